@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Usage: kernel/wire.sh SRC TREE
+#
+# Wires the segment_info() system call into TREE the way Documentation/process/adding-syscalls.rst asks for: source
+# file, uapi header, Kconfig symbol, prototype, table entry, COND_SYSCALL.
+#
+# Every touched file is made from SRC's, which may be wired already and is only read. TREE is a farm of symlinks to
+# SRC (scripts/farm.sh): a link gives way to a real file, and a file that is right stays as it is, so that a second run
+# lets nothing be rebuilt. When something is in the way, TREE is not touched at all.
+set -euo pipefail
+
+readonly number=451
+readonly src=$1 tree=$2
+here=$(cd "$(dirname "$0")" && pwd -P)
+stage=$(mktemp -d)
+trap 'rm -rf -- "$stage"' EXIT
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# last_line FILE PATTERN: the number of the last line that matches
+last_line() {
+	awk -v pattern="$2" '$0 ~ pattern { line = NR } END { print line + 0 }' "$src/$1"
+}
+
+# add FILE WIRED LINE TEXT: TEXT goes behind that line of FILE, unless a line of FILE already matches WIRED
+add() {
+	(($3 > 0)) ||
+		die "$src/$1 is not as expected, there is no place to wire segment_info() in: give an unchanged Linux, 5.10 to 6.4."
+	mkdir -p -- "$stage/${1%/*}"
+	if grep -q -- "$2" "$src/$1"; then
+		cp -- "$src/$1" "$stage/$1"
+	else
+		TEXT=$4 awk -v line="$3" '1; NR == line { print ENVIRON["TEXT"] }' "$src/$1" >"$stage/$1"
+	fi
+}
+
+# check_number TABLE: our number must be free, or ours
+check_number() {
+	local owner
+	owner=$(awk -v n="$number" '$1 == n && $3 != "segment_info" { print $3; exit }' "$src/$1")
+	[[ -z $owner ]] ||
+		die "system call $number is taken by $owner in $src/$1 (Linux 6.5 gave it to cachestat): give a Linux from 5.10 to 6.4."
+	owner=$(awk -v n="$number" '$3 == "segment_info" && $1 != n { print $1; exit }' "$src/$1")
+	[[ -z $owner ]] ||
+		die "$src/$1 has segment_info() as system call $owner, but programs are compiled for $number: give a tree without it."
+}
+
+readonly table=arch/x86/entry/syscalls/syscall_64.tbl constants=scripts/gdb/linux/constants.py.in
+readonly touched=(mm/Makefile mm/Kconfig kernel/sys_ni.c include/linux/syscalls.h "$table" "$constants")
+for file in "${touched[@]}"; do
+	[[ -f $src/$file ]] || die "$src has no $file: give a complete Linux source tree, 5.10 to 6.4."
+done
+
+add mm/Makefile 'segment_info\.o' "$(last_line mm/Makefile '^')" \
+	"obj-\$(CONFIG_SEGMENT_INFO) += segment_info.o"
+
+add mm/Kconfig '^config SEGMENT_INFO$' "$(($(last_line mm/Kconfig '^endmenu') - 1))" \
+	"$(cat "$here/Kconfig")"$'\n'
+
+# At the end, where no #if is open.
+add kernel/sys_ni.c 'COND_SYSCALL(segment_info)' "$(last_line kernel/sys_ni.c '^')" \
+	$'\n/* mm/segment_info.c */\nCOND_SYSCALL(segment_info);'
+
+# The comment's first line, /*, is one line above.
+add include/linux/syscalls.h 'sys_segment_info(' \
+	"$(($(last_line include/linux/syscalls.h '^ [*] Architecture-specific system calls') - 2))" \
+	$'/* mm/segment_info.c */
+struct segment_info;
+asmlinkage long sys_segment_info(struct segment_info __user *info);\n'
+
+# Behind the last call below 512, where x32's own begin. Not "common": the struct is made of unsigned long, which x32
+# programs have with 4 bytes.
+check_number "$table"
+add "$table" '[[:space:]]segment_info[[:space:]]' \
+	"$(awk '/^[0-9]/ && $1 < 512 { line = NR } END { print line + 0 }' "$src/$table")" \
+	"$number	64	segment_info		sys_segment_info"
+
+# Not ours, but in the way of the kernel's own gdb commands: in 5.10.223 and other stable kernels SB_RDONLY and the like
+# have become BIT(n), 1UL << n, which is no Python and has to be read by gdb. Upstream mended this in 6.5.
+mkdir -p -- "$stage/${constants%/*}"
+sed 's/^LX_VALUE(SB_/LX_GDBPARSED(SB_/' "$src/$constants" >"$stage/$constants"
+
+# A folder of TREE that is itself a link leads into SRC, and nothing may be written there.
+real_tree=$(realpath -e -- "$tree")
+for file in "${touched[@]}" include/uapi/linux/segment_info.h; do
+	[[ $(realpath -e -- "$tree/${file%/*}") == "$real_tree/${file%/*}" ]] ||
+		die "$tree/${file%/*} is a link to a folder elsewhere: make a farm for kernel/wire.sh with scripts/farm.sh."
+done
+
+# place FILE: from the stage into TREE, unless it is there. Never through a link.
+place() {
+	[[ -L $tree/$1 ]] || ! cmp -s -- "$stage/$1" "$tree/$1" || return 0
+	install -m 644 -- "$stage/$1" "$tree/$1.new"
+	mv -f -- "$tree/$1.new" "$tree/$1"
+}
+
+# place_link FILE TARGET: our own files, so that editing them where the debugger shows them edits ours
+place_link() {
+	[[ $(readlink -- "$tree/$1" || true) == "$2" ]] || ln -sfn -- "$2" "$tree/$1"
+}
+
+place_link mm/segment_info.c "$here/segment_info.c"
+place_link include/uapi/linux/segment_info.h "$here/segment_info.h"
+for file in "${touched[@]}"; do
+	place "$file"
+done
