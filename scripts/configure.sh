@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Usage: scripts/configure.sh TREE OBJ
+#
+# Configures the kernel tree TREE for the lab in OBJ: tinyconfig, kernel/lab.config on top. Fails, and names them, if
+# options asked for there are missing from the result. An OBJ/.config made from the same lab.config is kept as it is.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+tree=$1 obj=$2
+readonly fragment=$ROOT/kernel/lab.config log=$2/lab.config.log
+
+# Whatever the choice of options depends on, the kernel's version included
+made_from=$(cat "$fragment" "$ROOT/kernel/Kconfig" "$tree/Makefile" | sha256sum)
+
+mkdir -p "$obj"
+if [[ ! -f $obj/.config || $(cat "$obj/.config.made_from" 2>/dev/null) != "$made_from" ]]; then
+	# merge_config.sh cannot read a path with spaces. Its warnings, that lab.config overrides tinyconfig, say nothing
+	# new; what got lost is found below.
+	cp -- "$fragment" "$obj/lab.config"
+	{
+		rm -f -- "$obj/.config.made_from" &&
+			kbuild "$tree" "$obj" -s tinyconfig &&
+			(cd "$obj" && "$tree/scripts/kconfig/merge_config.sh" -m -O "$obj" .config lab.config) &&
+			kbuild "$tree" "$obj" -s olddefconfig
+	} >"$log" 2>&1 </dev/null || {
+		tail -n 20 "$log" >&2
+		die "the kernel could not be configured: see above, and the whole log $log."
+	}
+fi
+
+# wanted MARKED: the lines of lab.config above (0) or below (1) its "# Optional" mark
+wanted() {
+	awk -v marked="$1" '/^# Optional/ { below = 1 } /^CONFIG_/ && below == marked' "$fragment"
+}
+
+# missing_lines: those of standard input that are not in .config
+missing_lines() {
+	grep -Fxv -f "$obj/.config" || true
+}
+
+# in_tree LINE: has this tree such an option?
+in_tree() {
+	local name=${1%%=*}
+	[[ -n $(find -L "$tree" -name 'Kconfig*' -exec grep -lE "^[[:space:]]*(menu)?config ${name#CONFIG_}\$" {} +) ]]
+}
+
+mapfile -t missing < <(wanted 0 | missing_lines)
+while read -r line; do
+	! in_tree "$line" || missing+=("$line")
+done < <(wanted 1 | missing_lines)
+
+((${#missing[@]} == 0)) ||
+	die "the kernel's configuration $obj/.config lacks ${missing[*]} of kernel/lab.config:" \
+		"look up there what these options depend on in this kernel, and add that."
+
+echo "$made_from" >"$obj/.config.made_from"

@@ -1,0 +1,145 @@
+# shellcheck shell=bash
+# Start and end a guest. Shared by boot.sh, debug.sh and verify.sh, which source
+# it: `. "$(dirname "$0")/guest.sh"`.
+#
+# From the environment: PORT, SMP, MEM, ACCEL, PROGRAM, ARGS (see `make help`).
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+PORT=${PORT:-1234} SMP=${SMP:-2} MEM=${MEM:-256M} ACCEL=${ACCEL:-tcg}
+PROGRAM=${PROGRAM:-} ARGS=${ARGS:-}
+KDIR=$(kernel_dir)
+LOGS=$BUILD/run/$PORT
+QEMU_PID=''
+
+# The RAM file and the sockets: private to the user, in memory, with a short name,
+# since the name of a unix socket holds 107 bytes at most.
+shm=/dev/shm
+[[ -d $shm && -w $shm ]] || shm=${TMPDIR:-/tmp}
+RUN=$shm/seginfo-lab-$(id -u)-$PORT
+
+check_settings() {
+	[[ $PORT =~ ^[1-9][0-9]{0,4}$ && $PORT -le 65535 ]] ||
+		die "PORT=$PORT is no port: give a number from 1 to 65535."
+	[[ $SMP =~ ^[1-8]$ ]] || die "SMP=$SMP is no number of processors: give 1 to 8."
+	[[ $MEM =~ ^[1-9][0-9]{0,4}[MG]$ ]] || die "MEM=$MEM is no size: give for example MEM=256M or MEM=2G."
+	local mib=${MEM%?}
+	[[ $MEM == *M ]] || mib=$((mib * 1024))
+	[[ $mib -ge 64 && $mib -le 3072 ]] ||
+		die "MEM=$MEM is out of range: give 64M to 3G, which all lies below the PCI hole."
+	[[ $ACCEL == tcg || $ACCEL == kvm ]] || die "ACCEL=$ACCEL is unknown: give tcg or kvm."
+	[[ -f $KDIR/vmlinux.pvh && -f $BUILD/initramfs.cpio ]] ||
+		die "the kernel or the initramfs is not built: type make kernel image."
+	if [[ -n $PROGRAM && ! -f $PROGRAM ]]; then
+		die "PROGRAM=$PROGRAM is not a file: give the path of a static program."
+	fi
+	[[ $ARGS =~ ^[^[:space:]\"]*$ ]] ||
+		die "ARGS=$ARGS has a space or a quote: give the arguments separated by commas."
+}
+
+# Is somebody listening on PORT? Reads the kernel's table: to connect would stop a guest.
+port_is_busy() {
+	local hex
+	hex=$(printf ':%04X' "$PORT")
+	awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 }
+		END { exit !found }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+# Does the guest run at all under KVM? A /dev/kvm that opens may still never run
+# an instruction, so boot the kernel without an initramfs and wait for its banner.
+check_kvm() {
+	[[ -r /dev/kvm && -w /dev/kvm ]] ||
+		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
+	local log=$RUN/probe.log
+	# In braces, so that bash's own word on a QEMU that aborts goes nowhere
+	{ timeout 5 qemu-system-x86_64 -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
+		-nodefaults -no-user-config -display none -no-reboot -kernel "$KDIR/vmlinux.pvh" \
+		-append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
+		</dev/null >"$RUN/probe.err" 2>&1 || true; } 2>/dev/null
+	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
+		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200)): leave ACCEL unset to emulate the processor."
+}
+
+# A folder for what lives as long as this lab. The lock says that it does.
+make_run_folder() {
+	[[ -d $RUN ]] || mkdir -m 700 -- "$RUN" 2>/dev/null || true
+	[[ -O $RUN ]] || die "$RUN cannot be made or is another user's: give another PORT."
+	exec 8<"$RUN"
+	local busy="port $PORT is busy: give this lab another one, for example PORT=$((PORT % 65535 + 1))."
+	if ! flock --nonblock 8 || [[ ! $RUN -ef /proc/self/fd/8 ]]; then
+		die "$busy"
+	fi
+	trap end_guest EXIT # from here on the folder is ours to remove
+	! port_is_busy || die "$busy"
+	rm -rf -- "${RUN:?}"/* # of a lab that was killed
+	mkdir -p "$LOGS" "$BUILD/share"
+}
+
+# The image, and behind it the program to run instead of the demo.
+make_initramfs() {
+	INITRAMFS=$BUILD/initramfs.cpio RUNS=demo
+	if [[ -n $PROGRAM ]]; then
+		"$ROOT/initramfs/build.sh" --program "$RUN/program.cpio" "$PROGRAM"
+		cat "$INITRAMFS" "$RUN/program.cpio" >"$RUN/initramfs.cpio"
+		INITRAMFS=$RUN/initramfs.cpio RUNS=/lab/program
+	fi
+}
+
+# prepare_guest THEN QEMU-OPTION...: check everything, then say in QEMU how to start
+# it. THEN is what follows the program in the guest: shell or reboot.
+prepare_guest() {
+	local then=$1 words
+	shift
+	check_settings
+	make_run_folder
+	[[ $ACCEL != kvm ]] || check_kvm
+	make_initramfs
+	# no_timer_check: on a busy host an emulated timer can miss the kernel's test of it
+	words="console=ttyS0 nokaslr quiet reboot=t panic=-1 no_timer_check lab.run=$RUNS lab.then=$then"
+	[[ $ACCEL != tcg ]] || words+=" lpj=2000000" # spares the boot a calibration
+	[[ -z $ARGS ]] || words+=" lab.args=$ARGS"
+	QEMU=(
+		qemu-system-x86_64
+		-accel "$ACCEL" -machine "microvm,acpi=off,memory-backend=ram"
+		-object "memory-backend-file,id=ram,size=$MEM,mem-path=$RUN/ram,share=on"
+		-m "$MEM" -smp "$SMP" -nodefaults -no-user-config -display none -no-reboot
+		-kernel "$KDIR/vmlinux.pvh" -initrd "$INITRAMFS" -append "$words"
+		-fsdev "local,id=share,path=${BUILD//,/,,}/share,security_model=none,readonly=on"
+		-device "virtio-9p-device,fsdev=share,mount_tag=host_share"
+		-gdb "tcp:127.0.0.1:$PORT"
+		"$@"
+	)
+	[[ $ACCEL == tcg ]] || QEMU+=(-cpu host)
+	umask 077
+}
+
+# Run QEMU in the background, away from the terminal's Ctrl-C; wait for its stub.
+# It ends when this script does, however that happens.
+launch_guest() {
+	setsid setpriv --pdeathsig TERM "${QEMU[@]}" </dev/null >"$LOGS/qemu.log" 2>&1 8<&- &
+	QEMU_PID=$!
+	local tries
+	for ((tries = 0; tries < 500; tries++)); do
+		! port_is_busy || return 0
+		kill -0 "$QEMU_PID" 2>/dev/null || break
+		sleep 0.02
+	done
+	die "QEMU did not start: $(tail -n 1 "$LOGS/qemu.log")"
+}
+
+end_guest() {
+	if [[ -n $QEMU_PID ]]; then
+		kill "$QEMU_PID" 2>/dev/null || true
+		wait "$QEMU_PID" 2>/dev/null || true
+	fi
+	rm -rf -- "$RUN"
+}
+
+# gdb on the kernel's symbols, with the kernel's own lx- commands.
+run_gdb() {
+	local scripts
+	scripts=$(realpath -e -- "$KDIR/obj/vmlinux-gdb.py")
+	gdb -q -iex "add-auto-load-safe-path $scripts" -iex "add-auto-load-safe-path $KDIR/obj" -ex "set pagination off" -ex "set confirm off" \
+		"$@" "$KDIR/obj/vmlinux"
+}

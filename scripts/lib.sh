@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# Shared by the scripts of this folder: `. "$(dirname "$0")/lib.sh"`.
+#
+# Gives ROOT (the clone), BUILD (everything generated), and the functions below.
+# Which kernel is meant comes from the environment:
+#   KERNEL      a version of kernel/sources.txt
+#   KERNEL_SRC  an existing kernel tree instead
+# and with neither from what is here already (see kernel_version).
+
+set -euo pipefail
+
+# git may call us from a hook, with variables that point into its own index.
+unset "${!GIT_@}"
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+BUILD=$(realpath -m -- "${BUILD:-$ROOT/build}")
+KERNEL=${KERNEL:-}
+KERNEL_SRC=${KERNEL_SRC:-}
+
+# shellcheck disable=SC2034 # used by the scripts that source this file
+DEFAULT_KERNEL=6.0.5 FALLBACK_KERNEL=5.10.223
+
+# One sentence that says what is wrong and what to do next.
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# One visible line.
+note() {
+	printf '%s\n' "$*" >&2
+}
+
+# known_kernels: the versions of kernel/sources.txt, one per line.
+known_kernels() {
+	awk '!/^#/ && NF { print $1 }' "$ROOT/kernel/sources.txt"
+}
+
+is_known() {
+	known_kernels | grep -Fxc -- "$1" >/dev/null
+}
+
+# source_field VERSION NAME: one column (origin, at, file, sha256) of kernel/sources.txt.
+source_field() {
+	awk -v version="$1" -v name="$2" '
+		BEGIN { split("version origin at file sha256", names); for (i in names) column[names[i]] = i }
+		$1 == version { print $column[name] }' "$ROOT/kernel/sources.txt"
+}
+
+# source_is_here VERSION: nothing has to be downloaded for it.
+source_is_here() {
+	[[ -d $BUILD/sources/linux-$1 || -f $BUILD/downloads/$(source_field "$1" file) ]]
+}
+
+check_selection() {
+	[[ -z $KERNEL || -z $KERNEL_SRC ]] ||
+		die "KERNEL=$KERNEL and KERNEL_SRC=$KERNEL_SRC are both given: give one of them."
+	[[ -z $KERNEL ]] || is_known "$KERNEL" ||
+		die "KERNEL=$KERNEL is unknown: take one of $(known_kernels | paste -sd ' '), or give a source tree with KERNEL_SRC."
+	[[ -z $KERNEL_SRC || -d $KERNEL_SRC ]] ||
+		die "KERNEL_SRC=$KERNEL_SRC is not a folder: give the path of a Linux source tree."
+}
+
+# kernel_version: the version that is meant when KERNEL_SRC is not given.
+kernel_version() {
+	local remembered
+	if [[ -n $KERNEL ]]; then
+		echo "$KERNEL"
+	elif ! source_is_here "$DEFAULT_KERNEL" &&
+		remembered=$(cat "$BUILD/kernel" 2>/dev/null) && is_known "$remembered"; then
+		echo "$remembered"
+	else
+		echo "$DEFAULT_KERNEL"
+	fi
+}
+
+# kernel_name: K, the name of the selected kernel's folder.
+kernel_name() {
+	check_selection
+	if [[ -n $KERNEL_SRC ]]; then
+		local path base
+		path=$(realpath -e -- "$KERNEL_SRC")
+		base=$(basename -- "$path" | tr -c 'A-Za-z0-9._\n-' _)
+		printf 'src-%s-%.8s\n' "$base" "$(printf %s "$path" | sha256sum)"
+	else
+		kernel_version
+	fi
+}
+
+# kernel_dir: the selected kernel's folder: vmlinux.pvh, obj/vmlinux, obj/vmlinux-gdb.py, source/.
+kernel_dir() {
+	local name
+	name=$(kernel_name)
+	echo "$BUILD/kernels/$name"
+}
+
+# has_hash FILE SHA256
+has_hash() {
+	[[ $(sha256sum <"$1") == "$2  -" ]]
+}
+
+# require_hash FILE SHA256 ORIGIN: a file with another hash is deleted, and that is the end.
+require_hash() {
+	local found
+	found=$(sha256sum <"$1")
+	found=${found%% *}
+	[[ $found != "$2" ]] || return 0
+	rm -f -- "$1"
+	die "$3 has SHA-256 $found but kernel/sources.txt says $2: it was deleted;" \
+		"try again, or name another place to download from with KERNEL_MIRROR=."
+}
+
+# take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it starts.
+take_lock() {
+	mkdir -p -- "${1%/*}" || die "${1%/*} cannot be made: give a folder of yours with BUILD=."
+	exec 9>"$1" || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."
+	if ! flock --nonblock 9; then
+		note "another make is at work in ${1%/*}: waiting until it is done"
+		flock 9
+	fi
+}
+
+# kbuild TREE OBJ ARGUMENT...: make in a kernel tree, out of tree. What the caller's make or shell has set for other
+# builds is kept away; the same source gives the same banner whenever and by whomever it is built.
+kbuild() (
+	tree=$1 obj=$2
+	shift 2
+	unset "${!MAKE@}" "${!KBUILD_@}" "${!KCONFIG_@}" MFLAGS LLVM LLVM_IAS KCFLAGS KCPPFLAGS KAFLAGS INSTALL_MOD_PATH
+	# ccache cannot work where it has no place to write.
+	if ccache --get-config cache_dir >/dev/null 2>&1; then cc='ccache gcc'; else cc=gcc; fi
+	exec make -C "$tree" O="$obj" ARCH=x86_64 CROSS_COMPILE= LOCALVERSION= CC="$cc" \
+		KBUILD_BUILD_USER=seginfo KBUILD_BUILD_HOST=lab KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' "$@"
+)

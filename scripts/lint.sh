@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Format and static checks: `make lint`. Names every tool's findings, then fails if there were any.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+cd "$ROOT"
+failed=0
+check() {
+	note "lint: $1"
+	shift
+	"$@" || failed=1
+}
+
+mapfile -t python < <(git ls-files --cached --others --exclude-standard '*.py')
+mapfile -t shell < <(git ls-files --cached --others --exclude-standard '*.sh' initramfs/init initramfs/run initramfs/session .ci/run)
+mapfile -t guest < <(git ls-files --cached --others --exclude-standard 'user/*.[ch]')
+
+checkpatch=$(kernel_dir)/source/scripts/checkpatch.pl
+[[ -f $checkpatch ]] || die "the kernel's checkpatch.pl is not here: type make kernel."
+
+# What checkpatch asks of kernel code and a user program cannot do: it has no ARRAY_SIZE(), __printf(), __noreturn, pr_*;
+# ENOSYS is just what these programs talk about; and _Static_assert is no camel.
+readonly not_for_programs=ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,EMBEDDED_FILENAME,ENOSYS,CAMELCASE,VOLATILE
+
+check "black" /usr/bin/python3 -m black --quiet --check --diff "${python[@]}"
+check "pyflakes" /usr/bin/python3 -m pyflakes "${python[@]}"
+check "shellcheck" shellcheck -x --source-path=SCRIPTDIR "${shell[@]}"
+check "checkpatch kernel/" "$checkpatch" --no-tree --strict --terse --quiet --file kernel/segment_info.[ch]
+check "checkpatch user/" "$checkpatch" --no-tree --strict --terse --quiet --ignore "$not_for_programs" --file "${guest[@]}"
+check "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
+	--suppress=nullPointerArithmetic -Ikernel -Iuser user
+
+((failed == 0)) || die "lint found what stands above: mend it (black FILE formats Python)."
+note "lint: all clean"

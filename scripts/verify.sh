@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The main job without a person: `make verify`.
+#
+# Boots the guest, checks every hit of its program, prints the reports. Succeeds
+# only if there was a hit, every check of every hit passed, and the program ended
+# well. JSON=FILE takes the result, LIMIT the seconds the whole may take.
+set -euo pipefail
+
+# shellcheck source=scripts/guest.sh
+. "$(dirname "$0")/guest.sh"
+
+JSON=${JSON:-} LIMIT=${LIMIT:-300}
+[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
+[[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
+prepare_guest reboot -S -serial "file:$LOGS/console.log"
+launch_guest
+cd "$ROOT"
+status=0
+LAB_PORT=$PORT LAB_JSON=$JSON timeout --foreground --signal=KILL "$LIMIT" \
+	gdb -nx -q -batch -iex "set auto-load no" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null || status=$?
+[[ $status != 137 ]] || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."
+ended=$(sed -n 's/\r$//; s/^lab: .* exited with //p' "$LOGS/console.log")
+if [[ $ended != 0 ]]; then
+	tail -n 5 "$LOGS/console.log" >&2
+	die "the guest's program ended with ${ended:-nothing}: see $LOGS/console.log."
+fi
+exit "$status"
