@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * witness - what the kernel says of itself at one moment, kept for the debugger
+ *
+ *	witness [SCENE[=ARGUMENT]]...
+ *
+ * Starts each program /scenes/SCENE and waits until all their processes sleep or
+ * are stopped. Then it reads /proc into its memory and calls segment_info(). A
+ * debugger that stops in that call finds the kernel as /proc described it: nothing
+ * ran in between but the witness itself and threads of the kernel.
+ *
+ * A scene inherits the writing end of a pipe as descriptor 3 and writes one byte
+ * to it when all that it has to show is there.
+ *
+ * Where the snapshot is stands behind the struct segment_info given to the call:
+ * see struct testimony.
+ */
+#include "lab.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_SCENES 64
+#define MAX_PROCESSES 4096
+#define MAX_TRIES 20
+#define READY_FD 3
+#define PAGE 4096UL
+
+/* Of a process with more areas than fit into this, smaps and pagemap are left out */
+#define MAX_DETAILED_MAPS (64 * 1024)
+/* So many pages of an area, from its start, are looked up in pagemap */
+#define MAX_PAGES 4096UL
+
+#define ROOM 0x40000000UL /* of addresses; memory is taken as it is written */
+
+/**
+ * struct testimony - what a debugger finds at the address given to segment_info()
+ * @info: for the call itself
+ * @magic: "witness snapshot"
+ * @size: bytes of records
+ * @records: each a struct record
+ */
+static struct testimony {
+	struct segment_info info;
+	char magic[24];
+	unsigned long size;
+	const char *records;
+} testimony = {
+	.magic = "witness snapshot",
+};
+
+/**
+ * struct record - the contents of a file, or the target of a symbolic link
+ * @name: bytes of the name behind this struct; the contents follow the name
+ * @error: the errno with which reading ended, 0 if it went well
+ * @length: bytes of the contents; padding up to a multiple of 8 follows
+ */
+struct record {
+	unsigned int name;
+	int error;
+	unsigned long length;
+};
+
+static struct scene {
+	const char *words; /* as given: NAME or NAME=ARGUMENT */
+	pid_t pid;
+} scenes[MAX_SCENES];
+
+static int scene_count;
+static char *room; /* ROOM bytes */
+static char *end; /* of what is written into it */
+
+/* What describes a process and, in its task folder, each of its threads */
+static const char *const per_thread[] = {
+	"comm",	   "stat",	   "status", "statm",  "wchan",		"syscall",
+	"stack",   "personality", "limits", "oom_score_adj", NULL,
+};
+
+static const char *const per_process[] = {
+	"cmdline", "environ", "auxv", "mountinfo", "timerslack_ns", NULL,
+};
+
+static const char *const links[] = { "exe", "cwd", "root", NULL };
+
+static const char *const of_the_kernel[] = {
+	"/proc/version",      "/proc/cmdline",	   "/proc/kallsyms",	"/proc/iomem",
+	"/proc/meminfo",      "/proc/modules",	   "/proc/vmallocinfo", "/proc/cpuinfo",
+	"/proc/filesystems",  "/proc/self/mounts", "/proc/zoneinfo",	"/proc/stat",
+	"/proc/locks",	      "/proc/net/unix",	   "/proc/net/tcp",	"/proc/kpageflags",
+	"/proc/kpagecount",   NULL,
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "witness: cannot %s: %m\n", what);
+	exit(1);
+}
+
+/* --- Records ---------------------------------------------------------------- */
+
+static char *contents(struct record *record)
+{
+	return (char *)(record + 1) + record->name;
+}
+
+static struct record *begin(const char *name)
+{
+	struct record *record = (struct record *)end;
+
+	record->name = strlen(name);
+	record->error = 0;
+	record->length = 0;
+	memcpy(record + 1, name, record->name);
+	end = (char *)(record + 1) + record->name;
+	return record;
+}
+
+static void finish(struct record *record, long got)
+{
+	record->error = got < 0 ? errno : 0;
+	record->length = end - contents(record);
+	end = room + ((end - room + 7UL) & -8UL);
+	if (end > room + ROOM / 2) {
+		errno = EFBIG;
+		die("keep so much");
+	}
+}
+
+static void add_text(const char *name, const char *text)
+{
+	struct record *record = begin(name);
+
+	end = stpcpy(end, text);
+	finish(record, 0);
+}
+
+static struct record *add_file(const char *path)
+{
+	struct record *record = begin(path);
+	ssize_t got = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	while (fd >= 0 && (got = read(fd, end, room + ROOM - end)) > 0)
+		end += got;
+	finish(record, got);
+	if (fd >= 0)
+		close(fd);
+	return record;
+}
+
+static void add_link(const char *path)
+{
+	struct record *record = begin(path);
+	ssize_t got = readlink(path, end, PATH_MAX);
+
+	if (got > 0)
+		end += got;
+	finish(record, got);
+}
+
+/* --- Folders ----------------------------------------------------------------- */
+
+static void each_entry(const char *path, void (*visit)(const char *path))
+{
+	struct dirent **entries;
+	int count = scandir(path, &entries, NULL, versionsort);
+
+	for (int i = 0; i < count; i++) {
+		char *name = entries[i]->d_name;
+		char *inside;
+
+		if (isdigit(name[0])) {
+			if (asprintf(&inside, "%s/%s", path, name) < 0)
+				die("keep the name of a file");
+			visit(inside);
+			free(inside);
+		}
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+}
+
+static void add_descriptor(const char *path)
+{
+	char info[64];
+	const char *number = strrchr(path, '/');
+
+	add_link(path);
+	snprintf(info, sizeof(info), "%.*sinfo%s", (int)(number - path), path, number);
+	add_file(info);
+}
+
+static void add_files(const char *folder, const char *const *names)
+{
+	char path[64];
+
+	for (; *names; names++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, *names);
+		add_file(path);
+	}
+}
+
+static void add_thread(const char *folder)
+{
+	add_files(folder, per_thread);
+}
+
+/* --- Processes --------------------------------------------------------------- */
+
+/* "PID/pagemap@START" for each line of maps, of at most MAX_PAGES pages */
+static void add_pagemap(const char *folder, struct record *maps)
+{
+	char *behind = contents(maps) + maps->length;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/pagemap", folder);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (char *line = contents(maps); fd >= 0 && line < behind;
+	     line = strchr(line, '\n') + 1) {
+		char *at, name[64];
+		unsigned long start = strtoul(line, &at, 16);
+		unsigned long pages = (strtoul(at + 1, NULL, 16) - start) / PAGE;
+		struct record *record;
+		ssize_t got;
+
+		if ((long)start < 0)
+			continue; /* the kernel's vsyscall page */
+		if (pages > MAX_PAGES)
+			pages = MAX_PAGES;
+		snprintf(name, sizeof(name), "%s/pagemap@%lx", folder, start);
+		record = begin(name);
+		got = pread(fd, end, pages * 8, start / PAGE * 8);
+		if (got > 0)
+			end += got;
+		finish(record, got);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* The words of a process's arguments are in its memory: reading them may bring it in */
+static void touch_words(const char *folder)
+{
+	static const char *const words[] = { "cmdline", "environ", NULL };
+	char *before = end;
+
+	add_files(folder, words);
+	end = before;
+}
+
+static void add_process(const char *folder)
+{
+	struct record *maps;
+	char path[64];
+
+	add_files(folder, per_thread);
+	add_files(folder, per_process);
+	for (const char *const *name = links; *name; name++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, *name);
+		add_link(path);
+	}
+	snprintf(path, sizeof(path), "%s/fd", folder);
+	each_entry(path, add_descriptor);
+	snprintf(path, sizeof(path), "%s/task", folder);
+	each_entry(path, add_thread);
+	snprintf(path, sizeof(path), "%s/maps", folder);
+	maps = add_file(path);
+	if (maps->length < MAX_DETAILED_MAPS) {
+		snprintf(path, sizeof(path), "%s/smaps", folder);
+		add_file(path);
+		add_pagemap(folder, maps);
+	}
+}
+
+/* --- The scenes -------------------------------------------------------------- */
+
+static void start_scene(struct scene *scene, int ready)
+{
+	char *path, *argument = strchr(scene->words, '=');
+	int length = argument ? argument - scene->words : (int)strlen(scene->words);
+
+	if (asprintf(&path, "/scenes/%.*s", length, scene->words) < 0)
+		die("keep the name of a scene");
+	scene->pid = fork();
+	if (!scene->pid) {
+		if (ready != READY_FD && dup2(ready, READY_FD) < 0)
+			die("hand on the pipe");
+		execl(path, path + strlen("/scenes/"), argument ? argument + 1 : NULL, NULL);
+		fprintf(stderr, "witness: there is no scene %s in this image: %m\n", path);
+		_exit(127);
+	}
+	free(path);
+	if (scene->pid < 0)
+		die("start a process");
+}
+
+/* Wait until all scenes said that they are ready; a scene that has ended never will */
+static void wait_until_ready(int pipe)
+{
+	for (int ready = 0; ready < scene_count;) {
+		struct pollfd fd = { .fd = pipe, .events = POLLIN };
+		char byte;
+
+		if (poll(&fd, 1, 100) > 0 && read(pipe, &byte, 1) == 1)
+			ready++;
+		for (int i = 0; i < scene_count; i++) {
+			int status;
+
+			if (waitpid(scenes[i].pid, &status, WNOHANG) > 0) {
+				fprintf(stderr, "witness: scene %s ended with %#x\n",
+					scenes[i].words, status);
+				exit(1);
+			}
+		}
+	}
+}
+
+static bool running; /* a task that each_task() met is running */
+
+/* What changes when a task of /proc/PID/task has run: its times and switches */
+static void add_state(const char *folder)
+{
+	struct record *stat;
+	char path[64], *comm;
+
+	snprintf(path, sizeof(path), "%s/status", folder);
+	add_file(path);
+	snprintf(path, sizeof(path), "%s/stat", folder);
+	stat = add_file(path);
+	comm = memrchr(contents(stat), ')', stat->length);
+	if (comm && comm[2] == 'R')
+		running = true;
+}
+
+static bool is_of_the_kernel(const char *folder)
+{
+	char path[64], line[256] = "";
+	int fd, parent = 0;
+	char *comm;
+
+	snprintf(path, sizeof(path), "%s/stat", folder);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, line, sizeof(line) - 1) < 0)
+		line[0] = '\0';
+	close(fd);
+	comm = strrchr(line, ')');
+	if (comm)
+		sscanf(comm + 1, " %*c %d", &parent);
+	return parent == 2 || atoi(line) == 2;
+}
+
+static void add_states(const char *folder)
+{
+	char path[64];
+
+	if (is_of_the_kernel(folder) || atoi(strrchr(folder, '/') + 1) == getpid())
+		return;
+	snprintf(path, sizeof(path), "%s/task", folder);
+	each_entry(path, add_state);
+}
+
+/* The states of all tasks but the kernel's and ours, in memory of their own */
+static char *task_states(size_t *size)
+{
+	char *before = end, *copy;
+
+	running = false;
+	each_entry("/proc", add_states);
+	*size = end - before;
+	copy = malloc(*size);
+	if (!copy)
+		die("keep the states of all tasks");
+	memcpy(copy, before, *size);
+	end = before;
+	return copy;
+}
+
+static bool is_settled(void)
+{
+	size_t before_size, after_size;
+	char *before = task_states(&before_size), *after;
+	bool same;
+
+	usleep(10000);
+	after = task_states(&after_size);
+	same = before_size == after_size && !memcmp(before, after, after_size);
+	free(before);
+	free(after);
+	return same && !running;
+}
+
+/* --- The testimony ------------------------------------------------------------ */
+
+static void look(void)
+{
+	end = room;
+	for (int i = 0; i < scene_count; i++) {
+		char name[300], pid[20];
+
+		snprintf(name, sizeof(name), "scene %s", scenes[i].words);
+		snprintf(pid, sizeof(pid), "%d", scenes[i].pid);
+		add_text(name, pid);
+	}
+	for (const char *const *path = of_the_kernel; *path; path++)
+		add_file(*path);
+	each_entry("/proc", touch_words);
+	each_entry("/proc", add_process);
+}
+
+/* Look around while nothing changes: the states before and after are the same */
+static void testify(void)
+{
+	for (int tries = 0; tries < MAX_TRIES; tries++) {
+		size_t before_size, after_size;
+		char *before, *after;
+		bool same;
+
+		for (int i = 0; i < 500 && !is_settled(); i++)
+			;
+		end = room;
+		before = task_states(&before_size);
+		look();
+		after = task_states(&after_size);
+		same = before_size == after_size && !memcmp(before, after, after_size);
+		free(before);
+		free(after);
+		if (same && !running)
+			return;
+	}
+	fprintf(stderr, "witness: the scenes do not come to rest\n");
+	exit(1);
+}
+
+/* Nothing may move pages behind our back: 49 days until khugepaged looks again */
+static void calm_khugepaged(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
+			   "w");
+
+	if (file) {
+		fprintf(file, "%u\n", UINT_MAX);
+		fclose(file);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int ready[2];
+
+	if (argc - 1 > MAX_SCENES) {
+		fprintf(stderr, "usage: witness [SCENE[=ARGUMENT]]..., at most %d\n", MAX_SCENES);
+		return 2;
+	}
+	room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		die("take memory");
+	end = room;
+	if (pipe2(ready, O_CLOEXEC))
+		die("make a pipe");
+	calm_khugepaged();
+	while (scene_count < argc - 1) {
+		scenes[scene_count].words = argv[scene_count + 1];
+		start_scene(&scenes[scene_count++], ready[1]);
+	}
+	wait_until_ready(ready[0]);
+	testify();
+	testimony.size = end - room;
+	testimony.records = room;
+
+	if (segment_info(&testimony.info) < 0) {
+		complain_no_call("witness");
+		return 1;
+	}
+	printf("witness: %d scenes, %lu bytes\n", scene_count, (unsigned long)testimony.size);
+	for (int i = 0; i < scene_count; i++)
+		kill(scenes[i].pid, SIGKILL);
+	return 0;
+}
