@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Areas as /proc/PID/maps tells of them, and what stands behind each.
+
+See show_map_vma() in fs/proc/task_mmu.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, NamedTuple
+
+from . import kernel, layout, mm as mm_, path, vma
+from .memory import PAGE_SIZE, Fault
+from .vmflags import VM_HUGETLB, flag_codes, permissions
+
+FILE = layout.Form("struct file", "f_inode", "f_mode")
+INODE = layout.Form("struct inode", "i_ino", "i_sb", "i_mode", "i_rdev")
+SUPER = layout.Form("struct super_block", "s_dev", "s_type", "s_blocksize")
+TYPE = layout.Form("struct file_system_type", "name")
+MINOR_BITS = 20  # MINORBITS, include/linux/kdev_t.h
+S_IFMT, S_IFCHR, S_IFBLK = 0o170000, 0o020000, 0o060000
+VSYSCALL_NONE = 2  # of vsyscall_mode's enum, arch/x86/entry/vsyscall/vsyscall_64.c
+layout.expect("gate_vma", "vsyscall_mode")
+
+
+class Area(NamedTuple):
+    """One area, as a line of /proc/PID/maps and more."""
+
+    start: int
+    end: int
+    perms: str
+    offset: int  # in the file, bytes; 0 without a file
+    dev: str  # major:minor, in hex
+    inode: int
+    name: str
+    size: int
+    flags: tuple[str, ...]  # as VmFlags of /proc/PID/smaps
+    backing: str
+    pgoff: int  # vm_pgoff, pages: for anonymous memory the page it started as
+    anon_vma: int
+    vma: int  # struct vm_area_struct *
+
+
+def for_each_area(mm: int, root: int) -> Iterator[Area]:
+    """All areas of an address space in order, then the gate area.
+
+    Parameters: struct mm_struct *, and the struct path * of the directory from
+    which names of files are told. Raises Broken after what could be read.
+    """
+    read = mm_.mm_struct(mm)
+    files: dict[int, File] = {}
+    for address, one in vma.for_each_vma(mm):
+        yield _area(address, one, read, root, files)
+    gate = gate_area()
+    if gate is not None:
+        address, one = gate
+        yield _area(address, one, read, root, files)._replace(
+            name="[vsyscall]", backing="vsyscall"
+        )
+
+
+def area_of(address: int, mm: int, root: int) -> Area:
+    """One area. Parameters: struct vm_area_struct *, as for_each_area().
+
+    Raises memory.Fault.
+    """
+    one = vma.VMA(kernel.memory(), address)
+    return _area(address, one, mm_.mm_struct(mm), root, {})
+
+
+def _area(
+    address: int, area: tuple, mm: tuple, root: int, files: dict[int, File]
+) -> Area:
+    file = name = None
+    try:
+        if area.vm_file:
+            file = files.get(area.vm_file)
+            if file is None:
+                file = files[area.vm_file] = file_of(area.vm_file, root)
+            name = file.name
+        if name is None or vma.is_named(area):
+            name = text_of(vma.vma_name(area, mm, root))
+    except Fault as fault:
+        name = f"? {fault}"
+    return Area(
+        area.vm_start,
+        area.vm_end,
+        permissions(area.vm_flags),
+        area.vm_pgoff * PAGE_SIZE if area.vm_file else 0,
+        file.device if file else "00:00",
+        file.inode if file else 0,
+        name,
+        area.vm_end - area.vm_start,
+        flag_codes(area.vm_flags),
+        backing(area, name, file),
+        area.vm_pgoff,
+        area.anon_vma,
+        address,
+    )
+
+
+@dataclass(frozen=True)
+class File:
+    """The file behind an area, as /proc/PID/maps tells of it."""
+
+    address: int  # struct file *
+    name: str
+    device: str  # major:minor in hex
+    inode: int
+    mode: int  # i_mode
+    filesystem: str
+
+
+def file_of(file: int, root: int) -> File:
+    """Read what is known of an open file.
+
+    Parameters: struct file *, and struct path * of the root directory from which
+    names are told. Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    inode = INODE(guest, FILE(guest, file).f_inode)
+    device = SUPER(guest, inode.i_sb)
+    kind = guest.read_string(TYPE(guest, device.s_type).name)
+    major, minor = device.s_dev >> MINOR_BITS, device.s_dev & (1 << MINOR_BITS) - 1
+    return File(
+        address=file,
+        name=text_of(path.mangle_path(path.file_path(file, root))),
+        device=f"{major:02x}:{minor:02x}",
+        inode=inode.i_ino,
+        mode=inode.i_mode,
+        filesystem=text_of(kind),
+    )
+
+
+def text_of(name: bytes) -> str:
+    """A name of the kernel's as text, whatever bytes it has."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def backing(area: tuple, name: str, file: File | None) -> str:
+    """What stands behind an area, in a word or two.
+
+    Parameters: a namedtuple of vma.VMA, the name it has in /proc/PID/maps, and
+    its file if it has one.
+    """
+    if area.vm_flags & VM_HUGETLB:
+        return "huge pages"
+    if file is None:
+        return _without_file(area, name)
+    if file.filesystem == "tmpfs" and is_shmem(area) and not _is_visible(name):
+        return "shared memory"
+    if file.mode & S_IFMT == S_IFCHR:
+        return "device"
+    return "file"
+
+
+def _is_visible(name: str) -> bool:
+    """Is it a file of a mounted tmpfs, and not one that only the kernel names?"""
+    made = ("/dev/zero (deleted)", "/memfd:", "/SYSV")
+    return not name.startswith((*made, "[anon_shmem:"))
+
+
+def _without_file(area: tuple, name: str) -> str:
+    if name in ("[heap]", "[stack]"):
+        return name[1:-1]
+    if area.vm_ops:
+        return name[1:-1] if name.startswith("[v") else "special"
+    return "anonymous"
+
+
+@layout.cached
+def _shmem_operations() -> set[int]:
+    """vma_is_shmem(): a second set of functions came in v6.2 (d09e8ca6cb93)."""
+    symbols = ("shmem_vm_ops", "shmem_anon_vm_ops")
+    return {layout.address_of(one) for one in symbols if layout.has_symbol(one)}
+
+
+def is_shmem(area: tuple) -> bool:
+    """Is an area's memory in the page cache of shmem, which swap backs?"""
+    return area.vm_ops in _shmem_operations()
+
+
+def gate_area() -> tuple[int, tuple] | None:
+    """The page behind all processes, [vsyscall], as maps shows it: gate_vma.
+
+    None where the kernel has none. Its struct vm_area_struct * and its members.
+    """
+    if not layout.has_symbol("gate_vma"):
+        return None
+    guest = kernel.memory()
+    mode = guest.read(layout.address_of("vsyscall_mode"), 4)
+    if int.from_bytes(mode, "little") == VSYSCALL_NONE:
+        return None
+    address = layout.address_of("gate_vma")
+    return address, vma.VMA(guest, address)

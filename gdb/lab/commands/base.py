@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every `lab` command does: read its arguments, run, show the result."""
+
+from __future__ import annotations
+
+import gdb
+
+from .. import kernel, task
+from ..memory import Fault
+from ..result import Result
+from ..view import json, text
+
+
+class Lab(gdb.Command):
+    """Look around in the stopped kernel: lab COMMAND [PID] [--json]
+
+    PID is the id of a process or thread; without it the current task of the
+    selected CPU is meant. `help lab COMMAND` explains a command and gives an
+    example; --json gives the same facts for a program.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("lab", gdb.COMMAND_DATA, prefix=True)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        if argument:
+            name = argument.split()[0]
+            raise gdb.GdbError(
+                f"There is no lab {name}; `help lab` lists what there is."
+            )
+        gdb.execute("help lab")
+
+
+class LabCommand(gdb.Command):
+    """One sub-command. A subclass has a name, its help as docstring, and run()."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        super().__init__(f"lab {self.name}", gdb.COMMAND_DATA)
+
+    def run(self, arguments: list[str]) -> Result:
+        """Find out what the command shows. Raises gdb.GdbError, Fault."""
+        raise NotImplementedError
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        arguments = gdb.string_to_argv(argument)
+        as_json = "--json" in arguments
+        if as_json:
+            arguments.remove("--json")
+        kernel.check_symbols()
+        kernel.memory()
+        if not kernel.check_running():
+            raise gdb.GdbError(
+                "The kernel does not run yet: continue to a breakpoint in it first."
+            )
+        try:
+            result = self.run(arguments)
+        except Fault as fault:
+            raise gdb.GdbError(f"lab {self.name}: {fault}.") from None
+        if as_json:
+            gdb.write(json.result_json(result))
+        else:
+            text.show_result(result)
+
+    def take(self, arguments: list[str], *names: str) -> list[str]:
+        """Exactly the arguments of these names; "[NAME]" may be missing.
+
+        Raises gdb.GdbError that says how the command is called.
+        """
+        least = sum(not name.startswith("[") for name in names)
+        if not least <= len(arguments) <= len(names):
+            usage = " ".join(("lab", self.name, *names))
+            raise gdb.GdbError(f"Usage: {usage} [--json]; see `help lab {self.name}`.")
+        return arguments + [""] * (len(names) - len(arguments))
+
+
+def number(argument: str, what: str) -> int:
+    """An argument that is any expression of gdb's, as an unsigned number.
+
+    Raises gdb.GdbError.
+    """
+    try:
+        value = gdb.parse_and_eval(argument)
+        return int(value.cast(gdb.lookup_type("unsigned long")))
+    except (gdb.error, ValueError) as error:
+        raise gdb.GdbError(f"{argument} is no {what}: {error}") from None
+
+
+def task_of(argument: str) -> int:
+    """The struct task_struct * meant by a PID argument, current if it is empty.
+
+    Raises gdb.GdbError if there is no such task.
+    """
+    if not argument:
+        return task.get_current()
+    pid = number(argument, "PID")
+    found = task.find_task_by_pid(pid)
+    if found is None:
+        raise gdb.GdbError(
+            f"There is no task {pid}; `lab threads` lists all there are."
+        )
+    return found
+
+
+def mm_of(argument: str) -> tuple[int, int]:
+    """The task meant by a PID argument and its struct mm_struct *.
+
+    Raises gdb.GdbError if there is no such task or it has no address space.
+    """
+    address = task_of(argument)
+    read = task.task(address)
+    if not read.mm:
+        kind = "has ended" if task.has_exited(address) else "is a kernel thread"
+        raise gdb.GdbError(
+            f"Task {read.pid} ({read.comm}) {kind}: it has no address space of its own."
+        )
+    return address, read.mm
+
+
+def canonical(address: int, levels: int) -> int:
+    """An address that the processor takes, else gdb.GdbError."""
+    bits = 12 + 9 * levels
+    top = address >> (bits - 1)
+    if top not in (0, (1 << (65 - bits)) - 1):
+        raise gdb.GdbError(
+            f"{address:#x} is not canonical: with {levels}-level paging bits {bits - 1} to "
+            "63 of an address are all the same."
+        )
+    return address

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The seginfo command."""
+
+from __future__ import annotations
+
+import os
+
+import gdb
+
+from .. import kernel
+
+from ..syscall import Check, Hit, Stop
+from ..view import text
+from ..view.json import hits_json
+
+
+class Reporter:
+    """Shows each hit as it happens: the whole report, or one line."""
+
+    def __init__(self) -> None:
+        self.brief = False
+
+    def __call__(self, hit: Hit) -> None:
+        if self.brief and hit.passed:
+            text.show(text.verdict(hit))
+        else:
+            text.show(*text.hit_parts(hit))
+
+
+reporter = Reporter()
+check = Check(reporter)
+
+
+def start() -> None:
+    """Arm the check, say where reads come from and what to type next.
+
+    Raises gdb.GdbError if the check cannot work here.
+    """
+    check.arm()
+    if kernel.is_fast():
+        gdb.write(f"seginfo: armed, reading memory from the {kernel.source()}.\n")
+    else:
+        gdb.write(
+            "seginfo: armed, reading memory through the debug stub, since this QEMU "
+            "has no shared RAM file; slower, otherwise the same.\n"
+        )
+
+
+def on_stop(event: gdb.StopEvent) -> None:
+    """Say where gdb stopped, when one of the check's stops did it."""
+    if any(isinstance(one, Stop) for one in getattr(event, "breakpoints", ())):
+        gdb.execute("frame")
+
+
+def stop() -> None:
+    """Leave nothing behind: the package is about to be loaded again."""
+    check.disarm()
+    gdb.events.stop.disconnect(on_stop)
+    kernel.watch(False)
+
+
+def _no_argument(name: str, argument: str) -> None:
+    if argument:
+        raise gdb.GdbError(f"seginfo {name} takes no argument; see `help seginfo`.")
+
+
+class SegInfo(gdb.Command):
+    """Check every segment_info() system call: walk, kernel copy, user copy.
+
+    seginfo              the last hit again, and the totals
+    seginfo arm          plant the stops (`source gdb/seginfo.py` did it)
+    seginfo disarm       remove them
+    seginfo stop         stop at each hit, when its verdict is known (default)
+    seginfo run          run through: report each hit, stop at none
+    seginfo brief        one line for a hit that passes
+    seginfo full         the whole report for every hit (default)
+    seginfo show N       hit N again
+    seginfo json FILE    write all hits to FILE as JSON
+
+    A hit is one call, read three ways at the moments when they must agree: the
+    debugger walks current->mm and the vm_next chain while the kernel holds
+    mmap_lock, reads the buffer the kernel filled, and, when the call returns,
+    the bytes that reached user memory. All 1048 bytes are compared, and the
+    area list is checked by the kernel's own rules.
+
+    Example: continue to the next call and look at its result once more.
+        (gdb) continue
+        (gdb) seginfo
+    """
+
+    def __init__(self) -> None:
+        super().__init__("seginfo", gdb.COMMAND_DATA, prefix=True)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        if argument:
+            raise gdb.GdbError(
+                f"There is no seginfo {argument.split()[0]}; see `help seginfo`."
+            )
+        if check.hits:
+            text.show(*text.hit_parts(check.hits[-1]))
+        state = "armed" if check.armed else "not armed: type `seginfo arm`"
+        gdb.write(f"seginfo: {text.totals(check.hits)}; {state}.\n")
+
+
+class Arm(gdb.Command):
+    """Plant the stops of the check: seginfo arm"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo arm", gdb.COMMAND_BREAKPOINTS)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        _no_argument("arm", argument)
+        start()
+
+
+class Disarm(gdb.Command):
+    """Remove the stops of the check: seginfo disarm"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo disarm", gdb.COMMAND_BREAKPOINTS)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        _no_argument("disarm", argument)
+        check.disarm()
+        gdb.write("seginfo: disarmed.\n")
+
+
+class StopAtHit(gdb.Command):
+    """Stop at each hit, when its verdict is known: seginfo stop"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo stop", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        _no_argument("stop", argument)
+        check.stop_at_hit = True
+
+
+class RunThrough(gdb.Command):
+    """Report each hit and stop at none: seginfo run"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo run", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        _no_argument("run", argument)
+        check.stop_at_hit = False
+
+
+class Brief(gdb.Command):
+    """One line for a hit that passes: seginfo brief"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo brief", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        _no_argument("brief", argument)
+        reporter.brief = True
+
+
+class Full(gdb.Command):
+    """The whole report for every hit: seginfo full"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo full", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        _no_argument("full", argument)
+        reporter.brief = False
+
+
+class Show(gdb.Command):
+    """Show the report of hit N again: seginfo show N"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo show", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        known = f"there are {len(check.hits)} hits so far"
+        if not argument.isdecimal():
+            raise gdb.GdbError(f"seginfo show takes the number of a hit; {known}.")
+        if not 1 <= int(argument) <= len(check.hits):
+            raise gdb.GdbError(f"There is no hit {argument}; {known}.")
+        text.show(*text.hit_parts(check.hits[int(argument) - 1]))
+
+
+class Json(gdb.Command):
+    """Write all hits to a file: seginfo json FILE"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo json", gdb.COMMAND_DATA, gdb.COMPLETE_FILENAME)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        if not argument:
+            raise gdb.GdbError("seginfo json takes the name of the file to write.")
+        name = os.path.expanduser(argument)
+        try:
+            with open(name, "w", encoding="ascii") as out:
+                out.write(hits_json(kernel.release(), check.hits))
+        except OSError as error:
+            raise gdb.GdbError(f"Cannot write {name}: {error.strerror}.") from None
+
+
+def register() -> None:
+    """Make the commands known to gdb, follow its events."""
+    kernel.watch(True)
+    gdb.events.stop.connect(on_stop)
+    for command in (
+        SegInfo,
+        Arm,
+        Disarm,
+        StopAtHit,
+        RunThrough,
+        Brief,
+        Full,
+        Show,
+        Json,
+    ):
+        command()

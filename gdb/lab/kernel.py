@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The running kernel: where its memory is, whether the symbols fit it.
+
+There is one inferior, so there is one kernel: memory() is the way every walker
+reads. It is made when first needed and forgotten when the connection ends.
+"""
+
+from __future__ import annotations
+
+import re
+
+import gdb
+from elftools.elf.elffile import ELFFile
+
+from . import layout
+from .memory import (
+    START_KERNEL_MAP,
+    Fault,
+    Memory,
+    RamFile,
+    Stub,
+    find_ram_file,
+    read_stub,
+)
+
+_memory: Memory | None = None
+_checked = False
+
+
+def memory() -> Memory:
+    """The stopped kernel's memory.
+
+    Raises gdb.GdbError without a live target.
+    """
+    global _memory
+    if _memory is None:
+        inferior = gdb.selected_inferior()
+        if not inferior.is_valid() or not inferior.threads():
+            raise gdb.GdbError(
+                "No kernel is connected: start one with `make debug`, or type "
+                "`target remote :1234` for a QEMU that was started with -s -S."
+            )
+        _memory = Memory(find_ram_file() or Stub())
+        refresh()
+    return _memory
+
+
+def refresh() -> None:
+    """Read again what the kernel settles while it boots, drop translations."""
+    if _memory is None:
+        return
+    _memory.forget()
+    try:
+        _memory.page_offset = _page_offset(_memory)
+        if isinstance(_memory.physical, Stub):
+            _memory.physical.page_offset = _memory.page_offset
+        _memory.phys_base = _memory.u64(layout.address_of("phys_base"))
+        pgd = layout.address_of("init_top_pgt") - START_KERNEL_MAP
+        _memory.kernel_pgd = pgd + _memory.phys_base
+        if layout.has_symbol("__pgtable_l5_enabled"):
+            enabled = _memory.read(layout.address_of("__pgtable_l5_enabled"), 4)
+            _memory.levels = 5 if any(enabled) else 4
+    except (Fault, gdb.error):
+        pass  # paused before the kernel is mapped: refreshed at the next stop
+
+
+def _page_offset(guest: Memory) -> int:
+    """PAGE_OFFSET: a variable where it can move, see page_64_types.h."""
+    if layout.has_symbol("page_offset_base"):
+        return guest.u64(layout.address_of("page_offset_base"))
+    return 0xFFFF_8880_0000_0000  # __PAGE_OFFSET_BASE_L4
+
+
+def forget() -> None:
+    """The connection ended or the symbols changed: start over."""
+    global _memory, _checked
+    _memory = None
+    _checked = False
+
+
+def per_cpu(symbol: str, cpu: int) -> int:
+    """The address of a CPU's copy of a per-CPU variable."""
+    offsets = layout.address_of("__per_cpu_offset")
+    return layout.address_of(symbol) + memory().u64(offsets + 8 * cpu)
+
+
+def check_symbols() -> None:
+    """Refuse symbols with which the lab cannot work; needs no target.
+
+    Raises gdb.GdbError: no kernel symbols, no debug info, no segment_info,
+    randomised structures.
+    """
+    if not layout.has_symbol("linux_banner"):
+        raise gdb.GdbError(
+            "No kernel symbols: start gdb on the vmlinux of the kernel that runs, "
+            "or type `file PATH/TO/vmlinux`."
+        )
+    if not layout.has_type("struct task_struct") or not layout.has_member(
+        "struct mm_struct", "start_code"
+    ):
+        raise gdb.GdbError(
+            "This vmlinux has no debug info: build the kernel with "
+            "CONFIG_DEBUG_INFO=y, as `make kernel` does."
+        )
+    if not layout.has_symbol("segment_info_fill"):
+        raise gdb.GdbError(
+            "This kernel has no segment_info system call: build one with "
+            "CONFIG_SEGMENT_INFO=y, as `make kernel` does."
+        )
+    if _structures_are_randomised():
+        raise gdb.GdbError(
+            "This kernel was built with structure randomisation, so its debug info "
+            "cannot be trusted: build it with CONFIG_RANDSTRUCT_NONE=y."
+        )
+
+
+def _structures_are_randomised() -> bool:
+    """Is mm_struct, which every randomised kernel shuffles, out of order?
+
+    The boundaries stand in one block, in this order, since Linux 2.6.
+    """
+    names = ("start_code", "end_code", "start_data", "end_data")
+    names += ("start_brk", "brk", "start_stack", "arg_start", "arg_end")
+    places = [layout.offsetof("struct mm_struct", name) for name in names]
+    return places != [places[0] + 8 * i for i in range(len(places))]
+
+
+def file_contents(address: int, size: int) -> bytes:
+    """Bytes at a link address as the vmlinux file has them.
+
+    Works before the kernel is loaded and mapped. Raises Fault outside the file.
+    """
+    symbol = gdb.lookup_global_symbol("linux_banner")
+    with open(symbol.symtab.objfile.filename, "rb") as file:
+        for segment in ELFFile(file).iter_segments("PT_LOAD"):
+            inside = address - segment["p_vaddr"]
+            if 0 <= inside < segment["p_filesz"]:
+                file.seek(segment["p_offset"] + inside)
+                return file.read(min(size, segment["p_filesz"] - inside))
+    raise Fault(address, "not in vmlinux")
+
+
+def banner_of_symbols() -> bytes:
+    """linux_banner as the vmlinux file has it."""
+    return file_contents(layout.address_of("linux_banner"), 512).split(b"\0")[0]
+
+
+def instructions(function: str) -> list[tuple[int, str, str]]:
+    """Address, operation and operands of each instruction of a function.
+
+    From vmlinux, so it works before the kernel is loaded and mapped. Raises
+    gdb.error where there is no such function.
+    """
+    before = "on" if gdb.parameter("trust-readonly-sections") else "off"
+    gdb.execute("set trust-readonly-sections on", to_string=True)
+    try:
+        listing = gdb.execute(f"disassemble '{function}'", to_string=True)
+    finally:
+        gdb.execute(f"set trust-readonly-sections {before}", to_string=True)
+    lines = re.findall(r"(0x[0-9a-f]+) <[^>]*>:\t(\S+) *(.*)", listing)
+    return [(int(address, 16), name, operands) for address, name, operands in lines]
+
+
+def check_running() -> bool:
+    """Is the kernel in memory the one these symbols belong to?
+
+    False while it cannot be told because no kernel is mapped yet. Raises
+    gdb.GdbError if it is another one, or moved by KASLR.
+    """
+    global _checked
+    if _checked:
+        return True
+    refresh()
+    expected = banner_of_symbols()
+    address = layout.address_of("linux_banner")
+    try:
+        found = read_stub(address, len(expected))
+    except Fault:
+        found = b""
+    if found == expected:
+        _checked = True
+        return True
+    moved = _find_moved(address, expected)
+    if moved:
+        raise gdb.GdbError(
+            f"KASLR is on: the kernel runs {moved >> 20} MiB above the addresses in "
+            "vmlinux. Boot it with nokaslr on its command line."
+        )
+    if not found and not _kernel_is_mapped():
+        return False
+    running = found.split(b"\0")[0].decode("ascii", "replace")
+    if not running.startswith("Linux version"):
+        running = "another one"
+    raise gdb.GdbError(
+        "vmlinux is not the kernel that runs: the symbols are of "
+        f"{_short(expected.decode())}, in memory is {_short(running)}. "
+        "Start gdb on the vmlinux of the running kernel."
+    )
+
+
+def _short(banner: str) -> str:
+    """Version and build of a banner without the compiler in the middle."""
+    return re.sub(r"^Linux version (\S+) .*(#\d.*)$", r"\1 \2", banner.strip())
+
+
+def _kernel_is_mapped() -> bool:
+    """Does the stopped CPU execute kernel code (and not firmware)?"""
+    return int(gdb.parse_and_eval("(unsigned long)$pc")) >= START_KERNEL_MAP
+
+
+def _find_moved(address: int, expected: bytes) -> int:
+    """How far KASLR moved the image: 0 if the banner is nowhere else.
+
+    KASLR moves in steps of CONFIG_PHYSICAL_ALIGN, 2 MiB or more, within the
+    first GiB of the kernel's mapping.
+    """
+    step = 2 << 20
+    if not _kernel_is_mapped():
+        return 0
+    for move in range(step, 1 << 30, step):
+        try:
+            if read_stub(address + move, len(expected)) == expected:
+                return move
+        except Fault:
+            continue
+    return 0
+
+
+def release() -> str:
+    """The version of the kernel the symbols belong to: uname -r."""
+    found = re.match(rb"Linux version (\S+)", banner_of_symbols())
+    return found.group(1).decode() if found else ""
+
+
+def source() -> str:
+    """Where reads come from, for the person: RAM file or debug stub."""
+    return memory().physical.name
+
+
+def is_fast() -> bool:
+    """Do reads come from the RAM file?"""
+    return isinstance(memory().physical, RamFile)
+
+
+def _on_stop(event: object) -> None:
+    refresh()
+
+
+def _on_change(event: object) -> None:
+    if _memory is not None:
+        _memory.forget()
+
+
+def _on_end(event: object) -> None:
+    forget()
+
+
+def _on_symbols(event: object) -> None:
+    layout.forget()
+    forget()
+
+
+EVENTS = {
+    "stop": _on_stop,
+    "cont": _on_change,
+    "memory_changed": _on_change,
+    "exited": _on_end,
+    "clear_objfiles": _on_symbols,
+}
+
+
+def watch(on: bool) -> None:
+    """Follow gdb's events, so that no cache outlives what it was made from."""
+    for name, handler in EVENTS.items():
+        registry = getattr(gdb.events, name)
+        if on:
+            registry.connect(handler)
+        else:
+            registry.disconnect(handler)

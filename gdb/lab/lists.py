@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's doubly linked lists: struct list_head (include/linux/list.h)."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from . import kernel, layout
+from .memory import Broken, Fault
+
+HEAD = layout.Form("struct list_head", "next", "prev")
+
+
+def list_for_each(head: int) -> Iterator[int]:
+    """The struct list_head * of each entry, the head itself left out.
+
+    Raises Broken for a cycle that misses the head, for a pointer that cannot be
+    read, and for an entry whose prev is not where the walk came from.
+    """
+    guest = kernel.memory()
+    seen = {head}
+    before, here = head, HEAD(guest, head).next
+    while here != head:
+        if here in seen:
+            raise Broken(f"the list at {head:#x} is a cycle: {here:#x} comes again")
+        seen.add(here)
+        try:
+            links = HEAD(guest, here)
+        except Fault as fault:
+            raise Broken(f"the list at {head:#x} is cut: {fault}") from None
+        if links.prev != before:
+            raise Broken(
+                f"the list at {head:#x} is torn: {here:#x} has prev {links.prev:#x}, "
+                f"not {before:#x}"
+            )
+        yield here
+        before, here = here, links.next
+
+
+def list_for_each_entry(head: int, type_name: str, member: str) -> Iterator[int]:
+    """The addresses of the structures that a list links by one of their members.
+
+    list_for_each_entry(head, "struct task_struct", "tasks"). Raises Broken.
+    """
+    inside = layout.offsetof(type_name, member)
+    for link in list_for_each(head):
+        yield link - inside

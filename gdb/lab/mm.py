@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Address spaces: struct mm_struct (include/linux/mm_types.h)."""
+
+from __future__ import annotations
+
+from . import kernel, layout
+from .memory import START_KERNEL_MAP
+
+BOUNDARIES = (
+    "start_code",
+    "end_code",
+    "start_data",
+    "end_data",
+    "start_brk",
+    "brk",
+    "start_stack",
+)
+
+MM = layout.Form(
+    "struct mm_struct",
+    *BOUNDARIES,
+    "mmap_base",
+    "pgd",
+    "map_count",
+    "?mmap",
+    root="?mm_rb.rb_node",
+)
+
+
+def mm_struct(address: int) -> tuple:
+    """The members of MM. Parameter: struct mm_struct *. Raises memory.Fault."""
+    return MM(kernel.memory(), address)
+
+
+def virt_to_phys(address: int) -> int:
+    """__pa(): the physical address behind the direct map or the kernel image.
+
+    See arch/x86/include/asm/page_64.h.
+    """
+    guest = kernel.memory()
+    if address >= START_KERNEL_MAP:
+        return address - START_KERNEL_MAP + guest.phys_base
+    return address - guest.page_offset
+
+
+def access_process_vm(mm: int, address: int, size: int) -> bytes:
+    """Read user memory of any process, current or not.
+
+    Named after access_process_vm() in mm/memory.c; reads what is present and
+    never faults a page in. Parameter: struct mm_struct *. Raises memory.Fault.
+    """
+    pgd = virt_to_phys(mm_struct(mm).pgd)
+    return kernel.memory().read_mapped(pgd, address, size)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Page frames: struct page (include/linux/mm_types.h, page-flags.h)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import kernel, layout
+from .memory import PAGE_SIZE, Fault
+
+# Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
+# often it is mapped stands in struct folio, at the same place.
+PAGE = layout.Form(
+    "struct page",
+    "flags",
+    "mapping",
+    "index",
+    refcount="_refcount.counter",
+    mapcount="_mapcount.counter",
+)
+TAIL = layout.Form(
+    "struct page",
+    "compound_head",
+    "?compound_order",
+    mapcount="?compound_mapcount.counter",
+)
+FOLIO = layout.Form(
+    "struct folio", order="?_folio_order", mapcount="?_entire_mapcount.counter"
+)
+PRIVATE = layout.Form("struct page", "private")
+MAPPING = layout.Form("struct address_space", "host")
+INODE = layout.Form("struct inode", "i_ino", "i_sb")
+SUPER = layout.Form("struct super_block", "s_dev", "s_type")
+TYPE = layout.Form("struct file_system_type", "name")
+SLAB_CACHE = layout.Form("struct kmem_cache", "name")
+
+PAGE_MAPPING_ANON = 1
+PAGE_MAPPING_MOVABLE = 2
+PAGE_MAPPING_KSM = 3
+# page_type is stored where the mapcount is, and then a bit that is clear tells
+PAGE_TYPE_BASE = 0xF000_0000
+PG_BUDDY = 0x80  # since v4.18 (6e292b9be7f4); vmcoreinfo exports it
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is cheap to know of a page frame."""
+
+    address: int  # struct page *
+    pfn: int
+    flags: tuple[str, ...]
+    refcount: int
+    mapcount: int | None  # how many page tables map it; None if that is no count
+    order: int  # of the compound or free block it is the start or a part of
+    head: int  # struct page * of that block's first page, or its own
+    kind: str  # what it is used for
+
+
+def vmemmap() -> int:
+    """Address of the array of all struct page: pfn_to_page(0).
+
+    Raises Fault for a kernel that has no such array (neither sparse vmemmap nor
+    flat memory).
+    """
+    if layout.has_symbol("vmemmap_base"):
+        return kernel.memory().u64(layout.address_of("vmemmap_base"))
+    if layout.has_symbol("mem_map"):
+        return kernel.memory().u64(layout.address_of("mem_map"))
+    if kernel.memory().levels == 4 and not layout.has_symbol("page_offset_base"):
+        return 0xFFFF_EA00_0000_0000  # __VMEMMAP_BASE_L4
+    raise Fault(0, "this kernel's memory model has no array of struct page")
+
+
+def pfn_to_page(pfn: int) -> int:
+    """The struct page * of a page frame."""
+    return vmemmap() + pfn * layout.sizeof("struct page")
+
+
+def page_to_pfn(page: int) -> int:
+    """The number of a page frame. Parameter: struct page *."""
+    return (page - vmemmap()) // layout.sizeof("struct page")
+
+
+@layout.cached
+def page_flags() -> tuple[tuple[int, str], ...]:
+    """Bits and names of enum pageflags; one name for a bit with several.
+
+    Their numbers depend on the kernel's options, and come from its debug info.
+    """
+    names: dict[int, str] = {}
+    numbers = layout.enumerators("enum pageflags")
+    for name, bit in numbers.items():
+        if bit < numbers["__NR_PAGEFLAGS"]:
+            names.setdefault(bit, name.removeprefix("PG_"))
+    return tuple(sorted(names.items()))
+
+
+def page_of(physical: int) -> Page:
+    """The page frame of a physical address.
+
+    Raises memory.Fault where there is no struct page, such as for a device.
+    """
+    guest = kernel.memory()
+    pfn = physical // PAGE_SIZE
+    address = pfn_to_page(pfn)
+    own = PAGE(guest, address)
+    first = compound_head(address)
+    head = PAGE(guest, first)
+    is_compound = "head" in flag_names(head.flags)
+    order = compound_order(first) if is_compound else 0
+    mapcount = None
+    if _is_free(own):
+        kind, order = "free, in the buddy allocator", PRIVATE(guest, address).private
+    elif "slab" in flag_names(head.flags):
+        kind = "slab: objects of the kernel"
+    elif own.mapcount < -1:
+        kind = "the kernel's own, such as a page table"
+    else:
+        mapcount = own.mapcount + 1
+        mapcount += compound_mapcount(first) if is_compound else 0
+        kind = _use(head)
+    return Page(
+        address, pfn, flag_names(own.flags), own.refcount, mapcount, order, first, kind
+    )
+
+
+def flag_names(flags: int) -> tuple[str, ...]:
+    """The names of the bits in page->flags, lowest first."""
+    return tuple(name for bit, name in page_flags() if flags >> bit & 1)
+
+
+def compound_head(page: int) -> int:
+    """The first page of a compound one, or the page itself: struct page *."""
+    head = TAIL(kernel.memory(), page).compound_head
+    return head - 1 if head & 1 else page
+
+
+def compound_order(head: int) -> int:
+    """A compound page has 2**order pages. Parameter: struct page * of the first."""
+    second = TAIL(kernel.memory(), head + layout.sizeof("struct page"))
+    if hasattr(second, "compound_order"):
+        return second.compound_order
+    return FOLIO(kernel.memory(), head).order
+
+
+def compound_mapcount(head: int) -> int:
+    """How often a compound page is mapped as a whole: struct page * of the first."""
+    second = TAIL(kernel.memory(), head + layout.sizeof("struct page"))
+    if hasattr(second, "mapcount"):
+        return second.mapcount + 1
+    return FOLIO(kernel.memory(), head).mapcount + 1
+
+
+def _is_free(page: tuple) -> bool:
+    """PageBuddy()."""
+    kind = page.mapcount & 0xFFFF_FFFF
+    return kind & (PAGE_TYPE_BASE | PG_BUDDY) == PAGE_TYPE_BASE
+
+
+def _use(head: tuple) -> str:
+    """What a page is used for that could be mapped by user space."""
+    kind = head.mapping & 3
+    if "reserved" in flag_names(head.flags):
+        return "reserved: no page of the allocator's"
+    if kind == PAGE_MAPPING_KSM:
+        return "anonymous memory, shared by KSM"
+    if kind == PAGE_MAPPING_ANON:
+        return "anonymous memory"
+    if kind == PAGE_MAPPING_MOVABLE:
+        return "a driver's page that can be moved"
+    if not head.refcount:
+        return "not in use"
+    if head.mapping:
+        return f"page cache: {_inode(head.mapping)}"
+    return "in use by the kernel"
+
+
+def _inode(mapping: int) -> str:
+    """Which file's pages: struct address_space *."""
+    guest = kernel.memory()
+    try:
+        inode = INODE(guest, MAPPING(guest, mapping).host)
+        device = SUPER(guest, inode.i_sb)
+        name = guest.read_string(TYPE(guest, device.s_type).name).decode()
+    except Fault:
+        return f"address_space {mapping:#x}"
+    return f"inode {inode.i_ino} of {name}"

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Paths of open files: fs/d_path.c."""
+
+from __future__ import annotations
+
+from . import kernel, layout
+from .memory import Fault
+
+MAX_DEPTH = 100_000  # components; far above any real path, ends a cycle
+PATH = layout.Form("struct path", "mnt", "dentry")
+MOUNT = layout.Form("struct mount", "mnt_parent", "mnt_mountpoint", top="mnt.mnt_root")
+DENTRY = layout.Form(
+    "struct dentry",
+    "d_parent",
+    "d_inode",
+    "d_op",
+    name="d_name.name",
+    length="d_name.len",
+    pprev="d_hash.pprev",
+)
+OPERATIONS = layout.Form("struct dentry_operations", "d_dname")
+INODE = layout.Form("struct inode", "i_ino")
+
+
+def d_path(path: int, root: int) -> bytes:
+    """The name of a struct path as d_path() gives it for a process.
+
+    Parameters: struct path *, and the struct path * of the process's root
+    directory (&current->fs->root). Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    at = PATH(guest, path)
+    named = _d_dname(at.mnt, at.dentry)
+    if named is not None:
+        return named
+    deleted = b" (deleted)" if _d_unlinked(at.dentry) else b""
+    return _prepend_path(at, PATH(guest, root)) + deleted
+
+
+def file_path(file: int, root: int) -> bytes:
+    """d_path() of an open file. Parameter: struct file *."""
+    return d_path(file + layout.offsetof("struct file", "f_path"), root)
+
+
+def d_name(dentry: int) -> bytes:
+    """The last component of a dentry's name, of any length.
+
+    Short names are stored inside the dentry, long ones elsewhere: d_name.name
+    points to either. Parameter: struct dentry *. Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    read = DENTRY(guest, dentry)
+    return guest.read(read.name, read.length)
+
+
+def mangle_path(path: bytes) -> bytes:
+    """A path as /proc/PID/maps prints it: see seq_file_path(m, file, "\\n")."""
+    return path.replace(b"\n", b"\\012")
+
+
+def _prepend_path(at: tuple, root: tuple) -> bytes:
+    """prepend_path(): from the file up to the root, across mounts."""
+    guest = kernel.memory()
+    vfsmnt, dentry = at.mnt, at.dentry
+    in_mount = layout.offsetof("struct mount", "mnt")
+    parts: list[bytes] = []
+    for _ in range(MAX_DEPTH):
+        if (vfsmnt, dentry) == (root.mnt, root.dentry):
+            break
+        mount = vfsmnt - in_mount
+        above = MOUNT(guest, mount)
+        parent = DENTRY(guest, dentry).d_parent
+        if dentry == above.top or dentry == parent:
+            if dentry == above.top and above.mnt_parent != mount:
+                dentry, vfsmnt = above.mnt_mountpoint, above.mnt_parent + in_mount
+                continue
+            break  # the global root, or a mount that is attached nowhere
+        parts.append(d_name(dentry))
+        dentry = parent
+    else:
+        raise Fault(dentry, "the parents of this dentry have no end")
+    return b"/" + b"/".join(reversed(parts))
+
+
+def _d_unlinked(dentry: int) -> bool:
+    """d_unlinked(): not hashed, and not a root (include/linux/dcache.h)."""
+    read = DENTRY(kernel.memory(), dentry)
+    return not read.pprev and read.d_parent != dentry
+
+
+def _d_dname(mnt: int, dentry: int) -> bytes | None:
+    """The name that a pseudo file system makes up, None if dentry has no d_dname.
+
+    A function of the kernel makes it; the ones here are all that a mapped or
+    open file can have.
+    """
+    guest = kernel.memory()
+    read = DENTRY(guest, dentry)
+    function = OPERATIONS(guest, read.d_op).d_dname if read.d_op else 0
+    if not function:
+        return None
+    top = guest.u64(mnt + layout.offsetof("struct vfsmount", "mnt_root"))
+    if read.d_parent == dentry and dentry == top:
+        return None
+    name = d_name(dentry)
+    inode = INODE(guest, read.d_inode).i_ino
+    for symbol, text in {
+        "simple_dname": b"/%s (deleted)" % name,
+        "anon_inodefs_dname": b"anon_inode:%s" % name,
+        "pipefs_dname": b"pipe:[%d]" % inode,
+        "sockfs_dname": b"socket:[%d]" % inode,
+    }.items():
+        if layout.has_symbol(symbol) and layout.address_of(symbol) == function:
+            return text
+    raise Fault(function, "a d_dname function that the lab does not know")

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The payload of segment_info(2): what it must be, and whether it is.
+
+The layout is the ABI of include/uapi/linux/segment_info.h: 1048 bytes, every
+one of which belongs to exactly one field here, so no byte can differ unnoticed.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from . import layout, maple, mm as mm_, vma
+from .memory import Broken, Fault
+from .task import Task
+
+WORDS = (
+    "start_code",
+    "end_code",
+    "start_data",
+    "end_data",
+    "start_brk",
+    "brk",
+    "start_stack",
+    "end_stack",
+    "thread_sp",
+    "mmap_base",
+    "ma_size",
+)
+MAX_AREAS = 24  # SEGMENT_INFO_MAX_AREAS
+NAME_LEN = 24  # SEGMENT_INFO_NAME_LEN
+_HEAD = struct.Struct(f"<{len(WORDS)}Q")
+_AREA = struct.Struct(f"<2Q{NAME_LEN}s")
+SIZE = _HEAD.size + MAX_AREAS * _AREA.size
+
+
+@dataclass(frozen=True)
+class Area:
+    """struct ma_struct; name is all 24 bytes, padding included."""
+
+    vm_start: int
+    vm_end: int
+    name: bytes
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the payload: its C name, offset and size in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+    def value(self, data: bytes) -> int | bytes:
+        """The field's value in a payload: bytes for a name, else a number."""
+        raw = data[self.offset : self.offset + self.size]
+        return raw if self.size == NAME_LEN else int.from_bytes(raw, "little")
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One thing that is not as it must be.
+
+    copy says where: "kernel" (its buffer), "delivered" (user memory), "list"
+    (the areas as the kernel holds them) or "return" (the call's result).
+    """
+
+    copy: str
+    field: str
+    offset: int | None  # in the payload, bytes
+    expected: int | bytes | str
+    found: int | bytes | str
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A rule of the kernel's area list, and where it is broken."""
+
+    rule: str
+    broken: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.broken
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What the debugger found by itself."""
+
+    data: bytes  # as the payload must be
+    areas: int  # how many areas the list has
+    invariants: tuple[Invariant, ...]
+
+
+def _all_fields() -> tuple[Field, ...]:
+    fields = [Field(name, 8 * i, 8) for i, name in enumerate(WORDS)]
+    for i in range(MAX_AREAS):
+        start = _HEAD.size + i * _AREA.size
+        fields.append(Field(f"ma[{i}].vm_start", start, 8))
+        fields.append(Field(f"ma[{i}].vm_end", start + 8, 8))
+        fields.append(Field(f"ma[{i}].name", start + 16, NAME_LEN))
+    return tuple(fields)
+
+
+FIELDS = _all_fields()
+
+
+def decode(data: bytes) -> tuple[dict[str, int], list[Area]]:
+    """The eleven words by name, and all 24 areas, valid or not."""
+    words = dict(zip(WORDS, _HEAD.unpack_from(data)))
+    return words, [Area(*area) for area in _AREA.iter_unpack(data[_HEAD.size : SIZE])]
+
+
+def encode(words: dict[str, int], areas: list[Area]) -> bytes:
+    """The 1048 bytes of a payload; what is not given is zero."""
+    data = _HEAD.pack(*(words[name] for name in WORDS))
+    data += b"".join(
+        _AREA.pack(area.vm_start, area.vm_end, area.name) for area in areas
+    )
+    return data.ljust(SIZE, b"\0")
+
+
+def compare(expected: bytes, found: bytes, copy: str) -> list[Mismatch]:
+    """Every field in which two payloads differ."""
+    if expected == found:
+        return []
+    return [
+        Mismatch(copy, field.name, field.offset, want, have)
+        for field in FIELDS
+        if (want := field.value(expected)) != (have := field.value(found))
+    ]
+
+
+def walk(task: Task, mm: int, thread_sp: int) -> Walk:
+    """Walk an address space and say what the payload must be.
+
+    Parameters: the calling task, its struct mm_struct *, and its stack pointer
+    in user mode. Raises memory.Fault where mm itself cannot be read; a broken
+    list is not an error but an invariant that does not hold.
+    """
+    read = mm_.mm_struct(mm)
+    found, broken = _follow(mm)
+    root = task.fs + layout.offsetof("struct fs_struct", "root")
+    areas = [
+        Area(area.vm_start, area.vm_end, _name(area, read, root))
+        for _, area in found[:MAX_AREAS]
+    ]
+    words = {name: getattr(read, name) for name in (*mm_.BOUNDARIES, "mmap_base")}
+    words["end_stack"] = _end_stack(found, read.start_stack)
+    words["thread_sp"] = thread_sp
+    words["ma_size"] = len(areas)
+    invariants = check_list(mm, read.map_count, found, broken)
+    return Walk(encode(words, areas), len(found), invariants)
+
+
+def _follow(mm: int) -> tuple[list[tuple[int, tuple]], str]:
+    """The areas as far as the list can be followed, and why it ended early."""
+    found = []
+    try:
+        for item in vma.for_each_vma(mm):
+            found.append(item)
+    except Broken as broken:
+        return found, str(broken)
+    return found, ""
+
+
+def _name(area: tuple, mm: tuple, root: int) -> bytes:
+    """An area's name as it must stand in the payload: its last 23 bytes."""
+    try:
+        name = vma.vma_name(area, mm, root)
+    except Fault as fault:
+        name = b"?" + fault.reason.encode()
+    return name[-(NAME_LEN - 1) :].ljust(NAME_LEN, b"\0")
+
+
+def _end_stack(found: list[tuple[int, tuple]], start_stack: int) -> int:
+    for _, area in found:
+        if area.vm_start <= start_stack < area.vm_end:
+            return area.vm_start
+    return 0
+
+
+def check_list(
+    mm: int, map_count: int, found: list[tuple[int, tuple]], broken: str
+) -> tuple[Invariant, ...]:
+    """The invariants of the structure that found was read from.
+
+    See validate_mm() and browse_rb() in mm/mmap.c; for the maple tree
+    mas_validate_gaps() in lib/maple_tree.c.
+    """
+    count = f"map_count is {map_count}, there are {len(found)} areas"
+    rules = [
+        Invariant("the areas can be followed to the end", broken),
+        Invariant("every area has its start below its end", _empty(found)),
+        Invariant("areas are sorted and do not overlap", _unsorted(found)),
+        Invariant("every area points back to this mm", _strangers(mm, found)),
+        Invariant(
+            "map_count is the number of areas",
+            "" if map_count == len(found) else count,
+        ),
+    ]
+    if vma.is_listed():
+        rules.append(Invariant("vm_prev mirrors vm_next", _unmirrored(found)))
+        rules.append(
+            Invariant("the red-black tree gives the same sequence", _tree(mm, found))
+        )
+    else:
+        rules.append(
+            Invariant("every area is where the tree has it", _misplaced(mm, found))
+        )
+        rules.append(Invariant("the tree's gaps are the widest below", _gaps(mm)))
+    return tuple(rules)
+
+
+def _at(index: int, address: int, area: tuple) -> str:
+    return f"area {index} ({area.vm_start:#x}-{area.vm_end:#x}, at {address:#x})"
+
+
+def _empty(found: list[tuple[int, tuple]]) -> str:
+    for i, (address, area) in enumerate(found):
+        if area.vm_start >= area.vm_end:
+            return _at(i, address, area)
+    return ""
+
+
+def _unsorted(found: list[tuple[int, tuple]]) -> str:
+    end = 0
+    for i, (address, area) in enumerate(found):
+        if area.vm_start < end:
+            return f"{_at(i, address, area)} starts below {end:#x}, where the one before ends"
+        end = area.vm_end
+    return ""
+
+
+def _strangers(mm: int, found: list[tuple[int, tuple]]) -> str:
+    for i, (address, area) in enumerate(found):
+        if area.vm_mm != mm:
+            return f"{_at(i, address, area)} has vm_mm {area.vm_mm:#x}, not {mm:#x}"
+    return ""
+
+
+def _unmirrored(found: list[tuple[int, tuple]]) -> str:
+    before = 0
+    for i, (address, area) in enumerate(found):
+        if area.vm_prev != before:
+            return f"{_at(i, address, area)} has vm_prev {area.vm_prev:#x}, not {before:#x}"
+        before = address
+    return ""
+
+
+def _tree(mm: int, found: list[tuple[int, tuple]]) -> str:
+    in_list = [address for address, _ in found]
+    in_tree = []
+    try:
+        for address in vma.for_each_rb(mm):
+            in_tree.append(address)
+    except Broken as broken:
+        return str(broken)
+    for i, (listed, node) in enumerate(zip(in_list, in_tree)):
+        if listed != node:
+            return f"area {i} is at {listed:#x} in the list, at {node:#x} in the tree"
+    if len(in_list) != len(in_tree):
+        return f"the list has {len(in_list)} areas, the tree has {len(in_tree)}"
+    return ""
+
+
+def _misplaced(mm: int, found: list[tuple[int, tuple]]) -> str:
+    """Is an area's range in the maple tree another than its own?"""
+    try:
+        places = list(maple.mas_for_each(vma.tree_of(mm)))
+    except Broken as broken:
+        return str(broken)
+    for i, ((address, area), (first, last, _)) in enumerate(zip(found, places)):
+        if (area.vm_start, area.vm_end) != (first, last + 1):
+            return f"{_at(i, address, area)} is at {first:#x}-{last + 1:#x} in the tree"
+    return ""
+
+
+def _gaps(mm: int) -> str:
+    """Does a node of the maple tree tell a wrong gap?"""
+    try:
+        return maple.check_gaps(vma.tree_of(mm))
+    except Broken as broken:
+        return str(broken)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The registers a task had in user mode: struct pt_regs (asm/ptrace.h)."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from . import kernel, layout, symbols
+from .processors import CPL, MASK, Processor
+
+# In the order of the structure; gdb's names beside the kernel's.
+GENERAL = {
+    **{f"r{i}": f"r{i}" for i in (15, 14, 13, 12)},
+    **{"bp": "rbp", "bx": "rbx"},
+    **{f"r{i}": f"r{i}" for i in (11, 10, 9, 8)},
+    **{"ax": "rax", "cx": "rcx", "dx": "rdx", "si": "rsi", "di": "rdi"},
+}
+FRAME = {"ip": "rip", "cs": "cs", "flags": "eflags", "sp": "rsp", "ss": "ss"}
+NAMES = (*GENERAL, "orig_ax", *FRAME)
+PT_REGS = layout.Form("struct pt_regs", *NAMES)
+Registers = namedtuple("Registers", NAMES)  # a pt_regs, saved or live
+STACK = layout.Form(
+    "struct task_struct",
+    "stack",
+    "flags",
+    sp="thread.sp",
+    fsbase="thread.fsbase",
+    gsbase="thread.gsbase",
+    references="?stack_refcount.refs.counter",
+)
+# The arguments of a system call in order: syscall_get_arguments(), asm/syscall.h
+ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")
+NO_SYSCALL = -1  # what entry code leaves in orig_ax for an interrupt or exception
+
+# What the entry in sys_call_table is called differs from the call's name:
+# arch/x86/entry/syscalls/syscall_64.tbl
+RENAMED = {
+    "newstat": "stat",
+    "newfstat": "fstat",
+    "newlstat": "lstat",
+    "newuname": "uname",
+    "sendfile64": "sendfile",
+    "umount": "umount2",
+}
+WRAPPER = "__x64_sys_"
+layout.expect("sys_call_table")
+
+FLAGS = {  # arch/x86/include/uapi/asm/processor-flags.h
+    **{0: "CF", 2: "PF", 4: "AF", 6: "ZF", 7: "SF", 8: "TF", 9: "IF", 10: "DF"},
+    **{11: "OF", 14: "NT", 16: "RF", 17: "VM", 18: "AC", 19: "VIF", 20: "VIP"},
+    **{21: "ID"},
+}
+
+
+@layout.cached
+def thread_size() -> int:
+    """THREAD_SIZE: bytes of a kernel stack. That of the first task tells."""
+    return layout.variable_size("init_stack")
+
+
+def task_stack_page(task: int) -> int:
+    """The lowest address of a task's kernel stack, 0 if it has none any more.
+
+    A task that has ended gives its stack back before its task_struct.
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    read = STACK(kernel.memory(), task)
+    return read.stack if getattr(read, "references", 1) else 0
+
+
+def task_pt_regs(task: int) -> int:
+    """The struct pt_regs * at the top of a task's kernel stack, 0 without a stack.
+
+    Entry code saves the registers of user mode there. Parameter: struct
+    task_struct *. Raises memory.Fault. See arch/x86/include/asm/processor.h.
+    """
+    stack = task_stack_page(task)
+    return stack and stack + thread_size() - layout.sizeof("struct pt_regs")
+
+
+def pt_regs(address: int) -> Registers:
+    """Read saved registers. Parameter: struct pt_regs *. Raises memory.Fault."""
+    return Registers(**PT_REGS(kernel.memory(), address)._asdict())
+
+
+def user_mode(regs: Registers) -> bool:
+    """Are these registers of user mode? See arch/x86/include/asm/ptrace.h."""
+    return regs.cs & CPL == CPL
+
+
+def live_regs(processor: Processor) -> Registers:
+    """What a processor has in its registers now, in no system call."""
+    names = (GENERAL | FRAME).items()
+    values = {name: processor.registers[gdb_name] for name, gdb_name in names}
+    return Registers(orig_ax=NO_SYSCALL & MASK, **values)
+
+
+def syscall_get_nr(regs: Registers) -> int:
+    """The number of the system call the task is in, negative if it is in none.
+
+    See arch/x86/include/asm/syscall.h: an int, whatever the upper half holds.
+    """
+    number = regs.orig_ax & 0xFFFF_FFFF
+    return number - (1 << 32) if number >= 1 << 31 else number
+
+
+def syscall_get_arguments(regs: Registers) -> tuple[int, ...]:
+    """The six registers that carry a system call's arguments."""
+    return tuple(getattr(regs, name) for name in ARGUMENTS)
+
+
+def syscall_name(number: int) -> str:
+    """What a system call is called, "" for a number that the kernel has not.
+
+    From the names of the functions in sys_call_table. Raises memory.Fault.
+    """
+    if number < 0 or not layout.has_symbol("sys_call_table"):
+        return ""
+    table = layout.address_of("sys_call_table")
+    if symbols.symbol_name(table + 8 * number) != "sys_call_table":
+        return ""  # behind its end
+    function = symbols.symbol_name(kernel.memory().u64(table + 8 * number))
+    if not function.startswith(WRAPPER):
+        return ""
+    name = function[len(WRAPPER) :]
+    return "" if name == "ni_syscall" else RENAMED.get(name, name)
+
+
+def flag_names(flags: int) -> list[str]:
+    """The bits of EFLAGS that are set, as the processor's manual names them."""
+    names = [name for bit, name in FLAGS.items() if flags >> bit & 1]
+    level = flags >> 12 & 3
+    return names + ([f"IOPL={level}"] if level else [])

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The stops of one segment_info() call, and the verdict on it.
+
+1. entry: the first instruction of __x64_sys_segment_info, where %rdi is the
+   caller's pt_regs and the top of the stack the return address;
+2. filled: where segment_info_fill() returns, with mmap_lock held: the areas
+   cannot change, so what differs here is wrong and not late;
+3. return: the return instruction of the call, for the same task with the same
+   stack pointer as at entry. To gdb a thread is a CPU, and tasks move between
+   CPUs. Not the address it returns to: every system call comes by there.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Callable
+
+import gdb
+
+from . import kernel, layout, mm, payload
+from .memory import Fault
+from .task import Task, get_current, register, smp_processor_id, task, task_pid_vnr
+
+ENTRY = "__x64_sys_segment_info"
+FILL = "segment_info_fill"
+CALLERS = ("__do_sys_segment_info", "__se_sys_segment_info", ENTRY)
+MAX_ERRNO = 4095
+PT_REGS = layout.Form("struct pt_regs", "di", "sp")
+ERRNO = {4: "EINTR", 12: "ENOMEM", 14: "EFAULT"}
+
+
+@dataclass
+class Call:
+    """A call between its entry and its return."""
+
+    task: Task
+    cpu: int
+    mm: int  # struct mm_struct *
+    info: int  # struct segment_info __user *
+    thread_sp: int
+    stack: int  # %rsp at entry, and again at the return instruction
+    started: float
+    walk: payload.Walk | None = None
+    buffer: bytes | None = None  # the kernel's struct segment_info
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One finished call and what was found."""
+
+    number: int
+    task: Task
+    cpu: int
+    mm: int
+    info: int
+    result: int  # what the call returns: thread id or negative errno
+    walk: payload.Walk | None
+    buffer: bytes | None
+    delivered: bytes | None
+    checks: int
+    mismatches: tuple[payload.Mismatch, ...]
+    verdict_ms: float
+
+    @property
+    def passed(self) -> bool:
+        return not self.mismatches
+
+    @property
+    def error(self) -> str:
+        """The name of the error the call returns, empty if it succeeds."""
+        return ERRNO.get(-self.result, str(self.result)) if self.result < 0 else ""
+
+
+def observe(call: Call, buffer: int) -> None:
+    """Walk the caller's address space and read the struct the kernel filled.
+
+    Parameters: the call, and the struct segment_info * in the kernel.
+    """
+    call.faults.clear()
+    try:
+        call.buffer = kernel.memory().read(buffer, payload.SIZE)
+        call.walk = payload.walk(call.task, call.mm, call.thread_sp)
+    except Fault as fault:
+        call.faults.append(str(fault))
+
+
+def delivered(call: Call, result: int) -> bytes | None:
+    """The bytes that reached user memory, None if the call failed."""
+    if result < 0:
+        return None
+    try:
+        return mm.access_process_vm(call.mm, call.info, payload.SIZE)
+    except Fault as fault:
+        call.faults.append(str(fault))
+        return None
+
+
+def judge(call: Call, result: int, user: bytes | None) -> tuple[int, list]:
+    """Compare a call's three accounts: number of checks and the mismatches."""
+    wrong = [
+        payload.Mismatch("guest", "memory", None, "readable", fault)
+        for fault in call.faults
+    ]
+    checks = 1
+    if call.walk is not None and call.buffer is not None:
+        wrong += payload.compare(call.walk.data, call.buffer, "kernel")
+        checks += len(payload.FIELDS)
+        wrong += [
+            payload.Mismatch("list", rule.rule, None, "holds", rule.broken)
+            for rule in call.walk.invariants
+            if not rule.holds
+        ]
+        checks += len(call.walk.invariants)
+    if result >= 0:
+        wrong += _judge_success(call, result, user)
+        checks += 1 + len(payload.FIELDS)
+    elif -result not in ERRNO:
+        wrong.append(payload.Mismatch("return", "result", None, "a thread id", result))
+    return checks, wrong
+
+
+def _judge_success(call: Call, result: int, user: bytes | None) -> list:
+    wrong = []
+    tid = task_pid_vnr(call.task.address)
+    if result != tid:
+        wrong.append(payload.Mismatch("return", "result", None, tid, result))
+    if call.walk is None:
+        wrong.append(
+            payload.Mismatch(
+                "return", FILL, None, "called before success", "not called"
+            )
+        )
+    elif user is not None:
+        wrong += payload.compare(call.walk.data, user, "delivered")
+    return wrong
+
+
+class Stop(gdb.Breakpoint):
+    """A breakpoint of the check; never stops the person by an accident.
+
+    Hardware breakpoints, because at reset no kernel is mapped into which
+    another kind could be planted.
+    """
+
+    def __init__(self, check: "Check", address: int, internal: bool = True) -> None:
+        super().__init__(
+            f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=internal
+        )
+        self.silent = True  # its number means nothing; on_stop() says where we are
+        self.check = check
+
+    def stop(self) -> bool:
+        try:
+            return self.handle()
+        except (Fault, gdb.GdbError, gdb.error) as error:
+            return self.check.failed(str(error))
+
+    def handle(self) -> bool:
+        raise NotImplementedError
+
+
+class EntryStop(Stop):
+    """The call starts: note who calls, from where, with which buffer."""
+
+    def handle(self) -> bool:
+        started = time.perf_counter()
+        kernel.refresh()
+        kernel.check_running()
+        regs, stack = register("rdi"), register("rsp")
+        current = task(get_current())
+        user = PT_REGS(kernel.memory(), regs)
+        self.check.calls[current.address] = Call(
+            task=current,
+            cpu=smp_processor_id(),
+            mm=current.mm,
+            info=user.di,
+            thread_sp=user.sp,
+            stack=stack,
+            started=started,
+        )
+        return False
+
+
+class FilledStop(Stop):
+    """The kernel's buffer is filled, mmap_lock is held: walk now."""
+
+    def handle(self) -> bool:
+        call = self.check.calls.get(get_current())
+        buffer = register("rax")
+        if call is None or buffer >= (1 << 64) - MAX_ERRNO:
+            return False  # armed in the middle of a call, or the path was too long
+        observe(call, buffer)
+        return False
+
+
+class ReturnStop(Stop):
+    """The call is about to return: read what reached the user, and judge."""
+
+    def handle(self) -> bool:
+        current = get_current()
+        call = self.check.calls.get(current)
+        if call is None or register("rsp") != call.stack:
+            return False  # armed in the middle of a call, or an inner function's
+        del self.check.calls[current]
+        result = register("rax")
+        result -= (result >> 63) << 64
+        return self.check.finish(call, result, delivered(call, result))
+
+
+class Check:
+    """The check of every call from now on: its stops and its results."""
+
+    def __init__(self, report: Callable[[Hit], None]) -> None:
+        self.report = report
+        self.stop_at_hit = True
+        self.hits: list[Hit] = []
+        self.errors: list[str] = []
+        self.calls: dict[int, Call] = {}
+        self._entry: EntryStop | None = None
+        self._filled: list[FilledStop] = []
+        self._returns: list[ReturnStop] = []
+
+    @property
+    def armed(self) -> bool:
+        return self._entry is not None and self._entry.is_valid()
+
+    def arm(self) -> None:
+        """Plant the stops. Raises gdb.GdbError if the check cannot work."""
+        self.disarm()
+        kernel.check_symbols()
+        kernel.memory()  # refuses without a connection
+        kernel.check_running()
+        layout.prepare()
+        filled, returns = _places()
+        self._filled = [FilledStop(self, place) for place in filled]
+        self._returns = [ReturnStop(self, place) for place in returns]
+        self._entry = EntryStop(self, layout.address_of(ENTRY), internal=False)
+
+    def disarm(self) -> None:
+        """Remove the stops; a call that is under way is not judged."""
+        for stop in (self._entry, *self._filled, *self._returns):
+            if stop is not None and stop.is_valid():
+                stop.delete()
+        self._entry, self._filled, self._returns = None, [], []
+        self.calls.clear()
+
+    def finish(self, call: Call, result: int, user: bytes | None) -> bool:
+        """Judge a call and report it; returns whether gdb is to stop."""
+        checks, wrong = judge(call, result, user)
+        hit = Hit(
+            number=len(self.hits) + 1,
+            task=call.task,
+            cpu=call.cpu,
+            mm=call.mm,
+            info=call.info,
+            result=result,
+            walk=call.walk,
+            buffer=call.buffer,
+            delivered=user,
+            checks=checks,
+            mismatches=tuple(wrong),
+            verdict_ms=(time.perf_counter() - call.started) * 1000,
+        )
+        self.hits.append(hit)
+        self.report(hit)
+        return self.stop_at_hit
+
+    def failed(self, reason: str) -> bool:
+        """The check itself could not go on: stop and say why."""
+        self.errors.append(reason)
+        gdb.write(f"seginfo: {reason}\n", gdb.STDERR)
+        return True
+
+
+def _places() -> tuple[list[int], list[int]]:
+    """Behind each call of segment_info_fill(), and each return instruction."""
+    filled, returns = [], []
+    for name in filter(layout.has_symbol, CALLERS):
+        code = kernel.instructions(name)
+        for (_, operation, operands), (after, *_) in zip(code, code[1:]):
+            if operation.startswith("call") and f"<{FILL}>" in operands:
+                filled.append(after)
+        for address, operation, operands in code:
+            # A kernel with CONFIG_RETHUNK jumps to a return instruction elsewhere
+            if operation.startswith("ret") or "<__x86_return_thunk>" in operands:
+                returns.append(address)
+    if not filled or not returns:
+        raise gdb.GdbError(
+            f"No call of {FILL}() stands in {ENTRY}(): this kernel's segment_info.c "
+            "is not the lab's; build the kernel with `make kernel`."
+        )
+    return filled, returns

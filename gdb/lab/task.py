@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks: struct task_struct (include/linux/sched.h)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import gdb
+
+from . import kernel, layout, lists
+
+
+TASK = layout.Form(
+    "struct task_struct", "pid", "tgid", "comm", "mm", "fs", "thread_pid"
+)
+PID = layout.Form("struct pid", "level")
+UPID = layout.Form("struct upid", "nr")
+THREADS = layout.Form("struct task_struct", "signal", "exit_state")
+layout.expect("pcpu_hot", "current_task", "cpu_number", "init_task")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a report says of a task."""
+
+    address: int  # struct task_struct *
+    pid: int  # the thread's id: gettid(2)
+    tgid: int  # the process's id: getpid(2)
+    comm: str
+    mm: int  # struct mm_struct *, 0 for a kernel thread
+    fs: int  # struct fs_struct *
+
+
+def register(name: str) -> int:
+    """A register of the stopped CPU as an unsigned 64-bit number."""
+    value = gdb.selected_frame().read_register(name)
+    return int(value) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def this_cpu_base() -> int:
+    """The per-CPU offset of the stopped CPU.
+
+    In kernel mode GS holds it; in user mode, and for the few instructions
+    between entry and swapgs, MSR_KERNEL_GS_BASE does.
+    """
+    base = register("gs_base")
+    return base if base >= 1 << 63 else register("k_gs_base")
+
+
+def per_cpu_place(name: str, symbol: str = "") -> int:
+    """Where a variable stands in a CPU's area that may be a member of pcpu_hot.
+
+    symbol is what it is called elsewhere, where that is another name.
+    current_task, cpu_number, preempt_count and hardirq_stack_ptr moved into
+    pcpu_hot in v6.2 (e57ef2ed97c1, 7443b296e699, 64701838bf05, d7b6d709a76a).
+    """
+    if layout.has_symbol("pcpu_hot"):
+        return layout.address_of("pcpu_hot") + layout.offsetof("struct pcpu_hot", name)
+    return layout.address_of(symbol or name)
+
+
+def smp_processor_id() -> int:
+    """The number of the stopped CPU, as the kernel counts."""
+    place = this_cpu_base() + per_cpu_place("cpu_number")
+    return kernel.memory().u64(place) & 0xFFFF_FFFF
+
+
+def get_current() -> int:
+    """current: the struct task_struct * that runs on the stopped CPU."""
+    return kernel.memory().u64(this_cpu_base() + per_cpu_place("current_task"))
+
+
+def task(address: int) -> Task:
+    """Read one task.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    read = TASK(kernel.memory(), address)
+    comm = read.comm.split(b"\0")[0].decode("utf-8", "replace")
+    return Task(address, read.pid, read.tgid, comm, read.mm, read.fs)
+
+
+def task_pid_vnr(address: int) -> int:
+    """The thread id as the task itself sees it, in its own pid namespace.
+
+    Parameter: struct task_struct *. Raises memory.Fault. See kernel/pid.c.
+    """
+    guest = kernel.memory()
+    pid = TASK(guest, address).thread_pid
+    number = layout.offsetof("struct pid", "numbers")
+    number += PID(guest, pid).level * layout.sizeof("struct upid")
+    return UPID(guest, pid + number).nr
+
+
+def init_task() -> int:
+    """The struct task_struct * of the first task, swapper/0, whose pid is 0."""
+    return layout.address_of("init_task")
+
+
+def for_each_process() -> Iterator[int]:
+    """The thread group leaders, init_task left out, as the kernel links them.
+
+    Yields struct task_struct *. Raises Broken. See include/linux/sched/signal.h.
+    """
+    head = init_task() + layout.offsetof("struct task_struct", "tasks")
+    return lists.list_for_each_entry(head, "struct task_struct", "tasks")
+
+
+def for_each_thread(leader: int) -> Iterator[int]:
+    """The threads of a process, its leader among them.
+
+    Parameter: struct task_struct * of any of them. Yields struct task_struct *.
+    Raises Broken.
+    """
+    signal = THREADS(kernel.memory(), leader).signal
+    head = signal + layout.offsetof("struct signal_struct", "thread_head")
+    return lists.list_for_each_entry(head, "struct task_struct", "thread_node")
+
+
+def for_each_process_thread() -> Iterator[int]:
+    """All tasks but init_task. Yields struct task_struct *. Raises Broken."""
+    for leader in for_each_process():
+        yield from for_each_thread(leader)
+
+
+def find_task_by_pid(pid: int) -> int | None:
+    """The struct task_struct * of a process or thread, None if there is none.
+
+    0 is init_task. Raises Broken.
+    """
+    if pid == 0:
+        return init_task()
+    guest = kernel.memory()
+    for address in for_each_process_thread():
+        if TASK(guest, address).pid == pid:
+            return address
+    return None
+
+
+def has_exited(address: int) -> bool:
+    """Is a task a zombie or dead? Parameter: struct task_struct *."""
+    return THREADS(kernel.memory(), address).exit_state != 0
+
+
+def onlooker_root() -> int:
+    """The root directory from which the names of files are told: struct path *.
+
+    That of the first process, so that names are those a person in the guest's
+    shell sees, also for a process that has another root.
+    """
+    first = next(for_each_process(), init_task())
+    fs = TASK(kernel.memory(), first).fs
+    return fs + layout.offsetof("struct fs_struct", "root")

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tables of the lab commands as lines of text, also those of 65,000 rows.
+
+rich measures and wraps every cell, which takes half a millisecond a row. Here a
+column is turned into text at once and padded with one format string a row.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator
+
+from rich.cells import cell_len
+
+from ..result import Column, Table
+
+BETWEEN = "  "
+RIGHT = ("number", "size")
+NARROWEST_TEXT = 16  # columns that a folded column keeps at least
+BOLD, DIM, RED, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[1;31m", "\033[32m", "\033[0m"
+
+
+def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
+    """A table's heading and rows.
+
+    Columns of text are folded where a row is wider than width; 0 never folds.
+    """
+    kinds = [column.kind for column in table.columns]
+    texts = [
+        list(map(_formatter(column), (row[i] for row in table.rows)))
+        for i, column in enumerate(table.columns)
+    ]
+    heads = [column.name.replace("_", " ") for column in table.columns]
+    widths = [max(map(_columns, column), default=0) for column in texts]
+    widths = [max(len(head), size) for head, size in zip(heads, widths)]
+    is_folded = _fold(widths, kinds, width)
+    form = BETWEEN.join(
+        f"%{'' if kind in RIGHT else '-'}{size}s" for kind, size in zip(kinds, widths)
+    )
+    yield _styled((form % tuple(heads)).rstrip(), BOLD, colour)
+    yield _styled("─" * (sum(widths) + len(BETWEEN) * (len(widths) - 1)), DIM, colour)
+    rows = zip(*texts)
+    if is_folded or _is_wide(texts):
+        for row in rows:
+            yield from _folded(row, kinds, widths)
+    elif colour and "check" in kinds:
+        for row in rows:
+            yield _checked(form % row, row, kinds)
+    else:
+        for row in rows:
+            yield (form % row).rstrip()
+
+
+def clean(text: str) -> str:
+    """Text of the guest without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode()
+        for one in text
+    )
+
+
+def size_text(size: int) -> str:
+    """A number of bytes in the largest unit that keeps it whole: 132 KiB."""
+    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size >= 1 << shift and not size & (1 << shift) - 1:
+            return f"{size >> shift} {unit}"
+    return f"{size} B"
+
+
+def _formatter(column: Column) -> Callable[[object], str]:
+    """What turns a value of a column into text."""
+    known: dict[object, str] = {}
+
+    def text(value: object) -> str:
+        found = known.get(value)
+        if found is None:
+            found = known[value] = _text(column.kind, value)
+        return found
+
+    def list_text(value: object) -> str:
+        return text(tuple(value) if isinstance(value, list) else value)
+
+    if column.kind == "address":
+        return lambda value: "-" if value is None else f"{value:#x}"
+    return list_text if column.kind == "flags" else text
+
+
+def _text(kind: str, value: object) -> str:
+    if value is None:
+        return "-"
+    if kind == "size":
+        return size_text(value)
+    if kind == "flags":
+        return " ".join(value)
+    if kind == "check":
+        return "ok" if value is True else clean(str(value))
+    return clean(str(value))
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _is_wide(texts: list[list[str]]) -> bool:
+    """Has any text characters that do not take one column each?"""
+    return any(
+        not text.isascii() and cell_len(text) != len(text)
+        for column in texts
+        for text in column
+    )
+
+
+def _styled(text: str, style: str, colour: bool) -> str:
+    return f"{style}{text}{PLAIN}" if colour else text
+
+
+def _checked(line: str, row: tuple[str, ...], kinds: list[str]) -> str:
+    """Green for a check that holds, red for the reason it does not."""
+    for kind, text in zip(kinds, row):
+        if kind == "check":
+            style = GREEN if text == "ok" else RED
+            before, _, after = line.rpartition(text)
+            line = f"{before}{style}{text}{PLAIN}{after}"
+    return line.rstrip()
+
+
+def _fold(widths: list[int], kinds: list[str], width: int) -> bool:
+    """Narrow the widest columns of text until a row fits, if it can."""
+    room = width - len(BETWEEN) * (len(widths) - 1)
+    if not width or sum(widths) <= room:
+        return False
+    while sum(widths) > room:
+        can = [
+            i
+            for i, kind in enumerate(kinds)
+            if kind in ("text", "flags", "check") and widths[i] > NARROWEST_TEXT
+        ]
+        if not can:
+            break
+        widest = max(can, key=lambda i: widths[i])
+        widths[widest] -= 1
+    return True
+
+
+def _folded(row: tuple[str, ...], kinds: list[str], widths: list[int]) -> Iterator[str]:
+    """A row on as many lines as its longest cell needs."""
+    cells = [_pieces(text, size) for text, size in zip(row, widths)]
+    for i in range(max(map(len, cells))):
+        line = []
+        for cell, kind, size in zip(cells, kinds, widths):
+            text = cell[i] if i < len(cell) else ""
+            padding = " " * (size - _columns(text))
+            line.append(padding + text if kind in RIGHT else text + padding)
+        yield BETWEEN.join(line).rstrip()
+
+
+def _pieces(text: str, size: int) -> list[str]:
+    """A text in pieces of at most size columns, cut at a space if there is one."""
+    pieces = []
+    while _columns(text) > size:
+        end = size
+        while _columns(text[:end]) > size:
+            end -= 1
+        space = text.rfind(" ", 1, end + 1)
+        cut = space if space > 0 else end
+        pieces.append(text[:cut])
+        text = text[cut:].removeprefix(" ")
+    return [*pieces, text]

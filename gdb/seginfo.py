@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Check segment_info() from the debugger: type `source gdb/seginfo.py`.
+
+Sets a breakpoint in __x64_sys_segment_info. At each call it walks current->mm
+and the vm_next chain and checks what the kernel copied to the user against it.
+`help seginfo` tells the rest.
+"""
+
+import os
+import sys
+
+import gdb
+
+
+def _load():
+    """Load the package afresh, so that sourcing again picks up changes."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    old = sys.modules.get("lab.commands.seginfo")
+    if old is not None:
+        old.stop()
+    for name in [name for name in sys.modules if name.split(".")[0] == "lab"]:
+        del sys.modules[name]
+    try:
+        from lab.commands import explore, seginfo
+    except ModuleNotFoundError as missing:
+        package = missing.name.split(".")[0]
+        if package not in ("rich", "elftools"):
+            raise
+        raise gdb.GdbError(
+            f"gdb's Python has no module {package}: type `make setup` in a shell, or "
+            "install Debian's python3-rich and python3-pyelftools."
+        ) from None
+    seginfo.register()
+    explore.register()
+    seginfo.start()
+
+
+try:
+    _load()
+except gdb.GdbError as refusal:
+    gdb.write(f"seginfo: {refusal}\n", gdb.STDERR)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Check every hit of one guest from its start to its end: `make verify`.
+
+Exit status 0 only if there was a hit and every check of every hit passed.
+"""
+
+import os
+
+import gdb
+
+
+def main() -> int:
+    """Run the guest to its end; returns the exit status."""
+    gdb.execute("set pagination off")
+    gdb.execute(f"target remote 127.0.0.1:{os.environ['LAB_PORT']}", to_string=True)
+    gdb.execute("source gdb/seginfo.py")
+    from lab.commands.seginfo import check
+    from lab.view.text import totals
+
+    if not check.armed:
+        return 1  # the reason was said
+    gdb.execute("seginfo run")
+    gdb.execute("continue")
+    if os.environ["LAB_JSON"]:
+        gdb.execute(f"seginfo json {os.environ['LAB_JSON']}")
+    gdb.write(f"seginfo: {totals(check.hits)}.\n")
+    if not check.hits:
+        gdb.write(
+            "seginfo: the guest's program never called segment_info.\n", gdb.STDERR
+        )
+    failed = check.errors or any(not hit.passed for hit in check.hits)
+    return 0 if check.hits and not failed else 1
+
+
+try:
+    gdb.execute(f"quit {main()}")
+except (gdb.error, KeyboardInterrupt) as error:
+    gdb.write(f"seginfo: {error}\n", gdb.STDERR)
+    gdb.execute("quit 1")
