@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The only door to the lab. `make help` lists every target and variable.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL     := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# --- Variables: "NAME ?= default" and what `make help` says of it -------------
+
+KERNEL     ?=#       kernel version: 6.0.5, or 5.10.223 where that cannot be had
+KERNEL_SRC ?=#       an existing kernel source tree instead; never modified
+KERNEL_MIRROR ?=#    address of a folder to download the kernel from instead
+PROGRAM    ?=#       a static program to run in the guest instead of the demo
+ARGS       ?=#       its arguments, separated by commas
+ACCEL      ?= tcg#   tcg emulates the processor; kvm where the machine can
+SMP        ?= 2#     processors of the guest, 1 to 8
+MEM        ?= 256M#  memory of the guest, 64M to 3G
+PORT       ?= 1234#  gdb's port on 127.0.0.1; another one for each lab at a time
+JSON       ?=#       file for the result of verify and bench
+LIMIT      ?= 300#   seconds after which verify gives up
+V          ?=#       V=1 shows the kernel's build in full
+
+export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT JSON LIMIT V
+
+PYTHON := /usr/bin/python3
+CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
+
+# --- What is built ------------------------------------------------------------
+
+PROGRAMS := demo selftest storm many witness
+BINARIES := $(PROGRAMS:%=build/user/%)
+
+.PHONY: setup kernel image
+setup: ## install the Debian packages that are missing
+	@scripts/setup.sh </dev/null
+
+kernel: setup ## get, configure and build the kernel
+	@scripts/build-kernel.sh </dev/null
+
+image: build/initramfs.cpio ## build the guest's programs and its initramfs
+
+build/user/%: user/%.c user/lab.c $(wildcard user/*.h) kernel/segment_info.h Makefile | setup
+	@mkdir -p $(@D)
+	@gcc $(CFLAGS) -o $@ $< user/lab.c
+
+build/initramfs.cpio: $(BINARIES) $(wildcard initramfs/*)
+	@initramfs/build.sh $@ /bin/busybox $(BINARIES)
+
+# --- What it is for -----------------------------------------------------------
+
+.PHONY: debug verify boot console
+debug: kernel image ## boot the guest paused and open gdb on it
+	@scripts/debug.sh
+
+verify: kernel image ## the main job without a person: boot, check every hit, report
+	@scripts/verify.sh
+
+boot: kernel image ## a shell in the guest
+	@scripts/boot.sh
+
+console: ## the guest's console beside a running `make debug`
+	@scripts/console.sh
+
+# --- Checking the lab itself --------------------------------------------------
+
+.PHONY: test bench lint
+test: kernel image ## all tests, on real kernels and a real gdb (T=... picks some)
+	@$(PYTHON) -m pytest tests $(T)
+
+bench: kernel image ## measure the lab's speed
+	@tests/bench.sh
+
+lint: kernel ## format and static checks
+	@scripts/lint.sh
+
+# --- Cleaning -----------------------------------------------------------------
+
+.PHONY: clean distclean help
+clean: ## remove what was built, keep kernel sources and downloads
+	@rm -rf build/kernels build/user build/initramfs.cpio build/run build/share
+
+distclean: ## remove everything that is not in git
+	@rm -rf build
+
+help: ## this list
+	@echo "The seginfo lab: a Linux kernel to look into with gdb."
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+	@echo
+	@echo "Variables, as in: make verify PORT=1235 JSON=result.json"
+	@echo
+	@sed -n 's/^\([A-Z_]*\) *?= *\([^#]*\)# *\(.*\)/  \1|\2|\3/p' Makefile | column -t -s '|'
