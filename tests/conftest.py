@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures of the debugger's tests: the selected kernel, ports, no leaks.
+
+`make test` builds the kernel before, and KERNEL or KERNEL_SRC in the
+environment say which one is meant.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Callable, Iterator
+
+import lab
+import pytest
+
+
+@pytest.fixture(scope="session")
+def kernel() -> Path:
+    """The folder of the selected kernel: vmlinux.pvh, obj/vmlinux, ..."""
+    folder = lab.kernel_dir()
+    assert (
+        folder / "vmlinux.pvh"
+    ).exists(), f"{folder} has no kernel: type make kernel"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vmlinux(kernel: Path) -> Path:
+    """The kernel with its debug info."""
+    return kernel / "obj" / "vmlinux"
+
+
+@pytest.fixture(scope="session")
+def bzimage(kernel: Path) -> Path:
+    """The compressed kernel, which can move itself."""
+    image = kernel / "obj" / "arch" / "x86" / "boot" / "bzImage"
+    if not image.exists():
+        pytest.skip(f"{image} was not built")
+    return image
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A free port; at the end of the test nothing may be left on it."""
+    number = lab.free_port()
+    yield number
+    assert lab.leaks(number) == []
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compile programs of tests/programs, each once."""
+    folder = tmp_path_factory.mktemp("programs")
+    done: dict[str, Path] = {}
+
+    def compiled(source: str) -> Path:
+        if source not in done:
+            done[source] = lab.compile_c(source, folder)
+        return done[source]
+
+    return compiled
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """At the end of the session no QEMU runs on a port that it took."""
+    yield
+    left = [leak for port in lab.ports for leak in lab.leaks(port)]
+    logs = [lab.BUILD / "run" / str(port) for port in lab.ports]
+    for folder in filter(Path.exists, logs):
+        shutil.rmtree(folder)
+    assert left == []

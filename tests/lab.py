@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests of the debugger side share: start labs, QEMUs and gdbs.
+
+Plain functions. Whoever starts something gets a PORT from the port fixture (or
+from free_port()), and everything is found again by that port: see leaks().
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pexpect
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
+USER = ROOT / "build" / "user"  # the guest's programs, where the Makefile puts them
+IN_GDB = ROOT / "tests" / "in_gdb"
+LIMIT = 120  # seconds, far more than anything here takes
+
+# What `make test` exports for itself and what a calling make leaves behind.
+OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", "T")
+MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
+
+ports: list[int] = []  # all that this session took
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens, below the ephemeral ones."""
+    while True:
+        port = random.randint(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+            return port
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The environment for a script or a make: KERNEL and KERNEL_SRC stay."""
+    env = {k: v for k, v in os.environ.items() if k not in (*OURS, *MAKES)}
+    env.update({name: str(value) for name, value in settings.items()})
+    return env
+
+
+def run(
+    *command: object, limit: float = LIMIT, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the project to its end; settings go into its environment."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=limit,
+    )
+
+
+def which(program: str) -> str:
+    """The path of a program that is known to be installed."""
+    path = shutil.which(program)
+    assert path, f"{program} is not installed: type make setup"
+    return path
+
+
+def kernel_dir() -> Path:
+    """The selected kernel's folder, as the scripts find it."""
+    found = run("bash", "-c", ". scripts/lib.sh && kernel_dir")
+    assert found.returncode == 0, found.stderr
+    return Path(found.stdout.strip())
+
+
+def run_folder(port: int) -> Path:
+    """Where a lab keeps its RAM file and sockets, see scripts/guest.sh."""
+    return Path(f"/dev/shm/seginfo-lab-{os.getuid()}-{port}")
+
+
+def console_log(port: int) -> str:
+    """What the guest of this lab said so far."""
+    log = BUILD / "run" / str(port) / "console.log"
+    return log.read_text(errors="replace").replace("\r", "")
+
+
+# --- The lab's own scripts ----------------------------------------------------
+
+
+def verify(port: int, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run scripts/verify.sh, the recipe of `make verify`."""
+    return run("scripts/verify.sh", PORT=port, **settings)
+
+
+def debug(port: int, *commands: str, **settings: object) -> str:
+    """Run scripts/debug.sh with gdb commands on its standard input.
+
+    Returns what it printed, errors included.
+    """
+    ended = subprocess.run(
+        [ROOT / "scripts" / "debug.sh"],
+        cwd=ROOT,
+        env=environment(PORT=port, **settings),
+        input="\n".join(commands) + "\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=LIMIT,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+TO_A_HIT = ("source gdb/seginfo.py", "continue")
+
+
+def inside(
+    script: str,
+    port: int,
+    tmp: Path,
+    given: object = None,
+    before: tuple[str, ...] = TO_A_HIT,
+    **settings: object,
+) -> Any:
+    """Run tests/in_gdb/SCRIPT in the gdb of a lab after some commands.
+
+    The script finds what is given to it as JSON in $LAB_GIVEN, and writes its
+    result, JSON too, to the file $LAB_RESULT.
+    """
+    result = tmp / f"{script}.{port}.json"
+    said = debug(
+        port,
+        *before,
+        f"source tests/in_gdb/{script}",
+        LAB_GIVEN=json.dumps(given),
+        LAB_RESULT=result,
+        **settings,
+    )
+    assert result.exists(), f"{script} did not get to its end:\n{said}"
+    return json.loads(result.read_text())
+
+
+class Session:
+    """A person at a terminal: a program on a pty of its own."""
+
+    PROMPT = "(gdb) "
+    CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
+
+    def __init__(self, *command: object, **settings: object) -> None:
+        self.child = pexpect.spawn(
+            str(command[0]),
+            [str(word) for word in command[1:]],
+            cwd=str(ROOT),
+            env=environment(TERM="xterm-256color", **settings),
+            dimensions=(60, 160),
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=LIMIT,
+        )
+
+    @classmethod
+    def clean(cls, text: str) -> str:
+        """Text without colours and other codes of a terminal."""
+        return cls.CODES.sub("", text)
+
+    def wait(self, text: str) -> str:
+        """Wait until the program says text; what it said before that.
+
+        Text without a change of colour in it: codes would stand there.
+        """
+        try:
+            self.child.expect_exact(text)
+        except (pexpect.TIMEOUT, pexpect.EOF) as problem:
+            said = self.clean(str(self.child.before))
+            kind = type(problem).__name__
+            raise AssertionError(f"{kind}, no {text!r} in:\n{said}") from None
+        return self.clean(str(self.child.before))
+
+    def prompt(self) -> str:
+        """Wait for gdb's prompt; what was said before it."""
+        return self.wait(self.PROMPT)
+
+    def type(self, text: str) -> None:
+        """Type a line and do not wait."""
+        self.child.sendline(text)
+
+    def gdb(self, command: str) -> str:
+        """Type a gdb command; what it says, without the echo."""
+        self.type(command)
+        return self.prompt().split("\n", 1)[-1]
+
+    def press(self, key: str) -> None:
+        """Press Ctrl and a key."""
+        self.child.sendcontrol(key)
+
+    def end(self) -> tuple[str, int]:
+        """Wait for the program's end; what it said last, and its exit status.
+
+        Negative for the number of the signal that ended it.
+        """
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        status = self.child.exitstatus
+        if status is None:
+            status = -(self.child.signalstatus or 0)
+        return self.clean(str(self.child.before)), status
+
+    def hang_up(self) -> None:
+        """Close the terminal's window."""
+        self.child.ptyproc.fileobj.close()
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.child.close(force=True)
+
+
+@contextmanager
+def session(*command: object, **settings: object) -> Iterator[Session]:
+    """A Session that ends with the block."""
+    person = Session(*command, **settings)
+    try:
+        yield person
+    finally:
+        person.close()
+
+
+# --- QEMU and gdb by hand, as somebody without our scripts would ---------------
+
+
+@contextmanager
+def qemu(port: int, kernel: Path, words: str, *options: str) -> Iterator[Path]:
+    """A paused guest with a stub on port and no RAM file; gives its console's file.
+
+    microvm unless options name another machine.
+    """
+    log = Path(f"/tmp/seginfo-test-{os.getuid()}-{port}.log")
+    command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
+    command += ["-display", "none", "-no-reboot", "-m", "256M", "-smp", "2"]
+    if "-machine" not in options:
+        command += ["-machine", "microvm,acpi=off"]
+    command += ["-kernel", str(kernel), "-initrd", str(BUILD / "initramfs.cpio")]
+    command += ["-append", f"console=ttyS0 quiet reboot=t panic=-1 {words}"]
+    command += ["-serial", f"file:{log}", "-gdb", f"tcp:127.0.0.1:{port}", "-S"]
+    guest = subprocess.Popen(
+        [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        wait_until(lambda: is_listening(port) or guest.poll() is not None)
+        assert guest.poll() is None, guest.stderr and guest.stderr.read()
+        yield log
+    finally:
+        guest.kill()
+        guest.communicate()
+        log.unlink(missing_ok=True)
+
+
+def gdb(
+    *commands: str, program: Path | str | None = None, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a bare gdb with commands and no start-up files."""
+    words: list[object] = ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load no"]
+    for command in ("set pagination off", *commands):
+        words += ["-ex", command]
+    return run(*words, *([program] if program else []), **settings)
+
+
+# --- Programs for the guest ----------------------------------------------------
+
+
+def script(path: Path, *lines: str) -> Path:
+    """A shell script to run in the guest."""
+    path.write_text("\n".join(("#!/bin/sh", *lines)) + "\n")
+    path.chmod(0o755)
+    return path
+
+
+def compile_c(source: str, folder: Path, *options: str) -> Path:
+    """Compile a program of tests/programs, statically unless told otherwise."""
+    program = folder / Path(source).stem
+    flags = options or ("-static", "-pthread")
+    command = ["gcc", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
+    command += [*flags, f"-I{ROOT}/kernel", f"-I{ROOT}/user", "-o", str(program)]
+    done = run(*command, ROOT / "tests" / "programs" / source)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+# --- Processes -----------------------------------------------------------------
+
+
+def wait_until(condition: Callable[[], object], limit: float = 30) -> bool:
+    """Wait for a condition; whether it came true within limit seconds."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def is_listening(port: int) -> bool:
+    """Does somebody listen? Not by connecting, which would stop a guest."""
+    table = Path("/proc/net/tcp").read_text()
+    return f":{port:04X} 00000000:0000 0A" in table
+
+
+def guests(port: int) -> list[int]:
+    """The process ids of the QEMUs with this port."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended
+        if b"qemu-system" in words[0] and b"tcp:127.0.0.1:%d" % port in words:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def leaks(port: int) -> list[str]:
+    """What is left of the labs and QEMUs on a port; and an end to it."""
+    wait_until(lambda: not guests(port) and not run_folder(port).exists(), 10)
+    left = [f"QEMU {pid} on port {port}" for pid in guests(port)]
+    for pid in guests(port):
+        os.kill(pid, signal.SIGKILL)
+    if run_folder(port).exists():
+        left.append(str(run_folder(port)))
+        shutil.rmtree(run_folder(port))
+    return left
