@@ -9,7 +9,7 @@ SHELL     := /bin/bash
 
 # --- Variables: "NAME ?= default" and what `make help` says of it -------------
 
-KERNEL     ?=#       kernel version: 6.0.5, or 5.10.223 where that cannot be had
+KERNEL     ?=#       kernel version: 6.0.5 (5.10.223 where it cannot be had), 5.10.223, 6.1
 KERNEL_SRC ?=#       an existing kernel source tree instead; never modified
 KERNEL_MIRROR ?=#    address of a folder to download the kernel from instead
 PROGRAM    ?=#       a static program to run in the guest instead of the demo

@@ -18,12 +18,8 @@ Linux {release} is paused before its first instruction. Type next:
 """
 
 
-here = os.path.join(os.getcwd(), "gdb")
-if here not in sys.path:
-    sys.path.insert(0, here)
+sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 from lab import kernel  # noqa: E402 (found only now)
 
-gdb.execute("set suppress-cli-notifications on")  # where a processor is after reset
-gdb.execute(f"target remote 127.0.0.1:{os.environ['LAB_PORT']}", to_string=True)
-gdb.execute("set suppress-cli-notifications off")
+kernel.connect(os.environ["LAB_PORT"])
 gdb.write(SCREEN.format(release=kernel.release()))

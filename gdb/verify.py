@@ -5,6 +5,7 @@ Exit status 0 only if there was a hit and every check of every hit passed.
 """
 
 import os
+import sys
 
 import gdb
 
@@ -12,7 +13,10 @@ import gdb
 def main() -> int:
     """Run the guest to its end; returns the exit status."""
     gdb.execute("set pagination off")
-    gdb.execute(f"target remote 127.0.0.1:{os.environ['LAB_PORT']}", to_string=True)
+    sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
+    from lab import kernel
+
+    kernel.connect(os.environ["LAB_PORT"])
     gdb.execute("source gdb/seginfo.py")
     from lab.commands.seginfo import check
     from lab.view.text import totals

@@ -36,6 +36,11 @@ get_tarball() {
 	local file sha256 list urls
 	file=$BUILD/downloads/$(source_field "$1" file)
 	sha256=$(source_field "$1" sha256)
+	if [[ $(source_field "$1" origin) == debian-package ]]; then
+		[[ -z ${KERNEL_MIRROR:-} ]] || die "Linux $1 comes from Debian only, where apt checks it: leave KERNEL_MIRROR unset."
+		[[ -f $file ]] || "$ROOT/scripts/debian-package.sh" "$(source_field "$1" at)" "$file"
+		return
+	fi
 	if [[ -f $file ]]; then
 		require_hash "$file" "$sha256" "$file"
 		return

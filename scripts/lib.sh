@@ -120,14 +120,21 @@ take_lock() {
 	fi
 }
 
+# has_ccache: it is there and has a place to write; otherwise it fails instead of just compiling.
+has_ccache() {
+	local cache temporary
+	cache=$(ccache --get-config cache_dir 2>/dev/null) || return 1
+	temporary=$(ccache --get-config temporary_dir 2>/dev/null) || return 1
+	mkdir -p -- "$cache" "$temporary" 2>/dev/null && [[ -w $cache && -w $temporary ]]
+}
+
 # kbuild TREE OBJ ARGUMENT...: make in a kernel tree, out of tree. What the caller's make or shell has set for other
 # builds is kept away; the same source gives the same banner whenever and by whomever it is built.
 kbuild() (
-	tree=$1 obj=$2
+	tree=$1 obj=$2 cc=gcc
 	shift 2
-	unset "${!MAKE@}" "${!KBUILD_@}" "${!KCONFIG_@}" MFLAGS LLVM LLVM_IAS KCFLAGS KCPPFLAGS KAFLAGS INSTALL_MOD_PATH
-	# ccache cannot work where it has no place to write.
-	if ccache --get-config cache_dir >/dev/null 2>&1; then cc='ccache gcc'; else cc=gcc; fi
-	exec make -C "$tree" O="$obj" ARCH=x86_64 CROSS_COMPILE= LOCALVERSION= CC="$cc" \
-		KBUILD_BUILD_USER=seginfo KBUILD_BUILD_HOST=lab KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' "$@"
+	unset "${!MAKE@}" "${!KBUILD_@}" "${!KCONFIG_@}" MFLAGS LLVM LLVM_IAS KCFLAGS KCPPFLAGS KAFLAGS
+	! has_ccache || cc="ccache gcc"
+	export KBUILD_BUILD_USER=seginfo KBUILD_BUILD_HOST=lab KBUILD_BUILD_TIMESTAMP="Thu Jan 1 00:00:00 UTC 1970"
+	exec make -C "$tree" O="$obj" ARCH=x86_64 CROSS_COMPILE= LOCALVERSION= CC="$cc" "$@"
 )

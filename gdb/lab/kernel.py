@@ -27,6 +27,19 @@ _memory: Memory | None = None
 _checked = False
 
 
+def connect(port: str) -> None:
+    """Connect to a stub on this machine, without a word.
+
+    gdb would say where the processor is: at the reset vector, which it takes for
+    whatever symbol comes before. Raises gdb.error.
+    """
+    gdb.execute("set suppress-cli-notifications on")
+    try:
+        gdb.execute(f"target remote 127.0.0.1:{port}", to_string=True)
+    finally:
+        gdb.execute("set suppress-cli-notifications off")
+
+
 def memory() -> Memory:
     """The stopped kernel's memory.
 
