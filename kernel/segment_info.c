@@ -16,7 +16,9 @@
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
@@ -99,13 +101,35 @@ static void fill_area(struct ma_struct *ma, const struct vm_area_struct *vma,
 	strscpy_pad(ma->name, name, sizeof(ma->name));
 }
 
+/* All that can change a boundary or an area; false if a signal kills the task */
+static bool lock_layout(struct mm_struct *mm)
+{
+	if (mmap_read_lock_killable(mm))
+		return false;
+
+	/*
+	 * Two things change under a read lock: prctl(PR_SET_MM) moves boundaries
+	 * under arg_lock, and, until v6.5, a stack grows under page_table_lock.
+	 */
+	spin_lock(&mm->arg_lock);
+	spin_lock(&mm->page_table_lock);
+	return true;
+}
+
+static void unlock_layout(struct mm_struct *mm)
+{
+	spin_unlock(&mm->page_table_lock);
+	spin_unlock(&mm->arg_lock);
+	mmap_read_unlock(mm);
+}
+
 /*
- * Fill @si from @mm, whose mmap_lock the caller holds. @buf, of @size bytes, is
- * room for one path.
+ * Fill @si from @mm between lock_layout() and unlock_layout(). @buf, of @size
+ * bytes, is room for one path.
  *
  * A debugger stops where this function returns: it finds the finished struct
- * in the return register and a list of areas that cannot change. So this stays
- * a function of its own, under its own name.
+ * in the return register and a layout that cannot change. So this stays a
+ * function of its own, under its own name.
  *
  * Returns @si, or ERR_PTR(-ENAMETOOLONG) if @buf is too small.
  */
@@ -118,8 +142,6 @@ segment_info_fill(struct segment_info *si, struct mm_struct *mm, char *buf,
 	mmap_assert_locked(mm);
 	memset(si, 0, sizeof(*si));
 
-	/* prctl(PR_SET_MM) moves these under arg_lock and a read lock only */
-	spin_lock(&mm->arg_lock);
 	si->start_code = mm->start_code;
 	si->end_code = mm->end_code;
 	si->start_data = mm->start_data;
@@ -127,8 +149,6 @@ segment_info_fill(struct segment_info *si, struct mm_struct *mm, char *buf,
 	si->start_brk = mm->start_brk;
 	si->brk = mm->brk;
 	si->start_stack = mm->start_stack;
-	spin_unlock(&mm->arg_lock);
-
 	si->thread_sp = user_stack_pointer(current_pt_regs());
 	si->mmap_base = mm->mmap_base;
 
@@ -165,16 +185,17 @@ SYSCALL_DEFINE1(segment_info, struct segment_info __user *, info)
 
 	/* A path longer than PATH_MAX can be mapped: grow, as seq_read() does */
 	do {
-		buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
-		if (!buf) {
-			ret = -ENOMEM;
+		ret = -ENOMEM;
+		if (size > SZ_1M)
 			break;
-		}
+		buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+		if (!buf)
+			break;
 
-		ret = mmap_read_lock_killable(mm);
-		if (!ret) {
+		ret = -EINTR;
+		if (lock_layout(mm)) {
 			ret = PTR_ERR_OR_ZERO(segment_info_fill(si, mm, buf, size));
-			mmap_read_unlock(mm);
+			unlock_layout(mm);
 		}
 
 		kvfree(buf);

@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
 # Boot the guest and give its shell on this terminal: `make boot`.
 #
-# Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it.
+# Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. Without a terminal the guest runs what
+# comes from standard input, as a shell script (or PROGRAM), and ends.
 set -euo pipefail
 
 # shellcheck source=scripts/guest.sh
 . "$(dirname "$0")/guest.sh"
 
-prepare_guest shell -serial chardev:console \
+then=shell
+if [[ ! -t 0 ]]; then
+	then=reboot
+	if [[ -z $PROGRAM ]]; then
+		PROGRAM=$(mktemp)
+		{ echo "#!/bin/sh" && cat; } >"$PROGRAM"
+		script=$PROGRAM
+	fi
+fi
+prepare_guest "$then" -serial chardev:console \
 	-chardev "stdio,id=console,mux=on,signal=off,logfile=$LOGS/console.log" \
 	-mon "chardev=console,mode=readline"
+rm -f -- "${script:-}"
 setpriv --pdeathsig TERM "${QEMU[@]}" 8<&-

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -683,6 +684,47 @@ static void test_while_others_map(void)
 	check_areas();
 }
 
+/*
+ * While the stack grows: the page fault holds the mmap lock for reading only, so
+ * it does not wait for the call, which has to read each address just once.
+ */
+
+#define GROWTH (32UL << 20)
+
+static void *check_stack_area(void *unused)
+{
+	while (!__atomic_load_n(&done, __ATOMIC_RELAXED)) {
+		const struct ma_struct *last;
+		struct segment_info here;
+
+		check_call(&here);
+		last = &here.ma[here.ma_size - 1];
+		while (strcmp(last->name, "[stack]"))
+			check(last-- > here.ma, "no area is called [stack]");
+		check(here.end_stack == last->vm_start,
+		      "end_stack is %lx, but [stack] starts at %lx",
+		      here.end_stack, last->vm_start);
+	}
+	return unused;
+}
+
+static void test_while_stack_grows(void)
+{
+	struct rlimit room = { 2 * GROWTH, 2 * GROWTH };
+	pthread_t thread;
+	char *top;
+
+	check(!setrlimit(RLIMIT_STACK, &room), "cannot raise the limit");
+	check_call(&info);
+	top = (char *)info.end_stack;
+	check(!pthread_create(&thread, NULL, check_stack_area, NULL),
+	      "no thread");
+	for (size_t size = PAGE; size < GROWTH; size += PAGE)
+		*(volatile char *)(top - size) = 1;
+	__atomic_store_n(&done, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
 static const struct test {
 	const char *claim;
 	void (*run)(void);
@@ -720,6 +762,8 @@ static const struct test {
 	{ "each piece of the heap is called [heap]", test_heap_in_three_areas },
 	{ "the name given with prctl()", test_given_name },
 	{ "8 threads map and unmap while 4 call", test_while_others_map },
+	{ "end_stack and [stack] agree while it grows",
+	  test_while_stack_grows },
 };
 
 /* In a child: what a test maps, protects or breaks is gone with it */
