@@ -22,9 +22,8 @@ JSON       ?=#       file for the result of verify and bench
 LIMIT      ?= 300#   seconds after which verify gives up
 V          ?=#       V=1 shows the kernel's build in full
 
-export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT JSON LIMIT V
+export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT JSON LIMIT V T
 
-PYTHON := /usr/bin/python3
 CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
 
 # --- What is built ------------------------------------------------------------
@@ -66,8 +65,8 @@ console: ## the guest's console beside a running `make debug`
 # --- Checking the lab itself --------------------------------------------------
 
 .PHONY: test bench lint
-test: kernel image ## all tests, on real kernels and a real gdb (T=... picks some)
-	@$(PYTHON) -m pytest tests $(T)
+test: kernel image ## all tests, on real kernels and a real gdb; T="-k NAME" picks some
+	@scripts/test.sh
 
 bench: kernel image ## measure the lab's speed
 	@tests/bench.sh
