@@ -11,7 +11,7 @@ SHELL     := /bin/bash
 
 KERNEL     ?=#       kernel version: 6.0.5 (5.10.223 where it cannot be had), 5.10.223, 6.1
 KERNEL_SRC ?=#       an existing kernel source tree instead; never modified
-KERNEL_MIRROR ?=#    address of a folder to download the kernel from instead
+KERNEL_MIRROR ?=# address of a folder to download the kernel from instead
 PROGRAM    ?=#       a static program to run in the guest instead of the demo
 ARGS       ?=#       its arguments, separated by commas
 ACCEL      ?= tcg#   tcg emulates the processor; kvm where the machine can
@@ -78,16 +78,19 @@ lint: kernel ## format and static checks
 
 .PHONY: clean distclean help
 clean: ## remove what was built, keep kernel sources and downloads
+	@[ ! -L build/kernels ] || rm -rf -- "$$(readlink -f build/kernels)"
 	@rm -rf build/kernels build/user build/initramfs.cpio build/run build/share
 
-distclean: ## remove everything that is not in git
+distclean: clean ## remove everything that is not in git
 	@rm -rf build
 
 help: ## this list
 	@echo "The seginfo lab: a Linux kernel to look into with gdb."
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':[^#]*## ' '/^[a-z]+:[^#]*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Variables, as in: make verify PORT=1235 JSON=result.json"
 	@echo
-	@sed -n 's/^\([A-Z_]*\) *?= *\([^#]*\)# *\(.*\)/  \1|\2|\3/p' Makefile | column -t -s '|'
+	@awk '/^[A-Z_]+ *\?=/ { what = $$0; sub(/^[^#]*# */, "", what); value = $$0; \
+		sub(/^[^=]*= */, "", value); sub(/#.*/, "", value); \
+		printf "  %-14s %-5s %s\n", $$1, value, what }' Makefile | sed 's/?= */   /'

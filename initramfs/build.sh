@@ -39,6 +39,8 @@ check_elf() {
 		die "$file is not for x86-64: compile it with an x86-64 compiler."
 	[[ $facts =~ Type:\ +(EXEC|DYN) ]] ||
 		die "$file is not a linked program: link it with gcc -static."
+	[[ $facts =~ Type:\ +EXEC || $facts =~ FLAGS_1.*PIE ]] ||
+		die "$file is a shared library: give a program, linked with gcc -static."
 	[[ ! $facts =~ INTERP && ! $facts =~ \(NEEDED\) ]] ||
 		die "$file needs shared libraries, which the guest has not: link it with -static."
 }

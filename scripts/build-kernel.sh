@@ -14,9 +14,8 @@
 # such a path, build/kernels is a link to a folder elsewhere.
 make_room() {
 	[[ ! -d $BUILD/kernels ]] || return 0
-	mkdir -p "$BUILD"
 	if [[ $BUILD =~ ^[A-Za-z0-9/._+@,-]*$ ]]; then
-		mkdir "$BUILD/kernels"
+		mkdir -p "$BUILD/kernels" || die "$BUILD cannot be made: give a folder of yours with BUILD=."
 		return
 	fi
 	local elsewhere
@@ -24,7 +23,7 @@ make_room() {
 	[[ $elsewhere =~ ^[A-Za-z0-9/._+@,-]*$ ]] ||
 		die "Linux cannot be built in $BUILD, nor in $elsewhere, because of the spaces or other characters in these" \
 			"names: give a folder with a plain name with BUILD=."
-	mkdir -p "$elsewhere"
+	mkdir -p "$elsewhere" "$BUILD"
 	ln -sfn "$elsewhere" "$BUILD/kernels"
 	note "Linux cannot be built in a path like $BUILD: building in $elsewhere instead"
 }
@@ -32,7 +31,7 @@ make_room() {
 # check_tree TREE: a Linux that the lab can wire and build?
 check_tree() {
 	local version
-	version=$(sed -nE 's/^(VERSION|PATCHLEVEL) = ([0-9]+)$/\2/p' "$1/Makefile" 2>/dev/null | head -n 2 | paste -sd .)
+	version=$(awk '/^VERSION = / { v = $3 } /^PATCHLEVEL = / { print v "." $3; exit }' "$1/Makefile" 2>/dev/null) || true
 	[[ $version =~ ^[0-9]+\.[0-9]+$ && -f $1/arch/x86/entry/syscalls/syscall_64.tbl ]] ||
 		die "$1 is no Linux source tree: give the top folder of one, 5.10 to 6.4, with KERNEL_SRC."
 	local number=$((${version%.*} * 1000 + ${version#*.}))
@@ -40,13 +39,12 @@ check_tree() {
 		die "$1 is Linux $version: the lab works with 5.10 to 6.4 (system call 451 is taken from 6.5 on)."
 }
 
-# inputs: one line that changes with what a kernel is built with: our files, the compiler, the place
+# inputs: one line that changes with what a kernel is built with: our files and the compiler
 inputs() {
 	{
 		(cd "$ROOT" && sha256sum kernel/{segment_info.c,segment_info.h,Kconfig,lab.config,wire.sh} \
 			scripts/{farm,configure,build-kernel}.sh)
 		gcc --version
-		echo "$dir"
 	} | sha256sum
 }
 
@@ -72,10 +70,10 @@ is_up_to_date() {
 compile() {
 	local log=$dir/build.log status=0
 	if [[ ${V:-} == 1 ]]; then
-		kbuild "$dir/source" "$dir/obj" -j"$(nproc)" V=1 vmlinux scripts_gdb 2>&1 | tee "$log" || status=$?
+		kbuild "$dir/source" "$dir/obj" -j"$(nproc)" V=1 vmlinux bzImage scripts_gdb 2>&1 | tee "$log" || status=$?
 	else
 		run_logged "kernel $name" "$log" \
-			kbuild "$dir/source" "$dir/obj" -j"$(nproc)" vmlinux scripts_gdb || status=$?
+			kbuild "$dir/source" "$dir/obj" -j"$(nproc)" vmlinux bzImage scripts_gdb || status=$?
 	fi
 	if ((status)); then
 		[[ ${V:-} == 1 ]] || tail -n 20 "$log" >&2
@@ -102,20 +100,20 @@ take_lock "$dir/.lock"
 
 # A kernel cannot be moved: what was built elsewhere is built anew.
 if [[ -f $dir/built_in && $(cat "$dir/built_in") != "$dir" ]]; then
-	rm -rf -- "$dir"/{obj,source,source.links,source.files,built}
+	rm -rf -- "$dir"/{obj,source,source.links,source.files,built,built_in}
 fi
-echo "$dir" >"$dir/built_in"
+[[ -f $dir/built_in ]] || echo "$dir" >"$dir/built_in"
 
 ! is_up_to_date || exit 0
 
-# Written before the sources are read, so that what is changed while the compiler runs counts as changed after.
-inputs >"$dir/built.new"
 "$ROOT/scripts/farm.sh" "$src" "$dir/source"
+# Written before a source is read, so that what is changed while the compiler runs counts as changed after it.
+inputs >"$dir/built.new"
 "$ROOT/kernel/wire.sh" "$src" "$dir/source"
 "$ROOT/scripts/configure.sh" "$dir/source" "$dir/obj"
 compile
 if [[ ! $dir/vmlinux.pvh -nt $dir/obj/vmlinux ]]; then
-	# QEMU reads the whole file; without debug info that is a tenth.
+	# What QEMU boots. The debug info, most of the file, is for gdb only.
 	objcopy --strip-debug "$dir/obj/vmlinux" "$dir/vmlinux.pvh.new"
 	mv -- "$dir/vmlinux.pvh.new" "$dir/vmlinux.pvh"
 fi

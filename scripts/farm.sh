@@ -31,7 +31,9 @@ trap 'rm -rf -- "$stage"' EXIT
 # An empty repository beside SRC lets git list any folder by the rules of its .gitignore files.
 git init -q --bare "$stage/git"
 ignore=(--exclude-per-directory=.gitignore)
-if [[ ! -f $src/.gitignore ]]; then
+# Debian's linux-source ignores all that is at the top, since its own repository has no kernel in it.
+if grep -qsx '/[*]' "$src/.gitignore"; then ignore+=('--exclude=!/*'); fi
+if [[ ! -f $src/.gitignore || ${#ignore[@]} -gt 1 ]]; then
 	for pattern in "${build_products[@]}"; do ignore+=("--exclude=$pattern"); done
 fi
 

@@ -113,7 +113,7 @@ require_hash() {
 # take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it starts.
 take_lock() {
 	mkdir -p -- "${1%/*}" || die "${1%/*} cannot be made: give a folder of yours with BUILD=."
-	exec 9>"$1" || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."
+	exec 9>>"$1" || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."
 	if ! flock --nonblock 9; then
 		note "another make is at work in ${1%/*}: waiting until it is done"
 		flock 9
