@@ -7,18 +7,18 @@ See show_map_vma() in fs/proc/task_mmu.c.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 from . import kernel, layout, mm as mm_, path, vma
 from .memory import PAGE_SIZE, Fault
 from .vmflags import VM_HUGETLB, flag_codes, permissions
 
-FILE = layout.Form("struct file", "f_inode", "f_mode")
-INODE = layout.Form("struct inode", "i_ino", "i_sb", "i_mode", "i_rdev")
-SUPER = layout.Form("struct super_block", "s_dev", "s_type", "s_blocksize")
+FILE = layout.Form("struct file", "f_inode")
+INODE = layout.Form("struct inode", "i_ino", "i_sb", "i_mode")
+SUPER = layout.Form("struct super_block", "s_dev", "s_type")
 TYPE = layout.Form("struct file_system_type", "name")
 MINOR_BITS = 20  # MINORBITS, include/linux/kdev_t.h
-S_IFMT, S_IFCHR, S_IFBLK = 0o170000, 0o020000, 0o060000
+S_IFMT, S_IFCHR = 0o170000, 0o020000
 VSYSCALL_NONE = 2  # of vsyscall_mode's enum, arch/x86/entry/vsyscall/vsyscall_64.c
 layout.expect("gate_vma", "vsyscall_mode")
 
@@ -59,13 +59,20 @@ def for_each_area(mm: int, root: int) -> Iterator[Area]:
         )
 
 
-def area_of(address: int, mm: int, root: int) -> Area:
-    """One area. Parameters: struct vm_area_struct *, as for_each_area().
+def describer(mm: int, root: int) -> Callable[[int], Area]:
+    """A function from a struct vm_area_struct * to what it is, for many of one mm.
 
-    Raises memory.Fault.
+    Parameters as for_each_area(). The function raises memory.Fault.
     """
-    one = vma.VMA(kernel.memory(), address)
-    return _area(address, one, mm_.mm_struct(mm), root, {})
+    guest = kernel.memory()
+    read = mm_.mm_struct(mm)
+    files: dict[int, File] = {}
+    return lambda address: _area(address, vma.VMA(guest, address), read, root, files)
+
+
+def area_of(address: int, mm: int, root: int) -> Area:
+    """One area: struct vm_area_struct *. Raises memory.Fault."""
+    return describer(mm, root)(address)
 
 
 def _area(
@@ -145,7 +152,7 @@ def backing(area: tuple, name: str, file: File | None) -> str:
     """
     if area.vm_flags & VM_HUGETLB:
         return "huge pages"
-    if file is None:
+    if file is None or not area.vm_ops:  # /dev/zero gives private memory away
         return _without_file(area, name)
     if file.filesystem == "tmpfs" and is_shmem(area) and not _is_visible(name):
         return "shared memory"
@@ -170,8 +177,11 @@ def _without_file(area: tuple, name: str) -> str:
 
 @layout.cached
 def _shmem_operations() -> set[int]:
-    """vma_is_shmem(): a second set of functions came in v6.2 (d09e8ca6cb93)."""
-    symbols = ("shmem_vm_ops", "shmem_anon_vm_ops")
+    """vma_is_shmem(), and System V's (ipc/shm.c), which stand before shmem's own.
+
+    A set for anonymous shared memory came in v6.2 (d09e8ca6cb93).
+    """
+    symbols = ("shmem_vm_ops", "shmem_anon_vm_ops", "shm_vm_ops")
     return {layout.address_of(one) for one in symbols if layout.has_symbol(one)}
 
 

@@ -153,6 +153,7 @@ def file_contents(address: int, size: int) -> bytes:
     raise Fault(address, "not in vmlinux")
 
 
+@layout.cached
 def banner_of_symbols() -> bytes:
     """linux_banner as the vmlinux file has it."""
     return file_contents(layout.address_of("linux_banner"), 512).split(b"\0")[0]
@@ -191,6 +192,7 @@ def check_running() -> bool:
     except Fault:
         found = b""
     if found == expected:
+        _check_build()
         _checked = True
         return True
     moved = _find_moved(address, expected)
@@ -209,6 +211,19 @@ def check_running() -> bool:
         f"{_short(expected.decode())}, in memory is {_short(running)}. "
         "Start gdb on the vmlinux of the running kernel."
     )
+
+
+def _check_build() -> None:
+    """Refuse another build of the same version: its notes hold another build id.
+
+    The lab builds kernels with a fixed date, so that banners can be the same.
+    """
+    start, end = layout.address_of("__start_notes"), layout.address_of("__stop_notes")
+    if read_stub(start, end - start) != file_contents(start, end - start):
+        raise gdb.GdbError(
+            "vmlinux is not the kernel that runs: it is another build of the same "
+            "version. Start gdb on the vmlinux of the running kernel."
+        )
 
 
 def _short(banner: str) -> str:

@@ -126,8 +126,17 @@ def enumerators(name: str) -> dict[str, int]:
     return {field.name: field.enumval for field in lookup_type(name).fields()}
 
 
+@cached
+def constant(name: str) -> int:
+    """The value of an enumerator, also of an enum without a name.
+
+    Raises gdb.error where there is none.
+    """
+    return int(gdb.parse_and_eval(name))
+
+
 _INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_SCALARS = (
+SCALARS = (
     gdb.TYPE_CODE_INT,
     gdb.TYPE_CODE_ENUM,
     gdb.TYPE_CODE_BOOL,
@@ -139,7 +148,7 @@ def _code(kind: gdb.Type) -> str:
     """The struct-module code of a member's type."""
     if kind.code == gdb.TYPE_CODE_PTR:
         return "Q"
-    if kind.code in _SCALARS:
+    if kind.code in SCALARS:
         code = _INTEGERS[kind.sizeof]
         signed = kind.code != gdb.TYPE_CODE_BOOL and kind.is_signed
         return code.lower() if signed else code

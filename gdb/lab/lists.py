@@ -19,7 +19,10 @@ def list_for_each(head: int) -> Iterator[int]:
     """
     guest = kernel.memory()
     seen = {head}
-    before, here = head, HEAD(guest, head).next
+    try:
+        before, here = head, HEAD(guest, head).next
+    except Fault as fault:
+        raise Broken(f"the list at {head:#x} has no head: {fault}") from None
     while here != head:
         if here in seen:
             raise Broken(f"the list at {head:#x} is a cycle: {here:#x} comes again")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Iterator, NamedTuple
 
 from . import kernel, layout
 from .memory import Broken, Fault
@@ -18,10 +18,34 @@ from .memory import Broken, Fault
 NODE_MASK = 255  # MAPLE_NODE_MASK
 TYPE_SHIFT = 3  # MAPLE_NODE_TYPE_SHIFT
 TYPE_MASK = 15  # MAPLE_NODE_TYPE_MASK
+FLAGS = {1: "ALLOC_RANGE (gaps are kept)", 2: "USE_RCU"}  # MT_FLAGS_...
+HEIGHT_SHIFT, HEIGHT_MASK = 2, 0x7C
+LOCK_SHIFT, LOCK_MASK = 8, 0x300
+LOCKS = ("", "LOCK_IRQ", "LOCK_BH", "LOCK_EXTERN (by mmap_lock)")
+ROOT_PARENT = 1  # MA_ROOT_PARENT: the rest is the address of the tree
+PARENT_SLOT_SHIFT, PARENT_SLOT_MASK = 3, 0xF8  # of nodes with 64-bit pivots
 XA_ZERO_ENTRY = 257 << 2 | 2  # a reserved slot: include/linux/xarray.h
 MAX_DEPTH = 31  # MAPLE_HEIGHT_MAX
 
-TREE = layout.Form("struct maple_tree", "ma_root", "ma_flags")
+TREE = layout.Form("struct maple_tree", "ma_root", "ma_flags")  # in this order
+
+
+class Tree(NamedTuple):
+    """struct maple_tree."""
+
+    root: int  # an encoded node, or the only entry
+    flags: int
+
+    @property
+    def height(self) -> int:
+        """How many nodes stand above one another: mt_height()."""
+        return (self.flags & HEIGHT_MASK) >> HEIGHT_SHIFT
+
+    @property
+    def flag_names(self) -> list[str]:
+        names = [name for bit, name in FLAGS.items() if self.flags & bit]
+        lock = LOCKS[(self.flags & LOCK_MASK) >> LOCK_SHIFT]
+        return [*names, lock] if lock else names
 
 
 @dataclass(frozen=True)
@@ -36,6 +60,11 @@ class Node:
     pivots: tuple[int, ...]
     slots: tuple[int, ...]  # as many as are used
     gaps: tuple[int, ...]  # of arange_64: the widest gap below each slot
+    room: int  # how many slots it has
+    parent: int  # struct maple_node *, or the struct maple_tree * of the root
+    parent_slot: int  # which slot of the parent leads here; 0 for the root
+    meta_end: int | None  # struct maple_metadata, where the node has room for it
+    meta_gap: int | None  # the slot with the widest gap
 
     @property
     def is_leaf(self) -> bool:
@@ -67,6 +96,7 @@ class _Shape:
     slots: struct.Struct
     slot_at: int
     gap_at: int | None
+    meta_at: int
 
 
 @layout.cached
@@ -80,7 +110,9 @@ def _shape(kind: str) -> _Shape:
     pivot_at, pivots = array("pivot")
     slot_at, slots = array("slot")
     gap_at = array("gap")[0] if layout.has_member(name, "gap") else None
-    return _Shape(struct.Struct("<Q"), pivots, pivot_at, slots, slot_at, gap_at)
+    meta_at = layout.offsetof(name, "meta")
+    parent = struct.Struct("<Q")
+    return _Shape(parent, pivots, pivot_at, slots, slot_at, gap_at, meta_at)
 
 
 def xa_is_node(entry: int) -> bool:
@@ -104,7 +136,8 @@ def read_node(entry: int, depth: int, first: int, last: int) -> Node:
         raw = kernel.memory().read(address, NODE_MASK + 1)
     except Fault as fault:
         raise Broken(f"node {entry:#x} cannot be read: {fault.reason}") from None
-    if shape.parent.unpack_from(raw)[0] & ~NODE_MASK == address:
+    parent = shape.parent.unpack_from(raw)[0]
+    if parent & ~NODE_MASK == address:
         raise Broken(f"node {address:#x} is dead: its parent is itself")
     pivots = shape.pivots.unpack_from(raw, shape.pivot_at)
     slots = shape.slots.unpack_from(raw, shape.slot_at)
@@ -112,7 +145,24 @@ def read_node(entry: int, depth: int, first: int, last: int) -> Node:
     gaps: tuple[int, ...] = ()
     if shape.gap_at is not None:
         gaps = shape.slots.unpack_from(raw, shape.gap_at)[: end + 1]
-    return Node(address, kind, depth, first, last, pivots[:end], slots[: end + 1], gaps)
+    is_root = parent & ROOT_PARENT
+    # A node of ranges has its metadata in the last slot, while that is free
+    has_meta = shape.gap_at is not None or not pivots[-1]
+    return Node(
+        address=address,
+        type=kind,
+        depth=depth,
+        min=first,
+        max=last,
+        pivots=pivots[:end],
+        slots=slots[: end + 1],
+        gaps=gaps,
+        room=len(slots),
+        parent=parent & ~ROOT_PARENT if is_root else parent & ~NODE_MASK,
+        parent_slot=0 if is_root else (parent & PARENT_SLOT_MASK) >> PARENT_SLOT_SHIFT,
+        meta_end=raw[shape.meta_at] if has_meta else None,
+        meta_gap=raw[shape.meta_at + 1] if has_meta else None,
+    )
 
 
 def _data_end(pivots: tuple[int, ...], last: int) -> int:
@@ -121,6 +171,11 @@ def _data_end(pivots: tuple[int, ...], last: int) -> int:
         if pivot >= last or (i and not pivot):
             return i
     return len(pivots)
+
+
+def maple_tree(tree: int) -> Tree:
+    """The head of a tree. Parameter: struct maple_tree *. Raises Fault."""
+    return Tree(*TREE(kernel.memory(), tree)[:2])
 
 
 def for_each_node(tree: int) -> Iterator[Node]:
@@ -169,42 +224,17 @@ def mas_walk(tree: int, index: int) -> tuple[int, int, int]:
     The entry is 0 in a gap. Parameters: struct maple_tree *, index. Raises
     Broken.
     """
-    root = TREE(kernel.memory(), tree).ma_root
-    first, last, depth = 0, (1 << 64) - 1, 0
-    entry = root if xa_is_node(root) or index == 0 else 0
-    while xa_is_node(entry):
-        if depth > MAX_DEPTH:
-            raise Broken(f"node {entry:#x} lies deeper than a maple tree can be")
+    entry = TREE(kernel.memory(), tree).ma_root
+    first, last = 0, (1 << 64) - 1
+    if not xa_is_node(entry):  # empty, or one entry, which stands at 0
+        if entry and index == 0:
+            return 0, 0, entry
+        return 1 if entry else 0, last, 0
+    for depth in range(MAX_DEPTH):
         node = read_node(entry, depth, first, last)
         for first, last, entry in node.ranges():
             if index <= last:
                 break
-        depth += 1
         if node.is_leaf:
-            break
-    return first, last, 0 if entry == XA_ZERO_ENTRY else entry
-
-
-def check_gaps(tree: int) -> str:
-    """Where a gap recorded in a node is not the widest below its slot.
-
-    Parameter: struct maple_tree *. Empty if all are right. Raises Broken. See
-    mas_validate_gaps().
-    """
-    nodes = list(for_each_node(tree))
-    widest: dict[int, int] = {}
-    for node in reversed(nodes):
-        found = []
-        for i, (first, last, slot) in enumerate(node.ranges()):
-            if node.is_leaf:
-                gap = 0 if slot else last - first + 1
-            else:
-                gap = widest[slot & ~NODE_MASK]
-                if node.gaps and node.gaps[i] != gap:
-                    return (
-                        f"node {node.address:#x} slot {i} records a gap of "
-                        f"{node.gaps[i]:#x}, below it is {gap:#x}"
-                    )
-            found.append(gap)
-        widest[node.address] = max(found, default=0)
-    return ""
+            return first, last, 0 if entry == XA_ZERO_ENTRY else entry
+    raise Broken(f"node {entry:#x} lies deeper than a maple tree can be")

@@ -68,6 +68,7 @@ class RamFile:
 
     def __init__(self, path: str, blocks: list[Block]) -> None:
         self.name = f"RAM file {path}"
+        self.path = path
         self.blocks = blocks
         with open(path, "rb") as ram:
             self.ram = mmap.mmap(ram.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
@@ -148,12 +149,13 @@ class Memory:
     def unpacker(self, form: struct.Struct) -> Callable[[int], tuple]:
         """unpack() for many objects of one form, as a function of the address.
 
-        Almost all objects of the kernel lie in the direct map, of which the first
-        block of RAM is the bulk; for them this is one subtraction and one unpack.
+        Almost all objects of the kernel lie in the direct map of the largest block
+        of RAM; for them this is one subtraction and one unpack.
         """
         if isinstance(self.physical, Stub) or not self.page_offset:
             return lambda address: self.unpack(form, address)
-        block, ram = self.physical.blocks[0], self.physical.ram
+        block = max(self.physical.blocks, key=lambda block: block.end - block.start)
+        ram = self.physical.ram
         low, high = self.page_offset + block.start, self.page_offset + block.end
         high -= form.size
         inside = block.offset - low
@@ -241,7 +243,8 @@ def find_ram_file() -> RamFile | None:
         if _monitor(f"qom-get /objects/{backend} share").strip() != "true":
             continue
         blocks = _blocks(_monitor("info mtree -f"), backend)
-        if blocks and os.access(path, os.R_OK):
+        # With a folder as mem-path QEMU deletes the file in it at once
+        if blocks and os.path.isfile(path) and os.access(path, os.R_OK):
             return RamFile(path, blocks)
     return None
 

@@ -20,6 +20,7 @@ MM = layout.Form(
     "struct mm_struct",
     *BOUNDARIES,
     "mmap_base",
+    "task_size",
     "pgd",
     "map_count",
     "?mmap",
@@ -43,11 +44,15 @@ def virt_to_phys(address: int) -> int:
     return address - guest.page_offset
 
 
+def pgd_of(mm: int) -> int:
+    """The physical address of the top page table. Parameter: struct mm_struct *."""
+    return virt_to_phys(mm_struct(mm).pgd)
+
+
 def access_process_vm(mm: int, address: int, size: int) -> bytes:
     """Read user memory of any process, current or not.
 
     Named after access_process_vm() in mm/memory.c; reads what is present and
     never faults a page in. Parameter: struct mm_struct *. Raises memory.Fault.
     """
-    pgd = virt_to_phys(mm_struct(mm).pgd)
-    return kernel.memory().read_mapped(pgd, address, size)
+    return kernel.memory().read_mapped(pgd_of(mm), address, size)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import kernel, layout
-from .memory import PAGE_SIZE, Fault
+from .memory import PAGE_SIZE, START_KERNEL_MAP, Fault
 
 # Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
 # often it is mapped stands in struct folio, at the same place.
@@ -37,9 +37,15 @@ SLAB_CACHE = layout.Form("struct kmem_cache", "name")
 PAGE_MAPPING_ANON = 1
 PAGE_MAPPING_MOVABLE = 2
 PAGE_MAPPING_KSM = 3
+# What bits mean for anonymous memory: in the swap cache; of one process alone
+# (v5.19, 6c287605fd56), a bit that meant nothing before
+ANONYMOUS_NAMES = {"owner_priv_1": "swapcache", "mappedtodisk": "anon_exclusive"}
 # page_type is stored where the mapcount is, and then a bit that is clear tells
 PAGE_TYPE_BASE = 0xF000_0000
 PG_BUDDY = 0x80  # since v4.18 (6e292b9be7f4); vmcoreinfo exports it
+
+
+HUGE_PAGES = 512  # HPAGE_PMD_NR
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,9 @@ def page_of(physical: int) -> Page:
     is_compound = "head" in flag_names(head.flags)
     order = compound_order(first) if is_compound else 0
     mapcount = None
-    if _is_free(own):
+    if is_zero_page(pfn):
+        kind = "the zero page: all memory that was only read is this page"
+    elif _is_free(own):
         kind, order = "free, in the buddy allocator", PRIVATE(guest, address).private
     elif "slab" in flag_names(head.flags):
         kind = "slab: objects of the kernel"
@@ -119,9 +127,22 @@ def page_of(physical: int) -> Page:
         mapcount = own.mapcount + 1
         mapcount += compound_mapcount(first) if is_compound else 0
         kind = _use(head)
-    return Page(
-        address, pfn, flag_names(own.flags), own.refcount, mapcount, order, first, kind
-    )
+    flags = flag_names(own.flags)
+    if head.mapping & 3 == PAGE_MAPPING_ANON:
+        flags = tuple(ANONYMOUS_NAMES.get(name, name) for name in flags)
+    return Page(address, pfn, flags, own.refcount, mapcount, order, first, kind)
+
+
+def is_zero_page(pfn: int) -> bool:
+    """Is it what anonymous memory shows until it is written: is_zero_pfn(), or a
+    part of the large page of zeros, is_huge_zero_page()?"""
+    zero = layout.address_of("empty_zero_page") - START_KERNEL_MAP
+    if pfn == zero + kernel.memory().phys_base >> 12:
+        return True
+    if not layout.has_symbol("huge_zero_page"):
+        return False
+    huge = kernel.memory().u64(layout.address_of("huge_zero_page"))
+    return bool(huge) and 0 <= pfn - page_to_pfn(huge) < HUGE_PAGES
 
 
 def flag_names(flags: int) -> tuple[str, ...]:

@@ -8,9 +8,7 @@ for all who only want to read; here each step can be looked at.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from typing import Iterator
 
 from . import kernel, layout, swapops
 from .memory import (
@@ -19,14 +17,12 @@ from .memory import (
     PAGE_PSE,
     PAGE_SIZE,
     PHYSICAL_MASK,
-    Broken,
     Fault,
 )
 
 PAGE_RW = 1 << 1
 PAGE_USER = 1 << 2
 PAGE_NX = 1 << 63
-TABLE = struct.Struct("<512Q")
 X86_FEATURE_PTI = (7, 11)  # word and bit, arch/x86/include/asm/cpufeatures.h
 USER_HALF = 1 << 63  # addresses below are the user's, with any number of levels
 
@@ -96,10 +92,13 @@ class Entry:
         return 1 << 12 + 9 * (self.level - 1)
 
     def flags(self) -> list[tuple[str, str]]:
-        """Name and meaning of each bit that is set, lowest first."""
-        return [
+        """Name and meaning of each bit that is set, lowest first; the key at last."""
+        found = [
             (name, meaning) for bit, name, meaning in self._bits() if self._has(bit)
         ]
+        if self.pkey:
+            found.append((f"PKEY{self.pkey}", "protection key, see pkeys(7)"))
+        return found
 
     def _has(self, bit: int) -> bool:
         return bool(self.value >> bit & 1)
@@ -111,7 +110,8 @@ class Entry:
             return (*COMMON_FLAGS, NX_FLAG)
         if self.level == 1:
             return (*COMMON_FLAGS, PAT_FLAG, *LEAF_FLAGS, NX_FLAG)
-        return (*COMMON_FLAGS, PSE_FLAG, *LEAF_FLAGS, PAT_LARGE_FLAG, NX_FLAG)
+        large = (*COMMON_FLAGS, PSE_FLAG, *LEAF_FLAGS, PAT_LARGE_FLAG, NX_FLAG)
+        return tuple(sorted(large))
 
     @property
     def pkey(self) -> int:
@@ -218,27 +218,46 @@ def protnone_target(entry: Entry) -> int:
     return ~entry.value & PHYSICAL_MASK & -entry.size
 
 
-def explain(entry: Entry) -> str:
-    """What an entry says, in a phrase, where the processor cannot follow it."""
+def kind(entry: Entry) -> str:
+    """What an entry is that the processor cannot follow.
+
+    none (empty), protnone, splitting, invalid, or a kind of swapops.SwapEntry.
+    """
     if not entry.value:
-        return f"empty: {_reach(entry)} never touched, or given back"
+        return "none"
     if is_protnone(entry):
+        return "protnone"
+    if entry.level == 2 and entry.value & PAGE_PSE:
+        return "splitting"
+    if entry.level > 2:
+        return "invalid"
+    return swapops.pte_to_swp_entry(entry.value).kind
+
+
+def explain(entry: Entry) -> str:
+    """The same as a phrase."""
+    what = kind(entry)
+    if what == "none":
+        return f"empty: {_reach(entry)} never touched, or given back"
+    if what == "protnone":
         return (
             f"PROT_NONE: page {protnone_target(entry):#x} is kept, nobody may touch it"
         )
-    if entry.level == 2 and entry.value & PAGE_PSE:
+    if what == "splitting":
         return "a large page that is being split"
-    if entry.level > 2:
+    if what == "invalid":
         return f"not present: {entry.value:#x}, which the kernel never writes here"
     return swapops.explain(entry.value)
 
 
 def _reach(entry: Entry) -> str:
+    """What an entry covers, as the start of "... never touched"."""
     if entry.level == 1:
         return "this page was"
-    return {2: "these 2 MiB were", 3: "this GiB was"}.get(
-        entry.level, f"these {entry.size >> 30} GiB were"
-    )
+    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB")):
+        if entry.size >> shift:
+            return f"these {entry.size >> shift} {unit} were"
+    raise ValueError(entry)
 
 
 def pti_is_on() -> bool:
@@ -260,55 +279,3 @@ def user_copy(pgd: int) -> int:
     With page-table isolation it is the page after the kernel's own.
     """
     return pgd | PAGE_SIZE
-
-
-def walk_page_range(
-    pgd: int, start: int, end: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """The entries for pages of [start, end), empty ones left out.
-
-    Parameters: physical address of the top table, page-aligned addresses.
-    Yields virtual address, size, level and value of each entry that maps a page
-    or stands for one that is elsewhere (see swapops). Raises Broken, after what
-    could be read, where a table lies in no RAM. As walk_page_range() in
-    mm/pagewalk.c, a table at a time.
-    """
-    bits = level_bits()
-    inside = (1 << bits) - 1
-    above = -1 << bits & (1 << 64) - 1 if start >> 63 else 0
-    found = _walk_table(
-        pgd, kernel.memory().levels, 0, start & inside, end - 1 & inside
-    )
-    for address, size, level, value in found:
-        yield address | above, size, level, value
-
-
-def _walk_table(
-    table: int, level: int, base: int, first: int, last: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """One table and those below it, for addresses without their upper bits."""
-    shift = 12 + 9 * (level - 1)
-    size = 1 << shift
-    try:
-        buffer, offset = kernel.memory().physical.locate(table, PAGE_SIZE)
-    except Fault as fault:
-        raise Broken(
-            f"the {level_name(level)} table for {base:#x} lies nowhere: {fault}"
-        ) from None
-    entries = TABLE.unpack_from(buffer, offset)
-    low, high = max(first - base, 0) >> shift, min(last - base >> shift, 511)
-    for index in range(low, high + 1):
-        value = entries[index]
-        if not value:
-            continue
-        address = base + (index << shift)
-        if level == 1 or not value & PAGE_PRESENT or level < 4 and value & PAGE_PSE:
-            yield address, size, level, value
-        else:
-            below = value & PHYSICAL_MASK
-            yield from _walk_table(below, level - 1, address, first, last)
-
-
-def level_bits() -> int:
-    """How many bits of an address the tables translate: 48 or 57."""
-    return 12 + 9 * kernel.memory().levels

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from . import layout, maple, mm as mm_, vma
+from . import layout, maple, maple_check, mm as mm_, vma
 from .memory import Broken, Fault
 from .task import Task
 
@@ -280,6 +280,6 @@ def _misplaced(mm: int, found: list[tuple[int, tuple]]) -> str:
 def _gaps(mm: int) -> str:
     """Does a node of the maple tree tell a wrong gap?"""
     try:
-        return maple.check_gaps(vma.tree_of(mm))
+        return maple_check.check_gaps(vma.tree_of(mm))
     except Broken as broken:
         return str(broken)

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Iterator
+import functools
+from typing import Callable, Iterable, Iterator, NamedTuple
 
-from . import kernel, layout, task
+from . import kernel, layout, lists, task
+from .memory import Broken, Fault
 
 PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 TASK_REPORT = 0x7F  # the states get_task_state() tells apart
-TASK_NOLOAD = 0x400
 TASK_UNINTERRUPTIBLE = 0x2
+TASK_IDLE = TASK_UNINTERRUPTIBLE | 0x400  # with TASK_NOLOAD
+TASK_RTLOCK_WAIT = 0x1000  # v5.15, cd781d0ce8cb: shown as uninterruptible
+TASK_FROZEN = 0x8000  # v6.1, f5d39b020809: likewise
 STATE_LETTERS = "RSDTtXZP"  # by the highest bit set: task_index_to_char()
 
 # task_struct.state became __state in v5.14 (2f064a59a11f); cpu moved into
@@ -31,12 +34,12 @@ TASK = layout.Form(
     "?cpu",
     thread_cpu="?thread_info.cpu",
 )
-CRED = layout.Form("struct cred", "uid", "euid")
+PARENT = layout.Form("struct task_struct", "tgid")
+CRED = layout.Form("struct cred", uid="uid.val", euid="euid.val")
 SIGNAL = layout.Form("struct signal_struct", "nr_threads")
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """A task as ps shows it."""
 
     address: int  # struct task_struct *
@@ -51,37 +54,82 @@ class Process:
     comm: str
     is_kernel_thread: bool
 
+    @property
+    def name(self) -> str:
+        """comm, of a kernel thread in brackets as ps does it."""
+        return f"[{self.comm}]" if self.is_kernel_thread else self.comm
+
 
 def task_state_to_char(state: int, exit_state: int) -> str:
     """The letter of a task's state: task_state_to_char() in sched.h."""
-    if state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD) == (
-        TASK_UNINTERRUPTIBLE | TASK_NOLOAD
-    ):
+    if state & (TASK_RTLOCK_WAIT | TASK_FROZEN):
+        return "D"
+    if state & TASK_IDLE == TASK_IDLE:
         return "I"
     return STATE_LETTERS[((state | exit_state) & TASK_REPORT).bit_length()]
 
 
 def process(address: int) -> Process:
     """Read one task. Parameter: struct task_struct *. Raises memory.Fault."""
+    return reader()(address)
+
+
+def reader() -> Callable[[int], Process]:
+    """process() for many tasks: what they share is read once."""
     guest = kernel.memory()
-    read = TASK(guest, address)
-    cred = CRED(guest, read.cred)
-    parent = TASK(guest, read.real_parent)
-    return Process(
-        address=address,
-        pid=read.pid,
-        tgid=read.tgid,
-        ppid=parent.tgid,
-        uid=int.from_bytes(cred.uid, "little"),
-        euid=int.from_bytes(cred.euid, "little"),
-        state=task_state_to_char(read.state, read.exit_state),
-        cpu=read.cpu if hasattr(read, "cpu") else read.thread_cpu,
-        threads=SIGNAL(guest, read.signal).nr_threads,
-        comm=read.comm.split(b"\0")[0].decode("utf-8", "replace"),
-        is_kernel_thread=bool(read.flags & PF_KTHREAD),
-    )
+    read_task, read_signal = TASK.reader(guest), SIGNAL.reader(guest)
+    read_cred = functools.cache(CRED.reader(guest))
+    read_parent = functools.cache(PARENT.reader(guest))
+    has_own_cpu = layout.has_member("struct task_struct", "cpu")
+
+    def read(address: int) -> Process:
+        found = read_task(address)
+        cred = read_cred(found.cred)
+        return Process(
+            address,
+            found.pid,
+            found.tgid,
+            read_parent(found.real_parent).tgid,
+            cred.uid,
+            cred.euid,
+            task_state_to_char(found.state, found.exit_state),
+            found.cpu if has_own_cpu else found.thread_cpu,
+            read_signal(found.signal).nr_threads,
+            task.comm_text(found.comm),
+            bool(found.flags & PF_KTHREAD),
+        )
+
+    return read
 
 
 def processes() -> Iterator[Process]:
-    """All processes in the kernel's order. Raises Broken, memory.Fault."""
-    return map(process, task.for_each_process())
+    """All processes in the kernel's order. Raises Broken."""
+    return _read(task.for_each_process())
+
+
+def threads() -> Iterator[Process]:
+    """All threads, process by process. Raises Broken."""
+    return _read(task.for_each_process_thread())
+
+
+def _read(addresses: Iterable[int]) -> Iterator[Process]:
+    """Raises Broken at the first task that cannot be read."""
+    read = reader()
+    for address in addresses:
+        try:
+            yield read(address)
+        except Fault as fault:
+            raise Broken(f"the task at {address:#x}: {fault}") from None
+
+
+def for_each_child(address: int) -> Iterator[int]:
+    """The children of a process, those of each of its threads.
+
+    A child hangs on the list of the thread that made it. Parameter: struct
+    task_struct *. Yields struct task_struct *. Raises Broken, memory.Fault.
+    """
+    inside = layout.offsetof("struct task_struct", "children")
+    for thread in task.for_each_thread(address):
+        yield from lists.list_for_each_entry(
+            thread + inside, "struct task_struct", "sibling"
+        )

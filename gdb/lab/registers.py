@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import namedtuple
 
 from . import kernel, layout, symbols
@@ -95,6 +96,40 @@ def live_regs(processor: Processor) -> Registers:
     return Registers(orig_ax=NO_SYSCALL & MASK, **values)
 
 
+def of_user_mode(
+    task: int, processor: Processor | None
+) -> tuple[Registers, str] | None:
+    """The registers a task has in user mode, and where they were found.
+
+    None for a kernel thread and for a task that has no stack any more.
+    Parameters: struct task_struct *, and the processor it runs on, None if it
+    does not run. Raises memory.Fault.
+    """
+    if processor is not None and processor.in_user_mode:
+        return live_regs(processor), f"it runs in user mode on CPU {processor.cpu}"
+    place = task_pt_regs(task)
+    if not place or not user_mode(pt_regs(place)):
+        return None
+    said = f"saved at {place:#x} when it entered the kernel"
+    if processor is not None and symbols.in_entry_text(processor.ip):
+        said += ", unless entry code is still about to do that"
+    return pt_regs(place), said
+
+
+def bases(task: int, processor: Processor | None) -> dict[str, int]:
+    """The bases of the segments fs and gs in user mode: thread-local storage.
+
+    Of a task that does not run they are in its thread_struct. Raises memory.Fault.
+    """
+    if processor is None:
+        read = STACK(kernel.memory(), task)
+        return {"fs_base": read.fsbase, "gs_base": read.gsbase}
+    live = processor.registers
+    # The other one is the kernel's per-CPU offset, a kernel address.
+    gs = min(live["gs_base"], live["k_gs_base"])
+    return {"fs_base": live["fs_base"], "gs_base": gs}
+
+
 def syscall_get_nr(regs: Registers) -> int:
     """The number of the system call the task is in, negative if it is in none.
 
@@ -119,11 +154,15 @@ def syscall_name(number: int) -> str:
     table = layout.address_of("sys_call_table")
     if symbols.symbol_name(table + 8 * number) != "sys_call_table":
         return ""  # behind its end
-    function = symbols.symbol_name(kernel.memory().u64(table + 8 * number))
-    if not function.startswith(WRAPPER):
+    functions = symbols.names_at(kernel.memory().u64(table + 8 * number))
+    names = [
+        function.removeprefix(WRAPPER)
+        for function in functions
+        if function.startswith(WRAPPER)
+    ]
+    if not names or "ni_syscall" in names:
         return ""
-    name = function[len(WRAPPER) :]
-    return "" if name == "ni_syscall" else RENAMED.get(name, name)
+    return RENAMED.get(names[0], names[0])
 
 
 def flag_names(flags: int) -> list[str]:
@@ -131,3 +170,12 @@ def flag_names(flags: int) -> list[str]:
     names = [name for bit, name in FLAGS.items() if flags >> bit & 1]
     level = flags >> 12 & 3
     return names + ([f"IOPL={level}"] if level else [])
+
+
+def result_text(value: int) -> str:
+    """What a system call returns: a number, or an error by its name.
+
+    Entry code puts -ENOSYS there, which stays until the call has returned.
+    """
+    number = value - (1 << 64) if value >> 63 else value
+    return errno.errorcode.get(-number, str(number)) if number < 0 else str(number)

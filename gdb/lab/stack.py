@@ -16,14 +16,14 @@ import gdb
 
 from . import kernel, layout, registers, symbols
 from .memory import PAGE_SIZE, Broken, Fault
-from .processors import Processor, per_cpu_offsets, select
+from .processors import MASK, Processor, per_cpu_offsets, select
 from .task import per_cpu_place
 
-# running: where a processor is; call: a return address; interrupted: where an
-# interrupt or exception came; user: where user mode goes on
-Kind = Literal["running", "call", "interrupted", "user"]
+# running: where a processor is; call: a return address; start: where a new task
+# will begin; interrupted: where an interrupt or exception came; user: where user
+# mode goes on
+Kind = Literal["running", "call", "start", "interrupted", "user"]
 
-INACTIVE = layout.Form("struct inactive_task_frame", "bp", "ret_addr")
 FRAME = struct.Struct("<QQ")  # the caller's rbp, the return address
 GCC_REALIGN = 8  # see is_last_aligned_frame() in unwind_frame.c
 layout.expect("hardirq_stack_ptr", "cea_exception_stacks", "__start_orc_unwind")
@@ -87,7 +87,7 @@ def unwind(task: int, processor: Processor | None) -> Iterator[Frame]:
         else:
             yield from _running(task, processor)
     except Fault as fault:
-        raise Broken(f"the stack {fault}") from None
+        raise Broken(f"the stack is cut: {fault}") from None
 
 
 def _sleeping(task: int) -> Iterator[Frame]:
@@ -114,6 +114,11 @@ def _running(task: int, processor: Processor) -> Iterator[Frame]:
         if bp & 1:  # entry code has saved all registers
             yield from _follow(bp, task, stacks)
         return
+    if not on:
+        raise Broken(
+            f"the stack pointer {sp:#x} is on no stack of this task: the processor "
+            "is just switching to or from another task"
+        )
     caller = _caller(processor)
     if caller is not None:
         ip, bp, place = caller
@@ -131,17 +136,17 @@ def _caller(processor: Processor) -> tuple[int, int, int] | None:
     popped it. Only the debug info knows then where the return address is.
     """
     with select(processor):
-        frame = gdb.newest_frame()
-        while frame is not None and frame.type() == gdb.INLINE_FRAME:
-            frame = frame.older()
-        older = frame and frame.older()
-        if older is None or not symbols.is_kernel_text(older.pc()):
-            return None
         try:
-            bp = int(older.read_register("rbp")) & 2**64 - 1
-            top = int(older.read_register("rsp")) & 2**64 - 1
+            frame = gdb.newest_frame()
+            while frame is not None and frame.type() == gdb.INLINE_FRAME:
+                frame = frame.older()
+            older = frame and frame.older()
+            if older is None or not symbols.is_kernel_text(older.pc()):
+                return None
+            bp = int(older.read_register("rbp")) & MASK
+            top = int(older.read_register("rsp")) & MASK
         except gdb.error:
-            return None
+            return None  # gdb cannot tell; rbp will
         return older.pc(), bp, top - FRAME.size
 
 
@@ -172,11 +177,20 @@ def _follow(bp: int, task: int, stacks: list[Stack]) -> Iterator[Frame]:
             continue
         bp, ip = guest.unpack(FRAME, place)
         if not symbols.is_kernel_text(ip):
-            raise Broken(f"the return address {ip:#x} at {place + 8:#x} is no kernel code")
-        yield Frame("call", ip, stack.name, place)
+            raise Broken(
+                f"the return address {ip:#x} at {place + 8:#x} is no kernel code"
+            )
+        yield Frame("start" if ip in _forks() else "call", ip, stack.name, place)
         if _is_last(place, ip, task):
             yield from _from_user(task)
             return
+
+
+@layout.cached
+def _forks() -> tuple[int, ...]:
+    """Where copy_thread() lets a new task begin; renamed by 3aec4ecb3d1f."""
+    names = ("ret_from_fork", "ret_from_fork_asm")
+    return tuple(layout.address_of(name) for name in names if layout.has_symbol(name))
 
 
 def _is_last(place: int, ip: int, task: int) -> bool:

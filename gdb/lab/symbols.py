@@ -23,6 +23,10 @@ SCHEDULER_TEXTS = (
     ("__sched_text_start", "__sched_text_end"),
     ("__lock_text_start", "__lock_text_end"),
 )
+TABLES = (
+    *("offsets", "addresses", "relative_base", "num_syms", "names", "markers"),
+    *("token_table", "token_index", "seqs_of_names"),
+)
 ENTRY_TEXTS = (("__entry_text_start", "__entry_text_end"),)
 
 
@@ -87,9 +91,7 @@ def _table(symbol: str, size: int) -> bytes:
 
 def _room(symbol: str) -> int:
     """Bytes from one table of kallsyms to the one behind it."""
-    tables = ("offsets", "addresses", "relative_base", "num_syms", "names", "markers")
-    tables += ("token_table", "token_index", "seqs_of_names")
-    names = [f"kallsyms_{name}" for name in tables]
+    names = [f"kallsyms_{name}" for name in TABLES]
     starts = [layout.address_of(name) for name in names if layout.has_symbol(name)]
     here = layout.address_of(symbol)
     return min(start for start in starts if start > here) - here
@@ -145,6 +147,17 @@ def symbol_name(address: int) -> str:
         table.find(address) if table and address >= layout.address_of("_text") else None
     )
     return table.name(found[0]) if table and found else ""
+
+
+def names_at(address: int) -> list[str]:
+    """All symbols of the kernel image that start at an address."""
+    table = kallsyms()
+    found = table.find(address) if table else None
+    if table is None or found is None or found[1] != address:
+        return []
+    first = found[0]
+    after = bisect.bisect_right(table.addresses, address)
+    return [table.name(index) for index in range(first, after)]
 
 
 def _within(address: int, ranges: tuple[tuple[str, str], ...]) -> bool:

@@ -150,12 +150,20 @@ class Stop(gdb.Breakpoint):
         )
         self.silent = True  # its number means nothing; on_stop() says where we are
         self.check = check
+        self.place = address
+        self.stopped = False  # was it this one that stopped, the last time here?
 
     def stop(self) -> bool:
-        try:
-            return self.handle()
-        except (Fault, gdb.GdbError, gdb.error) as error:
-            return self.check.failed(str(error))
+        interrupted = False
+        while True:
+            try:
+                self.stopped = self.handle() or interrupted
+                return self.stopped
+            except KeyboardInterrupt:  # Ctrl-C: once more, to the end, and stop then
+                interrupted = True
+            except (Fault, gdb.GdbError, gdb.error) as error:
+                self.stopped = self.check.failed(str(error))
+                return self.stopped
 
     def handle(self) -> bool:
         raise NotImplementedError
@@ -203,7 +211,6 @@ class ReturnStop(Stop):
         call = self.check.calls.get(current)
         if call is None or register("rsp") != call.stack:
             return False  # armed in the middle of a call, or an inner function's
-        del self.check.calls[current]
         result = register("rax")
         result -= (result >> 63) << 64
         return self.check.finish(call, result, delivered(call, result))
@@ -246,6 +253,19 @@ class Check:
         self._entry, self._filled, self._returns = None, [], []
         self.calls.clear()
 
+    def catch_up(self) -> None:
+        """Handle the stop on which gdb stands, in case it was passed over.
+
+        If Ctrl-C comes in the moment a breakpoint is reached, QEMU reports only
+        the Ctrl-C, and gdb will continue over that breakpoint without a word. To
+        handle a stop twice does no harm.
+        """
+        place = register("rip")
+        for stop in (self._entry, *self._filled, *self._returns):
+            if stop is not None and stop.is_valid() and stop.place == place:
+                if stop.enabled:
+                    stop.stop()
+
     def finish(self, call: Call, result: int, user: bytes | None) -> bool:
         """Judge a call and report it; returns whether gdb is to stop."""
         checks, wrong = judge(call, result, user)
@@ -263,6 +283,7 @@ class Check:
             mismatches=tuple(wrong),
             verdict_ms=(time.perf_counter() - call.started) * 1000,
         )
+        del self.calls[call.task.address]  # not earlier: Ctrl-C may begin this anew
         self.hits.append(hit)
         self.report(hit)
         return self.stop_at_hit

@@ -77,8 +77,12 @@ def task(address: int) -> Task:
     Parameter: struct task_struct *. Raises memory.Fault.
     """
     read = TASK(kernel.memory(), address)
-    comm = read.comm.split(b"\0")[0].decode("utf-8", "replace")
-    return Task(address, read.pid, read.tgid, comm, read.mm, read.fs)
+    return Task(address, read.pid, read.tgid, comm_text(read.comm), read.mm, read.fs)
+
+
+def comm_text(comm: bytes) -> str:
+    """task_struct.comm as text; any process may put any bytes in its own."""
+    return comm.split(b"\0")[0].decode("utf-8", "backslashreplace")
 
 
 def task_pid_vnr(address: int) -> int:

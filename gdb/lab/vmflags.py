@@ -6,12 +6,10 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-VM_READ, VM_WRITE, VM_EXEC, VM_SHARED = 1, 2, 4, 8
+VM_READ, VM_WRITE, VM_EXEC = 1, 2, 4
 VM_MAYSHARE = 0x80
 VM_GROWSDOWN = 0x100
-VM_PFNMAP = 0x400
 VM_HUGETLB = 0x0040_0000
-VM_MIXEDMAP = 0x1000_0000
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gdb
 
 from .. import kernel, task
-from ..memory import Fault
+from ..memory import Broken, Fault
 from ..result import Result
 from ..view import json, text
 
@@ -40,7 +40,7 @@ class LabCommand(gdb.Command):
         super().__init__(f"lab {self.name}", gdb.COMMAND_DATA)
 
     def run(self, arguments: list[str]) -> Result:
-        """Find out what the command shows. Raises gdb.GdbError, Fault."""
+        """Find out what the command shows. Raises gdb.GdbError, Fault, Broken."""
         raise NotImplementedError
 
     def invoke(self, argument: str, from_tty: bool) -> None:
@@ -56,8 +56,8 @@ class LabCommand(gdb.Command):
             )
         try:
             result = self.run(arguments)
-        except Fault as fault:
-            raise gdb.GdbError(f"lab {self.name}: {fault}.") from None
+        except (Fault, Broken) as trouble:
+            raise gdb.GdbError(f"lab {self.name}: {trouble}.") from None
         if as_json:
             gdb.write(json.result_json(result))
         else:
@@ -116,6 +116,20 @@ def mm_of(argument: str) -> tuple[int, int]:
             f"Task {read.pid} ({read.comm}) {kind}: it has no address space of its own."
         )
     return address, read.mm
+
+
+def user_address(argument: str) -> int:
+    """An argument that is an address in the user's half.
+
+    Raises gdb.GdbError for one that is not canonical, or the kernel's.
+    """
+    address = canonical(number(argument, "address"), kernel.memory().levels)
+    if address >= 1 << 63:
+        raise gdb.GdbError(
+            f"{address:#x} is in the kernel's half, where there are no areas; "
+            "`lab kernel` shows what is there, `lab walk` how it is mapped."
+        )
+    return address
 
 
 def canonical(address: int, levels: int) -> int:

@@ -4,17 +4,51 @@
 from __future__ import annotations
 
 from .base import Lab
-from .processes import Ps
-from .vmas import Vmas
+from .current import Current
+from .dump import Dump
+from .elf import Elf
+from .files import Files
+from .functions import FUNCTIONS
+from .kernelmap import Kernel
+from .map import Map
+from .mm import Mm
+from .pages import Walk
+from .physical import Phys
+from .processes import Ps, Threads, Tree
+from .read import Read
+from .stacks import Kstack, Regs, Ustack
+from .tasks import Task
+from .trees import List, Maple, Rb
+from .vmas import Vma, Vmas
 
 COMMANDS = (
+    Current,
     Ps,
+    Threads,
+    Tree,
+    Task,
+    Mm,
     Vmas,
+    Vma,
+    List,
+    Rb,
+    Maple,
+    Walk,
+    Phys,
+    Read,
+    Kstack,
+    Ustack,
+    Regs,
+    Files,
+    Elf,
+    Map,
+    Kernel,
+    Dump,
 )
 
 
 def register() -> None:
     """Make the commands known to gdb."""
     Lab()
-    for command in COMMANDS:
-        command()
+    for each in (*COMMANDS, *FUNCTIONS):
+        each()

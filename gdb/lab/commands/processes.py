@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab ps: all processes."""
+"""lab ps, lab threads and lab tree: which processes there are."""
 
 from __future__ import annotations
 
-from .. import process
+from typing import Iterator
+
+from .. import family, process
 from ..memory import Broken
-from ..result import Result, Table, columns
-from .base import LabCommand
+from ..result import Drawing, Result, Table, columns
+from .base import LabCommand, task_of
 
 COLUMNS = columns(
     pid="number",
@@ -37,18 +39,39 @@ class Ps(LabCommand):
 
     def run(self, arguments: list[str]) -> Result:
         self.take(arguments)
-        table = Table("", COLUMNS)
-        try:
-            for one in process.processes():
-                table.rows.append(process_row(one))
-        except Broken as broken:
-            table.broken = str(broken)
-        return Result([table])
+        return Result([_table(process.processes())])
+
+
+class Threads(LabCommand):
+    """All threads of all processes: lab threads [--json]
+
+    One row a thread, those of a process one after the other: pid is the thread's
+    id, tgid its process's, threads the number of threads of that process. The
+    columns are those of `lab ps`.
+
+    Example:
+        (gdb) lab threads
+    """
+
+    name = "threads"
+
+    def run(self, arguments: list[str]) -> Result:
+        self.take(arguments)
+        return Result([_table(process.threads())])
+
+
+def _table(found: Iterator[process.Process]) -> Table:
+    table = Table("", COLUMNS)
+    try:
+        for one in found:
+            table.rows.append(process_row(one))
+    except Broken as broken:
+        table.broken = str(broken)
+    return table
 
 
 def process_row(one: process.Process) -> tuple:
     """A task as a row of COLUMNS."""
-    comm = f"[{one.comm}]" if one.is_kernel_thread else one.comm
     return (
         one.pid,
         one.tgid,
@@ -58,6 +81,63 @@ def process_row(one: process.Process) -> tuple:
         one.state,
         one.cpu,
         one.threads,
-        comm,
+        one.name,
         one.address,
     )
+
+
+class Tree(LabCommand):
+    """The family tree of the processes: lab tree [PID] [--json]
+
+    Who made whom, as the kernel's lists of children and siblings have it, from
+    swapper/0 or the process PID down. Behind the name is the pid, then the state
+    unless it sleeps, and the number of threads if there are more than one.
+
+    Example:
+        (gdb) lab tree 1
+    """
+
+    name = "tree"
+
+    def run(self, arguments: list[str]) -> Result:
+        (pid,) = self.take(arguments, "[PID]")
+        tree = family.family_of(task_of(pid)) if pid else family.whole_family()
+        broken = [
+            f"the children of {one.head.comm}, pid {one.head.pid}: {one.broken}"
+            for one in tree
+            if one.broken
+        ]
+        data = [_data(one) for one in tree]
+        return Result([Drawing("", _lines(tree), data, "; ".join(broken))])
+
+
+def _lines(tree: list[family.Family]) -> list[str]:
+    """The tree as a picture, one process a line."""
+    lines = []
+    fronts = {id(tree[0]): ("", "")}  # what stands before a line, and below it
+    for one in tree:
+        front, below = fronts[id(one)]
+        lines.append(front + _label(one.head))
+        for child in one.children:
+            last = child is one.children[-1]
+            fronts[id(child)] = (
+                below + ("└─ " if last else "├─ "),
+                below + ("   " if last else "│  "),
+            )
+    return lines
+
+
+def _label(one: process.Process) -> str:
+    label = f"{one.name} {one.pid}"
+    if one.state not in "SI":
+        label += f" {one.state}"
+    return label + (f" ({one.threads} threads)" if one.threads > 1 else "")
+
+
+def _data(one: family.Family) -> dict[str, object]:
+    """What the picture shows of a process, and what it leaves out."""
+    return {
+        "depth": one.depth,
+        **dict(zip((column.name for column in COLUMNS), process_row(one.head))),
+        "broken": one.broken,
+    }

@@ -48,7 +48,10 @@ def start() -> None:
 
 def on_stop(event: gdb.StopEvent) -> None:
     """Say where gdb stopped, when one of the check's stops did it."""
-    if any(isinstance(one, Stop) for one in getattr(event, "breakpoints", ())):
+    stops = (s for s in getattr(event, "breakpoints", ()) if isinstance(s, Stop))
+    ours = any(one.stopped for one in stops)
+    check.catch_up()
+    if ours:
         gdb.execute("frame")
 
 

@@ -15,6 +15,11 @@ from ..result import Column, Table
 
 BETWEEN = "  "
 RIGHT = ("number", "size")
+UNITS = tuple(
+    (10 * i, unit)
+    for i, unit in enumerate(("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"), 1)
+)[::-1]
+FOLDED = ("text", "flags", "check")
 NARROWEST_TEXT = 16  # columns that a folded column keeps at least
 BOLD, DIM, RED, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[1;31m", "\033[32m", "\033[0m"
 
@@ -32,21 +37,24 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
     heads = [column.name.replace("_", " ") for column in table.columns]
     widths = [max(map(_columns, column), default=0) for column in texts]
     widths = [max(len(head), size) for head, size in zip(heads, widths)]
-    is_folded = _fold(widths, kinds, width)
+    narrowed = _fold(widths, kinds, width)
+    is_wide = _is_wide(texts)
     form = BETWEEN.join(
         f"%{'' if kind in RIGHT else '-'}{size}s" for kind, size in zip(kinds, widths)
     )
     yield _styled((form % tuple(heads)).rstrip(), BOLD, colour)
     yield _styled("─" * (sum(widths) + len(BETWEEN) * (len(widths) - 1)), DIM, colour)
-    rows = zip(*texts)
-    if is_folded or _is_wide(texts):
-        for row in rows:
+    has_checks = colour and "check" in kinds
+    for row in zip(*texts):
+        if (
+            is_wide
+            and not "".join(row).isascii()
+            or any(len(row[i]) > widths[i] for i in narrowed)
+        ):
             yield from _folded(row, kinds, widths)
-    elif colour and "check" in kinds:
-        for row in rows:
+        elif has_checks:
             yield _checked(form % row, row, kinds)
-    else:
-        for row in rows:
+        else:
             yield (form % row).rstrip()
 
 
@@ -62,9 +70,20 @@ def clean(text: str) -> str:
 
 def size_text(size: int) -> str:
     """A number of bytes in the largest unit that keeps it whole: 132 KiB."""
-    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+    for shift, unit in UNITS:
         if size >= 1 << shift and not size & (1 << shift) - 1:
             return f"{size >> shift} {unit}"
+    return f"{size} B"
+
+
+def rough_size(size: int) -> str:
+    """A number of bytes to four digits at most: 132 KiB, 1.25 GiB, 127 TiB."""
+    for shift, unit in UNITS:
+        if size >= 1 << shift:
+            amount = size / (1 << shift)
+            digits = 2 if amount < 10 else 1 if amount < 100 else 0
+            text = f"{amount:.{digits}f}"
+            return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
     return f"{size} B"
 
 
@@ -126,22 +145,17 @@ def _checked(line: str, row: tuple[str, ...], kinds: list[str]) -> str:
     return line.rstrip()
 
 
-def _fold(widths: list[int], kinds: list[str], width: int) -> bool:
-    """Narrow the widest columns of text until a row fits, if it can."""
+def _fold(widths: list[int], kinds: list[str], width: int) -> list[int]:
+    """Narrow the widest columns of text until a row fits, if it can; which ones."""
+    before = list(widths)
     room = width - len(BETWEEN) * (len(widths) - 1)
-    if not width or sum(widths) <= room:
-        return False
-    while sum(widths) > room:
-        can = [
-            i
-            for i, kind in enumerate(kinds)
-            if kind in ("text", "flags", "check") and widths[i] > NARROWEST_TEXT
-        ]
-        if not can:
-            break
+    can = [i for i, kind in enumerate(kinds) if kind in FOLDED]
+    while width and can and sum(widths) > room:
         widest = max(can, key=lambda i: widths[i])
+        if widths[widest] <= NARROWEST_TEXT:
+            break
         widths[widest] -= 1
-    return True
+    return [i for i in can if widths[i] < before[i]]
 
 
 def _folded(row: tuple[str, ...], kinds: list[str], widths: list[int]) -> Iterator[str]:

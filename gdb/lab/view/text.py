@@ -21,6 +21,7 @@ from ..result import Drawing, Result, Table as Found
 from ..syscall import Hit
 from . import tables
 
+SENTENCE = 80  # columns of a sentence, on wider terminals too
 NARROWEST = 100  # columns a report needs when nobody looks at a terminal
 
 
@@ -220,7 +221,7 @@ def show_result(result: Result) -> None:
 def _block(part: Found | Drawing | str, width: int, colour: bool) -> str:
     """One part of a result as lines."""
     if isinstance(part, str):
-        return "\n".join(wrap(tables.clean(part), width or NARROWEST))
+        return "\n".join(wrap(tables.clean(part), min(width or SENTENCE, SENTENCE)))
     style = (tables.BOLD, tables.RED) if colour else ("", "")
     end = tables.PLAIN if colour else ""
     block = [f"{style[0]}{part.title}{end}"] if part.title else []

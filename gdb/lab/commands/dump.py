@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab dump: a core file of the guest."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+
+import gdb
+
+from .. import vmcore, vmcoreinfo
+from ..memory import Broken
+from ..result import Result, Table, columns
+from .base import LabCommand
+
+COLUMNS = columns(
+    physical="address", virtual="address", size="size", file_offset="address"
+)
+
+
+class Dump(LabCommand):
+    """A core file that crash and drgn open: lab dump FILE [--json]
+
+    Writes all memory of the guest and the registers of its processors to FILE, as a
+    crashed kernel leaves them. Pages of zeros are holes in the file, so it takes less
+    room than it is long. FILE appears, and takes the place of another, when it is
+    whole.
+
+    Example:
+        (gdb) lab dump /tmp/guest.core
+        (gdb) shell crash build/kernels/5.10.223/obj/vmlinux /tmp/guest.core
+    """
+
+    name = "dump"
+
+    def run(self, arguments: list[str]) -> Result:
+        (argument,) = self.take(arguments, "FILE")
+        path = os.path.expanduser(argument)
+        if os.path.isdir(path):
+            raise gdb.GdbError(f"{path} is a folder: give the name of a file in it.")
+        progress = Progress()
+        try:
+            core = vmcore.write(path, progress)
+        except OSError as error:
+            raise gdb.GdbError(f"Cannot write {path}: {error.strerror}.") from None
+        except Broken as broken:
+            raise gdb.GdbError(f"Cannot find the guest's RAM: {broken}.") from None
+        finally:
+            progress.end()
+        return _result(core)
+
+
+class Progress:
+    """One line that says how far the dump is, on a terminal, when it takes time."""
+
+    PERIOD = 0.5  # seconds
+
+    def __init__(self) -> None:
+        self.on = sys.__stdout__ is not None and os.isatty(1)
+        self.next = time.monotonic() + self.PERIOD
+        self.shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.on and time.monotonic() > self.next:
+            gdb.write(f"\r{done >> 20} of {total >> 20} MiB")
+            gdb.flush()
+            self.next = time.monotonic() + self.PERIOD
+            self.shown = True
+
+    def end(self) -> None:
+        """Leave a clean line."""
+        if self.shown:
+            gdb.write("\r\x1b[K")
+
+
+def _result(core: vmcore.Core) -> Result:
+    table = Table("", COLUMNS)
+    for one in core.segments:
+        table.rows.append((one.physical, one.virtual, one.size, one.offset))
+    own = "its own" if vmcoreinfo.is_kernels_own() else "made from debug info"
+    vmlinux, path = shlex.quote(vmcoreinfo.vmlinux()), shlex.quote(core.path)
+    return Result(
+        [
+            table,
+            f"{core.path}: {core.ram >> 20} MiB of RAM, {core.written >> 20} MiB of "
+            f"them written, {core.processors} processors, VMCOREINFO {own}.",
+            f"Open it with: crash {vmlinux} {path}",
+            f"or with: drgn -c {path} -s {vmlinux}",
+        ]
+    )

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""$lab_task, $lab_mm, $lab_vma: the kernel's structures in a person's expressions."""
+
+from __future__ import annotations
+
+import gdb
+
+from .. import kernel, layout, lookup
+from ..memory import Broken, Fault
+from .base import mm_of, task_of, user_address
+
+
+class Function(gdb.Function):
+    """A convenience function. A subclass has a name, its help, and find()."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        super().__init__(self.name)
+
+    def find(self, arguments: list[str]) -> gdb.Value:
+        """What the function stands for. Raises gdb.GdbError, Fault, Broken."""
+        raise NotImplementedError
+
+    def invoke(self, *arguments: gdb.Value) -> gdb.Value:
+        kernel.check_symbols()
+        kernel.memory()
+        if not kernel.check_running():
+            raise gdb.GdbError(
+                "The kernel does not run yet: continue to a breakpoint in it first."
+            )
+        words = [str(int(argument)) for argument in arguments]
+        try:
+            return self.find(words)
+        except (Fault, Broken) as problem:
+            raise gdb.GdbError(f"${self.name}: {problem}.") from None
+
+    def one_of(self, arguments: list[str], least: int, usage: str) -> list[str]:
+        """Arguments, the last of which may be missing."""
+        if not least <= len(arguments) <= least + 1:
+            raise gdb.GdbError(f"Usage: ${self.name}({usage}).")
+        return [*arguments, ""][: least + 1]
+
+
+def pointer(address: int, type_name: str) -> gdb.Value:
+    """An address as a pointer to a type of the kernel's."""
+    return gdb.Value(address).cast(layout.lookup_type(type_name).pointer())
+
+
+class TaskFunction(Function):
+    """The task_struct of a process or thread: $lab_task([PID])
+
+    PID is its id; without it the current task is meant.
+
+    Example:
+        (gdb) print $lab_task(1)->comm
+    """
+
+    name = "lab_task"
+
+    def find(self, arguments: list[str]) -> gdb.Value:
+        (pid,) = self.one_of(arguments, 0, "[PID]")
+        return pointer(task_of(pid), "struct task_struct")
+
+
+class MmFunction(Function):
+    """The mm_struct of a process: $lab_mm([PID])
+
+    PID is its id; without it the current task is meant.
+
+    Example:
+        (gdb) print *$lab_mm(1)
+    """
+
+    name = "lab_mm"
+
+    def find(self, arguments: list[str]) -> gdb.Value:
+        (pid,) = self.one_of(arguments, 0, "[PID]")
+        _, mm = mm_of(pid)
+        return pointer(mm, "struct mm_struct")
+
+
+class VmaFunction(Function):
+    """The area that holds an address: $lab_vma(ADDRESS[, PID])
+
+    A vm_area_struct *, NULL if the address is in none. PID is the id of the
+    process; without it the current task is meant.
+
+    Example:
+        (gdb) print/x $lab_vma($lab_mm()->start_code)->vm_flags
+    """
+
+    name = "lab_vma"
+
+    def find(self, arguments: list[str]) -> gdb.Value:
+        where, pid = self.one_of(arguments, 1, "ADDRESS[, PID]")
+        address = user_address(where)
+        _, mm = mm_of(pid)
+        found = lookup.find_vma(mm, address)
+        inside = found is not None and found[1].vm_start <= address
+        return pointer(found[0] if inside else 0, "struct vm_area_struct")
+
+
+FUNCTIONS = (TaskFunction, MmFunction, VmaFunction)

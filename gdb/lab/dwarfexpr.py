@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""DWARF expressions (DWARF 5, chapter 2.5) as far as call frames use them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable, NamedTuple
+
+MASK = 2**64 - 1
+
+
+class Reader:
+    """Numbers of DWARF out of bytes, one after the other."""
+
+    def __init__(self, data: bytes, place: int) -> None:
+        self.data = data
+        self.place = place
+
+    def number(self, form: str) -> int:
+        """A number of fixed size, by its form in the module struct."""
+        (value,) = struct.unpack_from(form, self.data, self.place)
+        self.place += struct.calcsize(form)
+        return value
+
+    def uleb(self) -> int:
+        """An unsigned number of seven bits a byte."""
+        return self._leb()[0]
+
+    def sleb(self) -> int:
+        """A signed number of seven bits a byte."""
+        value, bits = self._leb()
+        return value - (1 << bits) if value >> (bits - 1) & 1 else value
+
+    def _leb(self) -> tuple[int, int]:
+        value = bits = 0
+        while True:
+            byte = self.data[self.place]
+            self.place += 1
+            value |= (byte & 0x7F) << bits
+            bits += 7
+            if not byte & 0x80:
+                return value, bits
+
+    def take(self, size: int) -> bytes:
+        """So many bytes."""
+        self.place += size
+        return self.data[self.place - size : self.place]
+
+    def block(self) -> bytes:
+        """Bytes behind their number."""
+        return self.take(self.uleb())
+
+    def string(self) -> bytes:
+        """Bytes up to a NUL."""
+        end = self.data.index(0, self.place)
+        text = self.data[self.place : end]
+        self.place = end + 1
+        return text
+
+
+class Unknown(Exception):
+    """A register or an operation that is not known: says which."""
+
+
+class Expression(NamedTuple):
+    """An expression whose value is an address or a register's value."""
+
+    code: bytes
+
+    def value(
+        self,
+        registers: dict[int, int],
+        read: Callable[[int], int],
+        first: int | None = None,
+    ) -> int:
+        """Evaluate it.
+
+        Parameters: registers by DWARF number, how to read a 64-bit word, and what
+        lies on the stack before. Raises Unknown, and what read() raises.
+        """
+        stack = [] if first is None else [first]
+        reader = Reader(self.code, 0)
+        while reader.place < len(self.code):
+            _step(reader.number("<B"), reader, stack, registers, read)
+        return stack[-1] & MASK
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 & 1 else value
+
+
+CONSTANTS = {
+    **{0x03: "<Q", 0x08: "<B", 0x09: "<b", 0x0A: "<H", 0x0B: "<h"},
+    **{0x0C: "<I", 0x0D: "<i", 0x0E: "<Q", 0x0F: "<q"},
+}
+BINARY: dict[int, Callable[[int, int], int]] = {
+    0x1A: lambda a, b: a & b,
+    0x1C: lambda a, b: a - b,
+    0x1E: lambda a, b: a * b,
+    0x21: lambda a, b: a | b,
+    0x22: lambda a, b: a + b,
+    0x24: lambda a, b: a << b if b < 64 else 0,
+    0x25: lambda a, b: a >> b,
+    0x27: lambda a, b: a ^ b,
+    0x29: lambda a, b: int(a == b),
+    0x2A: lambda a, b: int(_signed(a) >= _signed(b)),
+    0x2B: lambda a, b: int(_signed(a) > _signed(b)),
+    0x2C: lambda a, b: int(_signed(a) <= _signed(b)),
+    0x2D: lambda a, b: int(_signed(a) < _signed(b)),
+    0x2E: lambda a, b: int(a != b),
+}
+
+
+def _step(
+    code: int,
+    reader: Reader,
+    stack: list[int],
+    registers: dict[int, int],
+    read: Callable[[int], int],
+) -> None:
+    """One operation."""
+    if code in CONSTANTS:
+        stack.append(reader.number(CONSTANTS[code]) & MASK)
+    elif code in BINARY:
+        right = stack.pop()
+        stack.append(BINARY[code](stack.pop(), right) & MASK)
+    elif 0x30 <= code <= 0x4F:  # DW_OP_lit0 to 31
+        stack.append(code - 0x30)
+    elif 0x70 <= code <= 0x8F:  # DW_OP_breg0 to 31
+        if code - 0x70 not in registers:
+            raise Unknown(f"register {code - 0x70} is not known")
+        stack.append(registers[code - 0x70] + reader.sleb() & MASK)
+    elif code == 0x06:  # DW_OP_deref
+        stack.append(read(stack.pop()))
+    elif code == 0x10:
+        stack.append(reader.uleb() & MASK)
+    elif code == 0x11:
+        stack.append(reader.sleb() & MASK)
+    elif code == 0x12:
+        stack.append(stack[-1])
+    elif code == 0x13:
+        stack.pop()
+    elif code == 0x23:
+        stack.append(stack.pop() + reader.uleb() & MASK)
+    else:
+        raise Unknown(f"operation {code:#x} is not known")

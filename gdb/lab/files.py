@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Open files of a task: struct files_struct (include/linux/fdtable.h)."""
+
+from __future__ import annotations
+
+import stat
+import struct
+from dataclasses import dataclass
+from typing import Iterator
+
+from . import kernel, layout, path, sockets, taskflags
+from .memory import Broken, Fault
+
+NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
+WORD = 64  # bits of an unsigned long
+TASK = layout.Form("struct task_struct", "files")
+FILES = layout.Form("struct files_struct", "fdt")
+FDTABLE = layout.Form("struct fdtable", "max_fds", "fd", "close_on_exec", "open_fds")
+FILE = layout.Form(
+    "struct file", "f_inode", "f_flags", "f_mode", "f_pos", "f_op", mnt="f_path.mnt"
+)
+INODE = layout.Form("struct inode", "i_ino", "i_mode", "i_rdev")
+MOUNT = layout.Form("struct mount", "mnt_id")
+MINOR_BITS = 20  # include/linux/kdev_t.h
+
+O_ACCMODE = 0o3
+ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
+O_CLOEXEC = 0o2000000
+FLAGS = {  # include/uapi/asm-generic/fcntl.h
+    **{0o100: "O_CREAT", 0o200: "O_EXCL", 0o400: "O_NOCTTY", 0o1000: "O_TRUNC"},
+    **{0o2000: "O_APPEND", 0o4000: "O_NONBLOCK", 0o10000: "O_DSYNC"},
+    **{0o20000: "O_ASYNC", 0o40000: "O_DIRECT", 0o100000: "O_LARGEFILE"},
+    **{0o200000: "O_DIRECTORY", 0o400000: "O_NOFOLLOW", 0o1000000: "O_NOATIME"},
+    **{O_CLOEXEC: "O_CLOEXEC", 0o4000000: "O_SYNC", 0o10000000: "O_PATH"},
+    **{0o20000000: "O_TMPFILE"},
+}
+INCLUDES = {0o4000000: 0o10000, 0o20000000: 0o200000}  # of O_SYNC, of O_TMPFILE
+layout.expect("sysctl_nr_open")
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A descriptor and what it stands for."""
+
+    fd: int
+    path: str  # as the link /proc/PID/fd/N
+    kind: str
+    pos: int
+    flags: int  # as /proc/PID/fdinfo/N: f_flags, and O_CLOEXEC of the descriptor
+    mnt_id: int | None
+    inode: int | None
+    file: int  # struct file *
+
+    @property
+    def flag_names(self) -> list[str]:
+        """The flags as open(2) names them."""
+        rest = self.flags & ~O_ACCMODE
+        for flag, part in INCLUDES.items():
+            if rest & flag:
+                rest &= ~part
+        return [ACCESS[self.flags & O_ACCMODE], *taskflags.names(rest, FLAGS)]
+
+
+def files_of(task: int) -> int:
+    """The struct files_struct * of a task, 0 if it has ended.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    return TASK(kernel.memory(), task).files
+
+
+def for_each_file(files: int, root: int) -> Iterator[OpenFile]:
+    """All open descriptors, the lowest first.
+
+    Parameters: struct files_struct *, and the struct path * of the directory from
+    which paths are told. What cannot be read of a file is said in its path.
+    Raises Broken, memory.Fault.
+    """
+    guest = kernel.memory()
+    table = FDTABLE(guest, FILES(guest, files).fdt)
+    limit = max(NR_OPEN, _nr_open())
+    if not 0 < table.max_fds <= limit:
+        raise Broken(f"the table has room for {table.max_fds} descriptors")
+    count = table.max_fds
+    pointers = struct.unpack(f"<{count}Q", guest.read(table.fd, 8 * count))
+    closing, used = _bits(table.close_on_exec, count), _bits(table.open_fds, count)
+    for fd, file in enumerate(pointers):
+        if not file:
+            continue
+        if not _is_set(used, fd):  # as behind the end of a table
+            raise Broken(f"descriptor {fd} has a file but is not marked as open")
+        yield open_file(fd, file, _is_set(closing, fd), root)
+
+
+def _bits(address: int, count: int) -> bytes:
+    """A bitmap of so many bits, in whole words. Raises memory.Fault."""
+    return kernel.memory().read(address, -(-count // WORD) * WORD // 8)
+
+
+def _is_set(bitmap: bytes, bit: int) -> bool:
+    return bool(bitmap[bit // 8] >> bit % 8 & 1)
+
+
+def _nr_open() -> int:
+    """The limit that /proc/sys/fs/nr_open sets."""
+    if not layout.has_symbol("sysctl_nr_open"):
+        return 0
+    return kernel.memory().u64(layout.address_of("sysctl_nr_open")) & 0xFFFF_FFFF
+
+
+def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
+    """One descriptor. Parameters: struct file *, as for_each_file()."""
+    try:
+        read = FILE(kernel.memory(), file)
+    except Fault as fault:
+        return OpenFile(fd, f"({fault})", "unreadable", 0, 0, None, None, file)
+    try:
+        name = path.file_path(file, root).decode("utf-8", "backslashreplace")
+    except Fault as fault:
+        name = f"({fault})"
+    inode = _readable(INODE, read.f_inode)
+    mount = read.mnt - layout.offsetof("struct mount", "mnt")
+    return OpenFile(
+        fd=fd,
+        path=name,
+        kind="unreadable" if inode is None else _kind(read, inode, name),
+        pos=read.f_pos,
+        flags=read.f_flags | (O_CLOEXEC if close_on_exec else 0),
+        mnt_id=getattr(_readable(MOUNT, mount), "mnt_id", None),
+        inode=getattr(inode, "i_ino", None),
+        file=file,
+    )
+
+
+def _readable(form: layout.Form, address: int) -> tuple | None:
+    """An object, None where there is none."""
+    try:
+        return form(kernel.memory(), address)
+    except Fault:
+        return None
+
+
+def _kind(file: tuple, inode: tuple, name: str) -> str:
+    """What a file is, in a few words."""
+    mode = inode.i_mode
+    if stat.S_ISSOCK(mode):
+        return sockets.text(file.f_inode)
+    if stat.S_ISFIFO(mode):
+        ends = ("", "its reading end", "its writing end", "both ends")
+        kind = "pipe" if name.startswith("pipe:[") else "FIFO"
+        return f"{kind}, {ends[file.f_mode & 3]}".removesuffix(", ")
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        kind = "character" if stat.S_ISCHR(mode) else "block"
+        major, minor = inode.i_rdev >> MINOR_BITS, inode.i_rdev & (1 << MINOR_BITS) - 1
+        return f"{kind} device {major}:{minor}"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISLNK(mode):
+        return "symbolic link"
+    return "file" if stat.S_ISREG(mode) else "anonymous inode"

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which ELF file is mapped where in a process, and where that file can be read."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Callable, Iterator
+
+from elftools.common.exceptions import ELFError
+
+from . import filemap, hostfiles, kernel, layout, places
+from .memory import PAGE_SIZE, Fault
+from .symfile import SymbolFile, symbol_file
+
+VDSO = layout.Form("struct vdso_image", "data", "size")
+SAMPLE = 64  # bytes of code that must be the same where a file has no build id
+layout.expect("vdso_image_64")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file and how far from its link addresses it is mapped."""
+
+    file: SymbolFile
+    bias: int
+
+
+class Modules:
+    """The files behind the areas of a process.
+
+    Parameters: the areas, how to read the process's memory (address and size,
+    raises Fault), and a path to try first, "" for none.
+    """
+
+    def __init__(
+        self, where: places.Places, read: Callable[[int, int], bytes], given: str
+    ) -> None:
+        self.places = where
+        self.read = read
+        self.given = given
+        self.unknown: set[str] = set()  # names of areas without a known file
+        self._found: dict[int, SymbolFile | None] = {}
+
+    def at(self, address: int) -> Module | None:
+        """The file that is mapped at an address, None if it is not known."""
+        area = self.places.find(address)
+        if area is None:
+            return None
+        name = self.places.name(area)
+        key = area.vm_file or area.vm_start
+        if key not in self._found:
+            self._found[key] = self._search(area, name, address)
+        file = self._found[key]
+        bias = None if file is None else _bias(area, file)
+        if file is None or bias is None:
+            self.unknown.add(name)
+            return None
+        return Module(file, bias)
+
+    def _search(self, area: tuple, name: str, address: int) -> SymbolFile | None:
+        for file in self._of_host(area, name):
+            bias = _bias(area, file)
+            if bias is not None and self._is_same(area, file, bias, address):
+                return file
+        return next(_of_guest(area, name), None)
+
+    def _of_host(self, area: tuple, name: str) -> Iterator[SymbolFile]:
+        """Files that may be the one in memory, and may have its symbols."""
+        if area.vm_file:
+            for path in filter(None, (self.given, *hostfiles.candidates(name))):
+                file = symbol_file(path)
+                if file is not None:
+                    yield file
+
+    def _is_same(self, area: tuple, file: SymbolFile, bias: int, address: int) -> bool:
+        """Is the process's memory made of this file? Compares what is in memory."""
+        samples = [file.build_id] if file.build_id else []
+        code = file.contents(address - bias, SAMPLE)
+        samples += [(address - bias, code)] if code else []
+        for place, expected in samples:
+            size, offset = len(expected), file.offset_of(place)
+            try:
+                return self.read(place + bias, size) == expected
+            except Fault:
+                pass  # the process never touched it; the guest's page cache may have it
+            try:
+                return filemap.kernel_read(area.vm_file, offset or 0, size) == expected
+            except Fault:
+                continue
+        return False
+
+
+def _of_guest(area: tuple, name: str) -> Iterator[SymbolFile]:
+    """The file itself, out of the guest's memory; nothing if not all is there."""
+    if area.vm_file:
+        yield from _elf(lambda: _page_cache(area.vm_file), name)
+    elif name == "[vdso]":
+        yield from _elf(vdso_image, name)
+
+
+def _bias(area: tuple, file: SymbolFile) -> int | None:
+    """How far an area is from where the file was linked to; None if it has no such part."""
+    offset = area.vm_pgoff * PAGE_SIZE if area.vm_file else 0
+    linked = file.address_of(offset)
+    return None if linked is None else area.vm_start - linked
+
+
+def _elf(read: Callable[[], bytes], name: str) -> Iterator[SymbolFile]:
+    """An ELF file out of the guest's memory, nothing if it is not there."""
+    try:
+        yield SymbolFile(io.BytesIO(read()), name)
+    except (Fault, ELFError):
+        return
+
+
+def _page_cache(file: int) -> bytes:
+    """A whole file out of the guest's page cache. Raises Fault."""
+    return filemap.kernel_read(file, 0, filemap.file_size(file))
+
+
+def vdso_image() -> bytes:
+    """The ELF file that 64-bit processes have mapped as [vdso]. Raises Fault.
+
+    See arch/x86/include/asm/vdso.h.
+    """
+    guest = kernel.memory()
+    image = VDSO(guest, layout.address_of("vdso_image_64"))
+    return guest.read(image.data, image.size)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The stack of a task in user mode, frame by frame.
+
+Compilers keep no frame pointers unless told to, so a caller is found with the
+call frame information of the program's ELF file. Where no such file is known,
+rbp may be a frame pointer: the result is called a guess.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Iterator, Literal
+
+from . import mm as mm_
+from .callframe import Frame as Rules, Rule
+from .dwarfexpr import MASK, Unknown
+from .memory import Broken, Fault
+from .places import Places
+from .registers import Registers
+from .userelf import Module, Modules
+
+RBP, RSP, RIP = 6, 7, 16  # DWARF's numbers, x86-64 psABI, figure 3.36
+NUMBERS = {  # in its order
+    **{0: "ax", 1: "dx", 2: "cx", 3: "bx", 4: "si", 5: "di", RBP: "bp", RSP: "sp"},
+    **{number: f"r{number}" for number in range(8, 16)},
+    **{RIP: "ip"},
+}
+KEPT = (3, RBP, 12, 13, 14, 15)  # a function leaves these as they were
+MOST = 10_000  # frames; ends what goes on without an end
+WORD = struct.Struct("<Q")
+PAIR = struct.Struct("<QQ")
+
+Kind = Literal["here", "call", "interrupted"]
+
+
+@dataclass(frozen=True)
+class UserFrame:
+    """One entry of a backtrace."""
+
+    kind: Kind  # where it is, a return address, or where a signal came
+    ip: int
+    sp: int
+    symbol: str  # NAME+OFFSET, "" if not known
+    source: str  # FILE:LINE, "" if not known
+    place: str  # the file, or kind of area, and the offset in it
+    found_by: str
+
+
+class UserStack:
+    """Unwinds one task.
+
+    Parameters: struct mm_struct *, the areas of the process, and the path of an
+    ELF file to try first, "" for none.
+    """
+
+    def __init__(self, mm: int, where: Places, given: str) -> None:
+        self.mm = mm
+        self.places = where
+        self.modules = Modules(where, self.read, given)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read the process's memory. Raises Fault."""
+        return mm_.access_process_vm(self.mm, address, size)
+
+    def word(self, address: int) -> int:
+        """Read 64 bits of the process's memory. Raises Fault."""
+        return WORD.unpack(self.read(address, WORD.size))[0]
+
+    def unwind(self, regs: Registers) -> Iterator[UserFrame]:
+        """The frames from these registers on, the innermost first.
+
+        Raises Broken after what could be read.
+        """
+        registers = {number: getattr(regs, name) for number, name in NUMBERS.items()}
+        kind: Kind = "here"
+        found_by = "registers"
+        for _ in range(MOST):
+            ip = registers[RIP]
+            # A call may be the last instruction of its function, and what it
+            # returns to already another function.
+            inside = ip - (kind == "call")
+            module = self.modules.at(inside)
+            rules = _rules(module, inside)
+            if rules is not None and rules.is_signal:
+                inside = ip  # nobody called this: the kernel put it there
+            yield self._frame(kind, registers, module, inside, found_by)
+            if rules is None:
+                following = self._guess(registers, module)
+                found_by = "frame pointer, a guess"
+            else:
+                following = self._apply(rules, registers)
+                found_by = "call frame info"
+            if following is None:
+                return  # where the thread began
+            is_signal = rules is not None and rules.is_signal
+            if following[RSP] <= registers[RSP] and not is_signal:
+                raise Broken(f"the stack at {following[RSP]:#x} goes down, not up")
+            registers = following
+            kind = "interrupted" if is_signal else "call"
+        raise Broken(f"more than {MOST} frames")
+
+    def _frame(
+        self,
+        kind: Kind,
+        registers: dict[int, int],
+        module: Module | None,
+        inside: int,
+        found_by: str,
+    ) -> UserFrame:
+        ip = registers[RIP]
+        symbol = source = ""
+        if module is not None:
+            found = module.file.symbol(inside - module.bias)
+            if found is not None:
+                symbol = f"{found[0]}+{found[1] + ip - inside:#x}"
+            source = module.file.line(inside - module.bias)
+        place = self.places.text(ip)
+        return UserFrame(kind, ip, registers[RSP], symbol, source, place, found_by)
+
+    def _apply(self, rules: Rules, registers: dict[int, int]) -> dict[int, int] | None:
+        """The caller's registers, None where the stack ends. Raises Broken."""
+        try:
+            cfa = self._cfa(rules.row.cfa, registers)
+            found = {n: registers[n] for n in KEPT if n in registers}
+            found[RSP] = cfa
+            for number, rule in rules.row.rules.items():
+                value = self._value(rule, number, registers, cfa)
+                found.pop(number, None)
+                if value is not None:
+                    found[number] = value
+        except (Fault, Unknown) as trouble:
+            raise Broken(f"the caller's registers: {trouble}") from None
+        found[RIP] = found.pop(rules.return_register, 0)
+        return found if found[RIP] else None
+
+    def _cfa(self, rule: Rule, registers: dict[int, int]) -> int:
+        """The canonical frame address: the caller's stack pointer."""
+        if rule[0] == "expression":
+            return rule[1].value(registers, self.word)
+        if rule[0] != "register" or rule[1] not in registers:
+            raise Unknown("the frame's address is not known")
+        return registers[rule[1]] + rule[2] & MASK
+
+    def _value(
+        self, rule: Rule, number: int, registers: dict[int, int], cfa: int
+    ) -> int | None:
+        """A register of the caller, None if it cannot be known."""
+        kind = rule[0]
+        if kind == "offset":
+            return self.word(cfa + rule[1] & MASK)
+        if kind == "val_offset":
+            return cfa + rule[1] & MASK
+        if kind == "register":
+            return registers.get(rule[1])
+        if kind == "expression":
+            return self.word(rule[1].value(registers, self.word, cfa))
+        if kind == "val_expression":
+            return rule[1].value(registers, self.word, cfa)
+        return registers.get(number) if kind == "same" else None
+
+    def _guess(
+        self, registers: dict[int, int], module: Module | None
+    ) -> dict[int, int]:
+        """The caller's registers if rbp points to a frame, as on kernel stacks.
+
+        Raises Broken if it does not.
+        """
+        bp = registers.get(RBP, 0)
+        if bp >= registers[RSP] and self.places.find(bp) is not None:
+            try:
+                above, ip = PAIR.unpack(self.read(bp, PAIR.size))
+            except Fault:
+                ip = 0
+            if self.places.is_code(ip):
+                return {RBP: above, RSP: bp + PAIR.size, RIP: ip}
+        ip = registers[RIP]
+        if module is None:
+            why = "no ELF file is known for it"
+        else:
+            why = f"{module.file.name} has no call frame info for it"
+        raise Broken(f"who called {ip:#x} cannot be told: {why}")
+
+
+def _rules(module: Module | None, address: int) -> Rules | None:
+    """The rules for an address of a process."""
+    if module is None or module.file.frames is None:
+        return None
+    return module.file.frames.find(address - module.bias)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""VMCOREINFO: what a dump tells its reader of the kernel in it.
+
+Lines such as "SYMBOL(_stext)=ffffffff81000000". A kernel that can crash into another
+keeps them ready; the lab's cannot, so they are made as kernel/crash_core.c and
+arch/x86/kernel/crash_core_64.c would make them.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import gdb
+from elftools.elf.elffile import ELFFile
+
+from . import kernel, layout
+from .memory import KERNEL_IMAGE_SIZE, PAGE_SIZE
+
+DATA = ("vmcoreinfo_data", "vmcoreinfo_size")
+
+SYMBOLS = ("init_uts_ns", "node_online_map", "_stext", "vmap_area_list", "init_top_pgt")
+ARRAYS = {"swapper_pg_dir": "init_top_pgt"}  # a macro for it, asm/pgtable_64.h
+SIZES = ("mem_section", "page", "pglist_data", "zone", "free_area", "list_head")
+OFFSETS = {
+    "uts_namespace": ("name",),
+    "mem_section": ("section_mem_map",),
+    "page": ("flags", "_refcount", "mapping", "lru", "_mapcount", "private")
+    + ("compound_dtor", "compound_order", "compound_head"),
+    "pglist_data": ("node_zones", "nr_zones", "node_start_pfn", "node_spanned_pages")
+    + ("node_id",),
+    "zone": ("free_area", "vm_stat", "spanned_pages"),
+    "free_area": ("free_list",),
+    "list_head": ("next", "prev"),
+    "vmap_area": ("va_start", "list"),
+}
+LENGTHS = {"zone.free_area": ("struct zone", "free_area")}
+LENGTHS["free_area.free_list"] = ("struct free_area", "free_list")
+ENUMERATORS = {
+    "enum zone_stat_item": ("NR_FREE_PAGES",),
+    "enum pageflags": ("PG_lru", "PG_private", "PG_swapcache", "PG_swapbacked")
+    + ("PG_slab", "PG_hwpoison"),
+}
+
+# Of memory models, by the number of paging levels: arch/x86/include/asm/sparsemem.h
+SECTION_SIZE_BITS = 27
+MAX_PHYSMEM_BITS = {4: 46, 5: 52}
+
+
+def vmcoreinfo() -> bytes:
+    """The kernel's own lines, or what they would be. Raises memory.Fault."""
+    if all(map(layout.has_symbol, DATA)):
+        guest = kernel.memory()
+        data, size = (guest.u64(layout.address_of(name)) for name in DATA)
+        if data:
+            return guest.read(data, size)
+    return "".join(f"{line}\n" for line in _lines()).encode()
+
+
+def is_kernels_own() -> bool:
+    """Does this kernel keep the lines itself: CONFIG_CRASH_CORE?"""
+    return all(map(layout.has_symbol, DATA))
+
+
+def _lines() -> Iterator[str]:
+    guest = kernel.memory()
+    yield f"OSRELEASE={_release()}"
+    if build_id():
+        yield f"BUILD-ID={build_id()}"
+    yield f"PAGESIZE={PAGE_SIZE}"
+    for name in filter(layout.has_symbol, SYMBOLS):
+        yield f"SYMBOL({name})={layout.address_of(name):x}"
+    for name, symbol in ARRAYS.items():
+        yield f"SYMBOL({name})={layout.address_of(symbol):x}"
+    yield from _layout()
+    yield from _sections()
+    yield f"NUMBER(phys_base)={guest.phys_base}"
+    yield f"NUMBER(pgtable_l5_enabled)={int(guest.levels == 5)}"
+    yield "KERNELOFFSET=0"  # check_running() refuses a kernel that KASLR has moved
+    yield f"NUMBER(KERNEL_IMAGE_SIZE)={KERNEL_IMAGE_SIZE}"
+
+
+def _layout() -> Iterator[str]:
+    """Sizes and offsets, those that this kernel has."""
+    for name in SIZES:
+        if layout.has_type(f"struct {name}"):
+            yield f"SIZE({name})={layout.sizeof(f'struct {name}')}"
+    for name, members in OFFSETS.items():
+        for member in members:
+            if layout.has_member(f"struct {name}", member):
+                offset = layout.offsetof(f"struct {name}", member)
+                yield f"OFFSET({name}.{member})={offset}"
+    for name, (struct, member) in LENGTHS.items():
+        low, high = layout.member(struct, member)[1].range()
+        yield f"LENGTH({name})={high - low + 1}"
+    for enum, names in ENUMERATORS.items():
+        values = layout.enumerators(enum)
+        for name in filter(values.__contains__, names):
+            yield f"NUMBER({name})={values[name]}"
+
+
+def _sections() -> Iterator[str]:
+    """Where struct page are: mem_section of SPARSEMEM_EXTREME, mm/sparse.c."""
+    if not layout.has_symbol("mem_section"):
+        return
+    guest = kernel.memory()
+    physical = MAX_PHYSMEM_BITS[guest.levels]
+    per_root = PAGE_SIZE // layout.sizeof("struct mem_section")
+    roots = -(-(1 << physical - SECTION_SIZE_BITS) // per_root)
+    yield f"SYMBOL(mem_section)={guest.u64(layout.address_of('mem_section')):x}"
+    yield f"LENGTH(mem_section)={roots}"
+    yield f"NUMBER(SECTION_SIZE_BITS)={SECTION_SIZE_BITS}"
+    yield f"NUMBER(MAX_PHYSMEM_BITS)={physical}"
+
+
+def _release() -> str:
+    place = layout.address_of("init_uts_ns")
+    place += layout.offsetof("struct uts_namespace", "name.release")
+    return kernel.memory().read_string(place).decode()
+
+
+@layout.cached
+def build_id() -> str:
+    """The build ID in vmlinux, "" if it was linked without one."""
+    with open(vmlinux(), "rb") as file:
+        for section in ELFFile(file).iter_sections("SHT_NOTE"):
+            for note in section.iter_notes():
+                if note["n_type"] == "NT_GNU_BUILD_ID":
+                    return note["n_desc"]
+    return ""
+
+
+def vmlinux() -> str:
+    """The path of the file that the kernel's symbols come from."""
+    return gdb.lookup_global_symbol("linux_banner").symtab.objfile.filename
