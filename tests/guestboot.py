@@ -29,7 +29,9 @@ def command(
         assert file.exists(), f"{file} is not there: type make kernel image"
     qemu = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "microvm,acpi=off"]
     qemu += ["-m", "256M", "-smp", "2", "-nodefaults", "-no-user-config"]
-    qemu += ["-display", "none", "-no-reboot", "-serial", "stdio"]
+    qemu += ["-display", "none", "-no-reboot"]
+    # Ctrl-C is for the guest
+    qemu += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     qemu += ["-kernel", str(kernel), "-initrd", str(image)]
     qemu += ["-append", f"{WORDS} {words}"]
     if share:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -234,6 +235,35 @@ def serving(content: dict[str, bytes], manners: str = "good") -> Iterator[Server
         server.http.shutdown()
         server.http.server_close()
         thread.join()
+
+
+def selected_tree() -> Path:
+    """The source tree of the kernel that these tests are run for."""
+    if os.environ.get("KERNEL_SRC"):
+        return Path(os.environ["KERNEL_SRC"]).resolve()
+    lib = ROOT / "scripts" / "lib.sh"
+    said = subprocess.run(
+        ["bash", "-c", f'. "{lib}"; echo "$BUILD/sources/linux-$(kernel_version)"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(said.stdout.strip())
+
+
+@contextmanager
+def open_folder(give: bool = False) -> Iterator[Path]:
+    """A temporary folder that any user can enter; GIVE makes it nobody's own.
+
+    pytest's own are closed, and opening them does not last: the next pytest
+    that starts on this machine closes them again.
+    """
+    with tempfile.TemporaryDirectory(prefix="seginfo-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if give and os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        yield folder
 
 
 def command(folder: Path, name: str, text: str) -> None:

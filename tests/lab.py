@@ -49,7 +49,7 @@ def free_port() -> int:
             return port
 
 
-def environment(**settings: object) -> dict[str, str]:
+def environment(**settings: Any) -> dict[str, str]:
     """The environment for a script or a make: KERNEL and KERNEL_SRC stay."""
     env = {k: v for k, v in os.environ.items() if k not in (*OURS, *MAKES)}
     env.update({name: str(value) for name, value in settings.items()})
@@ -57,7 +57,7 @@ def environment(**settings: object) -> dict[str, str]:
 
 
 def run(
-    *command: object, limit: float = LIMIT, **settings: object
+    *command: object, limit: float = LIMIT, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of the project to its end; settings go into its environment."""
     return subprocess.run(
@@ -100,12 +100,12 @@ def console_log(port: int) -> str:
 # --- The lab's own scripts ----------------------------------------------------
 
 
-def verify(port: int, **settings: object) -> subprocess.CompletedProcess[str]:
+def verify(port: int, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run scripts/verify.sh, the recipe of `make verify`."""
     return run("scripts/verify.sh", PORT=port, **settings)
 
 
-def debug(port: int, *commands: str, **settings: object) -> str:
+def debug(port: int, *commands: str, **settings: Any) -> str:
     """Run scripts/debug.sh with gdb commands on its standard input.
 
     Returns what it printed, errors included.
@@ -134,33 +134,36 @@ def inside(
     tmp: Path,
     given: object = None,
     before: tuple[str, ...] = TO_A_HIT,
-    **settings: object,
+    **settings: Any,
 ) -> Any:
     """Run tests/in_gdb/SCRIPT in the gdb of a lab after some commands.
 
     The script finds what is given to it as JSON in $LAB_GIVEN, and writes its
     result, JSON too, to the file $LAB_RESULT.
     """
-    result = tmp / f"{script}.{port}.json"
-    said = debug(
-        port,
-        *before,
-        f"source tests/in_gdb/{script}",
-        LAB_GIVEN=json.dumps(given),
-        LAB_RESULT=result,
-        **settings,
-    )
-    assert result.exists(), f"{script} did not get to its end:\n{said}"
-    return json.loads(result.read_text())
+    settings |= {"LAB_GIVEN": json.dumps(given), "LAB_RESULT": tmp / f"{port}.json"}
+    said = debug(port, *before, f"source tests/in_gdb/{script}", **settings)
+    return result_of(script, settings, said)
+
+
+def result_of(script: str, settings: dict[str, Any], said: str) -> Any:
+    """What a script in gdb has found; its file is of no more use."""
+    file = settings["LAB_RESULT"]
+    assert file.exists(), f"{script} did not get to its end:\n{said}"
+    result = json.loads(file.read_text())
+    file.unlink()
+    return result
 
 
 class Session:
     """A person at a terminal: a program on a pty of its own."""
 
-    PROMPT = "(gdb) "
+    PROMPT = re.compile(
+        r"(?<! )\(gdb\) "
+    )  # with spaces before it, it is in a help text
     CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
-    def __init__(self, *command: object, **settings: object) -> None:
+    def __init__(self, *command: object, **settings: Any) -> None:
         self.child = pexpect.spawn(
             str(command[0]),
             [str(word) for word in command[1:]],
@@ -169,7 +172,7 @@ class Session:
             dimensions=(60, 160),
             encoding="utf-8",
             codec_errors="replace",
-            timeout=LIMIT,
+            timeout=LIMIT / 2,
         )
 
     @classmethod
@@ -177,13 +180,13 @@ class Session:
         """Text without colours and other codes of a terminal."""
         return cls.CODES.sub("", text)
 
-    def wait(self, text: str) -> str:
+    def wait(self, text: str | re.Pattern[str]) -> str:
         """Wait until the program says text; what it said before that.
 
         Text without a change of colour in it: codes would stand there.
         """
         try:
-            self.child.expect_exact(text)
+            self.child.expect(re.escape(text) if isinstance(text, str) else text)
         except (pexpect.TIMEOUT, pexpect.EOF) as problem:
             said = self.clean(str(self.child.before))
             kind = type(problem).__name__
@@ -219,6 +222,21 @@ class Session:
             status = -(self.child.signalstatus or 0)
         return self.clean(str(self.child.before)), status
 
+    def interrupt(self) -> str:
+        """Press Ctrl-C until gdb has its prompt; what was said before it.
+
+        QEMU ignores a Ctrl-C that comes while it is stopped at a breakpoint that
+        gdb passes over, so a person may have to press again.
+        """
+        said = ""
+        for _ in range(30):
+            self.press("c")
+            waited = self.child.expect([self.PROMPT, pexpect.TIMEOUT], timeout=1)
+            said += str(self.child.before) if waited == 0 else ""
+            if waited == 0:
+                return self.clean(said)
+        raise AssertionError("gdb does not react to Ctrl-C")
+
     def hang_up(self) -> None:
         """Close the terminal's window."""
         self.child.ptyproc.fileobj.close()
@@ -229,7 +247,7 @@ class Session:
 
 
 @contextmanager
-def session(*command: object, **settings: object) -> Iterator[Session]:
+def session(*command: object, **settings: Any) -> Iterator[Session]:
     """A Session that ends with the block."""
     person = Session(*command, **settings)
     try:
@@ -242,19 +260,24 @@ def session(*command: object, **settings: object) -> Iterator[Session]:
 
 
 @contextmanager
-def qemu(port: int, kernel: Path, words: str, *options: str) -> Iterator[Path]:
-    """A paused guest with a stub on port and no RAM file; gives its console's file.
+def qemu(
+    port: int, kernel: Path, words: str, *options: str, paused: bool = True
+) -> Iterator[Path]:
+    """A guest with a stub on port and no RAM file; gives its console's file.
 
-    microvm unless options name another machine.
+    microvm with 256 MiB unless options say otherwise.
     """
     log = Path(f"/tmp/seginfo-test-{os.getuid()}-{port}.log")
     command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
-    command += ["-display", "none", "-no-reboot", "-m", "256M", "-smp", "2"]
+    command += ["-display", "none", "-no-reboot", "-smp", "2"]
     if "-machine" not in options:
         command += ["-machine", "microvm,acpi=off"]
+    if "-m" not in options:
+        command += ["-m", "256M"]
     command += ["-kernel", str(kernel), "-initrd", str(BUILD / "initramfs.cpio")]
     command += ["-append", f"console=ttyS0 quiet reboot=t panic=-1 {words}"]
-    command += ["-serial", f"file:{log}", "-gdb", f"tcp:127.0.0.1:{port}", "-S"]
+    command += ["-serial", f"file:{log}", "-gdb", f"tcp:127.0.0.1:{port}"]
+    command += ["-S"] if paused else []
     guest = subprocess.Popen(
         [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -269,13 +292,24 @@ def qemu(port: int, kernel: Path, words: str, *options: str) -> Iterator[Path]:
 
 
 def gdb(
-    *commands: str, program: Path | str | None = None, **settings: object
+    *commands: str, program: Path | str | None = None, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run a bare gdb with commands and no start-up files."""
     words: list[object] = ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load no"]
     for command in ("set pagination off", *commands):
         words += ["-ex", command]
     return run(*words, *([program] if program else []), **settings)
+
+
+def inside_by_hand(
+    script: str, port: int, program: Path, tmp: Path, before: tuple[str, ...] = TO_A_HIT
+) -> Any:
+    """As inside(), in a bare gdb that is connected to a QEMU which runs already."""
+    settings = {"LAB_RESULT": tmp / f"{port}.json"}
+    connect = f"target remote 127.0.0.1:{port}"
+    source = f"source tests/in_gdb/{script}"
+    ended = gdb(connect, *before, source, program=program, **settings)
+    return result_of(script, settings, ended.stdout + ended.stderr)
 
 
 # --- Programs for the guest ----------------------------------------------------

@@ -12,6 +12,7 @@ import lab
 import pytest
 
 ENTRY = "__x64_sys_segment_info"
+CALLER = "do_syscall_64|do_syscall_x64|x64_sys_call"  # kernels differ
 DEBUG = lab.ROOT / "scripts" / "debug.sh"
 NO_BREAKPOINTS = "No breakpoints or watchpoints.\n"
 
@@ -47,7 +48,7 @@ def test_first_session(port: int, tmp_path: Path) -> None:
         assert "seginfo: armed" in person.gdb("source gdb/seginfo.py")
         report = person.gdb("continue")
         assert "segment_info hit 1: demo" in report and hits_of(report) == [1]
-        assert "WRONG" not in report and " (pwndbg" not in report
+        assert "WRONG" not in report
         again = person.gdb("seginfo")
         assert hits_of(again) == [1] and "1 hit, 1 passed, 0 failed" in again
         assert hits_of(person.gdb("seginfo show 1")) == [1]
@@ -120,18 +121,19 @@ def test_own_breakpoints_and_stepping_over_the_stops(person: lab.Session) -> Non
             break
     assert hits_of(report) == [1]
     assert "Value returned is" in person.gdb("finish")
-    assert "do_syscall_64" in person.gdb("bt 1")
+    assert re.search(CALLER, person.gdb("bt 1"))
 
     # A breakpoint of one's own between the stops of the check
     person.gdb("delete 2")
     assert "breakpoint 3 at" in person.gdb("hbreak segment_info_fill")
     assert "hit Breakpoint 3" in person.gdb("continue")
     report = person.gdb("finish")
-    assert "Value returned is" in report and "start_code" in report
+    assert report.count("Value returned is") == 1 and "struct segment_info" in report
+    assert report.count("#0 ") == 1  # "Run till exit from #0": no frame but that one
     person.gdb("delete 3")
     assert hits_of(person.gdb("continue")) == [2]
     # Stepping off the return instruction, on which gdb stands now
-    assert "do_syscall_64" in person.gdb("stepi")
+    assert re.search(CALLER, person.gdb("stepi"))
     assert hits_of(person.gdb("continue")) == [3]
     quits(person)
 
@@ -143,8 +145,7 @@ def test_interrupt_and_continue_while_armed(person: lab.Session, port: int) -> N
     said = "".join(person.wait(f"hit {number}, demo") for number in (1, 2, 3))
     assert "ma[0]" not in said  # brief
     assert lab.wait_until(lambda: "lab: type demo" in lab.console_log(port))
-    person.press("c")
-    assert "received signal SIGINT" in person.prompt()
+    assert "received signal SIGINT" in person.interrupt()
     assert "3 hits, 3 passed, 0 failed" in person.gdb("seginfo")
 
     # Disarmed nothing is left, armed again it works again
@@ -159,15 +160,14 @@ def test_interrupt_and_continue_while_armed(person: lab.Session, port: int) -> N
     with lab.session("scripts/console.sh", PORT=port) as guest:
         guest.wait("Ctrl-]")
         guest.type("echo $((6 * 7))")
-        guest.wait("42\n")
+        guest.wait("42")
         guest.type("demo | tail -n 1")
         for number in (4, 5, 6):
             person.wait(f"hit {number}, demo")
         guest.wait("all as in /proc/self/maps")
         guest.press("]")
         assert guest.end()[1] == 0
-    person.press("c")
-    person.prompt()
+    person.interrupt()
     assert "6 hits, 6 passed, 0 failed" in person.gdb("seginfo")
     quits(person)
 

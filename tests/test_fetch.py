@@ -12,6 +12,8 @@ import host
 import pytest
 from host import Project, serving
 
+pytestmark = pytest.mark.once
+
 NEW, OLD = "6.0.5", "5.10.223"
 NEW_FILE, OLD_FILE = "linux-6.0.5.tar.xz", "linux_5.10.223.orig.tar.xz"
 
@@ -337,22 +339,21 @@ def test_missing_tree(project: Project, tmp_path: Path) -> None:
     assert_one_error(result, str(tmp_path / "none"), "KERNEL_SRC")
 
 
-def test_without_root(tmp_path: Path, packed: dict[str, bytes]) -> None:
-    project = Project(tmp_path / "theirs")
-    project.pin((NEW, "kernel.org", "v6.x", NEW_FILE, packed[NEW_FILE]))
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid == os.geteuid() and folder.name.startswith("pytest-"):
-            folder.chmod(0o755)
-    tmp_path.chmod(0o755)
-    project.build.mkdir()
-    if os.geteuid() == 0:
-        os.chown(project.build, host.NOBODY, host.NOBODY)
-    with serving(packed) as server:
-        result = project.run(
-            "fetch.sh", KERNEL=NEW, KERNEL_MIRROR=server.url, as_nobody=True
-        )
-    assert result.returncode == 0, result.stderr
-    assert_fetched(project, NEW, packed[NEW_FILE])
+def test_without_root(packed: dict[str, bytes]) -> None:
+    with host.open_folder() as folder, host.open_folder(give=True) as theirs:
+        project = Project(folder / "lab")
+        project.pin((NEW, "kernel.org", "v6.x", NEW_FILE, packed[NEW_FILE]))
+        project.build = theirs / "build"
+        with serving(packed) as server:
+            result = project.run(
+                "fetch.sh",
+                KERNEL=NEW,
+                KERNEL_MIRROR=server.url,
+                BUILD=project.build,
+                as_nobody=True,
+            )
+        assert result.returncode == 0, result.stderr
+        assert_fetched(project, NEW, packed[NEW_FILE])
 
 
 def test_build_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -411,16 +412,87 @@ def test_debian_unreachable(project: Project, tmp_path: Path, refused: str) -> N
     assert_nothing_kept(project)
 
 
+# Debian's binary packages: real .deb files, and an apt-get that has them.
+
+PACKAGED = "linux-source-6.1"
+
+
+def pin_package(project: Project) -> None:
+    """Make the table say that 6.1 is in that package."""
+    row = f"6.1 debian-package {PACKAGED} {PACKAGED}.tar.xz -\n"
+    (project.root / "kernel" / "sources.txt").write_text(row)
+
+
+def apt_with_package(tmp_path: Path, content: dict[str, bytes]) -> str:
+    """A PATH whose apt-get downloads a package with CONTENT in /usr/src."""
+    package = tmp_path / "package"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "usr/src").mkdir(parents=True)
+    control = f"Package: {PACKAGED}\nVersion: 1\nArchitecture: all\n"
+    control += "Maintainer: a test <test@localhost>\nDescription: a test\n"
+    (package / "DEBIAN/control").write_text(control)
+    for name, data in content.items():
+        (package / "usr/src" / name).write_bytes(data)
+    deb = tmp_path / f"{PACKAGED}_1_all.deb"
+    built = host.run("dpkg-deb", "--root-owner-group", "--build", package, deb)
+    assert built.returncode == 0, built.stderr
+    host.command(
+        tmp_path / "bin",
+        "apt-get",
+        f'[[ "$*" == *"download {PACKAGED}" ]] && cp "{deb}" .',
+    )
+    return f"{tmp_path}/bin:{os.environ['PATH']}"
+
+
+def test_package(project: Project, packed: dict[str, bytes], tmp_path: Path) -> None:
+    pin_package(project)
+    data = packed[NEW_FILE]
+    path = apt_with_package(tmp_path, {f"{PACKAGED}.tar.xz": data})
+    result = project.run("fetch.sh", KERNEL="6.1", PATH=path)
+    assert result.returncode == 0, result.stderr
+    assert (project.source("6.1") / "Makefile").read_text() == f"# {NEW}\n"
+    left = list((project.build / "downloads").iterdir())
+    assert [file.read_bytes() for file in left] == [data]
+
+
+def test_package_without_the_tarball(project: Project, tmp_path: Path) -> None:
+    pin_package(project)
+    path = apt_with_package(tmp_path, {"README": b""})
+    result = project.run("fetch.sh", KERNEL="6.1", PATH=path)
+    assert_one_error(result, PACKAGED, "KERNEL_SRC")
+    assert_nothing_kept(project)
+
+
+def test_package_that_apt_does_not_know(project: Project, tmp_path: Path) -> None:
+    pin_package(project)
+    host.command(
+        tmp_path / "bin", "apt-get", 'echo "E: Unable to locate" >&2; exit 100'
+    )
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    result = project.run("fetch.sh", KERNEL="6.1", PATH=path)
+    assert_one_error(result, PACKAGED, "Unable to locate", "apt-get update")
+    assert_nothing_kept(project)
+
+
+def test_package_has_no_mirror(project: Project) -> None:
+    pin_package(project)
+    result = project.run("fetch.sh", KERNEL="6.1", KERNEL_MIRROR="http://127.0.0.1:1")
+    assert_one_error(result, "6.1", "KERNEL_MIRROR")
+
+
 def test_table_is_complete() -> None:
-    """The real one: both kernels, an origin that fetch.sh knows, whole hashes."""
-    project = host.ROOT / "kernel" / "sources.txt"
+    """The real one: origins that fetch.sh knows, and hashes for what is pinned."""
+    table = host.ROOT / "kernel" / "sources.txt"
     rows = [
         line.split()
-        for line in project.read_text().splitlines()
+        for line in table.read_text().splitlines()
         if line and not line.startswith("#")
     ]
     assert [row[0] for row in rows][:2] == [NEW, OLD]
     for version, origin, _, name, digest in rows:
-        assert origin in ("kernel.org", "debian-source")
         assert version in name and name.endswith(".tar.xz")
-        assert len(digest) == 64 and int(digest, 16)
+        if origin == "debian-package":
+            assert digest == "-"
+        else:
+            assert origin in ("kernel.org", "debian-source")
+            assert len(digest) == 64 and int(digest, 16)

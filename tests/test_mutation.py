@@ -46,7 +46,10 @@ OWNER = "every area points back to this mm"
 MIRROR = "vm_prev mirrors vm_next"
 TREE = "the red-black tree gives the same sequence"
 COUNT = "map_count is the number of areas"
-RULES = {CHAIN, FULL, SORTED, OWNER, MIRROR, TREE, COUNT}
+PLACED = "every area is where the tree has it"
+GAPS = "the tree's gaps are the widest below"
+BOTH = {CHAIN, FULL, SORTED, OWNER, COUNT}
+RULES = {"list": BOTH | {MIRROR, TREE}, "maple": BOTH | {PLACED, GAPS}}
 
 
 @dataclass
@@ -58,39 +61,43 @@ class Change:
     """
 
     assignments: dict[str, str]
-    names: set[str]  # fields of the kernel's copy, and rules
+    names: set[str]  # fields of the kernel's copy, and rules of any kernel
     read: int | None = None  # the areas from this one on are wrong too
-    says: str = ""  # in the rule that is broken
-    needs_list: bool = False
+    says: str = ""  # in a rule that is broken
+    only: str = ""  # kernels with this: "list" (vm_next, mm_rb) or "maple" (mm_mt)
 
 
 def cut(target: str, says: str) -> Change:
     """vm_next of area 3 points to where no area is."""
     change = {"$area3->vm_next": target}
-    return Change(change, {CHAIN, TREE, COUNT}, 4, says, needs_list=True)
+    return Change(change, {CHAIN, TREE, COUNT}, 4, says, "list")
 
 
 CHANGES = {
     # the areas' addresses
     "vm_start": Change(
-        {"$area3->vm_start": "$area3->vm_start + 4096"}, {"ma[3].vm_start"}
+        {"$area3->vm_start": "$area3->vm_start + 4096"}, {"ma[3].vm_start", PLACED}
     ),
     "vm_start of the stack": Change(
         {"$area12->vm_start": "$area12->vm_start + 4096"},
-        {"ma[12].vm_start", "end_stack"},
+        {"ma[12].vm_start", "end_stack", PLACED},
     ),
     "vm_start, overlapping": Change(
         {"$area4->vm_start": "$area3->vm_start + 4096"},
-        {"ma[4].vm_start", SORTED},
+        {"ma[4].vm_start", SORTED, PLACED},
         says="area 4 ",
     ),
     "vm_start, empty": Change(
-        {"$area3->vm_start": "$area3->vm_end"}, {"ma[3].vm_start", FULL}, says="area 3 "
+        {"$area3->vm_start": "$area3->vm_end"},
+        {"ma[3].vm_start", FULL, PLACED},
+        says="area 3 ",
     ),
-    "vm_end": Change({"$area3->vm_end": "$area3->vm_end - 4096"}, {"ma[3].vm_end"}),
+    "vm_end": Change(
+        {"$area3->vm_end": "$area3->vm_end - 4096"}, {"ma[3].vm_end", PLACED}
+    ),
     "vm_end, overlapping": Change(
         {"$area3->vm_end": "$area4->vm_start + 4096"},
-        {"ma[3].vm_end", SORTED},
+        {"ma[3].vm_end", SORTED, PLACED},
         says="area 4 ",
     ),
     # who the areas belong to
@@ -146,9 +153,9 @@ CHANGES = {
     "map_count negative": Change({"$mm->map_count": "-1"}, {COUNT}),
     # the chain
     "vm_next skips one": Change(
-        {"$area3->vm_next": "$area5"}, {MIRROR, TREE, COUNT}, 4, needs_list=True
+        {"$area3->vm_next": "$area5"}, {MIRROR, TREE, COUNT}, 4, only="list"
     ),
-    "vm_next NULL": Change({"$area3->vm_next": "0"}, {TREE, COUNT}, 4, needs_list=True),
+    "vm_next NULL": Change({"$area3->vm_next": "0"}, {TREE, COUNT}, 4, only="list"),
     "vm_next wild": cut("0x1000", "after 4 areas: cannot read 0x1000"),
     "vm_next -1": cut("-1", "after 4 areas"),
     "vm_next at the end of all": cut("-64", "after 4 areas"),
@@ -163,13 +170,17 @@ CHANGES = {
     "vm_next poisoned": cut("0xdead000000000100", "cannot read 0xdead000000000100"),
     "vm_next behind RAM": cut("(unsigned long)$area3 + (1UL << 40)", "after 4 areas"),
     "vm_next a cycle": Change(
-        {"$area9->vm_next": "$area2"}, {CHAIN, TREE, COUNT}, 10, "after 10 areas", True
+        {"$area9->vm_next": "$area2"},
+        {CHAIN, TREE, COUNT},
+        10,
+        "after 10 areas",
+        "list",
     ),
     "vm_next itself": Change(
-        {"$area4->vm_next": "$area4"}, {CHAIN, TREE, COUNT}, 5, "after 5 areas", True
+        {"$area4->vm_next": "$area4"}, {CHAIN, TREE, COUNT}, 5, "after 5 areas", "list"
     ),
     "vm_next a ring": Change(
-        {"$area14->vm_next": "$area0"}, {CHAIN}, says="cycle", needs_list=True
+        {"$area14->vm_next": "$area0"}, {CHAIN}, says="cycle", only="list"
     ),
     "vm_next unsorted": Change(
         {
@@ -179,7 +190,7 @@ CHANGES = {
         },
         {SORTED, MIRROR, TREE},
         4,
-        needs_list=True,
+        only="list",
     ),
     "unsorted, mirrored": Change(
         {
@@ -192,54 +203,52 @@ CHANGES = {
         },
         {SORTED, TREE},
         4,
-        needs_list=True,
+        only="list",
     ),
     "vm_next into another mm": Change(
         {"$area3->vm_next": "$task->real_parent->mm->mmap"},
         {OWNER, MIRROR, TREE, COUNT, SORTED},
         4,
-        needs_list=True,
+        only="list",
     ),
     "vm_prev": Change(
-        {"$area3->vm_prev": "$area1"}, {MIRROR}, says="area 3 ", needs_list=True
+        {"$area3->vm_prev": "$area1"}, {MIRROR}, says="area 3 ", only="list"
     ),
     "vm_prev of the first": Change(
-        {"$area0->vm_prev": "$area14"}, {MIRROR}, says="area 0 ", needs_list=True
+        {"$area0->vm_prev": "$area14"}, {MIRROR}, says="area 0 ", only="list"
     ),
     "vm_prev NULL": Change(
-        {"$area14->vm_prev": "0"}, {MIRROR}, says="area 14 ", needs_list=True
+        {"$area14->vm_prev": "0"}, {MIRROR}, says="area 14 ", only="list"
     ),
-    "mmap": Change({"$mm->mmap": "$area1"}, {MIRROR, TREE, COUNT}, 0, needs_list=True),
-    "mmap NULL": Change({"$mm->mmap": "0"}, {TREE, COUNT}, 0, needs_list=True),
+    "mmap": Change({"$mm->mmap": "$area1"}, {MIRROR, TREE, COUNT}, 0, only="list"),
+    "mmap NULL": Change({"$mm->mmap": "0"}, {TREE, COUNT}, 0, only="list"),
     "mmap wild": Change(
         {"$mm->mmap": "0x4141414141414141"},
         {CHAIN, TREE, COUNT},
         0,
         "after 0 areas",
-        True,
+        "list",
     ),
     # the red-black tree
-    "rb_node NULL": Change({"$mm->mm_rb.rb_node": "0"}, {TREE}, needs_list=True),
+    "rb_node NULL": Change({"$mm->mm_rb.rb_node": "0"}, {TREE}, only="list"),
     "rb_node wild": Change(
-        {"$mm->mm_rb.rb_node": "0x6b6b6b6b6b6b6b6b"}, {TREE}, needs_list=True
+        {"$mm->mm_rb.rb_node": "0x6b6b6b6b6b6b6b6b"}, {TREE}, only="list"
     ),
-    "rb_left NULL": Change(
-        {"$mm->mm_rb.rb_node->rb_left": "0"}, {TREE}, needs_list=True
-    ),
+    "rb_left NULL": Change({"$mm->mm_rb.rb_node->rb_left": "0"}, {TREE}, only="list"),
     "rb_right wild": Change(
-        {"$mm->mm_rb.rb_node->rb_right": "-8"}, {TREE}, needs_list=True
+        {"$mm->mm_rb.rb_node->rb_right": "-8"}, {TREE}, only="list"
     ),
     "rb_left a cycle": Change(
         {"$mm->mm_rb.rb_node->rb_left": "$mm->mm_rb.rb_node"},
         {TREE},
         says="cycle",
-        needs_list=True,
+        only="list",
     ),
     "rb_right a cycle": Change(
         {"$area14->vm_rb.rb_right": "$mm->mm_rb.rb_node"},
         {TREE},
         says="cycle",
-        needs_list=True,
+        only="list",
     ),
     "rb children swapped": Change(
         {
@@ -248,7 +257,42 @@ CHANGES = {
         },
         {TREE},
         says="area 0 ",
-        needs_list=True,
+        only="list",
+    ),
+    # the maple tree
+    "ma_root NULL": Change({"$mm->mm_mt.ma_root": "0"}, {COUNT}, 0, only="maple"),
+    "ma_root an entry": Change(
+        {"$mm->mm_mt.ma_root": "0x6b6b6b6b6b6b6b68"}, {CHAIN, COUNT}, 0, only="maple"
+    ),
+    "ma_root wild": Change(
+        {"$mm->mm_mt.ma_root": "0x6b6b6b6b6b6b6b1e"},
+        {CHAIN, COUNT, PLACED, GAPS},
+        0,
+        only="maple",
+    ),
+    "ma_root of a dead node": Change(
+        {"$node->parent": "$node"}, {CHAIN, COUNT, PLACED, GAPS}, 0, "is dead", "maple"
+    ),
+    "slot NULL": Change({"*$slot3": "0"}, {COUNT}, 3, only="maple"),
+    "slot wild": Change(
+        {"*$slot3": "0x4141414141414140"}, {CHAIN, COUNT}, 3, only="maple"
+    ),
+    "slot freed": Change(
+        {"*$slot3": "0x6b6b6b6b6b6b6b6b"}, {CHAIN, COUNT}, 3, only="maple"
+    ),
+    "slots swapped": Change(
+        {"*$slot3": "*$slot4", "*$slot4": "*$slot3"}, {SORTED, PLACED}, 3, only="maple"
+    ),
+    "pivot": Change({"*$pivot3": "*$pivot3 - 4096"}, {PLACED}, only="maple"),
+    "node twice": Change(
+        {"$node->ma64.slot[0]": "$node->ma64.slot[1]"},
+        {CHAIN, COUNT, PLACED, GAPS},
+        0,
+        "comes twice",
+        "maple",
+    ),
+    "gap": Change(
+        {"$node->ma64.gap[0]": "$node->ma64.gap[0] + 4096"}, {GAPS}, only="maple"
     ),
 }
 
@@ -265,7 +309,7 @@ def report(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the check said of every flipped byte and of every change."""
     given = {
         "filled": {name: list(c.assignments.items()) for name, c in CHANGES.items()},
-        "any": [name for name, change in CHANGES.items() if not change.needs_list],
+        "only": {name: change.only for name, change in CHANGES.items()},
         "returned": {name: list(change.items()) for name, change in RETURNED.items()},
     }
     return lab.inside(
@@ -286,18 +330,17 @@ def test_each_flipped_byte_is_named(report: Any) -> None:
                 false = bytearray(right)
                 false[byte] ^= 0xFF
                 values = [data[start : start + size] for data in (right, bytes(false))]
+                said: list[int | str] = [value.hex() for value in values]
                 if size == 8:
                     said = [int.from_bytes(value, "little") for value in values]
-                else:
-                    said = [value.hex() for value in values]
                 assert report[copy][byte] == [[copy, name, start, *said]], byte
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_change_in_the_guest_is_named(report: Any, name: str) -> None:
     change = CHANGES[name]
-    if change.needs_list and not report["has_list"]:
-        pytest.skip("this kernel has no vm_next chain and no mm_rb")
+    if change.only not in ("", report["kind"]):
+        pytest.skip(f"this kernel keeps its areas in a {report['kind']}")
     assert report["areas"] == 15
     offsets = {field: offset for field, offset, _ in FIELDS}
     wrong = report["filled"][name]
@@ -306,10 +349,10 @@ def test_change_in_the_guest_is_named(report: Any, name: str) -> None:
     assert len(rules) + len(fields) == len(wrong), "only the list and the kernel's copy"
     assert all(offsets[f] == at for copy, f, at, *_ in wrong if copy == "kernel")
 
-    assert set(rules) == change.names & RULES
+    assert set(rules) == change.names & RULES[report["kind"]]
     assert change.says in " ".join(rules.values())
     if change.read is None:
-        assert fields == change.names - RULES
+        assert fields == {name for name in change.names if name in offsets}
         return
     # Up to where the list could be followed all is right, from there on it is not
     behind = {f for f in offsets if f.startswith("ma[")}

@@ -34,6 +34,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import time
@@ -222,13 +223,41 @@ class Moment:
 
         An error fails the test: see refused().
         """
-        said, error = self._ask(command, limit)
+        said, error = self.try_gdb(command, limit)
         assert not error, f"{command}: {error}\n{said}"
         return said
 
+    def try_gdb(self, command: str, limit: float = LIMIT) -> tuple[str, str]:
+        """Run a gdb command; what it said, and the error it ended with."""
+        return self.try_all([command], limit)[0]
+
+    def try_all(
+        self, commands: list[str], limit: float = LIMIT
+    ) -> list[tuple[str, str]]:
+        """Run gdb commands one after the other, whether they fail or not.
+
+        A command that does not end within limit seconds fails the test.
+        """
+        self._asked += 1
+        file = self.folder / f"answer.{self._asked}"
+        where = file.with_suffix(f"{file.suffix}.where")
+        self._type(f"python answer({commands!r}, {str(file)!r}, {limit})")
+        end = time.monotonic() + limit + 5
+        while not file.exists():
+            assert self._gdb.poll() is None, f"gdb has ended:\n{self.log()}"
+            assert "Error while executing" not in self.log(), self.log()
+            if time.monotonic() > end:
+                os.kill(int((self.folder / "pid").read_text()), signal.SIGINT)
+                raise AssertionError(f"{commands} do not end:\n{where.read_text()}")
+            time.sleep(0.005)
+        replies = json.loads(file.read_text())
+        file.unlink()
+        where.unlink()
+        return [(one["said"], one["error"]) for one in replies]
+
     def refused(self, command: str) -> str:
         """The sentence with which a gdb command refuses."""
-        said, error = self._ask(command, LIMIT)
+        said, error = self.try_gdb(command)
         assert error and "Traceback" not in error, f"{command}: {error}\n{said}"
         return error
 
@@ -281,20 +310,6 @@ class Moment:
         self._gdb.stdin.write(line + "\n")
         self._gdb.stdin.flush()
 
-    def _ask(self, command: str, limit: float) -> tuple[str, str]:
-        self._asked += 1
-        file = self.folder / f"answer.{self._asked}"
-        self._type(f"python answer({command!r}, {str(file)!r})")
-        end = time.monotonic() + limit
-        while not file.exists():
-            assert self._gdb.poll() is None, f"gdb has ended:\n{self.log()}"
-            assert time.monotonic() < end, f"{command} does not end:\n{self.log()}"
-            assert "Error while executing" not in self.log(), self.log()
-            time.sleep(0.005)
-        reply = json.loads(file.read_text())
-        file.unlink()
-        return reply["said"], reply["error"]
-
     def log(self) -> str:
         """What gdb and the guest said."""
         console = self._build / "run" / str(self.port) / "console.log"
@@ -337,9 +352,12 @@ def testify(
 
 @pytest.fixture(scope="session")
 def moments(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, nothing_left_behind: None
 ) -> Iterator[Callable[..., Moment]]:
-    """Moments by their scenes, each made when first asked for; ALL without any."""
+    """Moments by their scenes, each made when first asked for; ALL without any.
+
+    Asks for nothing_left_behind, so as to be ended before that looks for leaks.
+    """
     made: dict[tuple, Moment] = {}
 
     def moment(*scenes: str, **settings: object) -> Moment:

@@ -445,16 +445,24 @@ static void testify(void)
 	exit(1);
 }
 
-/* Nothing may move pages behind our back: 49 days until khugepaged looks again */
-static void calm_khugepaged(void)
+static void set(const char *path, const char *text)
 {
-	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
-			   "w");
+	FILE *file = fopen(path, "w");
 
 	if (file) {
-		fprintf(file, "%u\n", UINT_MAX);
+		fputs(text, file);
 		fclose(file);
 	}
+}
+
+/*
+ * Nothing may change page tables behind our back: khugepaged shall look again in 49
+ * days only, and fill no holes. A kernel without huge pages has no such files.
+ */
+static void calm_khugepaged(void)
+{
+	set("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4294967295");
+	set("/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", "0");
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,7 @@ import json
 import os
 
 import gdb
-from lab import layout, payload, syscall, task, vma
+from lab import layout, maple, payload, syscall, task, vma
 from lab.commands.seginfo import check
 
 
@@ -85,8 +85,28 @@ def name_areas(mm: int) -> int:
     return count
 
 
+def name_nodes(mm: int) -> None:
+    """Make $node, the root of the maple tree, and each area's $slot and $pivot known."""
+    tree = vma.tree_of(mm)
+    word = gdb.lookup_type("unsigned long").pointer()
+    gdb.execute("set $node = (struct maple_node *)((long)$mm->mm_mt.ma_root & ~255)")
+    slot_at = layout.offsetof("struct maple_range_64", "slot")
+    pivot_at = layout.offsetof("struct maple_range_64", "pivot")
+    slots = (
+        (node.address, i)
+        for node in maple.for_each_node(tree)
+        if node.is_leaf
+        for i, slot in enumerate(node.slots)
+        if slot
+    )
+    for area, (address, i) in enumerate(slots):
+        for name, at in (("slot", slot_at), ("pivot", pivot_at)):
+            place = gdb.Value(address + at + 8 * i).cast(word)
+            gdb.set_convenience_variable(f"{name}{area}", place)
+
+
 given = json.loads(os.environ["LAB_GIVEN"])
-result = {"has_list": layout.has_member("struct mm_struct", "mmap")}
+result = {"kind": "list" if vma.is_listed() else "maple"}
 
 gdb.Breakpoint(check._filled[0].location, gdb.BP_HARDWARE_BREAKPOINT, temporary=True)
 gdb.execute("continue")
@@ -102,8 +122,13 @@ def ask_filled() -> list:
 result["areas"] = name_areas(call.mm)
 result["right"] = payload.walk(call.task, call.mm, call.thread_sp).data.hex()
 result["kernel"] = flipped(buffer, ask_filled)
-if not result["has_list"]:
-    given["filled"] = {k: v for k, v in given["filled"].items() if k in given["any"]}
+if result["kind"] == "maple":
+    name_nodes(call.mm)
+given["filled"] = {
+    name: change
+    for name, change in given["filled"].items()
+    if given["only"][name] in ("", result["kind"])
+}
 result["filled"] = changed(given["filled"], ask_filled)
 result["restored"] = as_json(ask_filled())
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Inside gdb, stopped in the witness's call: keep its snapshot, answer questions.
 
-LAB_GIVEN is the file for the snapshot's records; see user/witness.c. Afterwards
-answer(command, file) runs a gdb command and writes what it said.
+LAB_GIVEN is the file for the snapshot's records; see user/witness.c. Beside it the
+file "pid" tells gdb's process id. Afterwards answer(commands, file, limit) runs gdb
+commands and writes what each said.
 """
 
+import faulthandler
 import json
 import os
 import struct
@@ -32,18 +34,30 @@ def fetch(name: str) -> None:
             file.write(mm.access_process_vm(hit.mm, records + done, step))
 
 
-def answer(command: str, name: str) -> None:
-    """Run a gdb command; the file NAME appears when it is whole."""
-    said, error = "", ""
+def run(command: str) -> dict[str, str]:
+    """Run a gdb command: what it said, or the error it ended with."""
     try:
-        said = gdb.execute(command, to_string=True)
+        return {"said": gdb.execute(command, to_string=True), "error": ""}
     except gdb.error as problem:
-        error = str(problem)
+        return {"said": "", "error": str(problem)}
     except BaseException:
-        error = traceback.format_exc()
+        return {"said": "", "error": traceback.format_exc()}
+
+
+def answer(commands: list[str], name: str, limit: float) -> None:
+    """Run gdb commands; the file NAME appears when it is whole.
+
+    After limit seconds NAME.where tells where it is.
+    """
+    with open(f"{name}.where", "w", encoding="utf-8") as where:
+        faulthandler.dump_traceback_later(limit, file=where)
+        said = [run(command) for command in commands]
+        faulthandler.cancel_dump_traceback_later()
     with open(f"{name}.part", "w", encoding="utf-8") as file:
-        json.dump({"said": said, "error": error}, file)
+        json.dump(said, file)
     os.rename(f"{name}.part", name)
 
 
 fetch(os.environ["LAB_GIVEN"])
+with open(os.path.join(os.path.dirname(os.environ["LAB_GIVEN"]), "pid"), "w") as file:
+    file.write(str(os.getpid()))

@@ -23,12 +23,12 @@ static char *aligned(size_t pages, int flags)
 	return start;
 }
 
-static void want_hugetlb_pages(int pages)
+static void set(const char *path, const char *text)
 {
-	FILE *file = fopen("/proc/sys/vm/nr_hugepages", "w");
+	FILE *file = fopen(path, "w");
 
-	if (!file || fprintf(file, "%d\n", pages) < 0 || fclose(file))
-		scene_die("reserve huge pages");
+	if (!file || fputs(text, file) < 0 || fclose(file))
+		scene_die("set what the kernel does with huge pages");
 }
 
 static void hugetlb_file(void)
@@ -47,7 +47,10 @@ int main(void)
 {
 	char *memory;
 
-	want_hugetlb_pages(6);
+	set("/proc/sys/vm/nr_hugepages", "6");
+	/* Off by default on a machine of less than 512 MiB: hugepage_init() */
+	set("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	set("/sys/kernel/mm/transparent_hugepage/use_zero_page", "1");
 
 	memory = aligned(2, MAP_PRIVATE);
 	memset(memory, 1, 2 * HUGE_PAGE);

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How long ago the QEMU of this lab was started, in seconds.
+
+Sourced in gdb at the first hit, and the first thing that is done there.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+now = time.clock_gettime(time.CLOCK_BOOTTIME)
+stub = f"tcp:127.0.0.1:{os.environ['LAB_PORT']}".encode()
+[guest] = [
+    entry.parent
+    for entry in Path("/proc").glob("[0-9]*/cmdline")
+    if stub in entry.read_bytes().split(b"\0")
+]
+# Field 22 of proc(5)'s stat, counted behind the name, which may hold spaces
+started = int((guest / "stat").read_text().rpartition(")")[2].split()[19])
+with open(os.environ["LAB_RESULT"], "w", encoding="ascii") as out:
+    json.dump(now - started / os.sysconf("SC_CLK_TCK"), out)

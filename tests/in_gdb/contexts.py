@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stop a guest that runs usermode.c in many places; what the lab says in each.
+
+The result is, by place, what each command said with --json; see ASK.
+"""
+
+import json
+import os
+
+import gdb
+from lab import task
+
+ASK = ("current", "kstack", "regs", "ustack")
+STOPS = {  # place: what to do before going on
+    "__x64_sys_clock_gettime": "",
+    "*entry_SYSCALL_64": "",
+    "do_syscall_64": "",
+    "handle_mm_fault": "",
+    "update_process_times": "",
+    "rcu_core": "",
+    "default_do_nmi": "monitor nmi",
+}
+
+
+def ask(command: str) -> object:
+    """The parts of a lab command, or the sentence with which it refuses."""
+    try:
+        return json.loads(gdb.execute(f"lab {command} --json", to_string=True))
+    except gdb.error as refusal:
+        return str(refusal)
+
+
+def at(place: str, before: str) -> None:
+    """Continue to a place, and no further."""
+    stop = gdb.Breakpoint(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+    if before:
+        gdb.execute(before)
+    gdb.execute("continue")
+    stop.delete()
+
+
+selected = gdb.selected_thread().num
+found: dict[str, object] = {"segment_info": {one: ask(one) for one in ASK}}
+found["selected"] = gdb.selected_thread().num == selected
+rows = {row["comm"]: row for row in ask("threads")[0]["rows"]}
+for name in ("spinning", "in handler"):
+    pid = rows[name]["pid"]
+    found[name] = {one: ask(f"{one} {pid}") for one in ASK[1:]}
+
+at("wake_up_new_task", "")
+child = task.task(task.register("rdi")).pid
+found["new task"] = {one: ask(f"{one} {child}") for one in ASK[1:]}
+
+# An interrupt may have been where it spins, so go to where that loop is.
+registers = found["spinning"]["regs"][1]["rows"]
+(ip,) = [row["value"] for row in registers if row["register"] == "ip"]
+at(f"*{ip:#x}", "")
+found["user mode"] = {one: ask(one) for one in ASK}
+for place, before in STOPS.items():
+    at(place, before)
+    found[place] = {one: ask(one) for one in ASK}
+at("__switch_to_asm", "")
+rsp = gdb.selected_frame().read_register("rsp")
+while gdb.selected_frame().read_register("rsp") - rsp in range(-100, 1):
+    gdb.execute("stepi", to_string=True)
+found["switch"] = {one: ask(one) for one in ASK}
+with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
+    json.dump(found, file)

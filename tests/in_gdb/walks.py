@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Time the three ways to walk the areas of one process, all in one stop.
+
+Sourced in gdb at a hit of build/user/many. Every way must give the same list;
+each is repeated, and the median of the repeats counts.
+"""
+
+import json
+import os
+import statistics
+import time
+from typing import Callable, Iterator
+
+import gdb
+from lab import kernel, layout, mm, vma
+from lab.commands.seginfo import check
+
+MEMBERS = ("vm_start", "vm_end", "vm_flags", "vm_file")
+SLOW = 2000  # areas for the ways that take long
+Areas = list[tuple[int, ...]]
+
+
+def by_gdb_value(mm_struct: int) -> Areas:
+    """Member by member, as a gdb user types it: p vma->vm_start."""
+    areas = []
+    for area in values_of(mm_struct):
+        areas.append((int(area), *(int(area[name]) for name in MEMBERS)))
+        if len(areas) == SLOW:
+            break
+    return areas
+
+
+def values_of(mm_struct: int) -> Iterator[gdb.Value]:
+    """The areas as gdb.Values: along vm_next, or as the maple tree's walk has them."""
+    pointer = layout.lookup_type("struct vm_area_struct").pointer()
+    if not vma.is_listed():
+        yield from (gdb.Value(address).cast(pointer) for address, *_ in right)
+        return
+    area = gdb.Value(mm.mm_struct(mm_struct).mmap).cast(pointer)
+    while area:
+        yield area
+        area = area["vm_next"]
+
+
+def by_stub(mm_struct: int) -> Areas:
+    """The whole struct in one packet, unpacked here."""
+    form, make = vma.VMA.resolve()
+    read = gdb.selected_inferior().read_memory
+    areas = []
+    for address, *_ in right[:SLOW]:
+        areas.append((address, make(form.unpack(read(address, form.size)))))
+    return [members(*one) for one in areas]
+
+
+def by_ram_file(mm_struct: int) -> Areas:
+    """What the check does."""
+    return list(vma.for_each_vma(mm_struct))
+
+
+def members(address: int, area: tuple) -> tuple[int, ...]:
+    return address, *(getattr(area, name) for name in MEMBERS)
+
+
+def timed(way: Callable[[int], Areas], repeats: int) -> tuple[Areas, float]:
+    """What a way gives, and the median of its microseconds for an area."""
+    took = []
+    for _ in range(repeats):
+        kernel.memory().forget()
+        started = time.perf_counter()
+        areas = way(check.hits[-1].mm)
+        took.append((time.perf_counter() - started) * 1e6 / len(areas))
+    return areas, statistics.median(took)
+
+
+assert kernel.is_fast(), "this lab has no RAM file"
+walked, ram_us = timed(by_ram_file, 9)
+right = [members(*one) for one in walked]
+values, value_us = timed(by_gdb_value, 3)
+packets, stub_us = timed(by_stub, 3)
+assert values == right[:SLOW] and packets == right[:SLOW], "the three lists differ"
+result = {
+    "areas": len(right),
+    "gdb_value_us": value_us,
+    "stub_us": stub_us,
+    "ram_file_us": ram_us,
+}
+with open(os.environ["LAB_RESULT"], "w", encoding="ascii") as out:
+    json.dump(result, out)
