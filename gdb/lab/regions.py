@@ -114,10 +114,23 @@ def regions() -> list[Region]:
         *_entry_regions(),
         Region(*EFI, "EFI", "the firmware's runtime services"),
         *_image_regions(),
-        Region(fixaddr_start(), VSYSCALL, "fixmap", "pages at fixed addresses"),
-        Region(VSYSCALL, VSYSCALL + PAGE_SIZE, "vsyscall", "old calls of user mode"),
+        *_fixed_regions(),
     ]
     return sorted(found)
+
+
+def _fixed_regions() -> list[Region]:
+    """The fixmap, whose first page is vsyscall's where the kernel has that.
+
+    CONFIG_X86_VSYSCALL_EMULATION: see enum fixed_addresses.
+    """
+    start, what = fixaddr_start(), "pages at fixed addresses"
+    if "VSYSCALL_PAGE" not in layout.enumerators("enum fixed_addresses"):
+        return [Region(start, FIXADDR_TOP + PAGE_SIZE, "fixmap", what)]
+    return [
+        Region(start, VSYSCALL, "fixmap", what),
+        Region(VSYSCALL, VSYSCALL + PAGE_SIZE, "vsyscall", "old calls of user mode"),
+    ]
 
 
 def _movable_regions() -> list[Region]:
