@@ -14,6 +14,8 @@ from typing import Callable, Iterator
 import lab
 import pytest
 
+pytest_plugins = ("truth",)  # the fixture moments
+
 
 @pytest.fixture(scope="session")
 def kernel() -> Path:

@@ -12,7 +12,6 @@ from typing import Any, Callable, Iterator
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 Moments = Callable[..., Moment]
 WILD = 0x0000_1234_5678_9ABC  # no address of the kernel
 NON_CANONICAL = 0x1234_5678_9ABC_DEF0

@@ -16,7 +16,6 @@ from typing import Any, Callable, Iterable, Iterator
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 SCENES = ("static", "threads", "files", "family")
 LIMIT = 30  # seconds for a report, which takes a fraction of one

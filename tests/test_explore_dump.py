@@ -16,7 +16,6 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import NoteSegment
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 MIB = 1 << 20
 STEP = MIB

@@ -14,7 +14,6 @@ import truth
 from elftools.elf.elffile import ELFFile
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 PROGRAMS = tuple(truth.LINKED)  # static, static-pie, dynamic, dynamic-pie
 PAGE = 4096

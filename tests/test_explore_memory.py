@@ -9,7 +9,6 @@ from typing import Any, Callable, NamedTuple
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 Moments = Callable[..., Moment]
 PAGE = 4096
 GATE = 0xFFFF_FFFF_FF60_0000  # [vsyscall]

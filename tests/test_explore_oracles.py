@@ -24,7 +24,6 @@ import oracles
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 PAGE = 4096
 WALKED = ("static", "huge", "memory")  # scenes whose page tables are compared

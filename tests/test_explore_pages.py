@@ -13,7 +13,6 @@ import lab
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 Moments = Callable[..., Moment]
 PAGE = 4096
 PRESENT, SWAPPED, OF_FILE, EXCLUSIVE = 1 << 63, 1 << 62, 1 << 61, 1 << 56

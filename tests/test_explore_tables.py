@@ -8,7 +8,6 @@ from typing import Callable
 from rich.cells import cell_len
 from truth import Moment
 
-pytest_plugins = ("truth",)
 Moments = Callable[..., Moment]
 
 MAKE = (

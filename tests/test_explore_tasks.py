@@ -14,7 +14,6 @@ import lab
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 Moments = Callable[..., Moment]
 PF_KTHREAD = 0x0020_0000

@@ -13,7 +13,6 @@ from typing import Any, Callable, Iterator
 import pytest
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 Moments = Callable[..., Moment]
 FREED = 0x6B6B_6B6B_6B6B_6B6B  # what SLUB's poisoning leaves

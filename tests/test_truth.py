@@ -11,7 +11,6 @@ import pytest
 import truth
 from truth import Moment
 
-pytest_plugins = ("truth",)
 
 FAMILY = {
     "zombie": "Z",

@@ -6,7 +6,6 @@ tests/programs/scene_*.c, and stands still in the witness's call. All processes 
 the scenes sleep or are stopped since before the witness read /proc, so whatever the
 lab says of them can be compared, entry for entry, with what /proc said:
 
-    pytest_plugins = ("truth",)
 
     def test_areas(moments):
         moment = moments("static", "many=20000")
