@@ -14,4 +14,6 @@ prepare_guest "$then" -S -serial chardev:console \
 	-chardev "socket,id=console,path=$RUN/console,server=on,wait=off,logfile=$LOGS/console.log"
 launch_guest
 cd "$ROOT"
+# On a terminal gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up.
+[[ ! -t 0 ]] || set -m
 LAB_PORT=$PORT run_gdb -ex "source gdb/connect.py"

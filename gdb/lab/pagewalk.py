@@ -24,40 +24,41 @@ def walk_page_range(
     could be read, where a table lies in no RAM. As walk_page_range() in
     mm/pagewalk.c, a table at a time.
     """
-    bits = level_bits()
-    inside = (1 << bits) - 1
-    above = -1 << bits & (1 << 64) - 1 if start >> 63 else 0
-    found = _walk_table(
-        pgd, kernel.memory().levels, 0, start & inside, end - 1 & inside
-    )
-    for address, size, level, value in found:
-        yield address | above, size, level, value
+    inside = (1 << level_bits()) - 1
+    above = ~inside & (1 << 64) - 1 if start >> 63 else 0
+    first, last = start & inside, end - 1 & inside
+    # Entries still to follow, the lowest address on top: level, address, value
+    to_do = [(kernel.memory().levels + 1, 0, pgd | PAGE_PRESENT)]
+    while to_do:
+        level, base, value = to_do.pop()
+        shift = 12 + 9 * (level - 1)
+        if not value & PAGE_PRESENT or level < 4 and value & PAGE_PSE:
+            yield base | above, 1 << shift, level, value
+            continue
+        below, shift = level - 1, shift - 9
+        entries = _read_table(value & PHYSICAL_MASK, below, base)
+        low, high = max(first - base, 0) >> shift, min(last - base >> shift, 511)
+        found = zip(
+            range(base + (low << shift) | above, 1 << 64, 1 << shift),
+            entries[low : high + 1],
+        )
+        if below == 1:
+            for address, value in found:
+                if value:
+                    yield address, PAGE_SIZE, 1, value
+        else:
+            to_do += reversed([(below, at & inside, it) for at, it in found if it])
 
 
-def _walk_table(
-    table: int, level: int, base: int, first: int, last: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """One table and those below it, for addresses without their upper bits."""
-    shift = 12 + 9 * (level - 1)
-    size = 1 << shift
+def _read_table(table: int, level: int, base: int) -> tuple[int, ...]:
+    """All entries of a table, for addresses from base on. Raises Broken."""
     try:
         buffer, offset = kernel.memory().physical.locate(table, PAGE_SIZE)
     except Fault as fault:
         raise Broken(
             f"the {level_name(level)} table for {base:#x} lies nowhere: {fault}"
         ) from None
-    entries = TABLE.unpack_from(buffer, offset)
-    low, high = max(first - base, 0) >> shift, min(last - base >> shift, 511)
-    for index in range(low, high + 1):
-        value = entries[index]
-        if not value:
-            continue
-        address = base + (index << shift)
-        if level == 1 or not value & PAGE_PRESENT or level < 4 and value & PAGE_PSE:
-            yield address, size, level, value
-        else:
-            below = value & PHYSICAL_MASK
-            yield from _walk_table(below, level - 1, address, first, last)
+    return TABLE.unpack_from(buffer, offset)
 
 
 def level_bits() -> int:
