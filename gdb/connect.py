@@ -12,9 +12,11 @@ Linux {release} is paused before its first instruction. Type next:
     source gdb/seginfo.py     set the breakpoint and load the lab
     continue                  run to the first call of segment_info, and check it
 
-    help seginfo    what the check does       help lab    look around, once the kernel runs
-    make console    (in another terminal)     lx-ps, lx-dmesg, ...    the kernel's own commands
-                    the guest's console       quit        ends gdb and the guest
+    help seginfo              what the check does
+    help lab                  the commands to look around with
+    lx-ps, lx-dmesg, ...      the kernel's own commands
+    make console              the guest's console, in another terminal
+    quit                      ends gdb and the guest
 """
 
 

@@ -134,11 +134,17 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def main() -> None:
-    target = os.environ.get("JSON")
-    result = measure()
+    target = Path(os.environ.get("JSON") or os.devnull)
+    try:
+        target.touch()
+    except OSError as error:
+        sys.exit(f"bench: cannot write JSON={target}: {error.strerror}.")
+    try:
+        result = measure()
+    finally:
+        lab.remove_logs()
     Console().print(table(result))
-    if target:
-        Path(target).write_text(json.dumps(result, indent=2) + "\n")
+    target.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ environment say which one is meant.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -69,7 +68,5 @@ def nothing_left_behind() -> Iterator[None]:
     """At the end of the session no QEMU runs on a port that it took."""
     yield
     left = [leak for port in lab.ports for leak in lab.leaks(port)]
-    logs = [lab.BUILD / "run" / str(port) for port in lab.ports]
-    for folder in filter(Path.exists, logs):
-        shutil.rmtree(folder)
+    lab.remove_logs()
     assert left == []

@@ -375,3 +375,9 @@ def leaks(port: int) -> list[str]:
         left.append(str(run_folder(port)))
         shutil.rmtree(run_folder(port))
     return left
+
+
+def remove_logs() -> None:
+    """Remove what the labs of this session left in build/run."""
+    for port in ports:
+        shutil.rmtree(BUILD / "run" / str(port), ignore_errors=True)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import functools
 import json
 import re
+import statistics
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,11 @@ MARK = "=====oracle====="
 
 def crash(vmlinux: Path, dump: Path, commands: list[str]) -> dict[str, list[str]]:
     """Run commands in one crash; the lines that each printed."""
+    return dict(zip(commands, crash_in_order(vmlinux, dump, commands)))
+
+
+def crash_in_order(vmlinux: Path, dump: Path, commands: list[str]) -> list[list[str]]:
+    """The same for commands of which some are equal."""
     typed = "".join(f"{one}\necho {MARK}\n" for one in commands)
     done = subprocess.run(
         ["crash", "-s", "--no_scroll", vmlinux, dump],
@@ -32,7 +39,31 @@ def crash(vmlinux: Path, dump: Path, commands: list[str]) -> dict[str, list[str]
     )
     parts = done.stdout.split(MARK + "\n")
     assert len(parts) == len(commands) + 2, done.stdout
-    return dict(zip(commands, (part.splitlines() for part in parts[1:-1])))
+    return [part.splitlines() for part in parts[1:-1]]
+
+
+def crash_times(
+    vmlinux: Path, dump: Path, commands: list[str], repeats: int
+) -> tuple[float, dict[str, float]]:
+    """Seconds that crash takes to start, and for each command, the median.
+
+    By the clock of a shell that crash is told to run before and after a command.
+    """
+    clock = "!date +%s%N"
+    typed = [word for one in commands for word in [clock, *[one, clock] * repeats]]
+    started = time.time()
+    said = crash_in_order(vmlinux, dump, typed)
+    clocks = [int(lines[0]) / 1e9 for lines in said if clock_was_asked(lines)]
+    size = repeats + 1
+    took = {}
+    for number, command in enumerate(commands):
+        own = clocks[number * size : (number + 1) * size]
+        took[command] = statistics.median(b - a for a, b in zip(own, own[1:]))
+    return clocks[0] - started, took
+
+
+def clock_was_asked(lines: list[str]) -> bool:
+    return len(lines) == 1 and re.fullmatch(r"\d{19}", lines[0]) is not None
 
 
 @functools.cache

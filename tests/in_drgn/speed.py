@@ -78,23 +78,31 @@ def members(mm: Object) -> list[tuple]:
     ]
 
 
-def pages(table: int, level: int, levels: int) -> Iterator[int]:
-    """drgn has no helper that walks tables: its fastest read, a table at a time."""
+def pages(
+    table: int, level: int, levels: int, base: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """Address, size, level and entry of each page, as the lab's walk_page_range().
+
+    drgn has no helper that walks tables: its fastest read, a table at a time.
+    """
     count = 512 if level < levels else 256
-    for entry in struct.unpack_from(f"<{count}Q", prog.read(table, 4096, True)):
+    shift = 12 + 9 * (level - 1)
+    entries = struct.unpack(f"<{count}Q", prog.read(table, 8 * count, True))
+    for index, entry in enumerate(entries):
         if not entry & 1:
             continue
+        address = base + (index << shift)
         if level == 1 or entry & 1 << 7:
-            yield entry
+            yield address, 1 << shift, level, entry
         else:
-            yield from pages(entry & 0x000F_FFFF_FFFF_F000, level - 1, levels)
+            yield from pages(entry & 0x000F_FFFF_FFFF_F000, level - 1, levels, address)
 
 
 def process(pid: int) -> dict[str, float | None]:
     mm = find_task(prog, pid).mm
     levels = 5 if pgtable_l5_enabled(prog) else 4
     pgd = virt_to_phys(mm.pgd).value_()
-    walk, found = timed(lambda: list(pages(pgd, levels, levels)))
+    walk, found = timed(lambda: list(pages(pgd, levels, levels, 0)))
     result: dict[str, float | None] = {"pages_s": walk, "pages": len(found)}
     try:
         result["areas_s"], found = timed(lambda: members(mm))

@@ -13,7 +13,9 @@ from typing import Any, Callable, Iterator
 
 import gdb
 from lab import kernel, layout, mm, pagewalk, process, task, vma
+from lab.memory import PHYSICAL_MASK
 
+FEW = 3  # repeats of what takes long
 SLOW = 2000  # of what takes long: so many areas, and the rest is a matter of ratio
 GIVEN: dict[str, Any]
 
@@ -57,9 +59,9 @@ def processes_by_gdb_value() -> list[tuple[int, int, str]]:
 
 def tasks() -> dict[str, float]:
     mine, rows = timed(lambda: list(process.processes()))
-    theirs, found = timed(processes_by_gdb_value, 1)
+    theirs, found = timed(processes_by_gdb_value, FEW)
     assert [one.address for one in rows] == [address for address, *_ in found]
-    lx_ps, said = timed(lambda: gdb.execute("lx-ps", to_string=True), 1)
+    lx_ps, said = timed(lambda: gdb.execute("lx-ps", to_string=True), FEW)
     assert len(said.splitlines()) > len(rows)  # init_task and a title besides
     return {
         "tasks": len(rows),
@@ -89,7 +91,7 @@ def areas(pid: int) -> dict[str, float]:
     address = task.task(task.find_task_by_pid(pid)).mm
     walk, found = timed(lambda: list(vma.for_each_vma(address)))
     some = [at for at, _ in found[:SLOW]]
-    by_gdb, total = timed(lambda: areas_by_gdb_value(some), 1)
+    by_gdb, total = timed(lambda: areas_by_gdb_value(some), FEW)
     assert total == sum(
         area.vm_start + area.vm_end + area.vm_flags + area.vm_file
         for _, area in found[:SLOW]
@@ -107,33 +109,33 @@ def areas(pid: int) -> dict[str, float]:
 # --- Page tables -------------------------------------------------------------------
 
 
-def tables_by_stub(table: int, level: int, guest: Any) -> Iterator[int]:
+Page = tuple[int, int, int, int]  # address, size, level, entry
+
+
+def tables_by_stub(table: int, level: int, base: int) -> Iterator[Page]:
     """All present pages, each table read with one call of gdb's read_memory()."""
+    guest = kernel.memory()
     raw = gdb.selected_inferior().read_memory(guest.page_offset + table, 4096)
     count = 512 if level < guest.levels else 256  # of the top one the user's half
-    for entry in memoryview(raw).cast("B").cast("Q")[:count]:
+    shift = 12 + 9 * (level - 1)
+    for index, entry in enumerate(memoryview(raw).cast("B").cast("Q")[:count]):
+        address = base + (index << shift)
         if not entry & 1:
             continue
         if level == 1 or entry & 1 << 7:
-            yield entry
+            yield address, 1 << shift, level, entry
         else:
-            yield from tables_by_stub(entry & 0x000F_FFFF_FFFF_F000, level - 1, guest)
+            yield from tables_by_stub(entry & PHYSICAL_MASK, level - 1, address)
 
 
 def pages(pid: int) -> dict[str, float]:
     """All present pages of a process's own half."""
-    guest = kernel.memory()
-    address = task.task(task.find_task_by_pid(pid)).mm
-    end = 1 << 12 + 9 * guest.levels - 1
-
-    def mine() -> list[int]:
-        walk = pagewalk.walk_page_range(mm.pgd_of(address), 0, end)
-        return [value for *_, value in walk if value & 1]
-
-    walk, found = timed(mine)
-    pgd = mm.pgd_of(address)
-    stub, theirs = timed(lambda: list(tables_by_stub(pgd, guest.levels, guest)), 1)
-    assert found == theirs
+    levels = kernel.memory().levels
+    pgd = mm.pgd_of(task.task(task.find_task_by_pid(pid)).mm)
+    end = 1 << 12 + 9 * levels - 1
+    walk, found = timed(lambda: list(pagewalk.walk_page_range(pgd, 0, end)))
+    stub, theirs = timed(lambda: list(tables_by_stub(pgd, levels, 0)), FEW)
+    assert [page for page in found if page[3] & 1] == theirs
     return {"pages": len(found), "walk_s": walk, "stub_s": stub}
 
 
