@@ -6,6 +6,7 @@ Exit status 0 only if there was a hit and every check of every hit passed.
 
 import os
 import sys
+import traceback
 
 import gdb
 
@@ -32,7 +33,12 @@ def main() -> int:
         gdb.write(
             "seginfo: the guest's program never called segment_info.\n", gdb.STDERR
         )
-    failed = check.errors or any(not hit.passed for hit in check.hits)
+    for call in check.calls.values():
+        gdb.write(
+            f"seginfo: a call of {call.task.comm} {call.task.pid} never returned.\n",
+            gdb.STDERR,
+        )
+    failed = check.errors or check.calls or any(not hit.passed for hit in check.hits)
     return 0 if check.hits and not failed else 1
 
 
@@ -40,4 +46,7 @@ try:
     gdb.execute(f"quit {main()}")
 except (gdb.error, KeyboardInterrupt) as error:
     gdb.write(f"seginfo: {error}\n", gdb.STDERR)
+    gdb.execute("quit 1")
+except Exception:  # a bug of ours must not look like success
+    traceback.print_exc()
     gdb.execute("quit 1")

@@ -128,8 +128,8 @@ static void unlock_layout(struct mm_struct *mm)
  * bytes, is room for one path.
  *
  * A debugger stops where this function returns: it finds the finished struct
- * in the return register and a layout that cannot change. So this stays a
- * function of its own, under its own name.
+ * in the return register and a layout that cannot change (file names can). So
+ * this stays a function of its own, under its own name.
  *
  * Returns @si, or ERR_PTR(-ENAMETOOLONG) if @buf is too small.
  */

@@ -12,13 +12,13 @@ then=shell
 if [[ ! -t 0 ]]; then
 	then=reboot
 	if [[ -z $PROGRAM ]]; then
-		PROGRAM=$(mktemp)
-		{ echo "#!/bin/sh" && cat; } >"$PROGRAM"
-		script=$PROGRAM
+		script=$(mktemp) # end_guest removes it
+		trap 'rm -f -- "$script"' EXIT
+		{ echo "#!/bin/sh" && cat; } >"$script"
+		PROGRAM=$script
 	fi
 fi
 prepare_guest "$then" -serial chardev:console \
 	-chardev "stdio,id=console,mux=on,signal=off,logfile=$LOGS/console.log" \
 	-mon "chardev=console,mode=readline"
-rm -f -- "${script:-}"
 setpriv --pdeathsig TERM "${QEMU[@]}" 8<&-

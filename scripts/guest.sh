@@ -64,7 +64,8 @@ check_kvm() {
 # A folder for what lives as long as this lab. The lock says that it does.
 make_run_folder() {
 	[[ -d $RUN ]] || mkdir -m 700 -- "$RUN" 2>/dev/null || true
-	[[ -O $RUN ]] || die "$RUN cannot be made or is another user's: give another PORT."
+	[[ ! -L $RUN && -d $RUN && -O $RUN && $(stat -c %a -- "$RUN") == 700 ]] ||
+		die "$RUN cannot be made or is not a private folder of yours: give another PORT."
 	exec 8<"$RUN"
 	local busy="port $PORT is busy: give this lab another one, for example PORT=$((PORT % 65535 + 1))."
 	if ! flock --nonblock 8 || [[ ! $RUN -ef /proc/self/fd/8 ]]; then
@@ -72,7 +73,7 @@ make_run_folder() {
 	fi
 	trap end_guest EXIT # from here on the folder is ours to remove
 	! port_is_busy || die "$busy"
-	rm -rf -- "${RUN:?}"/* # of a lab that was killed
+	rm -rf -- /proc/self/fd/8/* # of a lab that was killed
 	mkdir -p "$LOGS" "$BUILD/share"
 }
 
@@ -114,6 +115,14 @@ prepare_guest() {
 	umask 077
 }
 
+# Does this lab's QEMU listen on PORT, and not somebody who was faster?
+guest_listens() {
+	local hex inode
+	hex=$(printf ':%04X' "$PORT")
+	inode=$(awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' /proc/net/tcp)
+	[[ -n $inode && -n $(find "/proc/$QEMU_PID/fd" -lname "socket:\[$inode\]" -print -quit 2>/dev/null) ]]
+}
+
 # Run QEMU in the background, away from the terminal's Ctrl-C; wait for its stub.
 # It ends when this script does, however that happens.
 launch_guest() {
@@ -121,7 +130,7 @@ launch_guest() {
 	QEMU_PID=$!
 	local tries
 	for ((tries = 0; tries < 500; tries++)); do
-		! port_is_busy || return 0
+		! guest_listens || return 0
 		kill -0 "$QEMU_PID" 2>/dev/null || break
 		sleep 0.02
 	done
@@ -133,7 +142,7 @@ end_guest() {
 		kill "$QEMU_PID" 2>/dev/null || true
 		wait "$QEMU_PID" 2>/dev/null || true
 	fi
-	rm -rf -- "$RUN"
+	rm -rf -- "$RUN" "${script:-}"
 }
 
 # gdb on the kernel's symbols, with the kernel's own lx- commands.

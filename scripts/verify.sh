@@ -12,6 +12,8 @@ set -euo pipefail
 JSON=${JSON:-} LIMIT=${LIMIT:-300}
 [[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 [[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
+# A result of an earlier run must not be taken for this one's.
+[[ ! -f $JSON ]] || rm -- "$JSON"
 prepare_guest reboot -S -serial "file:$LOGS/console.log"
 launch_guest
 cd "$ROOT"
@@ -19,7 +21,7 @@ status=0
 LAB_PORT=$PORT LAB_JSON=$JSON timeout --foreground --signal=KILL "$LIMIT" \
 	gdb -nx -q -batch -iex "set auto-load no" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null || status=$?
 [[ $status != 137 ]] || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."
-ended=$(sed -n 's/\r$//; s/^lab: .* exited with //p' "$LOGS/console.log")
+ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$LOGS/console.log")
 if [[ $ended != 0 ]]; then
 	tail -n 5 "$LOGS/console.log" >&2
 	die "the guest's program ended with ${ended:-nothing}: see $LOGS/console.log."

@@ -75,10 +75,26 @@ def crash_version() -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def crash_reads(moment: Moment) -> bool:
-    """Can it read this kernel? Maple trees it knows since 8.0.3."""
-    has_maple_trees = "mm_mt" in moment.gdb("ptype struct mm_struct")
-    return not has_maple_trees or crash_version() >= (8, 0, 3)
+# What a crash must know of a kernel: the change in the kernel, how to see it in gdb,
+# and the first crash that knows it
+CRASH_KNOWS = (
+    # crash's commit 222176a
+    ("the maple tree", "ptype struct mm_struct", "mm_mt", (8, 0, 3)),
+    # v6.5, b69f0aeb0689, and in 6.1.y: without it crash finds hardly a task
+    ("struct pid without an array", "ptype struct pid", "numbers[]", (8, 0, 4)),
+)
+
+
+def crash_fails(moment: Moment) -> str:
+    """Why the crash that is installed cannot read this kernel, "" if it can."""
+    version = crash_version()
+    unknown = [
+        what
+        for what, command, sign, since in CRASH_KNOWS
+        if sign in moment.gdb(command) and version < since
+    ]
+    name = ".".join(map(str, version))
+    return f"crash {name} does not know {' and '.join(unknown)}" if unknown else ""
 
 
 @dataclass

@@ -7,7 +7,7 @@ import json
 import re
 import struct
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import lab
 import oracles
@@ -178,14 +178,12 @@ def test_a_dump_that_fails_leaves_all_as_it_was(moment: Moment, tmp_path: Path) 
     assert [file.name for file in tmp_path.iterdir()] == ["core"]
 
 
-@pytest.fixture
-def through_the_stub(
-    port: int, kernel: Path, vmlinux: Path, tmp_path: Path
-) -> Iterator[tuple[Path, list[dict]]]:
-    """A dump of a QEMU without a RAM file, and the processes that lab ps saw."""
-    file, listed = tmp_path / "core", tmp_path / "ps.json"
-    small = ("-m", "64M", "-smp", "1")
-    with lab.qemu(port, kernel / "vmlinux.pvh", "nokaslr lab.run=demo", *small):
+def dumped(
+    port: int, image: Path, vmlinux: Path, folder: Path, *options: str
+) -> tuple[Path, list[dict]]:
+    """A dump of a QEMU that was started by hand, and what lab ps listed there."""
+    file, listed = folder / "core", folder / "ps.json"
+    with lab.qemu(port, image, "nokaslr lab.run=demo", "-smp", "1", *options):
         ended = lab.gdb(
             f"target remote 127.0.0.1:{port}",
             "source gdb/seginfo.py",
@@ -196,17 +194,37 @@ def through_the_stub(
             program=vmlinux,
         )
         assert file.exists(), ended.stdout + ended.stderr
-    yield file, json.loads(listed.read_text())[0]["rows"]
+    return file, json.loads(listed.read_text())[0]["rows"]
+
+
+def check_with_drgn(file: Path, rows: list[dict], vmlinux: Path) -> None:
+    """drgn finds the same processes in a dump as lab ps in the guest."""
+    init = next(row["pid"] for row in rows if row["comm"] == "init")
+    facts = oracles.drgn(vmlinux, file, "facts.py", init)
+    mine = {row["task"] for row in rows}
+    tasks = [one for one in facts["tasks"] if one["pid"]]
+    assert mine == {one["task"] for one in tasks if one["pid"] == one["tgid"]}
+    assert "demo" in {row["comm"] for row in rows}
+    assert facts["processes"][str(init)]["stack"]  # in vmalloc's part of memory
 
 
 def test_through_the_debug_stub(
-    through_the_stub: tuple[Path, list[dict]], vmlinux: Path
+    port: int, kernel: Path, vmlinux: Path, tmp_path: Path
 ) -> None:
-    file, rows = through_the_stub
-    theirs = oracles.drgn(vmlinux, file, "facts.py")["tasks"]
-    mine = {row["task"] for row in rows}
-    leaders = {
-        one["task"] for one in theirs if one["pid"] and one["pid"] == one["tgid"]
-    }
-    assert mine == leaders
-    assert "demo" in {row["comm"] for row in rows}
+    image = kernel / "vmlinux.pvh"
+    file, rows = dumped(port, image, vmlinux, tmp_path, "-m", "64M")
+    check_with_drgn(file, rows, vmlinux)
+
+
+def test_five_levels_of_page_tables(
+    port: int, bzimage: Path, vmlinux: Path, tmp_path: Path
+) -> None:
+    """A processor with LA57, which only a kernel in a bzImage switches to."""
+    backend = f"memory-backend-file,id=ram,size=128M,mem-path={tmp_path}/ram,share=on"
+    options = ("-m", "128M", "-object", backend, "-cpu", "max")
+    options += ("-machine", "pc,memory-backend=ram")
+    file, rows = dumped(port, bzimage, vmlinux, tmp_path, *options)
+    with file.open("rb") as raw:
+        info = notes(ELFFile(raw))[-1][2].decode()
+    assert "NUMBER(pgtable_l5_enabled)=1\n" in info
+    check_with_drgn(file, rows, vmlinux)

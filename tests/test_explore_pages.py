@@ -574,7 +574,8 @@ def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) ->
     options = ("-cpu", "max", "-machine", "pc")
     words = "nokaslr lab.run=demo lab.then=reboot"
     with lab.qemu(port, bzimage, words, *options):
-        said = lab.gdb(*commands, program=vmlinux).stdout
+        done = lab.gdb(*commands, program=vmlinux)
+    said = done.stdout + done.stderr
     assert "5 levels" in said
     first = said[said.index("0x401000 in the memory of") :]
     names = re.findall(r"^(pgd|p4d|pud|pmd|pte) ", first, re.M)

@@ -6,9 +6,8 @@ tests/programs/scene_*.c, and stands still in the witness's call. All processes 
 the scenes sleep or are stopped since before the witness read /proc, so whatever the
 lab says of them can be compared, entry for entry, with what /proc said:
 
-
     def test_areas(moments):
-        moment = moments("static", "many=20000")
+        moment = moments()
         pid = moment.pid("static")
         rows = moment.table(f"vmas {pid}")
         maps = moment.proc(pid, "maps").splitlines()
@@ -43,8 +42,7 @@ from typing import Any, Callable, Iterator
 import lab
 import pytest
 
-# Every scene, in an order that keeps process ids the same from run to run. The
-# large ones are apart: many=20000, crowd=1000.
+# Every scene but the large ones: many=20000, crowd=1000, pages=20000
 ALL = (
     "static",
     "static-pie",

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import filemap, kernel, layout, mm as mm_, vma
-from .area import Area
 from .memory import PAGE_SIZE, Broken, Fault
 
 MM = layout.Form("struct mm_struct", "exe_file", "saved_auxv")
@@ -172,7 +171,7 @@ def _mapped_at(mm: int, file: int, segments: tuple[Segment, ...]) -> int:
     """The bias in the middle of an exec, from the first area of the file."""
     first = next((one for one in segments if one.p_type == PT_LOAD), None)
     start = _first_area(mm, file, first.p_offset) if first else 0
-    return start - _down(first.p_vaddr) if first and start else 0
+    return start - page_down(first.p_vaddr) if first and start else 0
 
 
 def _first_area(mm: int, file: int, offset: int) -> int:
@@ -213,75 +212,11 @@ def _file_start(mm: int, file: int, size: int) -> tuple[bytes, str]:
     return filemap.kernel_read(file, 0, size), "the page cache"
 
 
-@dataclass(frozen=True)
-class Piece:
-    """An area that a segment became, or a part of a segment where there is none."""
-
-    segment: int  # its number among the PT_LOADs
-    area: Area | None
-    start: int
-    end: int
-    why: tuple[str, ...]  # why it is not just the segment
-
-
-def _down(address: int) -> int:
+def page_down(address: int) -> int:
+    """ELF_PAGESTART(): where the page of an address starts."""
     return address & -PAGE_SIZE
 
 
-def _up(address: int) -> int:
+def page_up(address: int) -> int:
+    """ELF_PAGEALIGN(): where the first page at or above an address starts."""
     return -(-address // PAGE_SIZE) * PAGE_SIZE
-
-
-def pieces(what: Program, areas: list[Area]) -> list[Piece]:
-    """What each PT_LOAD became: the areas in it, and what is mapped no more."""
-    relro = what.find(PT_GNU_RELRO)
-    fixed = (0, 0)
-    if relro is not None:
-        start = what.bias + relro.p_vaddr
-        fixed = _down(start), _down(start + relro.p_memsz)
-    found = []
-    for number, segment in enumerate(what.loads):
-        at = _down(what.bias + segment.p_vaddr)
-        end = _up(what.bias + segment.p_vaddr + segment.p_memsz)
-        for area in areas:
-            if area.end <= at or area.start >= end:
-                continue
-            if area.start > at:
-                found.append(_missing(number, at, area.start))
-            why = _reasons(what.bias, segment, area, fixed)
-            found.append(Piece(number, area, area.start, area.end, tuple(why)))
-            at = area.end
-        if at < end:
-            found.append(_missing(number, at, end))
-    return found
-
-
-def _missing(number: int, start: int, end: int) -> Piece:
-    return Piece(number, None, start, end, ("not mapped: not yet, or no more",))
-
-
-def _reasons(
-    bias: int, segment: Segment, area: Area, fixed: tuple[int, int]
-) -> list[str]:
-    """Why an area is not just what its segment says."""
-    start = bias + segment.p_vaddr
-    file_end, end = start + segment.p_filesz, start + segment.p_memsz
-    why = []
-    if area.start < _down(start):
-        why.append("begins with the segment below: adjacent and alike, so merged")
-    elif area.start == _down(start) < start:
-        why.append(f"{start - area.start:#x} bytes earlier: whole pages are mapped")
-    if not area.inode:
-        why.append("bss: zeros, nothing of the file")
-    elif area.end >= _up(file_end) > file_end:
-        why.append(f"{_up(file_end) - file_end:#x} bytes more: whole pages are mapped")
-        if end > file_end:
-            why.append("of its last page the rest is zeroed: bss")
-    if area.end > _up(end):
-        why.append(f"{area.end - _up(end):#x} bytes are of what lies behind: merged")
-    if area.perms[:3] != segment.perms:
-        if fixed[0] <= area.start and area.end <= fixed[1]:
-            why.append("read-only once relocated: GNU_RELRO")
-        else:
-            why.append(f"{segment.perms} in the program: mprotect() since")
-    return why

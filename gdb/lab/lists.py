@@ -17,10 +17,10 @@ def list_for_each(head: int) -> Iterator[int]:
     Raises Broken for a cycle that misses the head, for a pointer that cannot be
     read, and for an entry whose prev is not where the walk came from.
     """
-    guest = kernel.memory()
+    read = HEAD.reader(kernel.memory())
     seen = {head}
     try:
-        before, here = head, HEAD(guest, head).next
+        before, here = head, read(head).next
     except Fault as fault:
         raise Broken(f"the list at {head:#x} has no head: {fault}") from None
     while here != head:
@@ -28,7 +28,7 @@ def list_for_each(head: int) -> Iterator[int]:
             raise Broken(f"the list at {head:#x} is a cycle: {here:#x} comes again")
         seen.add(here)
         try:
-            links = HEAD(guest, here)
+            links = read(here)
         except Fault as fault:
             raise Broken(f"the list at {head:#x} is cut: {fault}") from None
         if links.prev != before:

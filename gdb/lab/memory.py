@@ -274,6 +274,7 @@ def _blocks(mtree: str, backend: str) -> list[Block]:
         lines = re.findall(
             r"^ +([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, ram\): "
             + re.escape(backend)
+            + r"(?=[ \r\n]|$)"
             + r"(?: @([0-9a-f]{16}))?",
             view,
             re.M,

@@ -22,6 +22,19 @@ DENTRY = layout.Form(
 OPERATIONS = layout.Form("struct dentry_operations", "d_dname")
 NS_OPERATIONS = layout.Form("struct proc_ns_operations", "name")
 INODE = layout.Form("struct inode", "i_ino")
+SEQLOCK = layout.Form("seqlock_t", sequence="seqcount.seqcount.sequence")
+layout.expect("rename_lock", "mount_lock")
+
+
+def moves() -> tuple[int, ...]:
+    """Numbers that change when a file is renamed or mounted over, anywhere.
+
+    The sequence counts of rename_lock (fs/dcache.c) and mount_lock
+    (fs/namespace.c). Unlinking changes neither.
+    """
+    guest = kernel.memory()
+    locks = ("rename_lock", "mount_lock")
+    return tuple(SEQLOCK(guest, layout.address_of(lock)).sequence for lock in locks)
 
 
 def d_path(path: int, root: int) -> bytes:
@@ -76,11 +89,13 @@ def _prepend_path(at: tuple, root: tuple) -> bytes:
         mount = vfsmnt - in_mount
         above = MOUNT(guest, mount)
         parent = DENTRY(guest, dentry).d_parent
-        if dentry == above.top or dentry == parent:
-            if dentry == above.top and above.mnt_parent != mount:
+        if dentry == above.top:
+            if above.mnt_parent != mount:
                 dentry, vfsmnt = above.mnt_mountpoint, above.mnt_parent + in_mount
                 continue
             break  # the global root, or a mount that is attached nowhere
+        if dentry == parent:
+            return b"/"  # moved out of its bind mount: the kernel gives up as well
         parts.append(d_name(dentry))
         dentry = parent
     return b"/" + b"/".join(reversed(parts))

@@ -8,7 +8,7 @@ one of which belongs to exactly one field here, so no byte can differ unnoticed.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import layout, maple, maple_check, mm as mm_, vma
 from .memory import Broken, Fault
@@ -31,6 +31,7 @@ MAX_AREAS = 24  # SEGMENT_INFO_MAX_AREAS
 NAME_LEN = 24  # SEGMENT_INFO_NAME_LEN
 _HEAD = struct.Struct(f"<{len(WORDS)}Q")
 _AREA = struct.Struct(f"<2Q{NAME_LEN}s")
+VM_WRITE = 0x2  # include/linux/mm.h
 SIZE = _HEAD.size + MAX_AREAS * _AREA.size
 
 
@@ -91,6 +92,8 @@ class Walk:
     data: bytes  # as the payload must be
     areas: int  # how many areas the list has
     invariants: tuple[Invariant, ...]
+    names: tuple[bytes, ...] = ()  # of the areas in data, whole
+    takes_payload: bool = True  # may the user's buffer be written, all of it?
 
 
 def _all_fields() -> tuple[Field, ...]:
@@ -132,26 +135,43 @@ def compare(expected: bytes, found: bytes, copy: str) -> list[Mismatch]:
     ]
 
 
-def walk(task: Task, mm: int, thread_sp: int) -> Walk:
+def walk(task: Task, mm: int, thread_sp: int, info: int = 0) -> Walk:
     """Walk an address space and say what the payload must be.
 
-    Parameters: the calling task, its struct mm_struct *, and its stack pointer
-    in user mode. Raises memory.Fault where mm itself cannot be read; a broken
+    Parameters: the calling task, its struct mm_struct *, its stack pointer in
+    user mode, and the struct segment_info __user * that it gave. Raises memory.Fault where mm itself cannot be read; a broken
     list is not an error but an invariant that does not hold.
     """
     read = mm_.mm_struct(mm)
     found, broken = _follow(mm)
     root = task.fs + layout.offsetof("struct fs_struct", "root")
+    names = tuple(_name(area, read, root) for _, area in found[:MAX_AREAS])
     areas = [
-        Area(area.vm_start, area.vm_end, _name(area, read, root))
-        for _, area in found[:MAX_AREAS]
+        Area(area.vm_start, area.vm_end, _field(name))
+        for (_, area), name in zip(found, names)
     ]
     words = {name: getattr(read, name) for name in (*mm_.BOUNDARIES, "mmap_base")}
     words["end_stack"] = _end_stack(found, read.start_stack)
     words["thread_sp"] = thread_sp
     words["ma_size"] = len(areas)
     invariants = check_list(mm, read.map_count, found, broken)
-    return Walk(encode(words, areas), len(found), invariants)
+    takes = _is_writable(found, info, info + SIZE)
+    return Walk(encode(words, areas), len(found), invariants, names, takes)
+
+
+def settle_names(walk: Walk, buffer: bytes, moved: bool) -> Walk:
+    """Take a file's name from the kernel's buffer where it may have changed since.
+
+    No lock that the call holds keeps a file from being renamed, mounted over
+    (moved tells) or unlinked between the kernel's look at its name and ours.
+    """
+    data = bytearray(walk.data)
+    for i, name in enumerate(walk.names):
+        at = _HEAD.size + i * _AREA.size + 16
+        field = buffer[at : at + NAME_LEN]
+        if moved or field == _field(name.removesuffix(b" (deleted)")):
+            data[at : at + NAME_LEN] = field
+    return replace(walk, data=bytes(data))
 
 
 def _follow(mm: int) -> tuple[list[tuple[int, tuple]], str]:
@@ -166,11 +186,23 @@ def _follow(mm: int) -> tuple[list[tuple[int, tuple]], str]:
 
 
 def _name(area: tuple, mm: tuple, root: int) -> bytes:
-    """An area's name as it must stand in the payload: its last 23 bytes."""
+    """An area's name as /proc/PID/maps has it."""
     try:
-        name = vma.vma_name(area, mm, root)
+        return vma.vma_name(area, mm, root)
     except Fault as fault:
-        name = b"?" + fault.reason.encode()
+        return b"?" + fault.reason.encode()
+
+
+def _is_writable(found: list[tuple[int, tuple]], start: int, end: int) -> bool:
+    """Is all of a range in areas that user mode may write?"""
+    for _, area in found:
+        if area.vm_start <= start < area.vm_end and area.vm_flags & VM_WRITE:
+            start = area.vm_end
+    return start >= end
+
+
+def _field(name: bytes) -> bytes:
+    """A name as it must stand in the payload: its last 23 bytes, and NULs."""
     return name[-(NAME_LEN - 1) :].ljust(NAME_LEN, b"\0")
 
 

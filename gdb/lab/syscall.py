@@ -3,8 +3,9 @@
 
 1. entry: the first instruction of __x64_sys_segment_info, where %rdi is the
    caller's pt_regs and the top of the stack the return address;
-2. filled: where segment_info_fill() returns, with mmap_lock held: the areas
-   cannot change, so what differs here is wrong and not late;
+2. filled: where segment_info_fill() returns, with mmap_lock and the locks for
+   stack growth and PR_SET_MM held: the areas cannot change, so what differs
+   here is wrong and not late (but for names of files that were just moved);
 3. return: the return instruction of the call, for the same task with the same
    stack pointer as at entry. To gdb a thread is a CPU, and tasks move between
    CPUs. Not the address it returns to: every system call comes by there.
@@ -18,7 +19,7 @@ from typing import Callable
 
 import gdb
 
-from . import kernel, layout, mm, payload
+from . import kernel, layout, mm, path, payload
 from .memory import Fault
 from .task import Task, get_current, register, smp_processor_id, task, task_pid_vnr
 
@@ -41,6 +42,7 @@ class Call:
     thread_sp: int
     stack: int  # %rsp at entry, and again at the return instruction
     started: float
+    moves: tuple[int, ...] = ()  # path.moves() at entry
     walk: payload.Walk | None = None
     buffer: bytes | None = None  # the kernel's struct segment_info
     faults: list[str] = field(default_factory=list)
@@ -81,7 +83,9 @@ def observe(call: Call, buffer: int) -> None:
     call.faults.clear()
     try:
         call.buffer = kernel.memory().read(buffer, payload.SIZE)
-        call.walk = payload.walk(call.task, call.mm, call.thread_sp)
+        walk = payload.walk(call.task, call.mm, call.thread_sp, call.info)
+        moved = path.moves() != call.moves
+        call.walk = payload.settle_names(walk, call.buffer, moved)
     except Fault as fault:
         call.faults.append(str(fault))
 
@@ -116,6 +120,11 @@ def judge(call: Call, result: int, user: bytes | None) -> tuple[int, list]:
     if result >= 0:
         wrong += _judge_success(call, result, user)
         checks += 1 + len(payload.FIELDS)
+    elif call.walk is not None and not (
+        ERRNO.get(-result) == "EFAULT" and not call.walk.takes_payload
+    ):
+        # Filled, so nothing but an unwritable buffer can make it fail.
+        wrong.append(payload.Mismatch("return", "result", None, "a thread id", result))
     elif -result not in ERRNO:
         wrong.append(payload.Mismatch("return", "result", None, "a thread id", result))
     return checks, wrong
@@ -187,6 +196,7 @@ class EntryStop(Stop):
             thread_sp=user.sp,
             stack=stack,
             started=started,
+            moves=path.moves(),
         )
         return False
 
@@ -195,6 +205,7 @@ class FilledStop(Stop):
     """The kernel's buffer is filled, mmap_lock is held: walk now."""
 
     def handle(self) -> bool:
+        kernel.refresh()  # gdb says nothing of a resumption after stop() is False
         call = self.check.calls.get(get_current())
         buffer = register("rax")
         if call is None or buffer >= (1 << 64) - MAX_ERRNO:
@@ -207,6 +218,7 @@ class ReturnStop(Stop):
     """The call is about to return: read what reached the user, and judge."""
 
     def handle(self) -> bool:
+        kernel.refresh()
         current = get_current()
         call = self.check.calls.get(current)
         if call is None or register("rsp") != call.stack:

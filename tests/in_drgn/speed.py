@@ -4,6 +4,7 @@
 drgn -c DUMP -s VMLINUX speed.py REPEATS PID...   JSON on standard output
 """
 
+import gc
 import json
 import statistics
 import struct
@@ -25,8 +26,11 @@ prog: Program
 
 
 def timed(walk: Callable[[], list]) -> tuple[float, list]:
-    took = []
+    took: list[float] = []
+    found: list = []
+    gc.disable()  # as the lab does
     for _ in range(int(sys.argv[1])):
+        found = []
         started = time.perf_counter()
         found = walk()
         took.append(time.perf_counter() - started)
@@ -60,7 +64,7 @@ def areas(mm: Object) -> Iterator[Object]:
             yield one
             one = one.vm_next
         return
-    from drgn.helpers.linux.mm import for_each_vma  # since drgn 0.0.23
+    from drgn.helpers.linux.mm import for_each_vma  # since drgn 0.0.25
 
     yield from for_each_vma(mm)
 

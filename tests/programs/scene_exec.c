@@ -20,7 +20,8 @@ static void exec_self(const char *how)
 	char path[64] = "";
 
 	/* Not by the link itself, or the process would be called "exe" */
-	scene_check(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0, "find the program");
+	scene_check(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0,
+		    "find the program");
 	execl(path, path, how, NULL);
 	scene_die("exec");
 }
@@ -67,7 +68,8 @@ static void trace_thread(void)
 		exec_with_thread();
 	}
 	wait_for_stop(pid, 0);
-	scene_check(!ptrace(PTRACE_SEIZE, *other_thread, NULL, PTRACE_O_TRACEEXIT), "trace a thread");
+	scene_check(!ptrace(PTRACE_SEIZE, *other_thread, NULL, PTRACE_O_TRACEEXIT),
+		    "trace a thread");
 	scene_check(!ptrace(PTRACE_DETACH, pid, NULL, NULL), "leave a process");
 	wait_for_stop(*other_thread, PTRACE_EVENT_EXIT);
 }

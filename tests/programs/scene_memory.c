@@ -22,8 +22,10 @@ static char *touched(int prot, int flags, int fd)
 {
 	char *memory = scene_map(NULL, 4 * PAGE, prot, flags, fd, 0);
 
-	if (prot & PROT_WRITE)
-		memory[0] = memory[2 * PAGE] = 1;
+	if (prot & PROT_WRITE) {
+		memory[0] = 1;
+		memory[2 * PAGE] = 1;
+	}
 	return memory;
 }
 

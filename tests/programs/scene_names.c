@@ -25,8 +25,8 @@ static void deep(void)
 int main(void)
 {
 	static const char *const comms[] = {
-		"a b", "a) S 1 (b", "line\nbreak", "back\\slash", "exactly 15 byte", "", "caf\303\251",
-		"\377\376",
+		"a b", "a) S 1 (b", "line\nbreak", "back\\slash",
+		"exactly 15 byte", "", "caf\303\251", "\377\376",
 	};
 	char longest[256];
 

@@ -27,15 +27,16 @@ static __attribute__((noinline)) int outer(int depth)
 {
 	char buffer[512];
 
-	snprintf(buffer, sizeof(buffer), "%d %p", depth, buffer);
+	snprintf(buffer, sizeof(buffer), "%d %p", depth, &depth);
 	return inner(depth + 1) + buffer[depth];
 }
 
 int main(void)
 {
-	char *heap = malloc(10 * PAGE);
+	static char *heap;
 
-	scene_check(heap != NULL, "take memory");
+	heap = malloc(10 * PAGE);
+	scene_check(!!heap, "take memory");
 	memset(heap, 4, 10 * PAGE);
 	zeroed[PAGE] = initialised[PAGE / 2] + of_a_thread;
 	return outer(1) + heap[0];

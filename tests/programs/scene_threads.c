@@ -102,7 +102,8 @@ int main(void)
 
 	scene_check(!pipe(pipes) && !socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), "make pipes");
 	poller = epoll_create1(0);
-	scene_check(poller >= 0 && !epoll_ctl(poller, EPOLL_CTL_ADD, pipes[0], &event), "use epoll");
+	scene_check(poller >= 0 && !epoll_ctl(poller, EPOLL_CTL_ADD, pipes[0], &event),
+		    "use epoll");
 	pthread_barrier_init(&there, NULL, THREADS + 1);
 	for (unsigned long i = 0; i < THREADS; i++)
 		scene_check(!pthread_create(&ids[i], NULL, thread, (void *)i), "start a thread");

@@ -10,7 +10,7 @@ import gdb
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from .. import area, elf, filemap, mm as mm_, task
+from .. import area, elf, filemap, loaded, mm as mm_, task
 from ..memory import Broken, Fault
 from ..places import Places
 from ..result import Result, Table, columns
@@ -139,7 +139,7 @@ def _pieces(what: elf.Program, mm: int, root: int) -> Table:
     except Broken as broken:
         table.broken = str(broken)
     numbers = [i for i, one in enumerate(what.segments) if one.p_type == elf.PT_LOAD]
-    for piece in elf.pieces(what, areas):
+    for piece in loaded.pieces(what, areas):
         is_there = piece.area
         table.rows.append(
             (
@@ -165,8 +165,8 @@ def _interpreter(what: elf.Program, mm: int, places: Places) -> list[str]:
     except Fault:
         said = "(its name is not in memory)"
     base = dict(elf.saved_auxv(mm)).get(elf.AT_BASE, 0)
-    loaded = places.find(base)
-    where = f"{places.name(loaded)} at {base:#x}" if loaded else "not loaded"
+    found = places.find(base)
+    where = f"{places.name(found)} at {base:#x}" if found else "not loaded"
     return [f"interpreter: {said}: {where}"]
 
 

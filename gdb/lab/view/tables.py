@@ -35,10 +35,14 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
         for i, column in enumerate(table.columns)
     ]
     heads = [column.name.replace("_", " ") for column in table.columns]
-    widths = [max(map(_columns, column), default=0) for column in texts]
+    plain = ["".join(column).isascii() for column in texts]
+    widths = [
+        max(map(len if is_plain else _columns, column), default=0)
+        for column, is_plain in zip(texts, plain)
+    ]
     widths = [max(len(head), size) for head, size in zip(heads, widths)]
     narrowed = _fold(widths, kinds, width)
-    is_wide = _is_wide(texts)
+    is_wide = _is_wide([one for one, is_plain in zip(texts, plain) if not is_plain])
     form = BETWEEN.join(
         f"%{'' if kind in RIGHT else '-'}{size}s" for kind, size in zip(kinds, widths)
     )
@@ -49,7 +53,8 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
         if (
             is_wide
             and not "".join(row).isascii()
-            or any(len(row[i]) > widths[i] for i in narrowed)
+            or narrowed
+            and any(len(row[i]) > widths[i] for i in narrowed)
         ):
             yield from _folded(row, kinds, widths)
         elif has_checks:
@@ -87,21 +92,27 @@ def rough_size(size: int) -> str:
     return f"{size} B"
 
 
+class _Texts(dict):
+    """The texts of a column's values, each made once."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def __missing__(self, value: object) -> str:
+        text = self[value] = _text(self.kind, value)
+        return text
+
+
 def _formatter(column: Column) -> Callable[[object], str]:
     """What turns a value of a column into text."""
-    known: dict[object, str] = {}
-
-    def text(value: object) -> str:
-        found = known.get(value)
-        if found is None:
-            found = known[value] = _text(column.kind, value)
-        return found
+    if column.kind == "address":
+        return lambda value: "-" if value is None else f"{value:#x}"
+    text = _Texts(column.kind).__getitem__
 
     def list_text(value: object) -> str:
         return text(tuple(value) if isinstance(value, list) else value)
 
-    if column.kind == "address":
-        return lambda value: "-" if value is None else f"{value:#x}"
     return list_text if column.kind == "flags" else text
 
 
