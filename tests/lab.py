@@ -164,8 +164,9 @@ class Session:
     CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
     def __init__(self, *command: object, **settings: Any) -> None:
+        program = str(command[0])
         self.child = pexpect.spawn(
-            str(command[0]),
+            str(ROOT / program) if "/" in program else program,
             [str(word) for word in command[1:]],
             cwd=str(ROOT),
             env=environment(TERM="xterm-256color", **settings),
