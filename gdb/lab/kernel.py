@@ -193,6 +193,7 @@ def check_running() -> bool:
         found = b""
     if found == expected:
         _check_build()
+        _check_ram_file(address, expected)
         _checked = True
         return True
     moved = _find_moved(address, expected)
@@ -211,6 +212,22 @@ def check_running() -> bool:
         f"{_short(expected.decode())}, in memory is {_short(running)}. "
         "Start gdb on the vmlinux of the running kernel."
     )
+
+
+def _check_ram_file(address: int, expected: bytes) -> None:
+    """Do without a RAM file that is not this guest's, such as one left behind."""
+    guest = memory()
+    try:
+        found = guest.read(address, len(expected))
+    except Fault:
+        found = b""
+    if found != expected:
+        gdb.write(
+            f"seginfo: the {guest.physical.name} is not this guest's memory: reading "
+            "through the debug stub.\n"
+        )
+        guest.physical = Stub()
+        refresh()
 
 
 def _check_build() -> None:

@@ -14,19 +14,7 @@ from . import layout, maple, maple_check, mm as mm_, vma
 from .memory import Broken, Fault
 from .task import Task
 
-WORDS = (
-    "start_code",
-    "end_code",
-    "start_data",
-    "end_data",
-    "start_brk",
-    "brk",
-    "start_stack",
-    "end_stack",
-    "thread_sp",
-    "mmap_base",
-    "ma_size",
-)
+WORDS = (*mm_.BOUNDARIES, "end_stack", "thread_sp", "mmap_base", "ma_size")
 MAX_AREAS = 24  # SEGMENT_INFO_MAX_AREAS
 NAME_LEN = 24  # SEGMENT_INFO_NAME_LEN
 _HEAD = struct.Struct(f"<{len(WORDS)}Q")
