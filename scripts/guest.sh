@@ -38,12 +38,16 @@ check_settings() {
 		die "ARGS=$ARGS has a space or a quote: give the arguments separated by commas."
 }
 
-# Is somebody listening on PORT? Reads the kernel's table: to connect would stop a guest.
-port_is_busy() {
+# The sockets that listen on PORT, by inode. Reads the kernel's table: to connect would stop a guest.
+listeners() {
 	local hex
 	hex=$(printf ':%04X' "$PORT")
-	awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 }
-		END { exit !found }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+	awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10 }' \
+		/proc/net/tcp /proc/net/tcp6 2>/dev/null || true
+}
+
+port_is_busy() {
+	[[ -n $(listeners) ]]
 }
 
 # Does the guest run at all under KVM? A /dev/kvm that opens may still never run
@@ -117,9 +121,8 @@ prepare_guest() {
 
 # Does this lab's QEMU listen on PORT, and not somebody who was faster?
 guest_listens() {
-	local hex inode
-	hex=$(printf ':%04X' "$PORT")
-	inode=$(awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' /proc/net/tcp)
+	local inode
+	inode=$(listeners | head -n 1)
 	[[ -n $inode && -n $(find "/proc/$QEMU_PID/fd" -lname "socket:\[$inode\]" -print -quit 2>/dev/null) ]]
 }
 

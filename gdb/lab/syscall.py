@@ -120,14 +120,20 @@ def judge(call: Call, result: int, user: bytes | None) -> tuple[int, list]:
     if result >= 0:
         wrong += _judge_success(call, result, user)
         checks += 1 + len(payload.FIELDS)
-    elif call.walk is not None and not (
-        ERRNO.get(-result) == "EFAULT" and not call.walk.takes_payload
-    ):
-        # Filled, so nothing but an unwritable buffer can make it fail.
-        wrong.append(payload.Mismatch("return", "result", None, "a thread id", result))
-    elif -result not in ERRNO:
+    elif not _may_fail(call, result):
         wrong.append(payload.Mismatch("return", "result", None, "a thread id", result))
     return checks, wrong
+
+
+def _may_fail(call: Call, result: int) -> bool:
+    """Is this an error that the call may return?
+
+    Once its struct is filled, only a buffer that cannot be written is a reason.
+    """
+    error = ERRNO.get(-result)
+    if call.walk is None:
+        return error is not None
+    return error == "EFAULT" and not call.walk.takes_payload
 
 
 def _judge_success(call: Call, result: int, user: bytes | None) -> list:
