@@ -111,11 +111,12 @@ def test_the_vdso(said: Said) -> None:
     assert rows[-1]["symbol"].startswith("_start+")
 
 
-def test_entry_code(said: Said) -> None:
-    row = processor(said, "*entry_SYSCALL_64")
-    assert row["entry"] == "entry code"
-    assert [frame["kind"] for frame in frames(said, "*entry_SYSCALL_64")] == ["running"]
-    assert "unless entry code is still about to" in said["*entry_SYSCALL_64"]["regs"][0]
+@pytest.mark.parametrize("rbp", ["", " 0", " 1"], ids=["as it is", "even", "odd"])
+def test_entry_code(said: Said, rbp: str) -> None:
+    place = f"*entry_SYSCALL_64{rbp}"
+    assert processor(said, place)["entry"] == "entry code"
+    assert [frame["kind"] for frame in frames(said, place)] == ["running"]
+    assert "unless entry code is still about to" in said[place]["regs"][0]
 
 
 def test_the_first_instruction_of_a_system_call(said: Said) -> None:

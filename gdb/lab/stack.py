@@ -111,7 +111,7 @@ def _running(task: int, processor: Processor) -> Iterator[Frame]:
     on = next((one.name for one in stacks if one.start <= sp < one.end), "")
     yield Frame("running", processor.ip, on, sp)
     if symbols.in_entry_text(processor.ip):
-        if bp & 1:  # entry code has saved all registers
+        if _encodes_regs(bp, stacks):
             yield from _follow(bp, task, stacks)
         return
     if not on:
@@ -127,6 +127,15 @@ def _running(task: int, processor: Processor) -> Iterator[Frame]:
             yield from _from_user(task)
             return
     yield from _follow(bp, task, stacks)
+
+
+def _encodes_regs(bp: int, stacks: list[Stack]) -> bool:
+    """Has entry code saved all registers: ENCODE_FRAME_POINTER?
+
+    Before, rbp is what user mode left in it, an odd number every now and then.
+    """
+    size = layout.sizeof("struct pt_regs")
+    return bool(bp & 1) and _stack_of(bp & ~1, size, stacks) is not None
 
 
 def _caller(processor: Processor) -> tuple[int, int, int] | None:

@@ -11,9 +11,10 @@ import gdb
 from lab import task
 
 ASK = ("current", "kstack", "regs", "ustack")
+ENTRY = "*entry_SYSCALL_64"
 STOPS = {  # place: what to do before going on
     "__x64_sys_clock_gettime": "",
-    "*entry_SYSCALL_64": "",
+    ENTRY: "",
     "do_syscall_64": "",
     "handle_mm_fault": "",
     "update_process_times": "",
@@ -59,6 +60,12 @@ found["user mode"] = {one: ask(one) for one in ASK}
 for place, before in STOPS.items():
     at(place, before)
     found[place] = {one: ask(one) for one in ASK}
+    if place == ENTRY:  # rbp is still the program's, and may be any number
+        rbp = gdb.selected_frame().read_register("rbp")
+        for odd in range(2):
+            gdb.execute(f"set $rbp = {int(rbp) & ~1 | odd}")
+            found[f"{place} {odd}"] = {one: ask(one) for one in ASK}
+        gdb.execute(f"set $rbp = {int(rbp)}")
 at("__switch_to_asm", "")
 rsp = gdb.selected_frame().read_register("rsp")
 while gdb.selected_frame().read_register("rsp") - rsp in range(-100, 1):
