@@ -54,11 +54,16 @@ class OpenFile:
     @property
     def flag_names(self) -> list[str]:
         """The flags as open(2) names them."""
-        rest = self.flags & ~O_ACCMODE
-        for flag, part in INCLUDES.items():
-            if rest & flag:
-                rest &= ~part
-        return [ACCESS[self.flags & O_ACCMODE], *taskflags.names(rest, FLAGS)]
+        return open_flag_names(self.flags)
+
+
+def open_flag_names(flags: int) -> list[str]:
+    """The flags of open(2) by name."""
+    rest = flags & ~O_ACCMODE
+    for flag, part in INCLUDES.items():
+        if rest & flag:
+            rest &= ~part
+    return [ACCESS[flags & O_ACCMODE], *taskflags.names(rest, FLAGS)]
 
 
 def files_of(task: int) -> int:

@@ -18,6 +18,7 @@ from .processes import Ps, Threads, Tree
 from .read import Read
 from .stacks import Kstack, Regs, Ustack
 from .tasks import Task
+from .trace import Trace
 from .trees import List, Maple, Rb
 from .vmas import Vma, Vmas
 
@@ -44,6 +45,7 @@ COMMANDS = (
     Map,
     Kernel,
     Dump,
+    Trace,
 )
 
 

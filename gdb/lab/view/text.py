@@ -50,6 +50,11 @@ def _terminal() -> tuple[bool, int]:
     return tty, width
 
 
+def in_colour() -> bool:
+    """Is there a terminal, and does the person want colours on it?"""
+    return _terminal()[0] and bool(gdb.parameter("style enabled"))
+
+
 def hit_parts(hit: Hit) -> list[object]:
     """The whole report of one hit."""
     parts: list[object] = [_heading(hit)]

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace: let a program run and tell what happens, event by event."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from functools import partial
+from typing import Callable, Iterator
+
+import gdb
+
+from .. import kernel, task
+from ..result import Drawing, Result
+from ..trace import syscalls
+from ..trace.engine import Timeline, Tracer
+from ..trace.event import Event
+from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
+from ..trace.mmaps import Mmap
+from ..view import text
+from ..view import timeline as view
+from ..view.json import result_json
+from .base import number, task_of
+from .seginfo import check, reporter
+
+TIMELINES: dict[str, type[Timeline]] = {one.name: one for one in (Mmap,)}
+SYSCALL = syscalls.Syscalls.name
+LIMIT = 1000  # events
+ALL = "all"
+
+
+class Trace(gdb.Command):
+    """Follow a program through time: lab trace WHAT [PROGRAM or PID] [--limit N] [--json]
+
+        WHAT is one of
+    {what}
+            syscall NAME,...   system calls by name, or all: arguments and results
+
+        Plants stops, lets the guest run and prints a line for each event: guest time,
+        CPU, task, kernel function, what happened, and below it what changed in the
+        address space. Ends when every followed process has ended, after N events
+        (default 1000), at Ctrl-C or at a breakpoint of yours; then a summary.
+
+        PROGRAM is a path or the last part of one: followed is who executes it, with all
+        it starts. PID is a process that is there; all means every process. Without
+        either it is the current process, or, while the kernel still boots, the program
+        the guest was started for. Time is that of the last tick or switch of a CPU.
+
+        Example: what the demo maps, from its start on, and its system calls.
+            (gdb) lab trace mmap
+            (gdb) lab trace syscall openat,write /bin/demo --limit 20
+    """
+
+    def __init__(self) -> None:
+        super().__init__("lab trace", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        arguments = gdb.string_to_argv(argument)
+        as_json = "--json" in arguments
+        if as_json:
+            arguments.remove("--json")
+        limit = _take_limit(arguments)
+        kernel.check_symbols()
+        kernel.memory()
+        booted = kernel.check_running()
+        kind = _take_kind(arguments)
+        follow = _take_follow(arguments, booted)
+        colour = text.in_colour()
+        show = _ignore if as_json else partial(_show, colour)
+        tracer = Tracer(kind, follow, limit, show)
+        if not as_json:
+            _write(f"Following {follow}; {limit:,} events at most, Ctrl-C ends it.")
+            for sentence in tracer.missing:
+                _write(sentence)
+            gdb.write(view.heading(colour) + "\n")
+        with _quiet_check():
+            tracer.run()
+        result = Result(_parts(tracer, as_json))
+        if as_json:
+            gdb.write(result_json(result))
+            return
+        gdb.write("\n")
+        text.show_result(result)
+        if gdb.selected_inferior().threads():
+            gdb.execute("frame")
+
+
+def _take_limit(arguments: list[str]) -> int:
+    if "--limit" not in arguments:
+        return LIMIT
+    place = arguments.index("--limit")
+    given = arguments[place + 1 : place + 2]
+    if not given or not given[0].isdecimal() or not int(given[0]):
+        raise gdb.GdbError("--limit takes a number of events, such as --limit 100.")
+    del arguments[place : place + 2]
+    return int(given[0])
+
+
+def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
+    known = ", ".join((*TIMELINES, SYSCALL))
+    if not arguments:
+        raise gdb.GdbError(f"lab trace takes what to follow: {known}.")
+    what = arguments.pop(0)
+    if what in TIMELINES:
+        return TIMELINES[what]
+    if what != SYSCALL:
+        raise gdb.GdbError(f"There is no lab trace {what}; there are {known}.")
+    if not arguments:
+        raise gdb.GdbError(
+            "lab trace syscall takes names, such as openat,write, or all."
+        )
+    names = arguments.pop(0).split(",")
+    names = syscalls.all_names() if names == [ALL] else names
+    return lambda tracer: syscalls.Syscalls(tracer, names)
+
+
+def _take_follow(arguments: list[str], booted: bool) -> Follow:
+    """Whom to follow. Raises gdb.GdbError."""
+    if len(arguments) > 1:
+        raise gdb.GdbError("lab trace takes one PROGRAM or PID; see `help lab trace`.")
+    if not arguments:
+        return _default(booted)
+    (who,) = arguments
+    if who == ALL:
+        return Follow(everyone=True)
+    if not who[0].isdecimal() and who[0] != "$":
+        return Follow(program=who)
+    if not booted:
+        raise gdb.GdbError(
+            "There is no process yet: give the name of a program, or continue first."
+        )
+    address = task_of(str(number(who, "PID")))
+    found = task.task(address)
+    if task.has_exited(address) or is_kernel_thread(address):
+        kind = "has ended" if task.has_exited(address) else "is a kernel thread"
+        raise gdb.GdbError(f"Task {found.pid} ({found.comm}) {kind}: give another PID.")
+    return Follow(tgids={found.tgid})
+
+
+def _default(booted: bool) -> Follow:
+    """The current process; none is there while the kernel boots."""
+    if not booted or not any(True for _ in task.for_each_process()):
+        return Follow(program=LAB_PROGRAM)
+    current = task.get_current()
+    if is_kernel_thread(current) or task.has_exited(current):
+        return Follow(everyone=True)
+    return Follow(tgids={task.task(current).tgid})
+
+
+@contextmanager
+def _quiet_check() -> Iterator[None]:
+    """Meanwhile a hit of the check is one line, and does not stop the guest."""
+    before = check.stop_at_hit, reporter.brief
+    check.stop_at_hit, reporter.brief = False, True
+    try:
+        yield
+    finally:
+        check.stop_at_hit, reporter.brief = before
+
+
+def _ignore(event: Event) -> None:
+    """With --json everything is written at the end."""
+
+
+def _show(colour: bool, event: Event) -> None:
+    gdb.write("\n".join(view.event_lines(event, colour)) + "\n")
+    gdb.flush()
+
+
+def _write(sentence: str) -> None:
+    text.show_result(Result([sentence]))
+
+
+def _parts(tracer: Tracer, as_json: bool) -> list:
+    name, count = tracer.timeline.name, len(tracer.events)
+    parts: list = []
+    if as_json:
+        data = [view.event_data(event) for event in tracer.events]
+        parts.append(Drawing("events", [], data))
+    parts += tracer.timeline.summary()
+    said = f"lab trace {name}: {count:,} event{'s' * (count != 1)}; {tracer.ended}."
+    if tracer.troubles:
+        more = f", and {len(tracer.troubles) - 1} more" * (len(tracer.troubles) > 1)
+        said += f" Not all could be read: {tracer.troubles[0]}{more}."
+    return [*parts, said]
+
+
+def _what() -> str:
+    return "\n".join(
+        f"        {one.name:<18} {one.follows}" for one in TIMELINES.values()
+    )
+
+
+Trace.__doc__ = (Trace.__doc__ or "").format(what=_what())

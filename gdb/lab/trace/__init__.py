@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Timelines: stops that follow a program from one moment to the next."""

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guest time: what the kernel's clock showed when it last looked."""
+
+from __future__ import annotations
+
+from .. import kernel, layout
+from ..processors import per_cpu_offsets
+
+RQ = layout.Form("struct rq", "clock")
+layout.expect("runqueues")
+
+
+def guest_time() -> int:
+    """Nanoseconds since boot: the clock of the scheduler, as dmesg counts.
+
+    The latest of all processors' run queues. A processor brings its own up to date
+    at each tick, wake-up and switch (update_rq_clock() in kernel/sched/core.c), so
+    this is late by up to a tick. Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    place = layout.address_of("runqueues")
+    return max(RQ(guest, place + offset).clock for offset in per_cpu_offsets())

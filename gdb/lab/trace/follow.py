@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which processes a timeline follows: some, and all that they start."""
+
+from __future__ import annotations
+
+import os
+
+from .. import kernel, layout, process
+from ..task import Task
+
+TASK = layout.Form("struct task_struct", "flags", "pid", "tgid")
+BPRM = layout.Form("struct linux_binprm", "filename")
+LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
+COMMAND_LINE = "saved_command_line"  # char *, init/main.c
+
+
+class Follow:
+    """The followed processes, by thread group id.
+
+    With a program's name nobody is followed before somebody executes it.
+    """
+
+    def __init__(
+        self, tgids: set[int] | None = None, program: str = "", everyone: bool = False
+    ) -> None:
+        self.tgids = set(tgids or ())
+        self.program = program
+        self.everyone = everyone
+        self._had = bool(tgids)
+
+    def __str__(self) -> str:
+        if self.everyone:
+            return "every process"
+        if self.program:
+            return f"{self.program} and what it starts"
+        said = ", ".join(map(str, sorted(self.tgids)))
+        return f"process {said} and what it starts"
+
+    @property
+    def all_have_ended(self) -> bool:
+        """Was somebody followed, and is no more?"""
+        return self._had and not self.tgids and not self.everyone
+
+    def wants(self, current: Task) -> bool:
+        """Is this task followed?"""
+        if self.everyone:
+            flags = TASK(kernel.memory(), current.address).flags
+            return not flags & process.PF_KTHREAD
+        return current.tgid in self.tgids
+
+    def executes(self, current: Task, bprm: int) -> None:
+        """A task is about to execute a file: struct linux_binprm *."""
+        if not self.program or current.tgid in self.tgids:
+            return
+        wanted = lab_program() if self.program == LAB_PROGRAM else self.program
+        guest = kernel.memory()
+        name = guest.read_string(BPRM(guest, bprm).filename).decode("utf-8", "replace")
+        if wanted in (name, os.path.basename(name)):
+            self._add(current.tgid)
+
+    def starts(self, current: Task, child: int) -> None:
+        """A task has made another one: struct task_struct *."""
+        if not self.everyone and current.tgid in self.tgids:
+            self._add(TASK(kernel.memory(), child).tgid)
+
+    def process_of(self, address: int) -> int | None:
+        """The followed process whose leader a task is, None if it is none.
+
+        Parameter: struct task_struct *. Raises memory.Fault.
+        """
+        found = TASK(kernel.memory(), address)
+        leads = found.pid == found.tgid and found.tgid in self.tgids
+        return found.tgid if leads else None
+
+    def forget(self, tgid: int) -> None:
+        """The kernel has forgotten a process."""
+        self.tgids.discard(tgid)
+
+    def _add(self, tgid: int) -> None:
+        self.tgids.add(tgid)
+        self._had = True
+
+
+def lab_program() -> str:
+    """The path of the program that the guest was started for, "" for none.
+
+    lab.run= on the kernel's command line, see initramfs/init. Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    line = guest.read_string(guest.u64(layout.address_of(COMMAND_LINE)), 4096)
+    for word in line.decode("ascii", "replace").split():
+        name, _, value = word.partition("=")
+        if name == "lab.run" and value:
+            return value if "/" in value else f"/bin/{value}"
+    return ""
+
+
+def is_kernel_thread(address: int) -> bool:
+    """Is this a kernel thread, or idle? Parameter: struct task_struct *."""
+    return bool(TASK(kernel.memory(), address).flags & process.PF_KTHREAD)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace syscall: any system call, its arguments and its result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import gdb
+
+from .. import layout, registers, symbols, task
+from ..registers import RENAMED, WRAPPER
+from ..result import Table, columns
+from .arguments import Argument, Decoder, result_text
+from .engine import Timeline, Tracer
+from .event import Call, Moment
+from .points import Point
+
+TOTALS = columns(syscall="text", calls="number", errors="number")
+RETURN_ADDRESSES = ("mmap", "mremap", "brk", "shmat")
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A call that was entered."""
+
+    name: str
+    arguments: list[Argument]
+
+
+class Syscalls(Timeline):
+    """The system calls whose names were given, or all of them."""
+
+    name = "syscall"
+    follows = "system calls by name: arguments and results"
+
+    def __init__(self, tracer: Tracer, names: list[str]) -> None:
+        super().__init__(tracer)
+        self.functions = [_function(name) for name in names]
+        self.calls: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+    def points(self) -> list[Point]:
+        return [
+            Point(
+                (WRAPPER + function,),
+                f"system call {function}",
+                lambda moment, function=function: self._enter(moment, function),
+                self._leave,
+                self._ended,
+            )
+            for function in self.functions
+        ]
+
+    def _enter(self, moment: Moment, function: str) -> Entered:
+        regs = registers.pt_regs(moment.argument(0))
+        decoder = Decoder(moment.task.address, task.onlooker_root())
+        name = RENAMED.get(function, function)
+        return Entered(name, decoder.arguments(function, regs))
+
+    def _leave(self, moment: Moment, call: Call) -> None:
+        result = moment.result
+        self.errors[call.note.name] += -4096 < result < 0
+        said = result_text(result, call.note.name in RETURN_ADDRESSES)
+        self._tell(moment, call.note, said, result)
+
+    def _ended(self, moment: Moment, call: Call) -> None:
+        self._tell(call.entered, call.note, "does not return", None)
+
+    def _tell(
+        self, moment: Moment, entered: Entered, said: str, result: int | None
+    ) -> None:
+        self.calls[entered.name] += 1
+        inside = ", ".join(f"{one.name}={one.text}" for one in entered.arguments)
+        self.tracer.emit(
+            moment,
+            f"{entered.name}({inside}) = {said}",
+            syscall=entered.name,
+            arguments={one.name: one.value for one in entered.arguments},
+            texts={one.name: one.text for one in entered.arguments},
+            result=result,
+        )
+
+    def summary(self) -> list[Any]:
+        rows = [
+            (name, count, self.errors[name]) for name, count in self.calls.most_common()
+        ]
+        return [Table("System calls", TOTALS, rows)]
+
+
+def _function(name: str) -> str:
+    """The name a system call has in the kernel: newfstat for fstat.
+
+    Raises gdb.GdbError for a name that no call has.
+    """
+    inside = {shown: function for function, shown in RENAMED.items()}
+    function = inside.get(name, name)
+    if layout.has_symbol(WRAPPER + function):
+        return function
+    raise gdb.GdbError(
+        f"This kernel has no system call {name}; `info functions ^{WRAPPER}` "
+        "lists those it has."
+    )
+
+
+def all_names() -> list[str]:
+    """Every system call this kernel has."""
+    table = symbols.kallsyms()
+    names = (table.name(i) for i in range(len(table.addresses))) if table else ()
+    found = {one.removeprefix(WRAPPER) for one in names if one.startswith(WRAPPER)}
+    return sorted(found - {"ni_syscall"})
