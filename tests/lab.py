@@ -329,9 +329,15 @@ def compile_c(source: str, folder: Path, *options: str) -> Path:
     flags = options or ("-static", "-pthread")
     command = ["gcc", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
     command += [*flags, f"-I{ROOT}/kernel", f"-I{ROOT}/user", "-o", str(program)]
-    done = run(*command, ROOT / "tests" / "programs" / source)
+    done = run(*command, ROOT / "tests" / "programs" / source, *uses(source))
     assert done.returncode == 0, done.stderr
     return program
+
+
+def uses(source: str) -> list[Path]:
+    """What a program of tests/programs needs to be linked with."""
+    text = (ROOT / "tests" / "programs" / source).read_text()
+    return [ROOT / "user" / "lab.c"] if '#include "lab.h"' in text else []
 
 
 # --- Processes -----------------------------------------------------------------

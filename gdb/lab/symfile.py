@@ -95,6 +95,14 @@ class SymbolFile:
         inside = address - starts[index]
         return (name, inside) if inside < size else None
 
+    def variable(self, name: str) -> int | None:
+        """The address of a variable, None if the file knows none of this name."""
+        section = self._elf.get_section_by_name(".symtab")
+        for symbol in section and section.get_symbol_by_name(name) or ():
+            if symbol["st_info"]["type"] == "STT_OBJECT":
+                return symbol["st_value"]
+        return None
+
     @functools.cached_property
     def _symbols(self) -> tuple[list[int], list[tuple[int, str]]]:
         """Functions by address; of several at one address the plainest name."""

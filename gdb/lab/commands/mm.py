@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import area, boundaries, kernel, layout, mm as mm_, paging, rss, task
 from ..memory import PAGE_SIZE, Broken
 from ..result import Drawing, Result, Table, columns
-from ..view.tables import size_text
+from ..sizes import size_text
 from .base import LabCommand, mm_of
 
 COUNTERS = columns(counter="text", value="number", size="size", meaning="text")

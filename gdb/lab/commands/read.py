@@ -9,7 +9,7 @@ import gdb
 
 from .. import kernel, peek
 from ..result import Drawing, Result
-from ..view.tables import rough_size, size_text
+from ..sizes import rough_size, size_text
 from .base import LabCommand, canonical, number
 from .pages import page_tables
 

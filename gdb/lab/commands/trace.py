@@ -66,7 +66,7 @@ class Trace(gdb.Command):
         kind = _take_kind(arguments)
         follow = _take_follow(arguments, booted)
         colour = text.in_colour()
-        show = _ignore if as_json else partial(_show, colour)
+        show = _ignore if as_json else partial(_show, text.columns(), colour)
         tracer = Tracer(kind, follow, limit, show)
         if not as_json:
             _write(f"Following {follow}; {limit:,} events at most, Ctrl-C ends it.")
@@ -74,7 +74,7 @@ class Trace(gdb.Command):
                 _write(sentence)
             gdb.write(view.heading(colour) + "\n")
         with _quiet_check():
-            tracer.run()
+            tracer.run(quietly=as_json)
         result = Result(_parts(tracer, as_json))
         if as_json:
             gdb.write(result_json(result))
@@ -162,8 +162,8 @@ def _ignore(event: Event) -> None:
     """With --json everything is written at the end."""
 
 
-def _show(colour: bool, event: Event) -> None:
-    gdb.write("\n".join(view.event_lines(event, colour)) + "\n")
+def _show(width: int, colour: bool, event: Event) -> None:
+    gdb.write("\n".join(view.event_lines(event, width, colour)) + "\n")
     gdb.flush()
 
 

@@ -8,7 +8,7 @@ from typing import Callable
 from .. import area, maple, maple_check, mm as mm_, rbtree, task, vma
 from ..memory import Broken, Fault
 from ..result import Drawing, Result, Table, columns
-from ..view.tables import rough_size
+from ..sizes import rough_size
 from .base import LabCommand, mm_of
 
 RULES = columns(rule="text", holds="check")

@@ -8,7 +8,7 @@ import gdb
 from .. import area, lookup, members, mm as mm_, page, pagewalk, paging, symbols, task
 from ..memory import PAGE_SIZE, Broken
 from ..result import Result, Table, columns
-from ..view.tables import rough_size
+from ..sizes import rough_size
 from ..vmflags import flags_of
 from .base import LabCommand, mm_of, user_address
 

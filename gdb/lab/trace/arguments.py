@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
 import gdb
 
-from .. import files, kernel, layout, mm, registers, task
+from .. import files, layout, mm, registers, task
 from ..memory import Broken, Fault
 from . import flags
 

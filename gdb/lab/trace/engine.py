@@ -235,14 +235,17 @@ class Tracer:
         if len(self.events) >= self.limit:
             self.end(f"the limit of {self.limit:,} events is reached")
 
-    def run(self) -> None:
-        """Let the guest run until the timeline ends, however it does."""
+    def run(self, quietly: bool) -> None:
+        """Let the guest run until the timeline ends, however it does.
+
+        quietly drops what is written meanwhile: also gdb's word on another thread.
+        """
         gdb.execute("set suppress-cli-notifications on")
         gdb.events.stop.connect(self._stopped)
         gdb.events.exited.connect(self._exited)
         try:
             self.plant()
-            gdb.execute("continue")
+            gdb.execute("continue", to_string=quietly)
         except KeyboardInterrupt:
             self.end(CTRL_C)
         except gdb.error as problem:  # the connection is lost

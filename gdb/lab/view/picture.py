@@ -11,7 +11,7 @@ from itertools import groupby
 from textwrap import wrap
 
 from ..segments import Segment
-from .tables import rough_size
+from ..sizes import rough_size
 
 WIDTH = 80
 BAR = 20  # blocks of the longest bar

@@ -12,13 +12,10 @@ from typing import Callable, Iterator
 from rich.cells import cell_len
 
 from ..result import Column, Table
+from ..sizes import size_text
 
 BETWEEN = "  "
 RIGHT = ("number", "size")
-UNITS = tuple(
-    (10 * i, unit)
-    for i, unit in enumerate(("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"), 1)
-)[::-1]
 FOLDED = ("text", "flags", "check")
 NARROWEST_TEXT = 16  # columns that a folded column keeps at least
 BOLD, DIM, RED, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[1;31m", "\033[32m", "\033[0m"
@@ -71,25 +68,6 @@ def clean(text: str) -> str:
         one if one.isprintable() else one.encode("unicode_escape").decode()
         for one in text
     )
-
-
-def size_text(size: int) -> str:
-    """A number of bytes in the largest unit that keeps it whole: 132 KiB."""
-    for shift, unit in UNITS:
-        if size >= 1 << shift and not size & (1 << shift) - 1:
-            return f"{size >> shift} {unit}"
-    return f"{size} B"
-
-
-def rough_size(size: int) -> str:
-    """A number of bytes to four digits at most: 132 KiB, 1.25 GiB, 127 TiB."""
-    for shift, unit in UNITS:
-        if size >= 1 << shift:
-            amount = size / (1 << shift)
-            digits = 2 if amount < 10 else 1 if amount < 100 else 0
-            text = f"{amount:.{digits}f}"
-            return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
-    return f"{size} B"
 
 
 class _Texts(dict):

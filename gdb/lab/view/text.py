@@ -55,6 +55,12 @@ def in_colour() -> bool:
     return _terminal()[0] and bool(gdb.parameter("style enabled"))
 
 
+def columns() -> int:
+    """How many columns the terminal has, 0 if there is none."""
+    tty, width = _terminal()
+    return width if tty else 0
+
+
 def hit_parts(hit: Hit) -> list[object]:
     """The whole report of one hit."""
     parts: list[object] = [_heading(hit)]

@@ -7,11 +7,13 @@ from typing import Any
 
 from ..trace.changes import Change, Piece
 from ..trace.event import Event
-from .tables import BOLD, GREEN, PLAIN, RED, clean, size_text
+from ..sizes import size_text
+from .tables import BOLD, GREEN, PLAIN, RED, clean
 
-TASK_WIDTH = 20
-FUNCTION_WIDTH = 24
-INDENT = " " * 14
+TASK_WIDTH, FUNCTION_WIDTH = 16, 20
+INDENT = " " * 17  # of what belongs to an event: below its task
+NARROWEST = 40  # columns that a sentence needs to be readable
+WRAPPER = "__x64_"  # every system call's function has it in front
 MARKS = {
     **{"added": "+", "removed": "-", "grown": "~", "shrunk": "~", "moved": "~"},
     **{"split": "~", "merged": "~", "protected": "~", "rearranged": "~"},
@@ -26,21 +28,41 @@ def heading(colour: bool) -> str:
     return _styled(f"{line}  what happened", BOLD, colour)
 
 
-def event_lines(event: Event, colour: bool) -> list[str]:
-    """One event: a line, and one more for each change and line of a drawing."""
+def event_lines(event: Event, width: int, colour: bool) -> list[str]:
+    """One event: a line, and more for its changes and its drawing.
+
+    width is where a sentence is folded; 0 never folds.
+    """
     who = f"{clean(event.comm)} {event.tid}"
-    found = [
+    function = event.function.removeprefix(WRAPPER)
+    head = (
         f"{time_text(event.time):>10}  {event.cpu:>3}  {who:<{TASK_WIDTH}}  "
-        f"{event.function:<{FUNCTION_WIDTH}}  {clean(event.what)}"
-    ]
+        f"{function:<{FUNCTION_WIDTH}}  "
+    )
+    indent = " " * len(head) if width - len(head) >= NARROWEST else INDENT
+    found = _folded(head + clean(event.what), indent, width)
     for change in event.changes:
         mark = MARKS[change.kind]
-        found.append(
-            INDENT
-            + _styled(f"{mark} {clean(change_text(change))}", COLOURS.get(mark), colour)
-        )
-    found += [INDENT + clean(line) for line in event.lines]
+        for line in change_lines(change):
+            for part in _folded(
+                f"{INDENT}{mark} {clean(line)}", INDENT + "    ", width
+            ):
+                found.append(_styled(part, COLOURS.get(mark), colour))
+            mark = " "
+    for line in event.lines:
+        found += _folded(INDENT + clean(line), INDENT, width)
     return found
+
+
+def _folded(line: str, indent: str, width: int) -> list[str]:
+    """A line, and what of it does not fit into the width below it."""
+    if not width or len(line) <= width:
+        return [line.rstrip()]
+    cut = line.rfind(" ", len(indent) + 1, width + 1)
+    if cut <= len(indent) or not line[:cut].strip():
+        return [line.rstrip()]
+    rest = line[cut:].lstrip()
+    return [line[:cut].rstrip(), *_folded(indent + rest, indent, width)]
 
 
 def time_text(time: int) -> str:
@@ -58,31 +80,34 @@ def piece_text(piece: Piece) -> str:
     return f"{text} {piece.name}".rstrip()
 
 
-def change_text(change: Change) -> str:
-    """One change in a phrase."""
-    if change.kind == "boundary":
-        moved = change.new - change.old
-        way = "up" if moved > 0 else "down"
-        return (
-            f"{change.boundary} {change.old:x} -> {change.new:x}, "
-            f"{size_text(abs(moved))} {way}"
-        )
+def change_lines(change: Change) -> list[str]:
+    """One change, an area a line where there are several."""
     old, new = change.before, change.after
+    if change.kind == "boundary":
+        way = "up" if change.new > change.old else "down"
+        by = size_text(abs(change.new - change.old))
+        return [f"{change.boundary} {change.old:x} -> {change.new:x}, {by} {way}"]
     if change.kind in ("added", "removed"):
-        return f"{change.kind} {piece_text((old or new)[0])}"
+        return [f"{change.kind} {piece_text((old or new)[0])}"]
     if change.kind == "protected":
-        return f"protected {piece_text(new[0])}, was {old[0].perms}"
+        return [f"protected {piece_text(new[0])}, was {old[0].perms}"]
     if change.kind == "moved":
-        return f"moved {piece_text(new[0])}, was at {old[0].start:x}"
+        return [f"moved {piece_text(new[0])}, was at {old[0].start:x}"]
     if change.kind in ("grown", "shrunk"):
         by = size_text(abs(new[0].size - old[0].size))
         side = "at its start" if new[0].end == old[0].end else "at its end"
         if new[0].end != old[0].end and new[0].start != old[0].start:
             side = "at both ends"
-        return f"{change.kind} by {by} {side}: {piece_text(new[0])}"
-    before = ", ".join(piece_text(one) for one in old)
-    after = ", ".join(piece_text(one) for one in new)
-    return f"{change.kind} {before} into {after}"
+        return [f"{change.kind} by {by} {side}: {piece_text(new[0])}"]
+    width = len(change.kind)
+    words = [change.kind] + ["and"] * (len(old) - 1)
+    words += ["into"] + ["and"] * (len(new) - 1)
+    return [f"{word:>{width}} {piece_text(one)}" for word, one in zip(words, old + new)]
+
+
+def change_text(change: Change) -> str:
+    """One change in one line."""
+    return " ".join(line.lstrip() for line in change_lines(change))
 
 
 def event_data(event: Event) -> dict[str, Any]:

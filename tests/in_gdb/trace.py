@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run the commands that are given; for each what it said, as JSON if it is that."""
+
+import json
+import os
+
+import gdb
+
+given = json.loads(os.environ["LAB_GIVEN"])
+said = []
+for command in given:
+    try:
+        text = gdb.execute(command, to_string=True)
+    except gdb.error as refusal:
+        text = f"error: {refusal}"
+    try:
+        said.append(json.loads(text))
+    except ValueError:
+        said.append(text)
+with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
+    json.dump(said, file)

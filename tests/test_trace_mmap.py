@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace mmap against /proc/PID/maps at each step, and with threads at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Callable
+
+import lab
+import pytest
+from timelines import Event, Trace, trace
+
+PAGE = 4096
+ROUNDS, THREADS = 60, 8
+EINVAL = -22
+Areas = dict[int, tuple[int, str, str]]  # start: end, permissions, name
+
+
+@pytest.fixture(scope="module")
+def alone(
+    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Trace:
+    """A program with one working thread that shows its maps after every step."""
+    port = lab.free_port()
+    folder = tmp_path_factory.mktemp("alone")
+    settings = {"PROGRAM": program("mappings.c"), "ARGS": f"1,{ROUNDS}"}
+    try:
+        return trace("mmap", port, folder, **settings)
+    finally:
+        assert lab.leaks(port) == []
+
+
+@pytest.fixture(scope="module")
+def together(
+    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Trace:
+    """The same with eight threads at once."""
+    port = lab.free_port()
+    folder = tmp_path_factory.mktemp("together")
+    settings = {"PROGRAM": program("mappings.c"), "ARGS": f"{THREADS},{ROUNDS}"}
+    try:
+        return trace("mmap --limit 5000", port, folder, **settings)
+    finally:
+        assert lab.leaks(port) == []
+
+
+def maps(console: str) -> list[Areas]:
+    """What the program showed of /proc/self/maps, step by step."""
+    found = []
+    for text in re.findall(r"^step \d+\n(.*?)^end$", console, re.DOTALL | re.MULTILINE):
+        areas = {}
+        for line in text.splitlines():
+            place, perms, _, _, _, *name = line.split(maxsplit=5)
+            start, end = (int(one, 16) for one in place.split("-"))
+            areas[start] = (end, perms, "".join(name))
+        found.append({k: v for k, v in areas.items() if v[2] != "[vsyscall]"})
+    return found
+
+
+def is_mark(event: Event) -> bool:
+    return event["call"] == "munmap" and event["result"] == EINVAL
+
+
+def applied(areas: Areas, event: Event) -> Areas:
+    """The areas after an event's changes, each of which must fit to them."""
+    areas = dict(areas)
+    for change in event["changes"]:
+        if change["kind"] == "boundary":
+            continue
+        for old in change["before"]:
+            assert areas.pop(old["start"]) == (old["end"], old["perms"], old["name"])
+        for new in change["after"]:
+            assert new["start"] not in areas
+            areas[new["start"]] = (new["end"], new["perms"], new["name"])
+    return areas
+
+
+def test_every_step_leads_to_what_the_kernel_says(alone: Trace) -> None:
+    shown = maps(alone.console)
+    assert len(shown) == ROUNDS + 2
+    areas, step, changed = None, 0, 0
+    for event in alone.events:
+        if is_mark(event):
+            assert event["arguments"][0] == step * PAGE
+            assert areas is None or areas == shown[step], f"step {step}"
+            areas, step = shown[step], step + 1
+        elif areas is not None:
+            areas = applied(areas, event)
+            changed += bool(event["changes"])
+    assert step == ROUNDS + 2 and changed > ROUNDS / 2
+
+
+def test_all_kinds_of_change_happened(alone: Trace) -> None:
+    kinds = {change["kind"] for event in alone.events for change in event["changes"]}
+    assert {"added", "removed", "grown", "shrunk", "split", "merged"} <= kinds
+
+
+def test_the_chosen_address_is_the_one_returned(alone: Trace) -> None:
+    chosen = [e for e in alone.events if e["call"] == "mmap" and e["result"] > 0]
+    assert chosen
+    for event in chosen:
+        assert event["chosen"] == event["result"]
+
+
+def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
+    made = re.findall(r"thread (\d+) made (\d+) calls", together.console)
+    assert len(made) == THREADS
+    marks = [n for n, event in enumerate(together.events) if is_mark(event)]
+    assert len(marks) == 2
+    between = together.events[marks[0] + 1 : marks[1]]
+    tids = sorted({event["tid"] for event in between})
+    counted = [sum(event["tid"] == tid for event in between) for tid in tids]
+    assert counted == [int(count) for _, count in made]
+
+
+def test_changes_of_threads_add_up(together: Trace) -> None:
+    """In the order in which mmap_lock was given back they lead to the last maps."""
+    first, last = maps(together.console)
+    marks = [event for event in together.events if is_mark(event)]
+    between = [
+        event
+        for event in together.events
+        if marks[0]["order"] < event["order"] < marks[1]["order"]
+    ]
+    areas = first
+    for event in sorted(between, key=lambda event: event["order"]):
+        areas = applied(areas, event)
+    assert areas == last
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    """The program that is there for people."""
+    port = lab.free_port()
+    folder = tmp_path_factory.mktemp("scenario")
+    try:
+        return trace("mmap", port, folder, PROGRAM=lab.USER / "trace-mmap")
+    finally:
+        assert lab.leaks(port) == []
+
+
+def test_malloc_is_told_apart(scenario: Trace) -> None:
+    """A small block by brk(), a large one by mmap(), the threshold between them."""
+    of_main = [e for e in scenario.events if "main" in e["caller"]]
+    assert {e["call"] for e in of_main if e["malloc"] == "malloc"} == {"brk", "mmap"}
+    (large,) = [e for e in of_main if e["malloc"] == "malloc" and e["call"] == "mmap"]
+    assert large["arguments"][1] >= large["mmap_threshold"] == 128 * 1024
+    (freed,) = [e for e in of_main if e["malloc"] == "free" and e["call"] == "munmap"]
+    assert freed["arguments"][0] == large["result"]
+    grown = [e for e in of_main if e["malloc"] == "malloc" and e["call"] == "brk"]
+    moves = [c for e in grown for c in e["changes"] if c["kind"] == "boundary"]
+    assert moves and all(move["after"] > move["before"] for move in moves)
+
+
+def test_the_scenario_shows_each_kind(scenario: Trace) -> None:
+    assert "lab: /lab/program exited with 0" in scenario.console
+    steps = [
+        (event["call"], tuple(change["kind"] for change in event["changes"]))
+        for event in scenario.events
+        if "main" in event["caller"] and not event["malloc"]
+    ]
+    expected = [
+        *(("mmap", ("added",)), ("mmap", ("grown",))),
+        *(("mprotect", ("split",)), ("mprotect", ("merged",))),
+        *(("munmap", ("split",)), ("munmap", ("removed", "removed"))),
+    ]
+    assert steps[: len(expected)] == expected
+    (kinds,) = [kinds for call, kinds in steps if call == "mremap"]
+    assert sorted(kinds) == ["added", "shrunk"]
+    assert steps[-1] == ("mmap", ())  # more than there is
