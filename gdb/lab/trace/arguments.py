@@ -2,7 +2,9 @@
 """Arguments of a system call, by the types and names the kernel's source gives them.
 
 SYSCALL_DEFINEx() (include/linux/syscalls.h) makes __do_sys_NAME() with the true
-types. gcc inlines it, and lists the arguments of an inlined function backwards.
+types, and __se_sys_NAME() which takes all as long and calls it. gcc inlines both. It
+lists the arguments of an inlined function backwards, those first that it does not use:
+so only the list of the second one is in order.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from . import flags
 
 STRING_LIMIT = 48  # characters of a string that are shown
 PATH_MAX = 4096
+STEP = 64  # bytes; divides a page, since the next page may not be there
+LENGTHS = {"buf": "count"}  # text without a NUL: which parameter says how long it is
 DESCRIPTORS = ("fd", "dfd", "olddfd", "newdfd", "oldfd", "fildes", "in_fd", "out_fd")
 AT_FDCWD = -100  # include/uapi/linux/fcntl.h
 
@@ -44,21 +48,25 @@ def parameters(function: str) -> tuple[Parameter, ...]:
 
     function is its name without a prefix: "openat", of __do_sys_openat().
     """
-    name = f"__do_sys_{function}"
+    typed = {one.name: _parameter(one) for one in _arguments(f"__do_sys_{function}")}
+    order = [one.name for one in _arguments(f"__se_sys_{function}")]
+    if set(order) != set(typed):
+        return ()  # a call without parameters has only its wrapper
+    return tuple(typed[name] for name in order)
+
+
+def _arguments(name: str) -> list[gdb.Symbol]:
+    """The arguments of a function that may be inlined; [] where there is none."""
     try:
         (place, *_) = gdb.decode_line(name)[1] or ()
     except (gdb.error, ValueError):
-        return ()  # a call without parameters has only its wrapper
+        return []
     block = gdb.block_for_pc(place.pc)
     while block is not None and (block.function is None or block.function.name != name):
         block = block.superblock
-    if block is None:
-        return ()
-    found = [_parameter(one) for one in block if one.is_argument]
-    if found and found[0].type == "const struct pt_regs *":
-        return ()
-    stands_alone = gdb.lookup_static_symbol(name) or gdb.lookup_global_symbol(name)
-    return tuple(found if stands_alone else reversed(found))
+    found = [one for one in block or () if one.is_argument]
+    alone = gdb.lookup_static_symbol(name) or gdb.lookup_global_symbol(name)
+    return found if alone else found[::-1]
 
 
 def _parameter(symbol: gdb.Symbol) -> Parameter:
@@ -94,18 +102,19 @@ class Decoder:
         """All arguments of a call. Raises nothing: what is unreadable says so."""
         values = registers.syscall_get_arguments(regs)
         known = parameters(function)
-        found = []
-        for one, raw in zip(known, values):
-            value = _cut(raw, one)
-            found.append(Argument(one.name, value, self._text(function, one, value)))
-        return found
+        cut = {one.name: _cut(raw, one) for one, raw in zip(known, values)}
+        return [
+            Argument(one.name, cut[one.name], self._text(function, one, cut))
+            for one in known
+        ]
 
-    def _text(self, function: str, one: Parameter, value: int) -> str:
+    def _text(self, function: str, one: Parameter, values: dict[str, int]) -> str:
+        value = values[one.name]
         if one.is_string:
-            return self._string(value)
+            return self._string(value, values.get(LENGTHS.get(one.name, ""), PATH_MAX))
         if one.pointer:
             return f"{value:#x}" if value else "NULL"
-        if one.name in DESCRIPTORS and _as_int(value) >= -AT_FDCWD * -1:
+        if one.name in DESCRIPTORS:
             return self._descriptor(_as_int(value))
         names = flags.names(function, one.name)
         if names is not None:
@@ -114,21 +123,21 @@ class Decoder:
             return f"{value:#x}"
         return str(value)
 
-    def _string(self, address: int) -> str:
-        """A string of the program's, as far as it is present in memory."""
+    def _string(self, address: int, most: int) -> str:
+        """Text of the program's, as far as it is present in memory."""
         if not address:
             return "NULL"
         text = b""
         try:
-            while b"\0" not in text and len(text) < PATH_MAX:
-                step = 64 - (address + len(text)) % 64
+            while b"\0" not in text and len(text) < min(most, STRING_LIMIT + 1):
+                step = min(STEP - (address + len(text)) % STEP, most - len(text))
                 text += mm.access_process_vm(self.task.mm, address + len(text), step)
         except Fault:
             return f"{address:#x} (not in memory yet)"
         shown = text.split(b"\0")[0].decode("utf-8", "backslashreplace")
-        if len(shown) > STRING_LIMIT:
-            return f'"{shown[:STRING_LIMIT]}"...'
-        return f'"{shown}"'
+        more = "..." * (len(shown) > STRING_LIMIT)
+        quoted = shown[:STRING_LIMIT].encode("unicode_escape").decode()
+        return f'"{quoted}"{more}'
 
     def _descriptor(self, number: int) -> str:
         if number == AT_FDCWD:
