@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import gdb
 
-from . import layout, regions, registers, stack, symbols
+from . import regions, registers, stack, symbols
 from .memory import PAGE_SIZE
 from .processors import MASK, Processor
 from .trace import arguments
@@ -120,10 +120,14 @@ class Pointers:
         if not found:
             return Pointer("arg", None, f"{function.name}() takes no pointer")
         what = f"{found[-1].name} of {function.name}()"
-        value = found[-1].value(frame)
-        if value.is_optimized_out:
-            return Pointer("arg", None, "optimized out here", what)
-        return self.pointer("arg", int(value) & MASK, what)
+        try:
+            value = found[-1].value(frame)
+            if value.is_optimized_out:
+                return Pointer("arg", None, "optimized out here", what)
+            address = int(value) & MASK
+        except gdb.error as problem:
+            return Pointer("arg", None, f"not known: {problem}", what)
+        return self.pointer("arg", address, what)
 
     def _of_user_mode(self) -> list[Pointer]:
         """Where user mode was left, and the last pointer it gave a system call."""
@@ -156,14 +160,18 @@ def offset(area: Piece, address: int) -> int:
 
 
 def _arguments(frame: gdb.Frame) -> list[gdb.Symbol]:
-    """The parameters of a frame's function, which may be inlined, as gdb has them."""
+    """The parameters of a frame's function in order, [] where they are not known."""
     try:
         block = frame.block()
     except RuntimeError:  # no debug info for this place
         return []
-    while block.function is None:
+    while block is not None and block.function is None:
         block = block.superblock
-    return [one for one in block if one.is_argument]
+    if block is None:
+        return []
+    found = [one for one in block if one.is_argument]
+    # gcc lists those of an inlined function backwards
+    return found[::-1] if frame.type() == gdb.INLINE_FRAME else found
 
 
 def _is_pointer(symbol: gdb.Symbol) -> bool:

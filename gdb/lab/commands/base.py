@@ -95,6 +95,14 @@ class LabCommand(gdb.Command):
         return arguments + [""] * (len(names) - len(arguments))
 
 
+def show_frame() -> None:
+    """Say where the guest stands, as gdb does at a stop.
+
+    gdb would print it past the TUI, were it not asked for the text.
+    """
+    gdb.write(gdb.execute("frame", to_string=True) or "")
+
+
 def number(argument: str, what: str) -> int:
     """An argument that is any expression of gdb's, as an unsigned number.
 

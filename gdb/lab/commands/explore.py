@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from . import layout
 from .base import Lab
 from .current import Current
 from .dump import Dump
@@ -54,3 +55,4 @@ def register() -> None:
     Lab()
     for each in (*COMMANDS, *FUNCTIONS):
         each()
+    layout.register()

@@ -12,6 +12,7 @@ from .. import kernel
 from ..syscall import Check, Hit, Stop
 from ..view import text
 from ..view.json import hits_json
+from .base import show_frame
 
 
 class Reporter:
@@ -52,7 +53,7 @@ def on_stop(event: gdb.StopEvent) -> None:
     ours = any(one.stopped for one in stops)
     check.catch_up()
     if ours:
-        gdb.execute("frame")
+        show_frame()
 
 
 def stop() -> None:

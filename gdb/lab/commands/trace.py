@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from functools import partial
 from typing import Callable, Iterator
@@ -20,10 +19,12 @@ from ..trace.mmaps import Mmap
 from ..view import text
 from ..view import timeline as view
 from ..view.json import result_json
-from .base import number, task_of
+from .base import number, show_frame, task_of
 from .seginfo import check, reporter
 
-TIMELINES: dict[str, type[Timeline]] = {one.name: one for one in (Mmap,)}
+TIMELINES: dict[str, type[Timeline]] = {
+    one.name: one for one in (Mmap)
+}
 SYSCALL = syscalls.Syscalls.name
 LIMIT = 1000  # events
 ALL = "all"
@@ -82,7 +83,7 @@ class Trace(gdb.Command):
         gdb.write("\n")
         text.show_result(result)
         if gdb.selected_inferior().threads():
-            gdb.execute("frame")
+            show_frame()
 
 
 def _take_limit(arguments: list[str]) -> int:

@@ -47,7 +47,8 @@ def _terminal() -> tuple[bool, int]:
     width = gdb.parameter("width") or 0
     if not tty or width < 40:
         width = os.get_terminal_size(1).columns if tty else NARROWEST
-    return tty, width
+    # In gdb's TUI a line as wide as the terminal has an empty one behind it
+    return tty, max(width - 1, 0) if tty else width
 
 
 def in_colour() -> bool:

@@ -84,6 +84,8 @@ def change_lines(change: Change) -> list[str]:
     """One change, an area a line where there are several."""
     old, new = change.before, change.after
     if change.kind == "boundary":
+        if not change.old:
+            return [f"{change.boundary} set to {change.new:x}"]
         way = "up" if change.new > change.old else "down"
         by = size_text(abs(change.new - change.old))
         return [f"{change.boundary} {change.old:x} -> {change.new:x}, {by} {way}"]

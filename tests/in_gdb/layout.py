@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Inside gdb, at a terminal: after each command say what the lab's commands say.
+
+The file LAB_RESULT gets the number of the prompt, and by command its parts or the
+sentence with which it refuses. LAB_GIVEN is the list of the commands.
+"""
+
+import json
+import os
+
+import gdb
+
+COMMANDS = json.loads(os.environ["LAB_GIVEN"])
+RESULT = os.environ["LAB_RESULT"]
+prompts = 0
+
+
+def ask(command: str) -> object:
+    """The parts of a lab command, or the sentence with which it refuses."""
+    try:
+        return json.loads(gdb.execute(f"lab {command} --json", to_string=True))
+    except gdb.error as refusal:
+        return str(refusal)
+
+
+def tell() -> None:
+    """A prompt is about to be shown."""
+    global prompts
+    prompts += 1
+    told = {"prompt": prompts, **{command: ask(command) for command in COMMANDS}}
+    with open(f"{RESULT}.part", "w", encoding="utf-8") as file:
+        json.dump(told, file)
+    os.rename(f"{RESULT}.part", RESULT)
+
+
+gdb.events.before_prompt.connect(tell)
