@@ -14,7 +14,7 @@ import gdb
 
 from .. import kernel, layout
 from ..memory import Broken, Fault
-from ..task import get_current, register, smp_processor_id, task
+from ..task import find_task_by_pid, get_current, register, smp_processor_id, task
 from . import clock
 from .changes import Change
 from .event import Call, Event, Moment
@@ -95,7 +95,7 @@ class Tracer:
             Point(
                 ("wake_up_new_task",),
                 "who starts whom",
-                lambda moment: self.follow.starts(moment.task, moment.argument(0)),
+                self._starts,
                 everyone=True,
             ),
             Point(("do_exit",), "when a task ends", self._exits, everyone=True),
@@ -112,15 +112,22 @@ class Tracer:
         if moment.result > 0 or moment.result < -4095:  # no error
             self.follow.executes(moment.task, moment.pointer)
 
+    def _starts(self, moment: Moment) -> None:
+        """A new task may be where one that has ended was: it has stopped nowhere."""
+        self._last.pop(moment.argument(0), None)
+        self.follow.starts(moment.task, moment.argument(0))
+
     def _exits(self, moment: Moment) -> None:
         """The calls a task is in will never return."""
-        self._last.pop(moment.task.address, None)
         for call in reversed(self._calls.pop(moment.task.address, [])):
             if call.point.ended is not None:
                 call.point.ended(moment, call)
 
-    def _released(self, tgid: int) -> None:
-        self.follow.forget(tgid)
+    def _released(self, note: tuple[int, bool]) -> None:
+        """release_task() has returned: with its last thread a leader may go, too."""
+        tgid, leads = note
+        if leads or find_task_by_pid(tgid) is None:
+            self.follow.forget(tgid)
         if self.follow.all_have_ended:
             self.end("every followed process has ended")
 

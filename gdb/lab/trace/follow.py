@@ -63,14 +63,16 @@ class Follow:
         if not self.everyone and current.tgid in self.tgids:
             self._add(TASK(kernel.memory(), child).tgid)
 
-    def process_of(self, address: int) -> int | None:
-        """The followed process whose leader a task is, None if it is none.
+    def process_of(self, address: int) -> tuple[int, bool] | None:
+        """The followed process a task is of, and whether the task is its leader.
 
-        Parameter: struct task_struct *. Raises memory.Fault.
+        None if its process is not followed. Parameter: struct task_struct *. Raises
+        memory.Fault.
         """
         found = TASK(kernel.memory(), address)
-        leads = found.pid == found.tgid and found.tgid in self.tgids
-        return found.tgid if leads else None
+        if found.tgid not in self.tgids:
+            return None
+        return found.tgid, found.pid == found.tgid
 
     def forget(self, tgid: int) -> None:
         """The kernel has forgotten a process."""

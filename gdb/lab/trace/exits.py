@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace exit: how threads and processes end, and who is told.
+
+The way of a process: somebody decides (exit_group, a signal), its other threads
+are killed, each thread does do_exit(), the last one gives the memory back, orphans
+are adopted, a zombie with the wait status stays until the parent has asked for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import task
+from ..process import for_each_child
+from ..result import Table, columns
+from ..taskflags import exit_text
+from . import kin
+from .endings import AUTOREAP, end_of, heir_text, report_text, reported_signal
+from .engine import Timeline, Tracer
+from .event import Call, Moment
+from .kills import EXEC, Kills
+from .points import Point
+from .spaces import mm_users, space
+from .waits import Wait, asked, answered
+from .words import counted, sizes
+
+WAITS = ("wait4", "waitid")
+ENDED = columns(
+    pid="number",
+    name="text",
+    ended="text",
+    reported_to="text",
+    released_by="text",
+)
+
+
+class Exit(Timeline):
+    """Ends."""
+
+    name = "exit"
+    follows = "exit, exit_group, fatal signals: threads, memory, zombie, wait"
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(tracer)
+        self._memory: dict[int, int] = {}  # struct mm_struct *: the process it is of
+        self._adopted: set[int] = set()  # orphans of whom it is told already
+        self._parents: dict[int, str] = {}  # to whom a process's end was reported
+        self._ended: list[tuple[Any, ...]] = []
+
+    def points(self) -> list[Point]:
+        return [
+            *Kills(self.tracer).points(),
+            Point(("do_exit",), "when a task ends", self._exits),
+            Point(
+                ("exit_mmap",),
+                "when memory is given back",
+                self._gives_back,
+                everyone=True,
+            ),
+            Point(
+                ("kill_orphaned_pgrp",),
+                "who adopts the children",
+                self._orphaned,
+                optional=True,
+                everyone=True,
+            ),
+            Point(
+                ("do_notify_parent",),
+                "when a parent is told",
+                self._notifies,
+                self._notified,
+                everyone=True,
+            ),
+            *(
+                Point(
+                    (f"__x64_sys_{call}",),
+                    f"system call {call}",
+                    lambda moment, call=call: self._waits(moment, call),
+                    self._waited,
+                )
+                for call in WAITS
+            ),
+            Point(
+                ("release_task",),
+                "when a task is forgotten",
+                self._releases,
+                everyone=True,
+            ),
+        ]
+
+    def _wants(self, address: int) -> bool:
+        """Is a task followed? Parameter: struct task_struct *."""
+        return self.tracer.follow.wants(task.task(address))
+
+    # --- A task ends -----------------------------------------------------------
+
+    def _exits(self, moment: Moment) -> None:
+        """A task is at the beginning of its end."""
+        current = moment.task
+        end = end_of(current, moment.argument(0) & 0xFFFF_FFFF)
+        children = for_each_child(current.address)  # of all of its process's threads
+        users = mm_users(current.mm) if current.mm else 0
+        if current.mm:
+            self._memory[current.mm] = current.tgid
+        self.tracer.emit(
+            moment,
+            end.what,
+            step="ends",
+            mm_users=users,
+            children=[kin.task_struct(one).pid for one in children],
+            **end.data,
+        )
+
+    def _gives_back(self, moment: Moment) -> None:
+        mm = moment.argument(0)
+        process = self._memory.pop(mm, None)
+        if process is None:
+            return
+        held = space(mm)
+        self.tracer.emit(
+            moment,
+            f"nobody runs in the memory of process {process} any more: it gives back "
+            f"{counted(len(held.areas), 'area')}, {counted(held.pages, 'mapped page')} "
+            f"and {sizes(held.tables)} of page tables",
+            step="memory",
+            process=process,
+            mm=mm,
+            areas=len(held.areas),
+            pages=held.pages,
+            page_tables=held.tables,
+        )
+
+    # --- Children and parents -----------------------------------------------------
+
+    def _orphaned(self, moment: Moment) -> None:
+        """Called for each child whose parent, the second argument, has ended."""
+        child = moment.argument(0)
+        if not moment.argument(1):
+            return  # for the process that ends itself
+        if child in self._adopted:
+            self._adopted.discard(child)
+        else:
+            self._tell_adopted(moment, child)
+
+    def _tell_adopted(self, moment: Moment, child: int) -> None:
+        if not (self._wants(child) or self.tracer.follow.wants(moment.task)):
+            return
+        found = kin.task_struct(child)
+        self.tracer.emit(
+            moment,
+            f"its child {kin.who(child)} has a new parent: "
+            f"{heir_text(found.real_parent)}",
+            step="adopted",
+            child=found.pid,
+            parent=kin.task_struct(found.real_parent).tgid,
+            thread=kin.task_struct(found.real_parent).pid,
+            by_init=kin.is_init(found.real_parent),
+        )
+
+    def _notifies(self, moment: Moment) -> tuple[int, int] | None:
+        """A process has no thread left and its parent is to know."""
+        ended = moment.argument(0)
+        found = kin.task_struct(ended)
+        if found.tgid != moment.task.tgid and kin.is_exiting(moment.task.address):
+            # the orphan, a zombie already, of one that ends now
+            self._tell_adopted(moment, ended)
+            self._adopted.add(ended)
+        if not self._wants(ended):
+            return None
+        return ended, reported_signal(ended, moment.argument(1) & 0xFFFF_FFFF)
+
+    def _notified(self, moment: Moment, call: Call) -> None:
+        ended, signal = call.note
+        found, status = kin.task_struct(ended), kin.status_of(ended)
+        leaves = bool(moment.result & AUTOREAP)
+        self._parents[ended] = kin.process_name(found.parent)
+        self.tracer.emit(
+            moment,
+            report_text(moment.task, ended, signal, leaves),
+            step="reported",
+            process=found.tgid,
+            status=status,
+            status_text=exit_text(status),
+            signal=signal,
+            parent=kin.task_struct(found.parent).tgid,
+            zombie=not leaves,
+        )
+        by_thread = moment.task.address != ended and found.tgid == moment.task.tgid
+        if leaves and by_thread:
+            # release_task() of its last thread goes on with the leader: no stop there
+            self._tell_released(moment, ended, "itself")
+            self.tracer.follow.forget(found.tgid)
+            if self.tracer.follow.all_have_ended:
+                self.tracer.end("every followed process has ended")
+
+    def _waits(self, moment: Moment, call: str) -> Wait:
+        wait = asked(moment, call)
+        if wait.blocks:
+            self.tracer.emit(
+                moment, f"{call}(): waits for {wait.whom}", step="waits", call=call
+            )
+        return wait
+
+    def _waited(self, moment: Moment, call: Call) -> None:
+        answer = answered(moment, call.note)
+        if answer is not None:
+            said, data = answer
+            self.tracer.emit(moment, said, step="waited", call=call.note.call, **data)
+
+    # --- The end ------------------------------------------------------------------
+
+    def _releases(self, moment: Moment) -> None:
+        released = moment.argument(0)
+        if not self._wants(released):
+            return
+        call, _ = kin.system_call(moment.task.address)
+        how = call if call in (*WAITS, *EXEC) else "parent ended"
+        if released == moment.task.address:
+            how = "itself"
+        self._tell_released(moment, released, how)
+
+    def _tell_released(self, moment: Moment, released: int, how: str) -> None:
+        found = kin.task_struct(released)
+        is_process = found.pid == found.tgid
+        name = f"process {found.pid}" if is_process else f"thread {found.pid}"
+        said = f"releases {name} in {how}(): its number is free again"
+        if how == "itself":
+            whom = "a thread" if not is_process else "it"
+            said = f"{name} is released by itself: nobody waits for {whom}"
+        elif how in EXEC:
+            said = f"{how}(): takes the place and number of the first thread"
+        elif how == "parent ended":
+            said = f"releases {name}, which no parent waits for"
+        status = kin.status_of(released)
+        if is_process:
+            parent = self._parents.pop(released, "")
+            ended = task.task(released)
+            by = "itself" if how == "itself" else f"{kin.who(moment.task.address)}"
+            by += f" in {how}()" if how in WAITS else ""
+            self._ended.append((ended.pid, ended.comm, exit_text(status), parent, by))
+        self.tracer.emit(
+            moment,
+            said,
+            step="released",
+            task=found.pid,
+            process=found.tgid,
+            status=status,
+            by=moment.task.pid,
+            how=how,
+        )
+
+    def summary(self) -> list[Any]:
+        return [Table("Processes that ended", ENDED, self._ended)] * bool(self._ended)

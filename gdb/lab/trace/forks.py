@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace fork: fork, vfork, clone and clone3, and what the new task gets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from .. import kernel, layout
+from ..result import Table, columns
+from . import kin, offspring
+from .arguments import result_text
+from .engine import Timeline, Tracer
+from .event import Call, Moment
+from .offspring import CLONE_THREAD, CLONE_VFORK, CLONE_VM, Request
+from .points import Point
+from .spaces import space
+
+# struct kernel_clone_args, include/linux/sched/task.h
+ARGUMENTS = layout.Form(
+    "struct kernel_clone_args", "flags", "exit_signal", "stack", "stack_size", "tls"
+)
+CLONE3 = "clone3"
+TOTALS = columns(
+    syscall="text",
+    processes="number",
+    threads="number",
+    failed="number",
+    pages_made_read_only="number",
+)
+
+
+class Fork(Timeline):
+    """New tasks."""
+
+    name = "fork"
+    follows = "fork, vfork, clone, pthread_create: what is shared, what copied"
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(tracer)
+        self._requests: dict[int, Request] = {}  # under way, by the caller's task
+        self._new: dict[int, Request] = {}  # tasks that have not run
+        self._failed: set[int] = set()  # callers of which it is told already
+        self._counts: dict[str, Counter[str]] = {}
+
+    def points(self) -> list[Point]:
+        return [
+            Point(
+                # _do_fork() before v5.10 (cad6967ac108)
+                ("kernel_clone", "_do_fork"),
+                "that a new task is asked for",
+                self._asked,
+                self._answered,
+            ),
+            Point(
+                (f"__x64_sys_{CLONE3}",),
+                "a clone3() whose arguments are refused",
+                self._enter_clone3,
+                self._refused,
+                optional=True,
+            ),
+            Point(
+                ("wake_up_new_task",),
+                "what a new task is made of",
+                self._made,
+            ),
+            Point(
+                ("schedule_tail",),
+                "when a new task runs first",
+                self._runs,
+                optional=True,
+            ),
+            *(
+                Point(
+                    # both mm_release() before v5.5 (4610ba7ad877)
+                    (function,),
+                    "when the parent of a vfork() goes on",
+                    lambda moment, why=why: self._releases(moment, why),
+                    optional=True,
+                )
+                for function, why in (
+                    ("exec_mm_release", "it gets memory of its own for its program"),
+                    ("exit_mm_release", "it ends"),
+                )
+            ),
+        ]
+
+    def _count(self, call: str, what: str, by: int = 1) -> None:
+        self._counts.setdefault(call, Counter())[what] += by
+
+    def _asked(self, moment: Moment) -> Request:
+        call, _ = kin.system_call(moment.task.address)
+        read = ARGUMENTS(kernel.memory(), moment.argument(0))
+        copies = moment.task.mm and not read.flags & CLONE_VM
+        before = space(moment.task.mm) if copies else None
+        request = Request(call, read, before)
+        self._requests[moment.task.address] = request
+        return request
+
+    def _made(self, moment: Moment) -> None:
+        """The child is complete, and has not run."""
+        request = self._requests.get(moment.task.address)
+        if request is None:
+            return  # asked for before the timeline began
+        child = offspring.child(moment.task, moment.argument(0), request)
+        is_thread = bool(request.arguments.flags & CLONE_THREAD)
+        self._new[child.task.address] = request
+        self._count(request.call, "threads" if is_thread else "processes")
+        self._count(request.call, "read-only", child.data.get("made_read_only", 0))
+        self.tracer.emit(
+            moment,
+            f"{request.call}(): {child.what}",
+            lines=child.lines,
+            step="new",
+            **child.data,
+        )
+
+    def _runs(self, moment: Moment) -> None:
+        request = self._new.pop(moment.task.address, None)
+        if request is None:
+            return
+        where = "in its copy of the memory"
+        if request.arguments.flags & CLONE_THREAD:
+            where = "on its own stack"
+        elif request.arguments.flags & CLONE_VM:
+            where = "in its parent's memory"
+        self.tracer.emit(
+            moment,
+            f"runs for the first time, {where}: here {request.call}() returns 0",
+            step="first run",
+            call=request.call,
+        )
+
+    def _answered(self, moment: Moment, call: Call) -> None:
+        request: Request = call.note
+        self._requests.pop(moment.task.address, None)
+        result = moment.result & 0xFFFF_FFFF
+        result -= result >> 31 << 32  # pid_t since v5.10 (cad6967ac108), then long
+        data = {"call": request.call, "result": result}
+        if result < 0:
+            self._failed.add(moment.task.address)
+            self._count(request.call, "failed")
+            self.tracer.emit(
+                moment,
+                f"{request.call}() fails: {result_text(result, False)}",
+                lines=offspring.asked_for(request.arguments),
+                step="fails",
+                flags=request.arguments.flags,
+                **data,
+            )
+            return
+        waited = bool(request.arguments.flags & CLONE_VFORK)
+        said = f"{request.call}() returns {result}, the new task's number"
+        if waited:
+            said += ": the child has let go of its memory"
+        self.tracer.emit(moment, said, step="returns", waited=waited, **data)
+
+    def _enter_clone3(self, moment: Moment) -> bool:
+        self._failed.discard(moment.task.address)
+        return True
+
+    def _refused(self, moment: Moment, call: Call) -> None:
+        """clone3() looks at its arguments before it asks kernel_clone()."""
+        if moment.result >= 0 or moment.task.address in self._failed:
+            return
+        self._count(CLONE3, "failed")
+        self.tracer.emit(
+            moment,
+            f"{CLONE3}() refuses its arguments: {result_text(moment.result, False)}",
+            step="fails",
+            call=CLONE3,
+            result=moment.result,
+        )
+
+    def _releases(self, moment: Moment, why: str) -> None:
+        found = kin.task_struct(moment.argument(0))
+        if not found.vfork_done:
+            return
+        parent = kin.task_struct(found.real_parent)
+        self.tracer.emit(
+            moment,
+            f"lets {kin.who(found.real_parent)} go on: {why}",
+            step="vfork done",
+            parent=parent.pid,
+        )
+
+    def summary(self) -> list[Any]:
+        names = ("processes", "threads", "failed", "read-only")
+        rows = [
+            (call, *(counts[name] for name in names))
+            for call, counts in self._counts.items()
+        ]
+        return [Table("New tasks by system call", TOTALS, rows)] if rows else []

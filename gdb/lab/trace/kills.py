@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who decides that other threads end: exit_group(), a fatal signal, an execve()."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from .. import kernel, layout, signals, task
+from . import kin
+from .engine import Tracer
+from .event import Call, Moment
+from .points import Point
+from .words import counted
+
+SIGINFO = layout.Form("struct kernel_siginfo", "si_signo")
+EXEC = ("execve", "execveat")
+
+
+class Kills:
+    """The part of a timeline that tells of it."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+
+    def points(self) -> Iterator[Point]:
+        """Where it stops."""
+        yield Point(
+            ("zap_other_threads",), "which threads are killed", self._kills_others
+        )
+        yield Point(
+            ("complete_signal",),
+            "which signal is fatal",
+            self._sends,
+            self._sent,
+            optional=True,
+            everyone=True,
+        )
+        yield Point(
+            ("do_coredump", "vfs_coredump"),
+            "which signal would dump core",
+            self._dumps,
+            optional=True,
+        )
+
+    def _kills_others(self, moment: Moment) -> None:
+        """The thread that ends the process, or executes a program, is alone left."""
+        threads = list(kin.other_threads(moment.task))
+        if not threads:
+            return
+        call, _ = kin.system_call(moment.task.address)
+        code = kin.signal_struct(moment.task.address).group_exit_code
+        if call in EXEC:
+            said = f"{call}(): the new program has one thread"
+        elif call == "exit_group":
+            said = f"exit_group({code >> 8}) ends the whole process"
+        else:
+            said = f"{signals.signal_name(code & 0x7F)} ends the whole process"
+        self._tell_killed(moment, said, moment.task.tgid, threads)
+
+    def _tell_killed(
+        self, moment: Moment, said: str, process: int, threads: list[int]
+    ) -> None:
+        if threads:
+            numbers = ", ".join(map(str, threads))
+            verb = "gets" if len(threads) == 1 else "get"
+            said += f": {counted(len(threads), 'thread')} {verb} SIGKILL: {numbers}"
+        self.tracer.emit(moment, said, step="kills", process=process, threads=threads)
+
+    def _sends(self, moment: Moment) -> int | None:
+        target = moment.argument(1)
+        flags = kin.signal_struct(target).flags
+        if flags & kin.SIGNAL_GROUP_EXIT or not self._follows(target):
+            return None
+        return target
+
+    def _sent(self, moment: Moment, call: Call) -> None:
+        """A signal without a handler ends all threads, before any of them sees it."""
+        target = call.note
+        shared = kin.signal_struct(target)
+        if not shared.flags & kin.SIGNAL_GROUP_EXIT:
+            return
+        found = task.task(target)
+        said = f"{signals.signal_name(shared.group_exit_code & 0x7F)} is fatal for "
+        said += f"process {found.tgid} ({found.comm})"
+        threads = [
+            kin.task_struct(one).pid
+            for one in task.for_each_thread(target)
+            if not kin.task_struct(one).exit_state
+        ]
+        self._tell_killed(moment, said, found.tgid, threads)
+
+    def _dumps(self, moment: Moment) -> None:
+        signal = SIGINFO(kernel.memory(), moment.argument(0)).si_signo
+        said = f"{signals.signal_name(signal)} is fatal, and may leave a core dump"
+        others = list(kin.other_threads(moment.task))
+        self._tell_killed(moment, said, moment.task.tgid, others)
+
+    def _follows(self, address: int) -> bool:
+        return self.tracer.follow.wants(task.task(address))

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks as relatives: who they are, and in which system call current is."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from .. import kernel, layout, registers, task
+from ..task import Task
+
+TASK = layout.Form(
+    "struct task_struct",
+    *("pid", "tgid", "exit_state", "exit_code", "exit_signal", "signal", "sighand"),
+    *("real_parent", "parent", "group_leader", "vfork_done", "flags"),
+)
+# group_exec_task was called group_exit_task before v5.17 (60700e38fb68)
+SIGNAL = layout.Form(
+    "struct signal_struct",
+    *("flags", "group_exit_code", "nr_threads", "?group_exec_task"),
+    *("?group_exit_task",),
+    live="live.counter",
+)
+SIGNAL_GROUP_EXIT = 0x4  # include/linux/sched/signal.h
+SIGNAL_UNKILLABLE = 0x40
+PF_EXITING = 0x4  # include/linux/sched.h
+
+
+def task_struct(address: int) -> tuple:
+    """The members of TASK. Parameter: struct task_struct *. Raises memory.Fault."""
+    return TASK(kernel.memory(), address)
+
+
+def signal_struct(address: int) -> tuple:
+    """What the threads of a task's process share of signals and the end.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    return SIGNAL(kernel.memory(), task_struct(address).signal)
+
+
+def who(address: int) -> str:
+    """A task's name and number: sh 41. Parameter: struct task_struct *."""
+    found = task.task(address)
+    return f"{found.comm} {found.pid}"
+
+
+def process_name(address: int) -> str:
+    """The name and number of the process a task belongs to: sh 41.
+
+    Parameter: struct task_struct * of any of its threads.
+    """
+    return who(task_struct(address).group_leader)
+
+
+def is_exiting(address: int) -> bool:
+    """Has a task begun to end? Parameter: struct task_struct *."""
+    return bool(task_struct(address).flags & PF_EXITING)
+
+
+def is_init(address: int) -> bool:
+    """Is it the first process of its pid namespace? Parameter: task_struct *."""
+    return bool(signal_struct(address).flags & SIGNAL_UNKILLABLE)
+
+
+def other_threads(current: Task) -> Iterator[int]:
+    """The ids of the threads of current's process that are alive, without its own."""
+    for thread in task.for_each_thread(current.address):
+        found = task_struct(thread)
+        if thread != current.address and not found.exit_state:
+            yield found.pid
+
+
+def system_call(address: int) -> tuple[str, registers.Registers]:
+    """The system call a task entered the kernel with, "" if with none.
+
+    With its registers in user mode. Parameter: struct task_struct *, of a task
+    that is in the kernel. Raises memory.Fault.
+    """
+    regs = registers.pt_regs(registers.task_pt_regs(address))
+    return registers.syscall_name(registers.syscall_get_nr(regs)), regs
+
+
+def status_of(address: int) -> int:
+    """The wait status of a process that has ended, as wait_task_zombie() finds it.
+
+    Parameter: struct task_struct * of its leader. See kernel/exit.c.
+    """
+    shared = signal_struct(address)
+    if shared.flags & SIGNAL_GROUP_EXIT:
+        return shared.group_exit_code & 0xFFFF_FFFF
+    return task_struct(address).exit_code & 0xFFFF_FFFF

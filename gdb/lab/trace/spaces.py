@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How much an address space holds: areas, mapped pages, page tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import kernel, layout, mm as mm_, pagewalk, vma
+from ..memory import PAGE_PRESENT, PAGE_SIZE
+from ..paging import PAGE_RW
+
+# From include/linux/mm.h; macros, so not in the debug info
+VM_SHARED, VM_MAYWRITE = 0x8, 0x20
+VM_DONTCOPY, VM_WIPEONFORK = 0x2_0000, 0x200_0000
+MM = layout.Form(
+    "struct mm_struct",
+    users="mm_users.counter",
+    count="mm_count.counter",
+    tables="pgtables_bytes.counter",
+)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an address space held at one moment."""
+
+    users: int  # mm_users: who runs in it
+    count: int  # mm_count: who needs the mm_struct itself; all users are one of it
+    tables: int  # bytes of page tables
+    areas: dict[int, int]  # where each starts, and its vm_flags
+    pages: int  # mapped ones, of PAGE_SIZE
+    writable: dict[int, int]  # entries of private areas: address, number of pages
+    read_only: dict[int, int]
+
+    def with_flag(self, flag: int) -> list[int]:
+        """Where the areas with a flag of vm_flags start."""
+        return [start for start, flags in self.areas.items() if flags & flag]
+
+
+def mm_users(mm: int) -> int:
+    """How many tasks run in an address space. Parameter: struct mm_struct *."""
+    return MM(kernel.memory(), mm).users
+
+
+def space(mm: int) -> Space:
+    """Look at all areas and all page-table entries.
+
+    Parameter: struct mm_struct *. Raises memory.Fault, Broken.
+    """
+    read, pgd = MM(kernel.memory(), mm), mm_.pgd_of(mm)
+    areas: dict[int, int] = {}
+    writable: dict[int, int] = {}
+    read_only: dict[int, int] = {}
+    pages = 0
+    for _, area in vma.for_each_vma(mm):
+        areas[area.vm_start] = area.vm_flags
+        private = is_cow_mapping(area.vm_flags)
+        for address, size, _, entry in pagewalk.walk_page_range(
+            pgd, area.vm_start, area.vm_end
+        ):
+            if not entry & PAGE_PRESENT:
+                continue
+            count = size // PAGE_SIZE
+            pages += count
+            if private:
+                (writable if entry & PAGE_RW else read_only)[address] = count
+    return Space(read.users, read.count, read.tables, areas, pages, writable, read_only)
+
+
+def is_cow_mapping(flags: int) -> bool:
+    """Is a page of such an area copied when it is written to? See mm/internal.h."""
+    return flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE

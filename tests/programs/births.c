@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * births - new processes and threads in many ways, each with its account
+ *
+ * Lines "NAME KEY=VALUE ..." for tests/test_trace_fork.py.
+ */
+#include <errno.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE	4096UL
+#define PAGES	32
+#define THREADS	8
+
+static char text[1 << 16];
+
+static void check(int holds, const char *what)
+{
+	if (holds)
+		return;
+	perror(what);
+	exit(1);
+}
+
+/* A file of /proc; no page but those of text is touched */
+static void read_proc(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t done = 0, got;
+
+	while ((got = read(fd, text + done, sizeof(text) - 1 - done)) > 0)
+		done += got;
+	text[done] = 0;
+	close(fd);
+}
+
+/* Lines of /proc/self/maps; the vsyscall page is no area */
+static int areas(void)
+{
+	int count = 0;
+
+	read_proc("/proc/self/maps");
+	for (char *at = text; (at = strchr(at, '\n')); at++)
+		count++;
+	return count - !!strstr(text, "[vsyscall]");
+}
+
+/* Anonymous pages of private areas that can be written to */
+static long anonymous(void)
+{
+	long pages = 0;
+
+	read_proc("/proc/self/smaps");
+	for (char *line = text; line && *line; line = strchr(line, '\n') + 1) {
+		static int writable;
+
+		if (strchr("0123456789abcdef", *line)) /* fields have capitals */
+			writable = !strncmp(strchr(line, ' ') + 1, "rw-p", 4) ||
+				   !strncmp(strchr(line, ' ') + 1, "rwxp", 4);
+		if (writable && !strncmp(line, "Anonymous:", 10))
+			pages += atol(line + 10) / 4;
+	}
+	return pages;
+}
+
+static void reap(pid_t child)
+{
+	int status;
+
+	check(child > 0 && waitpid(child, &status, 0) == child && !status, "wait");
+}
+
+/* The child says how many areas it has, and how much is left of them */
+static void with_areas(void)
+{
+	char *map = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct rusage before, after;
+	int pipes[2], theirs, ours;
+	long dirty, faults;
+	pid_t child;
+
+	check(map != MAP_FAILED && !pipe(pipes), "map");
+	memset(map, 1, PAGES * PAGE);
+	memset(text, 1, sizeof(text));
+	check(!madvise(map, PAGE, MADV_DONTFORK), "MADV_DONTFORK");
+	check(!madvise(map + 2 * PAGE, PAGE, MADV_WIPEONFORK), "MADV_WIPEONFORK");
+	ours = areas();
+	dirty = anonymous(); /* warms up what it uses */
+	dirty = anonymous();
+	child = syscall(SYS_fork);
+	if (!child) {
+		theirs = areas();
+		check(write(pipes[1], &theirs, sizeof(theirs)) > 0, "write");
+		pause();
+	}
+	check(read(pipes[0], &theirs, sizeof(theirs)) > 0, "read");
+	getrusage(RUSAGE_SELF, &before);
+	getrusage(RUSAGE_SELF, &before);
+	for (int i = 0; i < PAGES; i++)
+		*(volatile char *)(map + i * PAGE) = 2;
+	getrusage(RUSAGE_SELF, &after);
+	faults = after.ru_minflt - before.ru_minflt;
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	printf("areas child=%d ours=%d theirs=%d dirty=%ld left_out=%lu wiped=%lu faults=%ld\n",
+	       child, ours, theirs, dirty, (unsigned long)map,
+	       (unsigned long)(map + 2 * PAGE), faults);
+}
+
+static void with_libc_fork(void)
+{
+	pid_t child = fork();
+
+	if (!child)
+		_exit(0);
+	reap(child);
+	printf("libc child=%d\n", child);
+}
+
+static void with_vfork(void)
+{
+	pid_t child = vfork();
+
+	if (!child) {
+		execl("/bin/busybox", "true", NULL);
+		_exit(127);
+	}
+	reap(child);
+	printf("vfork child=%d\n", child);
+}
+
+static void with_flags(unsigned long flags)
+{
+	pid_t child = syscall(SYS_clone, flags, 0, 0, 0, 0);
+
+	if (!child)
+		_exit(0);
+	check(child > 0, "clone");
+	check(waitpid(child, NULL, __WALL) == child, "wait");
+	printf("clone child=%d flags=%lu\n", child, flags);
+}
+
+static pid_t ids[THREADS];
+static void *places[THREADS]; /* in each thread's stack */
+
+static void *thread_main(void *argument)
+{
+	char object = 0;
+
+	ids[(long)argument] = gettid();
+	places[(long)argument] = &object;
+	__asm__ volatile ("" : : "r" (&object) : "memory");
+	return NULL;
+}
+
+static void with_threads(void)
+{
+	pthread_t threads[THREADS];
+
+	for (long i = 0; i < THREADS; i++)
+		check(!pthread_create(&threads[i], NULL, thread_main, (void *)i),
+		      "pthread_create");
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < THREADS; i++)
+		printf("thread child=%d process=%d place=%lu self=%lu\n", ids[i],
+		       getpid(), (unsigned long)places[i], (unsigned long)threads[i]);
+}
+
+static void failing(void)
+{
+	struct rlimit none = { 0, 0 };
+	char nothing[64] = "";
+	pid_t child;
+
+	syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0);
+	printf("fails call=clone errno=%d\n", errno);
+	syscall(SYS_clone3, nothing, 1);
+	printf("fails call=clone3 errno=%d\n", errno);
+	fflush(stdout);
+	child = fork();
+	if (!child) { /* root may have as many as it likes */
+		check(!setuid(1000) && !setrlimit(RLIMIT_NPROC, &none), "setrlimit");
+		syscall(SYS_fork);
+		printf("fails call=fork errno=%d\n", errno);
+		fflush(stdout);
+		_exit(0);
+	}
+	reap(child);
+	printf("libc child=%d\n", child);
+}
+
+int main(void)
+{
+	with_areas();
+	with_libc_fork();
+	with_vfork();
+	with_flags(SIGCHLD);
+	with_flags(CLONE_FS | CLONE_FILES | SIGCHLD);
+	with_flags(CLONE_NEWNS | SIGWINCH);
+	with_threads();
+	failing();
+	return 0;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * deaths - threads and processes that end in many ways, each with its account
+ *
+ * Lines "NAME KEY=VALUE ..." for tests/test_trace_exit.py.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void check(int holds, const char *what)
+{
+	if (holds)
+		return;
+	perror(what);
+	exit(1);
+}
+
+/* A whole line at once: processes write at the same time */
+static void say(const char *format, ...)
+{
+	char line[256];
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	check(write(1, line, length) == length, "write");
+}
+
+static void *sleep_on(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static pthread_barrier_t barrier;
+
+/* Says which thread it is, and then does nothing */
+static void *named(void *unused)
+{
+	say("thread id=%d process=%d\n", gettid(), getpid());
+	pthread_barrier_wait(&barrier);
+	return sleep_on(unused);
+}
+
+static void with_threads(int count)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, count + 1);
+	while (count--)
+		check(!pthread_create(&thread, NULL, named, NULL), "pthread_create");
+	pthread_barrier_wait(&barrier);
+}
+
+/* What /proc says of it: Z for a zombie */
+static char state_of(pid_t child)
+{
+	char path[64], text[512];
+	int fd;
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", child);
+	fd = open(path, O_RDONLY);
+	got = read(fd, text, sizeof(text) - 1);
+	check(got > 0, "/proc");
+	text[got] = 0;
+	close(fd);
+	return strrchr(text, ')')[2];
+}
+
+static void ends(const char *name, void (*what)(void))
+{
+	pid_t child = fork();
+	siginfo_t info;
+	int status;
+	char state;
+
+	if (!child) {
+		what();
+		_exit(99);
+	}
+	check(child > 0 && !waitid(P_PID, child, &info, WEXITED | WNOWAIT), "waitid");
+	state = state_of(child);
+	check(waitpid(child, &status, 0) == child, "wait");
+	say("ended name=%s child=%d status=%d state=%c si_code=%d si_status=%d\n", name,
+	    child, status, state, info.si_code, info.si_status);
+}
+
+static void by_exit(void)
+{
+	_exit(3);
+}
+
+static void by_exit_of_a_thread(void)
+{
+	syscall(SYS_exit, 4);
+}
+
+static void by_exit_group(void)
+{
+	with_threads(4);
+	_exit(5);
+}
+
+static void by_kill(void)
+{
+	with_threads(3);
+	kill(getpid(), SIGKILL);
+	sleep_on(NULL);
+}
+
+static void by_term(void)
+{
+	raise(SIGTERM);
+}
+
+static void by_fault(void)
+{
+	static volatile char *volatile nowhere;
+
+	with_threads(2);
+	*nowhere = 0;
+}
+
+static void *last(void *unused)
+{
+	usleep(30 * 1000);
+	syscall(SYS_exit, 0);
+	return unused;
+}
+
+static void leader_first(void)
+{
+	pthread_t thread;
+
+	check(!pthread_create(&thread, NULL, last, NULL), "pthread_create");
+	syscall(SYS_exit, 6);
+}
+
+static void *executes(void *unused)
+{
+	execl("/proc/self/exe", "deaths", "9", NULL);
+	_exit(98);
+	return unused;
+}
+
+/* A thread executes a program: it is the process then */
+static void by_exec_of_a_thread(void)
+{
+	pthread_t thread;
+
+	with_threads(2);
+	check(!pthread_create(&thread, NULL, executes, NULL), "pthread_create");
+	sleep_on(NULL);
+}
+
+/* Shared with all children */
+static struct {
+	volatile pid_t orphan, parent, before;
+	volatile pid_t zombie;
+} *told;
+
+static void dies_before_its_child(void)
+{
+	told->parent = 0;
+	told->before = getpid();
+	if (fork())
+		_exit(7);
+	while (getppid() == told->before)
+		usleep(1000);
+	told->orphan = getpid();
+	told->parent = getppid();
+	_exit(8);
+}
+
+static void dies_before_its_zombie(void)
+{
+	pid_t child = fork();
+	siginfo_t info;
+
+	if (!child)
+		_exit(10);
+	told->zombie = child;
+	check(!waitid(P_PID, told->zombie, &info, WEXITED | WNOWAIT), "waitid");
+}
+
+static void orphan(const char *name)
+{
+	ends(name, dies_before_its_child);
+	while (!told->parent)
+		usleep(1000);
+	say("orphan name=%s child=%d before=%d after=%d\n", name, told->orphan,
+	    told->before, told->parent);
+}
+
+/* No zombie: wait() finds none and says so */
+static void nobody_asks(const char *name, void (*what)(void))
+{
+	pid_t child = fork();
+
+	if (!child) {
+		what();
+		_exit(99);
+	}
+	check(wait(NULL) == -1 && errno == ECHILD, "there was a zombie");
+	say("unasked name=%s child=%d\n", name, child);
+}
+
+static void without_zombies(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };
+
+	signal(SIGCHLD, SIG_IGN);
+	nobody_asks("ignored", by_exit);
+	nobody_asks("leader_first", leader_first);
+	sigaction(SIGCHLD, &action, NULL);
+	nobody_asks("nocldwait", by_exit);
+	signal(SIGCHLD, SIG_DFL);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (argc > 1)
+		_exit(atoi(argv[1]));
+	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(told != MAP_FAILED, "mmap");
+	say("self process=%d\n", getpid());
+	ends("exit", by_exit);
+	ends("exit_of_a_thread", by_exit_of_a_thread);
+	ends("exit_group", by_exit_group);
+	ends("kill", by_kill);
+	ends("term", by_term);
+	ends("fault", by_fault);
+	ends("leader_first", leader_first);
+	ends("exec", by_exec_of_a_thread);
+	orphan("init");
+	check(!prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER");
+	orphan("subreaper");
+	check(waitpid(told->orphan, &status, 0) == told->orphan, "wait");
+	ends("zombie", dies_before_its_zombie);
+	check(waitpid(told->zombie, &status, 0) == told->zombie, "wait");
+	say("inherited child=%d status=%d\n", told->zombie, status);
+	without_zombies();
+	return 0;
+}

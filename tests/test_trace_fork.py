@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace fork against what the programs say of themselves."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import lab
+import pytest
+from lifelines import Life, Line, life
+
+CLONE_FS, CLONE_FILES, CLONE_NEWNS = 0x200, 0x400, 0x2_0000
+CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x1_0000
+Factory = pytest.TempPathFactory
+PAGES = 32  # of the area in tests/programs/births.c
+
+
+@pytest.fixture(scope="module")
+def births(
+    program: Callable[[str], Path], kernel: Path, tmp_path_factory: Factory
+) -> Iterator[Life]:
+    """births.c."""
+    port = lab.free_port()
+    yield life("fork", program("births.c"), port, tmp_path_factory.mktemp("births"))
+    assert lab.leaks(port) == []
+
+
+@pytest.fixture(scope="module")
+def storm(
+    program: Callable[[str], Path], kernel: Path, tmp_path_factory: Factory
+) -> Iterator[Life]:
+    """family_storm.c."""
+    port = lab.free_port()
+    yield life(
+        "fork", program("family_storm.c"), port, tmp_path_factory.mktemp("storm")
+    )
+    assert lab.leaks(port) == []
+
+
+def child_of(births: Life, line: Line) -> dict[str, Any]:
+    """The event of the child of which a line tells."""
+    (event,) = births.step("new", child=int(line["child"]))
+    return event
+
+
+def test_ends_by_itself_and_reads_all(births: Life) -> None:
+    assert "every followed process has ended." in births.ended
+    assert "exited with 0" in births.console
+
+
+def test_what_is_copied(births: Life) -> None:
+    (line,) = births.lines("areas")
+    event = child_of(births, line)
+    assert event["call"] == "fork" and event["flags"] == 0
+    assert event["exit_signal"] == signal.SIGCHLD
+    assert event["areas"] == int(line["ours"])
+    assert event["areas_copied"] == int(line["theirs"]) == int(line["ours"]) - 1
+    assert event["left_out"] == [int(line["left_out"])]
+    assert event["wiped"] == [int(line["wiped"])]
+    assert event["mm_users"] == 1
+    assert event["pages_copied"] < event["pages"]
+    assert {"mm", "files", "fs", "sighand", "signal"} <= set(event["own"])
+    assert event["shared"] == ["nsproxy"]
+
+
+def test_write_protection(births: Life) -> None:
+    """All pages of ours that were written to, but for two that nobody shares."""
+    (line,) = births.lines("areas")
+    event = child_of(births, line)
+    # Left out, and empty in the child: these stay ours alone
+    assert event["made_read_only"] == int(line["dirty"]) - 2
+    assert int(line["faults"]) == PAGES - 2
+
+
+def test_calls(births: Life) -> None:
+    for line in births.lines("libc"):
+        assert child_of(births, line)["call"] == "clone"
+    (line,) = births.lines("vfork")
+    event = child_of(births, line)
+    assert event["call"] == "vfork"
+    assert event["flags"] == CLONE_VM | CLONE_VFORK
+    assert event["shared"] == ["mm", "nsproxy"]
+    assert event["mm_users"] == 2
+
+
+def test_vfork_makes_its_caller_wait(births: Life) -> None:
+    (line,) = births.lines("vfork")
+    child = int(line["child"])
+    (done,) = births.step("vfork done", pid=child)
+    (back,) = births.step("returns", result=child)
+    (first,) = births.step("first run", pid=child)
+    assert first["number"] < done["number"] < back["number"]
+    assert done["function"] == "exec_mm_release"
+    assert back["waited"] and back["pid"] == done["parent"]
+    assert len(births.step("vfork done")) == 1
+
+
+def test_flags(births: Life) -> None:
+    lines = births.lines("clone")
+    assert len(lines) == 3
+    for line in lines:
+        event, given = child_of(births, line), int(line["flags"])
+        assert event["flags"] | event["exit_signal"] == given
+        assert ("fs" in event["shared"]) == bool(given & CLONE_FS)
+        assert ("files" in event["shared"]) == bool(given & CLONE_FILES)
+        assert ("fs" in event["own"]) == (not given & CLONE_FS)
+        assert ("nsproxy" in event["own"]) == bool(given & CLONE_NEWNS)
+    assert "CLONE_FS|CLONE_FILES; SIGCHLD" in child_of(births, lines[1])["lines"][0]
+    assert "SIGWINCH" in child_of(births, lines[2])["lines"][0]
+
+
+def test_threads(births: Life) -> None:
+    lines = births.lines("thread")
+    found = [event for event in births.step("new") if event["flags"] & CLONE_THREAD]
+    assert len(lines) == 8
+    assert Counter(event["child"] for event in found) == Counter(
+        int(line["child"]) for line in lines
+    )
+    for event in found:
+        assert event["child_process"] == event["pid"] == int(lines[0]["process"])
+        assert {"mm", "files", "fs", "sighand", "signal"} <= set(event["shared"])
+        assert event["call"] == "clone3" and event["own"] == []
+        assert event["mm_users"] >= 2
+    for line in lines:
+        event, place = child_of(births, line), int(line["place"])
+        assert event["stack"] - event["stack_size"] <= place < event["stack"]
+        assert event["tls"] == int(line["self"])  # glibc: pthread_t is that address
+        where = f"{event['stack'] - event['stack_size']:#x}-{event['stack']:#x}, "
+        assert any(where in text for text in event["lines"])
+
+
+def test_failures(births: Life) -> None:
+    said = [(line["call"], -int(line["errno"])) for line in births.lines("fails")]
+    found = [(event["call"], event["result"]) for event in births.step("fails")]
+    assert found == said
+    assert said == [
+        ("clone", -errno.EINVAL),
+        ("clone3", -errno.EINVAL),
+        ("fork", -errno.EAGAIN),
+    ]
+
+
+def test_summary(births: Life) -> None:
+    rows = {row["syscall"]: row for row in births.table}
+    assert rows["clone3"]["threads"] == 8 and rows["clone3"]["failed"] == 1
+    assert rows["vfork"]["processes"] == 1
+    for call, row in rows.items():
+        made = [event for event in births.step("new") if event["call"] == call]
+        assert row["processes"] + row["threads"] == len(made)
+        total = sum(event.get("made_read_only", 0) for event in made)
+        assert row["pages_made_read_only"] == total
+
+
+def test_none_lost_none_twice(storm: Life) -> None:
+    """8 threads start 20 children each, on two processors."""
+    words = [line.split() for line in storm.console.splitlines()]
+    children = {int(w[1]): int(w[3]) for w in words if w[:1] == ["child"]}
+    threads = {int(w[1]) for w in words if w[:1] == ["thread"]}
+    assert len(children) == 160 and len(threads) == 8
+    expected = Counter(list(children) + list(threads))
+    assert Counter(event["child"] for event in storm.step("new")) == expected
+    assert Counter(event["result"] for event in storm.step("returns")) == expected
+    assert Counter(event["tid"] for event in storm.step("first run")) == expected
+    for event in storm.step("new"):
+        if event["child"] in children:
+            assert event["tid"] == children[event["child"]]
+            assert event["areas_copied"] == event["areas"]
+    assert {event["cpu"] for event in storm.events} == {0, 1}
+    assert "Not all could be read" not in storm.ended
