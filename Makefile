@@ -28,7 +28,7 @@ CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -
 
 # --- What is built ------------------------------------------------------------
 
-PROGRAMS := demo selftest storm many witness trace-mmap trace-syscall trace-fork trace-exit
+PROGRAMS := demo selftest storm many witness trace-mmap trace-syscall trace-exec trace-fork trace-exit
 BINARIES := $(PROGRAMS:%=build/user/%)
 
 .PHONY: setup kernel image

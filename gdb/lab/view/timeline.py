@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Iterator
 
 from ..trace.changes import Change, Piece
 from ..trace.event import Event
@@ -19,6 +19,7 @@ MARKS = {
     **{"split": "~", "merged": "~", "protected": "~", "rearranged": "~"},
     **{"boundary": "~"},
 }
+BOXES = "│└┘"  # what a drawing is made of
 COLOURS = {"+": GREEN, "-": RED}
 
 
@@ -41,17 +42,29 @@ def event_lines(event: Event, width: int, colour: bool) -> list[str]:
     )
     indent = " " * len(head) if width - len(head) >= NARROWEST else INDENT
     found = _folded(head + clean(event.what), indent, width)
-    for change in event.changes:
-        mark = MARKS[change.kind]
-        for line in change_lines(change):
+    for mark, lines in _told(event.changes):
+        for line in lines:
             for part in _folded(
                 f"{INDENT}{mark} {clean(line)}", INDENT + "    ", width
             ):
                 found.append(_styled(part, COLOURS.get(mark), colour))
             mark = " "
     for line in event.lines:
-        found += _folded(INDENT + clean(line), INDENT, width)
+        drawn = any(one in line for one in BOXES)  # folded it would come apart
+        found += _folded(INDENT + clean(line), INDENT, 0 if drawn else width)
     return found
+
+
+def _told(changes: tuple[Change, ...]) -> Iterator[tuple[str, list[str]]]:
+    """A mark and lines for each change; boundaries that were 0 share one line."""
+    fresh = []
+    for change in changes:
+        if change.kind == "boundary" and not change.old:
+            fresh.append(f"{change.boundary} {change.new:x}")
+        else:
+            yield MARKS[change.kind], change_lines(change)
+    if fresh:
+        yield MARKS["boundary"], [f"set {', '.join(fresh)}"]
 
 
 def _folded(line: str, indent: str, width: int) -> list[str]:
@@ -84,8 +97,6 @@ def change_lines(change: Change) -> list[str]:
     """One change, an area a line where there are several."""
     old, new = change.before, change.after
     if change.kind == "boundary":
-        if not change.old:
-            return [f"{change.boundary} set to {change.new:x}"]
         way = "up" if change.new > change.old else "down"
         by = size_text(abs(change.new - change.old))
         return [f"{change.boundary} {change.old:x} -> {change.new:x}, {by} {way}"]

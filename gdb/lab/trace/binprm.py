@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What an exec is made of: struct linux_binprm, strings, files and ELF headers.
+
+See include/linux/binfmts.h, fs/exec.c and fs/binfmt_elf.c.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from .. import area, elf, filemap, kernel, layout, lookup, mm as mm_, paging, task
+from ..memory import PAGE_SIZE, Broken, Fault
+
+BPRM = layout.Form(
+    "struct linux_binprm",
+    *("mm", "p", "exec", "argc", "envc", "file", "filename", "interp", "buf"),
+)
+PHDR = layout.Form(
+    "struct elf64_phdr",
+    *("p_flags", "p_offset", "p_vaddr", "p_filesz", "p_memsz"),
+)
+FILENAME = layout.Form("struct filename", "name")
+HEADER, SEGMENT = struct.Struct("<16s2HI3QI6H"), struct.Struct("<2I6Q")
+POINTER = 8  # bytes
+MOST_STRINGS, MOST_BYTES = 256, 64 * 1024  # that are read of argv or envp
+
+
+class Opened(NamedTuple):
+    """A file that was opened to be executed."""
+
+    path: str
+    inode: int
+    mode: int
+    size: int
+    filesystem: str
+
+
+class Program(NamedTuple):
+    """An ELF file that is going to be loaded."""
+
+    type: str  # ET_EXEC or ET_DYN
+    entry: int
+    loads: tuple[elf.Segment, ...]  # its PT_LOAD; () if not in memory
+    interpreter: str  # PT_INTERP, "" without one
+
+
+def read(bprm: int) -> tuple:
+    """The members of BPRM. Parameter: struct linux_binprm *. Raises Fault."""
+    return BPRM(kernel.memory(), bprm)
+
+
+def text(address: int) -> str:
+    """A string of the kernel's. Raises Fault."""
+    return kernel.memory().read_string(address).decode("utf-8", "backslashreplace")
+
+
+def opened(file: int) -> Opened:
+    """What is known of an open file. Parameter: struct file *. Raises Fault."""
+    found = area.file_of(file, task.onlooker_root())
+    size = filemap.file_size(file)
+    return Opened(found.name, found.inode, found.mode, size, found.filesystem)
+
+
+def program(file: int, start: bytes) -> Program:
+    """The headers of an ELF file, as far as they are in memory.
+
+    Parameters: struct file *, and the first bytes of the file: bprm->buf.
+    """
+    header = elf.Header(*HEADER.unpack_from(start))
+    interpreter, loads = "", []
+    try:
+        table = filemap.kernel_read(file, header.e_phoff, header.e_phnum * SEGMENT.size)
+        for one in map(elf.Segment._make, SEGMENT.iter_unpack(table)):
+            if one.p_type == elf.PT_LOAD:
+                loads.append(one)
+            if one.p_type == elf.PT_INTERP:
+                name = filemap.kernel_read(file, one.p_offset, one.p_filesz)
+                interpreter = name.split(b"\0")[0].decode("utf-8", "backslashreplace")
+    except (Fault, struct.error):
+        pass  # said is what is known
+    kind = elf.TYPES.get(header.e_type, str(header.e_type))
+    return Program(kind, header.e_entry, tuple(loads), interpreter)
+
+
+def program_memory(mm: int, address: int, size: int) -> bytes:
+    """Read a program's memory, within a page.
+
+    Of a file's page that the program never touched it reads what it would get:
+    that of the page cache. Raises Fault, Broken.
+    """
+    try:
+        return mm_.access_process_vm(mm, address, size)
+    except Fault:
+        entries = paging.walk(mm_.pgd_of(mm), address).entries
+        _, one = lookup.find_vma(mm, address) or (0, None)
+        touched = not entries or bool(entries[-1].value)
+        if touched or one is None or not one.vm_file or address < one.vm_start:
+            raise
+        offset = one.vm_pgoff * PAGE_SIZE + address - one.vm_start
+        return filemap.kernel_read(one.vm_file, offset, size).ljust(size, b"\0")
+
+
+def user_string(mm: int, address: int) -> str | None:
+    """A string of a program's, None if not all of it is present in memory."""
+    found = b""
+    try:
+        while b"\0" not in found and len(found) < MOST_BYTES:
+            step = 64 - (address + len(found)) % 64
+            found += program_memory(mm, address + len(found), step)
+    except (Fault, Broken):
+        return None
+    return found.split(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def user_strings(mm: int, address: int) -> list[str | None] | None:
+    """An array of strings with a NULL at its end: argv, envp.
+
+    None if the array is not present in memory, or far too long.
+    """
+    found: list[str | None] = []
+    try:
+        while address and len(found) < MOST_STRINGS:
+            pointer = int.from_bytes(program_memory(mm, address, POINTER), "little")
+            if not pointer:
+                return found
+            found.append(user_string(mm, pointer))
+            address += POINTER
+    except (Fault, Broken):
+        return None
+    return None if address else found
+
+
+def copied(mm: int, start: int, end: int) -> list[str]:
+    """Strings that stand one behind the other on a new stack.
+
+    Only so many as fit into MOST_BYTES. Raises Fault.
+    """
+    raw = mm_.access_process_vm(mm, start, min(end - start, MOST_BYTES))
+    whole = raw[: raw.rfind(b"\0") + 1]
+    return [one.decode("utf-8", "backslashreplace") for one in whole.split(b"\0")[:-1]]
+
+
+def list_text(strings: list[str | None] | None, shown: int = 6) -> str:
+    """An array of strings as C has it, the first of many."""
+    if strings is None:
+        return "(not in memory yet)"
+    said = ["(not in memory yet)" if one is None else quoted(one) for one in strings]
+    more = [f"and {len(said) - shown} more"] * (len(said) > shown)
+    return f"[{', '.join(said[:shown] + more)}]"
+
+
+def quoted(one: str, longest: int = 32) -> str:
+    """A string in quotes, its start if it is long."""
+    return f'"{one}"' if len(one) <= longest else f'"{one[:longest]}"...'

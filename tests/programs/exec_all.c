@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * exec_all - executes files in all ways, and says how each went
+ *
+ *	exec_all		one case after the other
+ *	exec_all THREADS COUNT	THREADS threads, each forks and executes COUNT times
+ *
+ * The files are in this program: FILES names them for the assembler, and they are
+ * written to where they belong before the first exec. A child in which an exec is
+ * refused ends with the error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LONG_STRING (128 * 1024 + 1) /* MAX_ARG_STRLEN and one more */
+#define MANY_STRINGS 300
+#define RACERS 5
+
+/* Each file: its path, its size, its bytes. An empty path is behind the last */
+__asm__(".section .rodata\n"
+	".globl files\n"
+	"files:\n"
+	".include \"" FILES "\"\n"
+	".byte 0\n"
+	".previous\n");
+extern const char files[];
+
+static char *const environment[] = { "FIRST=1", "SECOND=two words", NULL };
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void write_file(const char *path, const char *data, size_t size, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size || fchmod(fd, mode))
+		die(path);
+	close(fd);
+}
+
+static void make_folders(const char *path)
+{
+	char folder[256];
+
+	for (const char *end = strchr(path + 1, '/'); end; end = strchr(end + 1, '/')) {
+		snprintf(folder, sizeof(folder), "%.*s", (int)(end - path), path);
+		mkdir(folder, 0755);
+	}
+}
+
+static void make_files(void)
+{
+	const char *at = files;
+
+	while (*at) {
+		const char *path = at;
+		unsigned long size;
+
+		at += strlen(path) + 1;
+		memcpy(&size, at, sizeof(size));
+		at += sizeof(size);
+		make_folders(path);
+		write_file(path, at, size, 0755);
+		at += size;
+	}
+}
+
+static void make_text(const char *path, const char *text, mode_t mode)
+{
+	write_file(path, text, strlen(text), mode);
+}
+
+static void finish(const char *name, pid_t pid)
+{
+	int status;
+
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		die(name);
+	printf("case %s pid %d status %d\n", name, pid, status);
+	fflush(stdout);
+}
+
+typedef void (*preparation)(void);
+
+/* A child executes path, as a first argument and two more */
+static void run(const char *name, const char *path, preparation prepare)
+{
+	char *const arguments[] = { (char *)name, "two words", "", NULL };
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (prepare)
+			prepare();
+		execve(path, arguments, environment);
+		_exit(errno);
+	}
+	finish(name, pid);
+}
+
+static void fixed_addresses(void)
+{
+	personality(ADDR_NO_RANDOMIZE);
+}
+
+static void old_layout(void)
+{
+	personality(ADDR_COMPAT_LAYOUT);
+}
+
+static void open_for_writing(void)
+{
+	if (open("/t/static", O_WRONLY) < 0)
+		_exit(errno);
+}
+
+/* Many strings, or a single one that is too long */
+static void run_with(const char *name, char **arguments)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		execve("/t/static", arguments, environment);
+		_exit(errno);
+	}
+	finish(name, pid);
+}
+
+static void run_many_strings(void)
+{
+	static char strings[MANY_STRINGS][100];
+	static char *arguments[MANY_STRINGS + 1];
+
+	for (int i = 0; i < MANY_STRINGS; i++) {
+		memset(strings[i], 'a' + i % 26, sizeof(strings[i]) - 1);
+		arguments[i] = strings[i];
+	}
+	run_with("many-strings", arguments);
+}
+
+static void run_long_string(void)
+{
+	static char string[LONG_STRING + 1];
+	static char *arguments[] = { "too-long", string, NULL };
+
+	memset(string, 'x', LONG_STRING);
+	run_with("too-long", arguments);
+}
+
+static void run_no_arguments(void)
+{
+	static char *arguments[] = { NULL };
+
+	run_with("no-arguments", arguments);
+}
+
+static void run_bad_pointer(void)
+{
+	static char *arguments[] = { "bad-pointer", (char *)8, NULL };
+
+	run_with("bad-pointer", arguments);
+}
+
+static void run_by_descriptor(void)
+{
+	char *const arguments[] = { "by-descriptor", NULL };
+	pid_t pid = fork();
+
+	if (!pid) {
+		int fd = open("/t/static", O_RDONLY);
+
+		execveat(fd, "", arguments, environment, AT_EMPTY_PATH);
+		_exit(errno);
+	}
+	finish("by-descriptor", pid);
+}
+
+/* The parent waits, and keeps the memory that both had */
+static void run_vfork(void)
+{
+	char *const arguments[] = { "vfork", NULL };
+	pid_t pid = vfork();
+
+	if (!pid) {
+		execve("/t/static", arguments, environment);
+		_exit(errno);
+	}
+	finish("vfork", pid);
+}
+
+static void *wait_for_ever(void *unused)
+{
+	while (1)
+		pause();
+	return unused;
+}
+
+static void *execute(void *unused)
+{
+	char *const arguments[] = { "thread", NULL };
+
+	execve("/t/static", arguments, environment);
+	_exit(errno);
+	return unused;
+}
+
+static void run_thread(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		pthread_t id;
+
+		for (int i = 0; i < 3; i++) {
+			if (pthread_create(&id, NULL, wait_for_ever, NULL))
+				_exit(errno);
+		}
+		if (pthread_create(&id, NULL, execute, NULL))
+			_exit(errno);
+		wait_for_ever(NULL);
+	}
+	finish("thread", pid);
+}
+
+static pthread_barrier_t barrier;
+
+static void *execute_together(void *unused)
+{
+	char *const arguments[] = { "race", "quiet", NULL };
+
+	pthread_barrier_wait(&barrier);
+	execve("/t/static", arguments, environment);
+	_exit(errno);
+	return unused;
+}
+
+/* Several threads ask at once: one becomes the process, it kills the others */
+static void run_race(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		pthread_t id;
+
+		pthread_barrier_init(&barrier, NULL, RACERS);
+		for (int i = 1; i < RACERS; i++) {
+			if (pthread_create(&id, NULL, execute_together, NULL))
+				_exit(errno);
+		}
+		execute_together(NULL);
+	}
+	finish("race", pid);
+}
+
+static int all_cases(void)
+{
+	static char long_path[5000];
+
+	make_text("/t/script", "#! /t/static -x  y \nrest\n", 0755);
+	make_text("/t/script-of-script", "#!/t/script\n", 0755);
+	make_text("/t/endless", "#!/t/endless\n", 0755);
+	make_text("/t/orphan", "#!/no/interpreter\n", 0755);
+	make_text("/t/text", "just text\n", 0755);
+	make_text("/t/forbidden", "#!/bin/sh\n", 0644);
+	memset(long_path, 'p', sizeof(long_path) - 1);
+
+	run("static", "/t/static", NULL);
+	run("static-pie", "/t/static-pie", NULL);
+	run("aligned-pie", "/t/aligned-pie", NULL);
+	run("interpreted", "/t/interpreted", NULL);
+	run("dynamic", "/t/dynamic", NULL);
+	run("executable-stack", "/t/executable-stack", NULL);
+	run("script", "/t/script", NULL);
+	run("script-of-script", "/t/script-of-script", NULL);
+	run("fixed", "/t/static-pie", fixed_addresses);
+	run("old-layout", "/t/static", old_layout);
+	run_many_strings();
+	run_no_arguments();
+	run_by_descriptor();
+	run_vfork();
+	run_thread();
+	run_race();
+
+	run("missing", "/no/such/file", NULL);
+	run("folder", "/t", NULL);
+	run("forbidden", "/t/forbidden", NULL);
+	run("text", "/t/text", NULL);
+	run("busy", "/t/static", open_for_writing);
+	run("orphan", "/t/orphan", NULL);
+	run("no-linker", "/t/no-linker", NULL);
+	run("endless", "/t/endless", NULL);
+	run("long-path", long_path, NULL);
+	run("no-path", (const char *)16, NULL);
+	run_long_string();
+	run_bad_pointer();
+	run("torn", "/t/torn", NULL);
+	return 0;
+}
+
+static int count;
+
+static void *fork_and_execute(void *argument)
+{
+	for (int i = 0; i < count; i++) {
+		char which[32];
+		char *const arguments[] = { which, "quiet", NULL };
+		int status;
+		pid_t pid;
+
+		snprintf(which, sizeof(which), "%ld-%d", (long)argument, i);
+		pid = fork();
+		if (!pid) {
+			execve("/t/static", arguments, environment);
+			_exit(errno);
+		}
+		if (waitpid(pid, &status, 0) != pid || status >> 8 != 42)
+			die("a child");
+		printf("made %s pid %d\n", which, pid);
+		fflush(stdout);
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[64];
+	long number;
+
+	make_files();
+	if (argc < 3)
+		return all_cases();
+	number = atoi(argv[1]);
+	count = atoi(argv[2]);
+	for (long i = 0; i < number; i++) {
+		if (pthread_create(&threads[i], NULL, fork_and_execute, (void *)i))
+			die("a thread");
+	}
+	for (long i = 0; i < number; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
