@@ -25,14 +25,14 @@ class End:
     data: dict[str, Any]
 
 
-def end_of(current: Task, code: int) -> End:
+def end_of(current: Task, code: int, others: int) -> End:
     """What a task's end means for it and for its process.
 
-    Parameters: the task, and what do_exit() was called with: a wait status.
+    Parameters: the task, what do_exit() was called with: a wait status, and how many
+    other threads of its process have not begun to end.
     """
     call, regs = kin.system_call(current.address)
     shared = kin.signal_struct(current.address)
-    others = shared.live - 1
     given = regs.di & 0xFF
     by_call = call in ("exit", "exit_group") and code == given << 8
     executes = getattr(shared, "group_exec_task", 0) or getattr(

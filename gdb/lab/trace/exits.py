@@ -43,6 +43,7 @@ class Exit(Timeline):
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(tracer)
         self._memory: dict[int, int] = {}  # struct mm_struct *: the process it is of
+        self._ending: set[int] = set()  # struct task_struct *: in do_exit() already
         self._adopted: set[int] = set()  # orphans of whom it is told already
         self._parents: dict[int, str] = {}  # to whom a process's end was reported
         self._ended: list[tuple[Any, ...]] = []
@@ -97,7 +98,13 @@ class Exit(Timeline):
     def _exits(self, moment: Moment) -> None:
         """A task is at the beginning of its end."""
         current = moment.task
-        end = end_of(current, moment.argument(0) & 0xFFFF_FFFF)
+        self._ending.add(current.address)  # signal->live tells a little later
+        others = [
+            tid
+            for thread, tid in kin.other_threads(current)
+            if thread not in self._ending and not kin.is_exiting(thread)
+        ]
+        end = end_of(current, moment.argument(0) & 0xFFFF_FFFF, len(others))
         children = for_each_child(current.address)  # of all of its process's threads
         users = mm_users(current.mm) if current.mm else 0
         if current.mm:
@@ -211,6 +218,7 @@ class Exit(Timeline):
 
     def _releases(self, moment: Moment) -> None:
         released = moment.argument(0)
+        self._ending.discard(released)
         if not self._wants(released):
             return
         call, _ = kin.system_call(moment.task.address)

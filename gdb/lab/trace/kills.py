@@ -44,7 +44,7 @@ class Kills:
 
     def _kills_others(self, moment: Moment) -> None:
         """The thread that ends the process, or executes a program, is alone left."""
-        threads = list(kin.other_threads(moment.task))
+        threads = [tid for _, tid in kin.other_threads(moment.task)]
         if not threads:
             return
         call, _ = kin.system_call(moment.task.address)
@@ -92,7 +92,7 @@ class Kills:
     def _dumps(self, moment: Moment) -> None:
         signal = SIGINFO(kernel.memory(), moment.argument(0)).si_signo
         said = f"{signals.signal_name(signal)} is fatal, and may leave a core dump"
-        others = list(kin.other_threads(moment.task))
+        others = [tid for _, tid in kin.other_threads(moment.task)]
         self._tell_killed(moment, said, moment.task.tgid, others)
 
     def _follows(self, address: int) -> bool:

@@ -16,9 +16,8 @@ TASK = layout.Form(
 # group_exec_task was called group_exit_task before v5.17 (60700e38fb68)
 SIGNAL = layout.Form(
     "struct signal_struct",
-    *("flags", "group_exit_code", "nr_threads", "?group_exec_task"),
-    *("?group_exit_task",),
-    live="live.counter",
+    *("flags", "group_exit_code", "nr_threads"),
+    *("?group_exec_task", "?group_exit_task"),
 )
 SIGNAL_GROUP_EXIT = 0x4  # include/linux/sched/signal.h
 SIGNAL_UNKILLABLE = 0x40
@@ -62,12 +61,15 @@ def is_init(address: int) -> bool:
     return bool(signal_struct(address).flags & SIGNAL_UNKILLABLE)
 
 
-def other_threads(current: Task) -> Iterator[int]:
-    """The ids of the threads of current's process that are alive, without its own."""
+def other_threads(current: Task) -> Iterator[tuple[int, int]]:
+    """The threads of current's process that are alive, without current itself.
+
+    Yields struct task_struct * and thread id. Raises Broken.
+    """
     for thread in task.for_each_thread(current.address):
         found = task_struct(thread)
         if thread != current.address and not found.exit_state:
-            yield found.pid
+            yield thread, found.pid
 
 
 def system_call(address: int) -> tuple[str, registers.Registers]:
