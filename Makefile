@@ -18,11 +18,12 @@ ACCEL      ?= tcg#   tcg emulates the processor; kvm where the machine can
 SMP        ?= 2#     processors of the guest, 1 to 8
 MEM        ?= 256M#  memory of the guest, 64M to 3G
 PORT       ?= 1234#  gdb's port on 127.0.0.1; another one for each lab at a time
+RECORDING  ?=#       folder of the recording, build/recording
 JSON       ?=#       file for the result of verify and bench
-LIMIT      ?= 300#   seconds after which verify gives up
+LIMIT      ?= 300#   seconds after which verify and record give up
 V          ?=#       V=1 shows the kernel's build in full
 
-export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT JSON LIMIT V T
+export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT RECORDING JSON LIMIT V T
 
 CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
 
@@ -49,7 +50,7 @@ build/initramfs.cpio: $(BINARIES) $(wildcard initramfs/*)
 
 # --- What it is for -----------------------------------------------------------
 
-.PHONY: debug verify boot console
+.PHONY: debug verify boot console record replay
 debug: kernel image ## boot the guest paused and open gdb on it
 	@scripts/debug.sh
 
@@ -58,6 +59,12 @@ verify: kernel image ## the main job without a person: boot, check every hit, re
 
 boot: kernel image ## a shell in the guest
 	@scripts/boot.sh
+
+record: kernel image ## run the lab once and keep a recording of it
+	@GIVEN_SMP=$(if $(filter file,$(origin SMP)),,$(SMP)) scripts/record.sh
+
+replay: kernel image ## open gdb on the recording, which goes back in time as well
+	@scripts/replay.sh
 
 console: ## the guest's console beside a running `make debug`
 	@scripts/console.sh

@@ -13,14 +13,4 @@ then=reboot
 prepare_guest "$then" -S -serial chardev:console \
 	-chardev "socket,id=console,path=$RUN/console,server=on,wait=off,logfile=$LOGS/console.log"
 launch_guest
-cd "$ROOT"
-if [[ -t 0 ]]; then
-	# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
-	exec 7<&0
-	while sleep 1 && kill -0 $$ 2>/dev/null; do
-		[[ -t 7 ]] || kill "$QEMU_PID"
-	done 8<&- 2>/dev/null &
-	# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up.
-	set -m
-fi
-LAB_PORT=$PORT run_gdb -ex "source gdb/connect.py"
+open_gdb

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Start and end a guest. Shared by boot.sh, debug.sh and verify.sh, which source
-# it: `. "$(dirname "$0")/guest.sh"`.
+# Start and end a guest. Shared by boot.sh, debug.sh, verify.sh, record.sh and replay.sh,
+# which source it: `. "$(dirname "$0")/guest.sh"`.
 #
 # From the environment: PORT, SMP, MEM, ACCEL, PROGRAM, ARGS (see `make help`).
 
@@ -12,6 +12,7 @@ PROGRAM=${PROGRAM:-} ARGS=${ARGS:-}
 KDIR=$(kernel_dir)
 LOGS=$BUILD/run/$PORT
 QEMU_PID=''
+SCRATCH=() # what else end_guest is to remove
 
 # The RAM file and the sockets: private to the user, in memory, with a short name,
 # since the name of a unix socket holds 107 bytes at most.
@@ -91,25 +92,30 @@ make_initramfs() {
 	fi
 }
 
+# set_words THEN: WORDS, the kernel's command line.
+set_words() {
+	# no_timer_check: on a busy host an emulated timer can miss the kernel's test of it
+	WORDS="console=ttyS0 nokaslr quiet reboot=t panic=-1 no_timer_check lab.run=$RUNS lab.then=$1"
+	[[ $ACCEL != tcg ]] || WORDS+=" lpj=2000000" # spares the boot a calibration
+	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
+}
+
 # prepare_guest THEN QEMU-OPTION...: check everything, then say in QEMU how to start
 # it. THEN is what follows the program in the guest: shell or reboot.
 prepare_guest() {
-	local then=$1 words
+	local then=$1
 	shift
 	check_settings
 	make_run_folder
 	[[ $ACCEL != kvm ]] || check_kvm
 	make_initramfs
-	# no_timer_check: on a busy host an emulated timer can miss the kernel's test of it
-	words="console=ttyS0 nokaslr quiet reboot=t panic=-1 no_timer_check lab.run=$RUNS lab.then=$then"
-	[[ $ACCEL != tcg ]] || words+=" lpj=2000000" # spares the boot a calibration
-	[[ -z $ARGS ]] || words+=" lab.args=$ARGS"
+	set_words "$then"
 	QEMU=(
 		qemu-system-x86_64
 		-accel "$ACCEL" -machine "microvm,acpi=off,memory-backend=ram"
 		-object "memory-backend-file,id=ram,size=$MEM,mem-path=$RUN/ram,share=on"
 		-m "$MEM" -smp "$SMP" -nodefaults -no-user-config -display none -no-reboot
-		-kernel "$KDIR/vmlinux.pvh" -initrd "$INITRAMFS" -append "$words"
+		-kernel "$KDIR/vmlinux.pvh" -initrd "$INITRAMFS" -append "$WORDS"
 		-fsdev "local,id=share,path=${BUILD//,/,,}/share,security_model=none,readonly=on"
 		-device "virtio-9p-device,fsdev=share,mount_tag=host_share"
 		-gdb "tcp:127.0.0.1:$PORT"
@@ -117,6 +123,42 @@ prepare_guest() {
 	)
 	[[ $ACCEL == tcg ]] || QEMU+=(-cpu host)
 	umask 077
+}
+
+# set_machine MODE LOG DISK INITRAMFS KERNEL RAM MEM WORDS: MACHINE, QEMU's command line up to where what the guest says
+# goes. MODE is record or replay. One processor and no share, for QEMU records no others.
+#
+# Without vapic=off there is a device whose reset waits for the processor's thread, while that may wait for the lock of
+# replay: QEMU 7.2 then hangs when a checkpoint is loaded. Only Windows uses the device.
+set_machine() {
+	local log=${2//,/,,} disk=${3//,/,,} ram=${6//,/,,}
+	MACHINE=(
+		qemu-system-x86_64
+		-accel tcg -machine "microvm,acpi=off,memory-backend=ram"
+		-icount "shift=7,rr=$1,rrfile=$log,rrsnapshot=init"
+		-drive "if=none,id=rr,file=$disk,format=qcow2,snapshot=off"
+		-global apic-common.vapic=off
+		-object "memory-backend-file,id=ram,size=$7,mem-path=$ram,share=on"
+		-m "$7" -smp 1 -nodefaults -no-user-config -display none -no-reboot
+		-kernel "$5" -initrd "$4" -append "$8"
+	)
+}
+
+# recording_step seal|check NAME=VALUE...: see gdb/recording.py, which says what is wrong.
+recording_step() {
+	local machine=$RUN/machine
+	set_machine MODE @log @disk @initramfs @kernel @ram @memory @words
+	printf '%s\n' "${MACHINE[@]}" >"$machine"
+	(cd "$ROOT" && env LAB_STEP="$1" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
+		LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
+		gdb -nx -q -batch -iex "set auto-load no" -x gdb/recording.py </dev/null)
+}
+
+# The recording that is meant, and how long making one may take.
+RECORDING=$(realpath -m -- "${RECORDING:-$BUILD/recording}") LIMIT=${LIMIT:-300}
+
+check_limit() {
+	[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 }
 
 # Does this lab's QEMU listen on PORT, and not somebody who was faster?
@@ -145,7 +187,7 @@ end_guest() {
 		kill "$QEMU_PID" 2>/dev/null || true
 		wait "$QEMU_PID" 2>/dev/null || true
 	fi
-	rm -rf -- "$RUN" "${script:-}"
+	rm -rf -- "$RUN" "${script:-}" "${SCRATCH[@]}"
 }
 
 # gdb on the kernel's symbols, with the kernel's own lx- commands.
@@ -154,4 +196,19 @@ run_gdb() {
 	scripts=$(realpath -e -- "$KDIR/obj/vmlinux-gdb.py")
 	gdb -q -iex "add-auto-load-safe-path $scripts" -iex "add-auto-load-safe-path $KDIR/obj" -ex "set pagination off" -ex "set confirm off" \
 		"$@" "$KDIR/obj/vmlinux"
+}
+
+# open_gdb: gdb for a person, or with commands from standard input, until it ends.
+open_gdb() {
+	cd "$ROOT"
+	if [[ -t 0 ]]; then
+		# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
+		exec 7<&0
+		while sleep 1 && kill -0 $$ 2>/dev/null; do
+			[[ -t 7 ]] || kill "$QEMU_PID"
+		done 8<&- 2>/dev/null &
+		# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up.
+		set -m
+	fi
+	LAB_PORT=$PORT run_gdb -ex "source gdb/connect.py"
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_explore
+import bench_replay
 import lab
 from rich.console import Console
 from rich.table import Table
@@ -87,6 +88,7 @@ def measure() -> dict[str, Any]:
             "first_hit_s": statistics.median(first_hit(tmp) for _ in range(REPEATS)),
             "verify_s": statistics.median(took for took, _ in runs),
             "explore": bench_explore.measure(tmp),
+            "replay": bench_replay.measure(tmp),
         }
     result["aims"] = aims(result)
     return result
@@ -106,11 +108,15 @@ def aims(result: dict[str, Any]) -> dict[str, bool]:
 
     Not asked of the storm, where the calls of two threads wait for one another.
     """
-    return {
-        RATIO: result["walk"]["ratio_gdb_value_to_ram_file"] >= 300,
-        VERDICT: result["verdict_ms"]["demo"]["median"] <= 10,
-        VERIFY: result["verify_s"] < 4,
-    } | bench_explore.aims(result["explore"])
+    return (
+        {
+            RATIO: result["walk"]["ratio_gdb_value_to_ram_file"] >= 300,
+            VERDICT: result["verdict_ms"]["demo"]["median"] <= 10,
+            VERIFY: result["verify_s"] < 4,
+        }
+        | bench_explore.aims(result["explore"])
+        | bench_replay.aims(result["replay"])
+    )
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -133,6 +139,9 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_row("make verify", f"{result['verify_s']:.2f} s")
     shown.add_section()
     for what, took in bench_explore.rows(result["explore"]):
+        shown.add_row(what, took)
+    shown.add_section()
+    for what, took in bench_replay.rows(result["replay"]):
         shown.add_row(what, took)
     shown.add_section()
     for aim, met in result["aims"].items():

@@ -30,6 +30,7 @@ LIMIT = 120  # seconds, far more than anything here takes
 
 # What `make test` exports for itself and what a calling make leaves behind.
 OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", "T")
+OURS += ("RECORDING", "GIVEN_SMP")
 MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
 
 ports: list[int] = []  # all that this session took

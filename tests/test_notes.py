@@ -3,21 +3,26 @@
 
 A fenced block marked ```gdb is a session. Lines that start with "(gdb) " are
 typed into the gdb of `make debug`, what follows each must come out, and "..."
-stands for whatever varies. All blocks of a chapter are one session. A word
-behind the mark limits a block: ```gdb vm_next runs on kernels with that list,
-```gdb maple on those with the maple tree.
+stands for whatever varies. All blocks of a chapter are one session. Words behind
+the mark limit a block: ```gdb vm_next runs on kernels with that list, ```gdb maple
+on those with the maple tree. A block marked ```gdb replay belongs to a session of
+its own, of all such blocks of the chapter, in a `make replay` of the demo.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
+from typing import Iterator
 
 import lab
 import pytest
+import recordings
 
 CHAPTERS = sorted((lab.ROOT / "notes").glob("*.md")) + [lab.ROOT / "README.md"]
-FENCE = re.compile(r"^```gdb(?: (\w+))?\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```gdb((?: \w+)*)\n(.*?)^```$", re.M | re.S)
+DEBUG, REPLAY = "debug", "replay"
 MARK = "@@ next @@"
 
 
@@ -28,21 +33,51 @@ def kind(vmlinux: Path) -> str:
     return "vm_next" if found.returncode == 0 else "maple"
 
 
-def examples(chapter: Path, kind: str) -> list[tuple[str, str]]:
-    """The commands of a chapter that this kernel can run, with their output."""
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A recording of the demo."""
+    folder = tmp_path_factory.mktemp("notes") / "recording"
+    yield recordings.whole(folder, lab.free_port())
+    shutil.rmtree(folder)
+
+
+def blocks(chapter: Path, where: str) -> list[tuple[set[str], str]]:
+    """The blocks of a chapter for one kind of session, and what limits each."""
     found = []
-    for marked, block in FENCE.findall(chapter.read_text(encoding="utf-8")):
-        if marked in ("", kind):
+    for marks, block in FENCE.findall(chapter.read_text(encoding="utf-8")):
+        words = set(marks.split())
+        if (REPLAY in words) == (where == REPLAY):
+            found.append((words - {REPLAY}, block))
+    return found
+
+
+SESSIONS = [
+    (chapter, where)
+    for chapter in CHAPTERS
+    for where in (DEBUG, REPLAY)
+    if blocks(chapter, where)
+]
+
+
+def examples(chapter: Path, where: str, kind: str) -> list[tuple[str, str]]:
+    """The commands of a session that this kernel can run, with their output."""
+    found = []
+    for words, block in blocks(chapter, where):
+        if words <= {kind}:
             for part in re.split(r"^\(gdb\) ", block, flags=re.M)[1:]:
                 command, _, expected = part.partition("\n")
                 found.append((command, expected))
     return found
 
 
-def replay(port: int, commands: list[str]) -> list[str]:
-    """Type commands into one lab; what each of them says."""
-    typed = [line for command in commands for line in (f"echo {MARK}\\n", command)]
-    said = lab.debug(port, *typed, f"echo {MARK}\\n")
+def typed(commands: list[str]) -> list[str]:
+    """Commands with a mark before each, and one behind the last."""
+    marked = [line for command in commands for line in (f"echo {MARK}\\n", command)]
+    return [*marked, f"echo {MARK}\\n"]
+
+
+def answers(said: str) -> list[str]:
+    """What each of the commands said."""
     return [part.replace("(gdb) ", "") for part in said.split(MARK)[1:-1]]
 
 
@@ -72,11 +107,28 @@ def first_difference(expected: str, got: str) -> str:
     return "(something comes behind the last line)"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_sessions_come_out_as_printed(chapter: Path, kind: str, port: int) -> None:
-    wanted = examples(chapter, kind)
-    assert wanted, f"{chapter.name} shows no gdb session"
-    said = replay(port, [command for command, _ in wanted])
+def test_a_chapter_shows_a_session(chapter: Path) -> None:
+    assert blocks(chapter, DEBUG) or blocks(chapter, REPLAY)
+
+
+@pytest.mark.parametrize(
+    ("chapter", "where"),
+    SESSIONS,
+    ids=[f"{chapter.stem}-{where}" for chapter, where in SESSIONS],
+)
+def test_sessions_come_out_as_printed(
+    chapter: Path, where: str, kind: str, port: int, request: pytest.FixtureRequest
+) -> None:
+    wanted = examples(chapter, where, kind)
+    assert wanted, f"{chapter.name} shows no {where} session for this kernel"
+    commands = typed([command for command, _ in wanted])
+    if where == REPLAY:
+        recording = request.getfixturevalue("recording")
+        said = answers(recordings.said(recording, port, *commands))
+    else:
+        said = answers(lab.debug(port, *commands))
     for (command, expected), got in zip(wanted, said, strict=True):
         if not matches(expected, got):
             pytest.fail(

@@ -9,6 +9,10 @@
 3. return: the return instruction of the call, for the same task with the same
    stack pointer as at entry. To gdb a thread is a CPU, and tasks move between
    CPUs. Not the address it returns to: every system call comes by there.
+
+In a replay a hit is known by its place, the number of instructions since the start.
+Going back, gdb stops at return instructions only and shows what was found there; a
+call is judged only when it is executed forward from its entry.
 """
 
 from __future__ import annotations
@@ -19,8 +23,10 @@ from typing import Callable
 
 import gdb
 
-from . import kernel, layout, mm, path, payload
+from . import kernel, layout, mm, path, payload, replay, timetravel
+from .hitlog import HitLog
 from .memory import Fault
+from .monitor import going_back
 from .task import Task, get_current, register, smp_processor_id, task, task_pid_vnr
 
 ENTRY = "__x64_sys_segment_info"
@@ -43,6 +49,7 @@ class Call:
     stack: int  # %rsp at entry, and again at the return instruction
     started: float
     moves: tuple[int, ...] = ()  # path.moves() at entry
+    entered: int = 0  # instructions since the start, in a replay
     walk: payload.Walk | None = None
     buffer: bytes | None = None  # the kernel's struct segment_info
     faults: list[str] = field(default_factory=list)
@@ -73,6 +80,15 @@ class Hit:
     def error(self) -> str:
         """The name of the error the call returns, empty if it succeeds."""
         return ERRNO.get(-self.result, str(self.result)) if self.result < 0 else ""
+
+    @property
+    def summary(self) -> str:
+        """The verdict in a few words."""
+        failed = f", {len(self.mismatches)} failed" if self.mismatches else ""
+        error = f", {self.error}" if self.error else ""
+        return (
+            f"{'PASS' if self.passed else 'FAIL'}{error}, {self.checks} checks{failed}"
+        )
 
 
 def observe(call: Call, buffer: int) -> None:
@@ -169,6 +185,8 @@ class Stop(gdb.Breakpoint):
         self.stopped = False  # was it this one that stopped, the last time here?
 
     def stop(self) -> bool:
+        if replay.travels():
+            return False
         interrupted = False
         while True:
             try:
@@ -188,6 +206,9 @@ class EntryStop(Stop):
     """The call starts: note who calls, from where, with which buffer."""
 
     def handle(self) -> bool:
+        if self.check.goes_back():
+            return False
+        replay.checkpoint()
         started = time.perf_counter()
         kernel.refresh()
         kernel.check_running()
@@ -203,6 +224,7 @@ class EntryStop(Stop):
             stack=stack,
             started=started,
             moves=path.moves(),
+            entered=replay.instruction_count() if replay.active() else 0,
         )
         return False
 
@@ -212,6 +234,8 @@ class FilledStop(Stop):
 
     def handle(self) -> bool:
         kernel.refresh()  # gdb says nothing of a resumption after stop() is False
+        if self.check.goes_back():
+            return False
         call = self.check.calls.get(get_current())
         buffer = register("rax")
         if call is None or buffer >= (1 << 64) - MAX_ERRNO:
@@ -225,8 +249,12 @@ class ReturnStop(Stop):
 
     def handle(self) -> bool:
         kernel.refresh()
+        back = self.check.goes_back()
         current = get_current()
-        call = self.check.calls.get(current)
+        call = None if back else self.check.calls.get(current)
+        if call is None and replay.active():
+            known = self.check.log.again(replay.instruction_count())
+            return known and self.check.stop_at_hit
         if call is None or register("rsp") != call.stack:
             return False  # armed in the middle of a call, or an inner function's
         result = register("rax")
@@ -238,14 +266,18 @@ class Check:
     """The check of every call from now on: its stops and its results."""
 
     def __init__(self, report: Callable[[Hit], None]) -> None:
-        self.report = report
         self.stop_at_hit = True
-        self.hits: list[Hit] = []
+        self.log = HitLog(report)
         self.errors: list[str] = []
         self.calls: dict[int, Call] = {}
+        self._paused: list[Stop] = []
         self._entry: EntryStop | None = None
         self._filled: list[FilledStop] = []
         self._returns: list[ReturnStop] = []
+
+    @property
+    def hits(self) -> list[Hit]:
+        return self.log.hits
 
     @property
     def armed(self) -> bool:
@@ -258,10 +290,13 @@ class Check:
         kernel.memory()  # refuses without a connection
         kernel.check_running()
         layout.prepare()
+        replay.active()  # asked now, so that the first stop is as quick as the others
         filled, returns = _places()
         self._filled = [FilledStop(self, place) for place in filled]
         self._returns = [ReturnStop(self, place) for place in returns]
         self._entry = EntryStop(self, layout.address_of(ENTRY), internal=False)
+        timetravel.before_move.append(self._before_move)
+        timetravel.after_jump.append(self.calls.clear)
 
     def disarm(self) -> None:
         """Remove the stops; a call that is under way is not judged."""
@@ -269,26 +304,33 @@ class Check:
             if stop is not None and stop.is_valid():
                 stop.delete()
         self._entry, self._filled, self._returns = None, [], []
+        self._paused.clear()
         self.calls.clear()
+        if self._before_move in timetravel.before_move:
+            timetravel.before_move.remove(self._before_move)
+            timetravel.after_jump.remove(self.calls.clear)
 
     def catch_up(self) -> None:
         """Handle the stop on which gdb stands, in case it was passed over.
 
         If Ctrl-C comes in the moment a breakpoint is reached, QEMU reports only
         the Ctrl-C, and gdb will continue over that breakpoint without a word. To
-        handle a stop twice does no harm.
+        handle a stop twice does no harm, but would show a hit of a replay twice.
         """
+        self._resume()
         place = register("rip")
         for stop in (self._entry, *self._filled, *self._returns):
             if stop is not None and stop.is_valid() and stop.place == place:
-                if stop.enabled:
+                if stop.stopped:
+                    stop.stopped = False
+                elif stop.enabled:
                     stop.stop()
 
     def finish(self, call: Call, result: int, user: bytes | None) -> bool:
         """Judge a call and report it; returns whether gdb is to stop."""
         checks, wrong = judge(call, result, user)
         hit = Hit(
-            number=len(self.hits) + 1,
+            number=0,  # the log counts them
             task=call.task,
             cpu=call.cpu,
             mm=call.mm,
@@ -302,9 +344,35 @@ class Check:
             verdict_ms=(time.perf_counter() - call.started) * 1000,
         )
         del self.calls[call.task.address]  # not earlier: Ctrl-C may begin this anew
-        self.hits.append(hit)
-        self.report(hit)
+        self.log.add(hit)
         return self.stop_at_hit
+
+    # --- What is different in a replay ------------------------------------------
+
+    def goes_back(self) -> bool:
+        """Is gdb executing backwards? Forgets the calls that lie in the future."""
+        if not replay.active():
+            return False
+        now = replay.instruction_count()
+        for current, call in list(self.calls.items()):
+            if call.entered > now:
+                del self.calls[current]
+        return going_back()
+
+    def _before_move(self, back: bool) -> None:
+        """Going back only returns matter: each other stop would cost a way forward."""
+        self._resume()
+        if back:
+            for stop in (self._entry, *self._filled):
+                if stop is not None and stop.is_valid() and stop.enabled:
+                    self._paused.append(stop)
+                    stop.enabled = False
+
+    def _resume(self) -> None:
+        for stop in self._paused:
+            if stop.is_valid():
+                stop.enabled = True
+        self._paused.clear()
 
     def failed(self, reason: str) -> bool:
         """The check itself could not go on: stop and say why."""
@@ -330,4 +398,4 @@ def _places() -> tuple[list[int], list[int]]:
             f"No call of {FILL}() stands in {ENTRY}(): this kernel's segment_info.c "
             "is not the lab's; build the kernel with `make kernel`."
         )
-    return filled, returns
+    return sorted(set(filled)), sorted(set(returns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import layout
 from .base import Lab
+from .blame import Blame
 from .current import Current
 from .dump import Dump
 from .elf import Elf
@@ -19,6 +20,7 @@ from .processes import Ps, Threads, Tree
 from .read import Read
 from .stacks import Kstack, Regs, Ustack
 from .tasks import Task
+from .timeline import Goto, Timeline
 from .trace import Trace
 from .trees import List, Maple, Rb
 from .vmas import Vma, Vmas
@@ -47,6 +49,9 @@ COMMANDS = (
     Kernel,
     Dump,
     Trace,
+    Timeline,
+    Goto,
+    Blame,
 )
 
 

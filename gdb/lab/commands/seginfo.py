@@ -100,8 +100,8 @@ class SegInfo(gdb.Command):
             raise gdb.GdbError(
                 f"There is no seginfo {argument.split()[0]}; see `help seginfo`."
             )
-        if check.hits:
-            text.show(*text.hit_parts(check.hits[-1]))
+        if check.log.last is not None:
+            text.show(*text.hit_parts(check.log.last))
         state = "armed" if check.armed else "not armed: type `seginfo arm`"
         gdb.write(f"seginfo: {text.totals(check.hits)}; {state}.\n")
 
@@ -183,9 +183,10 @@ class Show(gdb.Command):
         known = f"there are {len(check.hits)} hits so far"
         if not argument.isdecimal():
             raise gdb.GdbError(f"seginfo show takes the number of a hit; {known}.")
-        if not 1 <= int(argument) <= len(check.hits):
+        hit = check.log.hit(int(argument))
+        if hit is None:
             raise gdb.GdbError(f"There is no hit {argument}; {known}.")
-        text.show(*text.hit_parts(check.hits[int(argument) - 1]))
+        text.show(*text.hit_parts(hit))
 
 
 class Json(gdb.Command):

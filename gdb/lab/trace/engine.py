@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import gdb
 
-from .. import kernel, layout
+from .. import kernel, layout, replay
 from ..memory import Broken, Fault
 from ..task import find_task_by_pid, get_current, register, smp_processor_id, task
 from . import clock
@@ -238,6 +238,7 @@ class Tracer:
             data=data,
         )
         self.events.append(event)
+        replay.checkpoint(f"{self.timeline.name}: {what}")
         self.show(event)
         if len(self.events) >= self.limit:
             self.end(f"the limit of {self.limit:,} events is reached")

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Replay a new recording once and note its moments: part of `make record`.
+
+Makes checkpoints at each program that is executed, at each hit's entry and in between,
+so that no instruction is far behind one. Exit status 0 if the end was reached.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import gdb
+
+# A loaded checkpoint and so many instructions take about a tenth of a second.
+STEP = 5_000_000
+# In a long recording they are farther apart: a part of what lies behind
+PART = 20
+MOST_EXECS = 1000
+RESTART_TAKES = 10_000  # instructions, at most, from RESTART to the reset
+
+
+def main() -> int:
+    """Index the recording; returns the exit status."""
+    gdb.execute("set pagination off")
+    sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
+    from lab import kernel
+
+    kernel.connect(os.environ["LAB_PORT"])
+    gdb.execute("source gdb/seginfo.py", to_string=True)
+    from lab import layout, replay, task
+    from lab.commands.seginfo import check
+    from lab.moments import Moment
+    from lab.monitor import quiet
+    from lab.timetravel import RESTART
+
+    if not check.armed:
+        gdb.write("error: the check cannot work in this recording.\n", gdb.STDERR)
+        return 1
+    here = replay.this()
+    here.moments.add(Moment(0, "start", None, None, "", "the machine starts"))
+    gdb.execute("seginfo run")
+    form = layout.Form("struct linux_binprm", "filename")
+
+    class ExecStop(gdb.Breakpoint):
+        """A program is loaded and about to start: finalize_exec(), fs/exec.c."""
+
+        seen = 0
+
+        def stop(self) -> bool:
+            kernel.refresh()
+            program = form(kernel.memory(), task.register("rdi")).filename
+            name = kernel.memory().read_string(program).decode(errors="replace")
+            ExecStop.seen += 1
+            if ExecStop.seen <= MOST_EXECS:
+                replay.note("exec", name)
+                replay.checkpoint()
+            return False
+
+    class RestartStop(gdb.Breakpoint):
+        """The kernel is about to reset the machine."""
+
+        count = 0
+
+        def stop(self) -> bool:
+            RestartStop.count = here.now
+            return False
+
+    places = {ExecStop: "finalize_exec", RestartStop: RESTART}
+    for kind, symbol in places.items():
+        if layout.has_symbol(symbol):
+            place = f"*{layout.address_of(symbol):#x}"
+            kind(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True).silent = True
+    while not here.is_over:
+        now = here.now
+        here.run_until(now + max(STEP, now // PART))
+        if not here.is_over:
+            replay.checkpoint()
+    end, how = here.now - 1, "the machine is reset"
+    if end - RESTART_TAKES < RestartStop.count <= end:
+        end, how = RestartStop.count, "the kernel resets the machine"
+    here.moments.finish(end, how)
+    here.moments.save(Path(os.environ["LAB_RECORDING"]) / "moments.json")
+    failed = sum(not hit.passed for hit in check.hits)
+    gdb.write(
+        f"indexed: {len(here.moments)} moments, {len(check.hits)} hits, {failed} of them "
+        f"failed, {len(here.checkpoints)} checkpoints.\n"
+    )
+    with quiet():
+        gdb.execute("kill", to_string=True)
+    return 0
+
+
+status = 1
+try:
+    status = main()
+except (gdb.error, gdb.GdbError, KeyboardInterrupt) as problem:
+    gdb.write(f"error: the recording cannot be indexed: {problem}.\n", gdb.STDERR)
+except Exception:  # a bug of ours must not look like success
+    traceback.print_exc()
+gdb.execute(f"quit {status}")

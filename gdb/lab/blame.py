@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which instruction changed a byte last? Found by executing a replay backwards.
+
+gdb's own watchpoints go back as well, but QEMU then says neither which of them stopped it
+nor whether the memory was touched at all: QEMU 7.2 also stops behind an unaligned store
+further up in the same page. Here each stop is looked at from both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gdb
+
+from . import kernel, replay
+from .memory import Fault, read_stub
+from .monitor import quiet, uninterrupted
+from .task import get_current, task
+from .timetravel import NONE
+
+
+@dataclass(frozen=True)
+class Change:
+    """The next instruction changes the byte."""
+
+    count: int  # instructions since the start
+    before: int | None  # None: it could not be read, such as on a page not yet there
+    after: int
+    stops: int  # how often QEMU stopped until it was found
+
+
+def blame(address: int) -> Change | None:
+    """Go back to the instruction that changed a byte last, and stand before it.
+
+    None if none did since the start; gdb is where it was then. The byte is the current
+    process's, and what the kernel writes through another mapping of the page is not
+    seen. Raises gdb.GdbError, memory.Fault.
+    """
+    here = replay.this()
+    if here is None:
+        raise gdb.GdbError(NONE)
+    kernel.refresh()
+    read_stub(address, 1)  # refuses what is not mapped
+    origin, mm = here.now, task(get_current()).mm
+    stops = 0
+    with here.undisturbed(), quiet():
+        watch = gdb.Breakpoint(
+            f"*(unsigned char *) {address:#x}",
+            gdb.BP_WATCHPOINT,
+            gdb.WP_WRITE,
+            internal=True,
+        )
+        try:
+            while here.now > 0:
+                watch.enabled = True
+                with uninterrupted():
+                    gdb.execute("reverse-continue", to_string=True)
+                watch.enabled = False
+                count = here.now
+                if count == 0:
+                    break
+                stops += 1
+                after = _byte(address, mm)
+                with uninterrupted():
+                    gdb.execute("reverse-stepi", to_string=True)
+                before = _byte(address, mm)
+                if after is not None and before != after:
+                    return Change(here.now, before, after, stops)
+        finally:
+            watch.delete()
+    here.travel(origin)
+    return None
+
+
+def _byte(address: int, mm: int) -> int | None:
+    """The byte; None if it is not mapped or another process runs here."""
+    kernel.refresh()
+    try:
+        if address < 1 << 63 and task(get_current()).mm != mm:
+            return None
+        return read_stub(address, 1)[0]
+    except (Fault, gdb.error):
+        return None

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab timeline and lab goto: the moments of a recording, and the way to them."""
+
+from __future__ import annotations
+
+import gdb
+
+from .. import replay
+from ..result import Result, Table, columns
+from ..timetravel import NONE, Replay
+from ..view import json, text
+from .base import LabCommand, show_frame
+
+COLUMNS = columns(
+    moment="number",
+    here="text",
+    instruction="number",
+    time="text",
+    kind="text",
+    pid="number",
+    comm="text",
+    what="text",
+    checkpoint="text",
+)
+HERE = "->"
+
+
+def _replay() -> Replay:
+    found = replay.this()
+    if found is None:
+        raise gdb.GdbError(NONE)
+    return found
+
+
+def _seconds(time: int | None) -> str:
+    return "" if time is None else f"{time / 1e9:.6f}"
+
+
+def timeline(one: Replay) -> Table:
+    """All moments known so far, and between them where gdb stands."""
+    now, table = one.now, Table("", COLUMNS)
+    told, hits = False, 0
+    for number, moment in enumerate(one.moments):
+        if moment.count > now and not told:
+            told = True
+            table.rows.append((None, HERE, now, "", "", None, "", "", ""))
+        here = moment.count == now
+        told = told or here
+        hits += moment.kind == "hit"
+        table.rows.append(
+            (
+                number,
+                HERE if here else "",
+                moment.count,
+                _seconds(moment.time),
+                f"hit {hits}" if moment.kind == "hit" else moment.kind,
+                moment.pid,
+                moment.comm,
+                moment.what,
+                "yes" if one.checkpoints.is_near(moment.count) else "",
+            )
+        )
+    if not told:
+        table.rows.append((None, HERE, now, "", "", None, "", "", ""))
+    return table
+
+
+class Timeline(LabCommand):
+    """The moments of the recording that is replayed: lab timeline [--json]
+
+    Start, programs executed, hits of the check, traced events, end; each with its number
+    for lab goto, the instructions executed since the start, the guest's clock in seconds
+    (as dmesg has it), and who ran. An arrow marks where gdb stands. "yes" under
+    checkpoint: there is one, or closely before. Hits and events found in this
+    session are put in their places, so the numbers behind them grow.
+
+    Example: go to the first hit.
+        (gdb) lab timeline
+        (gdb) lab goto 6
+    """
+
+    name = "timeline"
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        # Not as the other commands do it: this one works before the kernel runs
+        arguments = gdb.string_to_argv(argument)
+        as_json = arguments == ["--json"]
+        self.take([] if as_json else arguments)
+        result = Result([timeline(_replay())])
+        if as_json:
+            gdb.write(json.result_json(result))
+        else:
+            text.show_result(result)
+
+
+class Goto(LabCommand):
+    """Jump to a moment of the recording, forward or back: lab goto N
+
+    N is a moment's number in lab timeline, or an instruction count with a # before it, as
+    lab timeline shows it. No breakpoint stops gdb on the way.
+
+    Example: go to moment 6, then to ten instructions before it.
+        (gdb) lab goto 6
+        (gdb) lab goto #40842110
+    """
+
+    name = "goto"
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        one = _replay()
+        [wanted] = self.take(gdb.string_to_argv(argument), "N")
+        moments = list(one.moments)
+        told = f"there are moments 0 to {len(moments) - 1}; see lab timeline"
+        if wanted.startswith("#") and wanted[1:].isdecimal():
+            one.travel(int(wanted[1:]))
+        elif not wanted.isdecimal():
+            raise gdb.GdbError(f"lab goto takes the number of a moment: {told}.")
+        elif int(wanted) >= len(moments):
+            raise gdb.GdbError(f"There is no moment {wanted}: {told}.")
+        else:
+            moment = moments[int(wanted)]
+            one.travel(moment.count)
+            who = f"{moment.comm} {moment.pid}: " if moment.pid is not None else ""
+            gdb.write(f"Moment {wanted}, {moment.kind}: {who}{moment.what}\n")
+        show_frame()

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The moments of a recording: where something happened, counted in instructions.
+
+A replay executes the same instructions in the same order each time, so their number
+since the start says exactly where it stands.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Iterator
+
+# Of several moments at one instruction the first of these is told first.
+KINDS = ("start", "exec", "event", "hit", "end")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something that happened at one instruction."""
+
+    count: int  # instructions since the start of the recording
+    kind: str  # one of KINDS
+    time: int | None  # ns since boot by the guest's clock; None before it has one
+    pid: int | None  # of the thread that ran; None before there was one
+    comm: str
+    what: str
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        return self.count, KINDS.index(self.kind), self.what
+
+
+class Moments:
+    """All that are known, in the order in which they happened, each once."""
+
+    def __init__(self, known: list[Moment] | None = None) -> None:
+        self._all: list[Moment] = []
+        self._hits: dict[int, Moment] = {}  # by their place
+        self._places: list[int] = []  # of the hits, in order
+        for moment in known or []:
+            self.add(moment)
+
+    def __iter__(self) -> Iterator[Moment]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, moment: Moment) -> None:
+        """Put it in its place. A hit is known by its instruction alone."""
+        if moment.kind == "hit":
+            if moment.count in self._hits:
+                return
+            self._hits[moment.count] = moment
+            bisect.insort(self._places, moment.count)
+        place = bisect.bisect_left(self._all, moment.key, key=lambda one: one.key)
+        if place == len(self._all) or self._all[place].key != moment.key:
+            self._all.insert(place, moment)
+
+    def hit_at(self, count: int) -> tuple[int, Moment] | None:
+        """Number and moment of the hit that returns there, None if none is known."""
+        moment = self._hits.get(count)
+        if moment is None:
+            return None
+        return bisect.bisect_left(self._places, count) + 1, moment
+
+    @property
+    def end(self) -> int | None:
+        """Where the recording ends, None if that is not known."""
+        last = self._all[-1] if self._all else None
+        return last.count if last is not None and last.kind == "end" else None
+
+    def finish(self, count: int, what: str) -> None:
+        """The recording ends here, at the last moment's time and after its thread."""
+        time = max((one.time or 0 for one in self._all), default=0)
+        self.add(Moment(count, "end", time or None, None, "", what))
+
+    def save(self, file: Path) -> None:
+        text = ",\n".join(json.dumps(asdict(moment)) for moment in self._all)
+        file.write_text(f"[\n{text}\n]\n", encoding="ascii")
+
+    @classmethod
+    def load(cls, file: Path) -> Moments:
+        """Raises OSError, and ValueError or TypeError for what save() did not write."""
+        return cls([Moment(**one) for one in json.loads(file.read_text("ascii"))])

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Moving through a recording that QEMU replays, within its bounds.
+
+QEMU goes back by loading the nearest earlier checkpoint (one of its snapshots) and
+executing forward from there, so going back is as quick as checkpoints are close.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator
+
+import gdb
+
+from . import kernel, layout
+from .checkpoints import Checkpoints
+from .moments import Moments
+from .monitor import going_back, monitor, quiet, replay_place, uninterrupted
+
+RESTART = "native_machine_emergency_restart"  # arch/x86/kernel/reboot.c
+STARTS = "The recording starts here: continue, or lab goto N."
+ENDS = "The recording ends here: reverse-continue, or lab goto N."
+NONE = "This is no replay: type make record in a shell, then make replay."
+WROTE = (
+    "The instruction before this one wrote to watched memory, or close to it: reverse-stepi "
+    "goes back over it. lab blame ADDR looks closely."
+)
+
+# Called before the target moves, with whether it is about to go back.
+before_move: list[Callable[[bool], None]] = []
+# Called after a jump, which ran no code that any stop could have followed.
+after_jump: list[Callable[[], None]] = []
+
+
+class Replay:
+    """This connection's replay."""
+
+    def __init__(self) -> None:
+        known = os.environ.get("LAB_MOMENTS")
+        self.moments = Moments.load(Path(known)) if known else Moments()
+        self.travels = False  # on the way of a jump: no stop is meant for the person
+        self.move = ""  # how the target was moved last: one of replay.MOVES
+        self.checkpoints = Checkpoints()
+        self.last: gdb.Breakpoint | None = None
+        if self.moments.end is not None and layout.has_symbol(RESTART):
+            self.last = EndStop(self)
+
+    @property
+    def now(self) -> int:
+        place = replay_place()
+        if place is None:
+            raise gdb.GdbError(NONE)
+        return place
+
+    # --- Moving -----------------------------------------------------------------
+
+    def prepare(self, move: str) -> None:
+        """gdb is about to move the target: stay within the recording."""
+        self.move = move
+        now, back = self.now, going_back()
+        for listener in before_move:
+            listener(back)
+        if back and now == 0:
+            raise gdb.GdbError(STARTS)
+        if not back and self.moments.end is not None:
+            if now >= self.moments.end:
+                raise gdb.GdbError(ENDS)
+            # Behind EndStop, for a guest that ends in another way
+            self._break_at(self.moments.end + 1)
+
+    def _break_at(self, count: int) -> None:
+        monitor("replay_delete_break")
+        monitor(f"replay_break {count}")
+
+    def travel(self, count: int) -> None:
+        """Jump to an instruction. Raises gdb.GdbError if that cannot be."""
+        end, now = self.moments.end, self.now
+        if count < 0 or (end is not None and count > end):
+            raise gdb.GdbError(
+                f"Instruction {count} is not in the recording, which has "
+                f"{end} of them."
+            )
+        base = self.checkpoints.before(count)
+        with uninterrupted(), self.undisturbed():
+            if base is not None and not base <= now <= count:
+                self._load(base)
+            if base is not None and self.now < count:
+                self.run_until(count)
+                monitor("replay_delete_break")
+            kernel.forget()  # perhaps from before there was a kernel
+            now = self.now
+        if now != count:
+            raise gdb.GdbError(
+                f"Instruction {count} was not reached, this is {now}: start the replay "
+                "again."
+            )
+
+    def _load(self, count: int) -> None:
+        monitor("replay_delete_break")  # QEMU gives up if it lies behind
+        said = monitor(f"loadvm {self.checkpoints.names[count]}").strip()
+        # gdb does not know that the target has moved
+        for cache in ("register-cache", "dcache"):
+            gdb.execute(f"maintenance flush {cache}", to_string=True)
+        gdb.invalidate_cached_frames()
+        if said:
+            raise gdb.GdbError(f"QEMU cannot load a checkpoint: {said}")
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """No breakpoint stops the target meanwhile, and nobody follows it."""
+        stops = [stop for stop in gdb.breakpoints() if stop.enabled]
+        before, self.travels = self.travels, True
+        try:
+            for stop in stops:
+                stop.enabled = False
+            yield
+        finally:
+            self.travels = before
+            for stop in filter(gdb.Breakpoint.is_valid, stops):
+                stop.enabled = True
+            for listener in after_jump:
+                listener()
+
+    def run_until(self, count: int) -> None:
+        """Execute up to an instruction, with all stops, or to the next of them."""
+        self._break_at(count)
+        with quiet():
+            gdb.execute("continue", to_string=True)
+
+    @property
+    def is_over(self) -> bool:
+        """Has the machine been reset? Then QEMU can only be ended."""
+        return "shutdown" in monitor("info status")
+
+    def stopped(self, event: gdb.StopEvent) -> None:
+        """Say what is special about the place at which gdb stopped."""
+        try:
+            if not self.travels:
+                self._say(event)
+        except KeyboardInterrupt:
+            pass  # it has stopped
+
+    def _say(self, event: gdb.StopEvent) -> None:
+        now = self.now
+        if now == self.moments.end:
+            gdb.write(f"{ENDS}\n")
+        elif now == 0:
+            kernel.forget()
+            gdb.write(f"{STARTS}\n")
+        elif self.move == "continue" and going_back():
+            # gdb cannot tell: QEMU does not say that it was a watchpoint
+            stops = gdb.breakpoints() if type(event) is gdb.StopEvent else ()
+            if any(one.type == gdb.BP_HARDWARE_WATCHPOINT for one in stops):
+                gdb.write(f"{WROTE}\n")
+
+    def follow(self) -> None:
+        """Follow gdb's stops, in the place of the package before it was loaded anew."""
+        older = getattr(gdb, "lab_replay", None)
+        if older is not None:
+            older.close()
+        gdb.lab_replay = self
+        gdb.events.stop.connect(self.stopped)
+
+    def close(self) -> None:
+        """Leave nothing in gdb."""
+        if gdb.lab_replay is not self:
+            return
+        gdb.lab_replay = None
+        gdb.events.stop.disconnect(self.stopped)
+        if self.last is not None and self.last.is_valid():
+            self.last.delete()
+
+
+class EndStop(gdb.Breakpoint):
+    """The guest is about to reset the machine, with which QEMU would end."""
+
+    def __init__(self, replay: Replay) -> None:
+        place = layout.address_of(RESTART)
+        super().__init__(f"*{place:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+        self.silent = True
+        self.replay = replay
+
+    def stop(self) -> bool:
+        # An exception from here would leave gdb waiting for a stop that it has had
+        try:
+            at_end = self.replay.now == self.replay.moments.end
+            return at_end and not self.replay.travels
+        except KeyboardInterrupt:
+            return True

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Finish a recording, or look whether it can be replayed; runs in gdb, without a guest.
+
+From the environment: LAB_STEP is seal or check, LAB_RECORDING the folder, LAB_VMLINUX
+the kernel, LAB_QEMU what QEMU says of its version, LAB_MACHINE a file with QEMU's
+command line, a word a line. seal writes the manifest, with what the other variables
+say; check writes memory and kernel command line to the file LAB_OPENED.
+"""
+
+import datetime
+import os
+import sys
+from pathlib import Path
+
+import gdb
+
+sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
+from lab import recording  # noqa: E402 (found only now)
+
+
+def main() -> None:
+    folder = Path(os.environ["LAB_RECORDING"])
+    command = Path(os.environ["LAB_MACHINE"]).read_text().splitlines()
+    version = os.environ["LAB_QEMU"]
+    if os.environ["LAB_STEP"] == "check":
+        manifest = recording.read(folder)
+        build = recording.build_id(Path(os.environ["LAB_VMLINUX"]))
+        recording.check(manifest, build, version, command)
+        lines = f"{manifest['memory']}\n{manifest['words']}\n"
+        Path(os.environ["LAB_OPENED"]).write_text(lines)
+        return
+    now = datetime.datetime.now(datetime.timezone.utc)
+    facts = {
+        "made": now.isoformat(timespec="seconds"),
+        "kernel": {
+            "name": os.environ["LAB_KERNEL"],
+            "release": os.environ["LAB_RELEASE"],
+            "build_id": recording.build_id(Path(os.environ["LAB_VMLINUX"])),
+        },
+        "qemu": {"version": version, "command": command},
+        "memory": os.environ["LAB_MEM"],
+        "words": os.environ["LAB_WORDS"],
+        "program": os.environ["LAB_PROGRAM"],
+        "program_ended": os.environ["LAB_ENDED"],
+    }
+    recording.seal(folder, facts)
+
+
+try:
+    main()
+    gdb.execute("quit 0")
+except (recording.Refused, OSError) as problem:
+    gdb.write(f"error: {problem}.\n", gdb.STDERR)
+    gdb.execute("quit 1")

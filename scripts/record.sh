@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Run the lab once without gdb and keep a recording of it, which `make replay` opens: `make record`.
+#
+# The guest runs its program and ends. Then the recording is replayed once, to note its moments and to make checkpoints
+# from which going back is quick. RECORDING names its folder, LIMIT the seconds that each of the two may take. A recording
+# appears under its name when it is whole; until then the one before stays.
+set -euo pipefail
+
+# shellcheck source=scripts/guest.sh
+. "$(dirname "$0")/guest.sh"
+
+check_limit
+[[ ${GIVEN_SMP:-1} == 1 ]] ||
+	die "SMP=$GIVEN_SMP: QEMU can record one processor only: leave SMP unset."
+[[ $ACCEL == tcg ]] || die "ACCEL=$ACCEL: QEMU can record only the processor it emulates: leave ACCEL unset."
+[[ ! -e $RECORDING || -f $RECORDING/manifest.json ]] ||
+	die "RECORDING=$RECORDING is there and is no recording: name another folder."
+SMP=1
+check_settings
+make_run_folder
+make_initramfs
+set_words reboot
+umask 077
+mkdir -p -- "${RECORDING%/*}" 2>/dev/null || true
+part=$(mktemp -d -- "$RECORDING.part.XXXXXX" 2>/dev/null) ||
+	die "nothing can be made in ${RECORDING%/*}: name another folder with RECORDING=."
+SCRATCH+=("$part")
+cp -- "$INITRAMFS" "$part/initramfs.cpio"
+qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
+
+# set_mode record|replay
+set_mode() {
+	set_machine "$1" "$part/log" "$part/disk.qcow2" "$part/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
+}
+
+note "recording Linux $(kernel_name) with one processor and without the host's share, as QEMU needs it"
+set_mode record
+status=0
+setpriv --pdeathsig TERM timeout --signal=KILL "$LIMIT" setpriv --pdeathsig KILL "${MACHINE[@]}" -serial chardev:console \
+	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null 2>"$LOGS/qemu.log" 8<&- &
+QEMU_PID=$!
+wait "$QEMU_PID" || status=$?
+QEMU_PID=''
+[[ $status != 137 ]] || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
+[[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log")"
+ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$part/console.log")
+
+note "indexing: replaying it once, with checkpoints"
+set_mode replay
+QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null -gdb "tcp:127.0.0.1:$PORT")
+launch_guest
+status=0
+(cd "$ROOT" && env LAB_PORT="$PORT" LAB_RECORDING="$part" timeout --foreground --signal=KILL "$LIMIT" \
+	gdb -nx -q -batch -iex "set auto-load no" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null) || status=$?
+[[ $status != 137 ]] || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
+[[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
+wait "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log")"
+QEMU_PID=''
+recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
+	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended"
+if [[ -e $RECORDING ]]; then
+	mv -T -- "$RECORDING" "$part.old"
+	SCRATCH+=("$part.old")
+fi
+mv -T -- "$part" "$RECORDING"
+note "recorded in $RECORDING ($(du -sh -- "$RECORDING" | cut -f 1)); the program ended with ${ended:-nothing, the guest before it}: type make replay"

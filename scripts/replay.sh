@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Open gdb on a recording of `make record`, at its start: `make replay`.
+#
+# RECORDING names its folder, which is only read: checkpoints made meanwhile go to a copy of its disk. Without a terminal
+# gdb takes its commands from standard input, as with `make debug`.
+set -euo pipefail
+
+# shellcheck source=scripts/guest.sh
+. "$(dirname "$0")/guest.sh"
+
+# The recording says what the guest is.
+MEM=256M SMP=1 ACCEL=tcg PROGRAM='' ARGS=''
+check_settings
+make_run_folder
+recording_step check LAB_RECORDING="$RECORDING" LAB_OPENED="$RUN/opened" || exit 1
+{ read -r MEM && read -r WORDS; } <"$RUN/opened"
+check_settings
+disk=$LOGS/replay.qcow2
+SCRATCH+=("$disk")
+umask 077
+cp --reflink=auto --sparse=always -- "$RECORDING/disk.qcow2" "$disk" ||
+	die "the recording's disk cannot be copied to $LOGS: make room there."
+cp -- "$RECORDING/moments.json" "$RUN/moments.json"
+set_machine replay "$RECORDING/log" "$disk" "$RECORDING/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
+QEMU=("${MACHINE[@]}" -no-shutdown -S -serial "file:${LOGS//,/,,}/console.log" -gdb "tcp:127.0.0.1:$PORT")
+launch_guest
+LAB_MOMENTS=$RUN/moments.json open_gdb

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""make record and make replay: always the same, forward, back and after any jump."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Iterator
+
+import lab
+import pytest
+import recordings
+
+CALLS = 3  # of the demo
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A recording of the demo."""
+    folder = tmp_path_factory.mktemp("recordings") / "demo"
+    yield recordings.whole(folder, lab.free_port())
+    shutil.rmtree(folder)
+
+
+def console(folder: Path) -> str:
+    return (folder / "console.log").read_text(errors="replace").replace("\r", "")
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What changes when a file is written or replaced."""
+    found = {file.name: file.stat() for file in folder.iterdir()}
+    return {
+        name: (one.st_ino, one.st_size, one.st_mtime_ns) for name, one in found.items()
+    }
+
+
+def counts(states: list[Any]) -> list[int]:
+    return [place for place, _ in states]
+
+
+# --- Forward and back ------------------------------------------------------------
+
+
+def test_two_replays_are_the_same_and_going_back_changes_nothing(
+    recording: Path, port: int, tmp_path: Path
+) -> None:
+    before = stamps(recording)
+    one, two = (
+        recordings.inside("replay_hits.py", recording, port, tmp_path) for _ in range(2)
+    )
+    assert one == two
+
+    told = re.findall(r"^thread (\d+): \d+ areas, all as in", console(recording), re.M)
+    assert [str(hit[1]) for hit in one["hits"]] == told and len(told) == CALLS
+    assert all(hit[6] == [] for hit in one["hits"]) and one["errors"] == []
+    assert [hit[0] for hit in one["hits"]] == [1, 2, 3]
+    assert all(hit[7] == hit[8] == hit[9] for hit in one["hits"])  # walk, kernel, user
+
+    moments = one["moments"]
+    places = [row["instruction"] for row in moments]
+    hits = [row["instruction"] for row in moments if row["kind"].startswith("hit")]
+    end = places[-1]
+    assert places == sorted(places) and places[0] == 0
+    assert [moments[0]["kind"], moments[-1]["kind"]] == ["start", "end"]
+    assert "/bin/demo" in [row["what"] for row in moments if row["kind"] == "exec"]
+    assert counts(one["forward"]) == [*hits, end]
+    assert one["first reports"] == [[hits[i], i + 1, True] for i in range(CALLS)]
+
+    said, stepped, place = one["at the end"]
+    assert "The recording ends here" in said and said == stepped and place == end
+    assert counts(one["back"]) == [*reversed(hits), 0]
+    assert one["back"][:-1] == one["forward"][-2::-1]
+    assert one["reports going back"] == one["first reports"][::-1]
+    assert one["hits after going back"] == one["hits"]  # not counted twice
+    said, stepped, place = one["at the start"]
+    assert "The recording starts here" in said and said == stepped and place == 0
+    assert one["again"] == one["forward"] and one["hits again"] == one["hits"]
+    assert one["reports again"] == one["first reports"] and one["calls"] == 0
+
+    assert stamps(recording) == before
+    assert not (lab.BUILD / "run" / str(port) / "replay.qcow2").exists()
+
+
+def test_every_moment_in_any_order(recording: Path, port: int, tmp_path: Path) -> None:
+    rows = list(range(len(moments_of(recording))))
+    order = rows * 3
+    random.Random(7).shuffle(order)
+    found = recordings.inside("replay_walks.py", recording, port, tmp_path, order)
+    assert found["different"] == []
+    for row, [[place, _], said, walks] in zip(found["moments"], found["first"]):
+        assert place == row["instruction"] and row["kind"].split()[0] in said
+        if row["kind"].startswith("hit"):
+            assert not any(isinstance(walk, str) for walk in walks), walks
+            [current, _] = walks[0]
+            assert [one["pid"] for one in current["rows"]] == [row["pid"]]
+    # Nothing of a later moment is seen at an earlier one
+    areas = [walks[3] for _, _, walks in found["first"]]
+    assert len({str(one) for one in areas}) > 3
+
+
+def moments_of(folder: Path) -> list[dict[str, Any]]:
+    return json.loads((folder / "moments.json").read_text())
+
+
+def test_steps_breakpoints_and_jumps(
+    recording: Path, port: int, tmp_path: Path
+) -> None:
+    found = recordings.inside("replay_steps.py", recording, port, tmp_path)
+    for count, before, back, after in found["steps"]:
+        assert before[0] == count and back == count - 1 and after == before
+    moments = moments_of(recording)
+    hits = [one["count"] for one in moments if one["kind"] == "hit"]
+    own = found["own breakpoint"]
+    assert [name for _, name in own[::2]] == ["__x64_sys_segment_info"] * CALLS
+    assert [name for _, name in own[1::2]] == ["segment_info_fill"] * CALLS
+    assert [place for place, _ in own[::2]] == hits[::-1]
+    assert found["enabled"] == [[1, False], [2, True]]
+    assert found["into calls"] == [[True, 0]] * 15
+    assert found["passed"] and found["errors"] == []
+    assert found["checkpoint"] == [True, True]
+    [event], middle, place = found["event"]
+    assert event["instruction"] == middle == place and event["checkpoint"] == "yes"
+    assert event["what"] == "something" and event["comm"] == "demo"
+    for said in found["beyond"]:
+        assert re.match(r"error: [A-Z].*\.$", said) or "lab goto takes" in said
+    assert [number for number, *_ in found["hits"]] == list(
+        range(1, len(found["hits"]) + 1)
+    )
+
+
+def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None:
+    # The first hit's buffer was all zeros before: bytes that are not are of use
+    offsets = [1, 2, 64, 88 + 17, 88 + 40 + 20, 88 + 14 * 40 + 17]
+    found = recordings.inside("replay_watch.py", recording, port, tmp_path, offsets)
+    for offset, one in zip(offsets, found["watched"]):
+        before, after, again, delivered = one["byte"]
+        assert before == 0 and after == again == delivered, (offset, one)
+        assert any("copy" in (name or "") for name in one["functions"]), one
+        assert one["between"][0] == one["between"][1], one  # stepi undoes reverse-stepi
+        assert "mov" in one["instruction"] or "rep" in one["instruction"], one
+        if "rep movs" in one["instruction"]:
+            assert one["writes to"] <= one["address"] < one["writes to"] + 8
+        assert delivered, "choose another offset: this byte is zero"
+    before, [said], after = found["never"]
+    assert "No instruction of the recording changed" in said and before == after
+    slash = ord("/")  # the first byte of the first area's name, in both copies
+    for one in (found["user"], found["kernel"]):
+        row = one["row"]
+        assert one["here"] == row["instruction"] == one["forward"], one
+        assert row["after"] == slash != row["before"] and row["comm"] == "demo", one
+    assert any("copy" in name for name in found["user"]["functions"])
+    assert any("str" in name or "mem" in name for name in found["kernel"]["functions"])
+
+
+# --- A terminal -------------------------------------------------------------------
+
+
+def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
+    with lab.session("scripts/replay.sh", RECORDING=recording, PORT=port) as person:
+        assert "A recording of Linux" in person.prompt()
+        assert "armed" in person.gdb("source gdb/seginfo.py")
+        person.gdb("seginfo brief")
+        assert "hit 1, demo" in person.gdb("continue")
+        assert "hit 2, demo" in person.gdb("continue")
+        assert "hit 1, demo" in person.gdb("reverse-continue")
+        said = person.gdb("lab goto 0")
+        assert "Moment 0, start" in said and "SIGINT" not in said
+        person.gdb("seginfo disarm")
+        person.gdb("hbreak kernel_init")
+        said = person.gdb("continue")
+        assert "kernel_init" in said
+        person.gdb("delete")
+        person.type("continue")
+        person.wait("Continuing.")  # a Ctrl-C before that would take the line away
+        person.interrupt()  # wherever it is by now
+        assert "Moment 1, exec" in person.gdb("lab goto 1")
+        person.type("quit")
+        assert person.end()[1] == 0
+
+
+# --- Other programs ----------------------------------------------------------------
+
+
+def test_a_storm(port: int, tmp_path: Path) -> None:
+    settings = {"PROGRAM": lab.USER / "storm", "ARGS": "2,2,20"}
+    folder = recordings.whole(tmp_path / "storm", port, **settings)
+    [calls] = re.findall(r"^storm: (\d+) calls, \1 ok$", console(folder), re.M)
+    moments = [one for one in moments_of(folder) if one["kind"] == "hit"]
+    assert len(moments) == int(calls) == 40
+    assert all(one["what"].startswith("PASS") for one in moments)
+    commands = ["source gdb/seginfo.py", "seginfo brief"]
+    commands += [f"lab goto #{moments[30]['count']}", *["reverse-continue"] * 3]
+    commands += [*["continue"] * 3]
+    said = recordings.said(folder, port, *commands)
+    numbers = [int(number) for number in re.findall(r"hit (\d+), \S+ \d+:", said)]
+    assert numbers == [30, 29, 28, 29, 30, 31]
+    assert "FAIL" not in said
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("lines", "ends"),
+    [
+        (["kill -SEGV $$"], "the program ended with 139"),
+        (["echo c >/proc/sysrq-trigger"], "ended with nothing, the guest before it"),
+    ],
+)
+def test_a_crash_can_be_replayed(
+    port: int, tmp_path: Path, lines: list[str], ends: str
+) -> None:
+    program = lab.script(tmp_path / "crash", *lines)
+    ended = recordings.record(tmp_path / "crashed", port, PROGRAM=program)
+    assert ended.returncode == 0 and ends in ended.stderr, ended.stderr
+    said = recordings.said(
+        tmp_path / "crashed", port, "continue", "continue", "bt 8", "reverse-stepi"
+    )
+    assert said.count("The recording ends here") == 2
+    assert ("sysrq_handle_crash" in said) == ("sysrq" in lines[0])
+    shutil.rmtree(tmp_path / "crashed")
+
+
+# --- What cannot be replayed --------------------------------------------------------
+
+
+@pytest.fixture
+def copied(recording: Path, tmp_path: Path) -> Path:
+    """A copy of a recording that may be damaged."""
+    return recordings.copy(recording, tmp_path / "copy")
+
+
+def refused(folder: Path, port: int, **settings: Any) -> str:
+    """The one sentence with which a replay is refused; gdb was not opened."""
+    ended = recordings.replay(folder, port, "source gdb/seginfo.py", **settings)
+    assert ended.returncode != 0 and "(gdb)" not in ended.stdout, ended.stdout
+    [line] = [line for line in ended.stdout.splitlines() if line]
+    assert line.startswith("error: ") and line.endswith("."), line
+    return line
+
+
+def replaced(file: Path, data: bytes) -> None:
+    """Other contents, not in the original that the copy is linked to."""
+    file.unlink()
+    file.write_bytes(data)
+
+
+def cut(file: Path) -> str:
+    replaced(file, file.read_bytes()[:-1])
+    return "bytes instead of"
+
+
+def flip(file: Path) -> str:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    replaced(file, bytes(data))
+    return "SHA-256 differs"
+
+
+def remove(file: Path) -> str:
+    file.unlink()
+    return "is missing"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("damage", [cut, flip, remove])
+@pytest.mark.parametrize("name", sorted(recordings.FILES - {"manifest.json"}))
+def test_a_damaged_file(copied: Path, port: int, name: str, damage: Any) -> None:
+    says = damage(copied / name)
+    line = refused(copied, port)
+    assert says in line and str(copied / name) in line and "make record" in line
+
+
+@pytest.mark.once
+def test_a_damaged_manifest(copied: Path, port: int) -> None:
+    file = copied / "manifest.json"
+    whole = file.read_bytes()
+    broken = whole.replace(b'"memory": "256M"', b'"memory": "128M"')
+    for data in (b"", whole[:-40], b"[]", b"\xff\xfe", b"{}", broken):
+        replaced(file, data)
+        assert "is damaged" in refused(copied, port), data
+    replaced(file, whole.replace(b'"format": 1', b'"format": 2'))
+    assert "in format 2, this lab reads 1" in refused(copied, port)
+
+
+@pytest.mark.once
+def test_no_recording(port: int, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nothing"):
+        line = refused(folder, port)
+        assert f"there is no recording in {folder}" in line and "make record" in line
+
+
+@pytest.mark.once
+def test_another_kernel(copied: Path, port: int) -> None:
+    other = {"name": "6.6.6", "release": "6.6.6", "build_id": "0123456789abcdef" * 2}
+    recordings.reseal(copied, kernel=other)
+    line = refused(copied, port)
+    assert "another kernel, 6.6.6 with build id 0123456789ab" in line
+    assert "KERNEL=" in line and "make record" in line
+
+
+@pytest.mark.once
+def test_another_machine(copied: Path, port: int) -> None:
+    manifest = recordings.manifests.read(copied)
+    command = [*manifest["qemu"]["command"], "-device", "virtio-rng-device"]
+    recordings.reseal(copied, qemu=manifest["qemu"] | {"command": command})
+    assert "another machine" in refused(copied, port)
+
+
+@pytest.mark.once
+def test_another_qemu(recording: Path, port: int, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    lab.script(
+        tmp_path / "bin" / "qemu-system-x86_64",
+        '[ "$1" != --version ] || echo QEMU emulator version 9.9.9',
+    )
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    line = refused(recording, port, PATH=path)
+    assert "another QEMU, QEMU emulator version 7" in line and "9.9.9" in line
+
+
+def test_outside_a_replay(port: int) -> None:
+    commands = ("lab timeline", "lab goto 1", "lab blame 0", "reverse-stepi")
+    said = lab.debug(port, "source gdb/seginfo.py", *commands)
+    assert said.count("This is no replay: type make record in a shell") == 3
+
+
+# --- What cannot be recorded ---------------------------------------------------------
+
+
+def at_work(folder: Path) -> list[int]:
+    """The processes that name a folder or what is in it: a QEMU that records has no
+    port by which lab.leaks() would find it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes()
+        except OSError:
+            continue  # it has ended
+        if os.fsencode(folder) in words and int(entry.parent.name) != os.getpid():
+            found.append(int(entry.parent.name))
+    return found
+
+
+def not_recorded(folder: Path, port: int, **settings: Any) -> str:
+    """Why there is no recording. Nothing is left, and what was there stays."""
+    before = sorted(folder.parent.glob("*"))
+    ended = recordings.record(folder, port, **settings)
+    assert ended.returncode != 0, ended.stdout
+    assert sorted(folder.parent.glob("*")) == before
+    assert at_work(folder) == []
+    return ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.once
+def test_settings_that_cannot_be_recorded(port: int, tmp_path: Path) -> None:
+    folder = tmp_path / "recording"
+    assert "one processor only" in not_recorded(folder, port, GIVEN_SMP=2)
+    assert "ACCEL=kvm" in not_recorded(folder, port, ACCEL="kvm")
+    assert "LIMIT=soon" in not_recorded(folder, port, LIMIT="soon")
+    folder.mkdir()
+    (folder / "mine").write_text("not a recording")
+    line = not_recorded(folder, port)
+    assert f"RECORDING={folder} is there and is no recording" in line
+    assert (folder / "mine").exists()
+    line = not_recorded(Path("/proc/nowhere/recording"), port)
+    assert "RECORDING=" in line and "Traceback" not in line
+
+
+@pytest.mark.once
+def test_the_makefile_tells_who_chose_the_processors() -> None:
+    for words, given in (((), ""), (("SMP=2",), "2"), (("SMP=1",), "1")):
+        told = lab.run("make", "-n", "record", *words)
+        assert f"GIVEN_SMP={given} scripts/record.sh" in told.stdout, told.stderr
+
+
+@pytest.mark.once
+def test_a_program_that_never_ends(port: int, tmp_path: Path) -> None:
+    program = lab.script(tmp_path / "loop", "while :; do :; done")
+    line = not_recorded(tmp_path / "recording", port, PROGRAM=program, LIMIT=4)
+    assert "did not end within 4 s" in line and "LIMIT=" in line
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("at", ["booted in", "indexing"])
+def test_ctrl_c_leaves_what_was_there(
+    copied: Path, port: int, tmp_path: Path, at: str
+) -> None:
+    program = lab.script(tmp_path / "waits", "sleep 1")
+    before = stamps(copied)
+    settings = {"RECORDING": copied, "PORT": port, "PROGRAM": program}
+    with lab.session("scripts/record.sh", **settings) as person:
+        person.wait(at)
+        person.press("c")
+        said, status = person.end()
+    assert status != 0 and "recorded in" not in said
+    assert lab.wait_until(lambda: not at_work(copied), 5), at_work(copied)
+    assert stamps(copied) == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "waits"]
+
+
+@pytest.mark.once
+def test_a_whole_recording_replaces_an_old_one(
+    copied: Path, port: int, tmp_path: Path
+) -> None:
+    old = (copied / "manifest.json").read_text()
+    program = lab.script(tmp_path / "short", "echo another program")
+    recordings.whole(copied, port, PROGRAM=program)
+    assert (copied / "manifest.json").read_text() != old
+    assert "another program" in console(copied)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "short"]
