@@ -29,7 +29,7 @@ CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -
 
 # --- What is built ------------------------------------------------------------
 
-PROGRAMS := demo selftest storm many witness trace-mmap trace-syscall trace-exec trace-fork trace-exit
+PROGRAMS := demo selftest storm many witness trace-exec trace-mmap trace-fault trace-fork trace-exit trace-syscall
 BINARIES := $(PROGRAMS:%=build/user/%)
 
 .PHONY: setup kernel image

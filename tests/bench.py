@@ -18,6 +18,7 @@ from typing import Any
 
 import bench_explore
 import bench_replay
+import bench_trace
 import lab
 from rich.console import Console
 from rich.table import Table
@@ -88,6 +89,7 @@ def measure() -> dict[str, Any]:
             "first_hit_s": statistics.median(first_hit(tmp) for _ in range(REPEATS)),
             "verify_s": statistics.median(took for took, _ in runs),
             "explore": bench_explore.measure(tmp),
+            "trace_fault": bench_trace.measure(tmp),
             "replay": bench_replay.measure(tmp),
         }
     result["aims"] = aims(result)
@@ -139,6 +141,9 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_row("make verify", f"{result['verify_s']:.2f} s")
     shown.add_section()
     for what, took in bench_explore.rows(result["explore"]):
+        shown.add_row(what, took)
+    shown.add_section()
+    for what, took in bench_trace.rows(result["trace_fault"]):
         shown.add_row(what, took)
     shown.add_section()
     for what, took in bench_replay.rows(result["replay"]):

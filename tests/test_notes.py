@@ -6,7 +6,8 @@ typed into the gdb of `make debug`, what follows each must come out, and "..."
 stands for whatever varies. All blocks of a chapter are one session. Words behind
 the mark limit a block: ```gdb vm_next runs on kernels with that list, ```gdb maple
 on those with the maple tree. A block marked ```gdb replay belongs to a session of
-its own, of all such blocks of the chapter, in a `make replay` of the demo.
+its own, of all such blocks of the chapter, in a `make replay` of the demo. A chapter
+that is about another program says so with an indented line: make debug PROGRAM=...
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import lab
 import pytest
 import recordings
 
-CHAPTERS = sorted((lab.ROOT / "notes").glob("*.md")) + [lab.ROOT / "README.md"]
+NOTES = sorted((lab.ROOT / "notes").glob("*.md"))
+CHAPTERS = NOTES + [lab.ROOT / "README.md"]
 FENCE = re.compile(r"^```gdb((?: \w+)*)\n(.*?)^```$", re.M | re.S)
+PROGRAM = re.compile(r"^    make debug PROGRAM=(\S+)$", re.M)
 DEBUG, REPLAY = "debug", "replay"
 MARK = "@@ next @@"
 
@@ -49,6 +52,12 @@ def blocks(chapter: Path, where: str) -> list[tuple[set[str], str]]:
         if (REPLAY in words) == (where == REPLAY):
             found.append((words - {REPLAY}, block))
     return found
+
+
+def settings(chapter: Path) -> dict[str, Path]:
+    """What `make debug` is given for a chapter."""
+    found = PROGRAM.search(chapter.read_text(encoding="utf-8"))
+    return {"PROGRAM": lab.ROOT / found[1]} if found and chapter in NOTES else {}
 
 
 SESSIONS = [
@@ -128,7 +137,7 @@ def test_sessions_come_out_as_printed(
         recording = request.getfixturevalue("recording")
         said = answers(recordings.said(recording, port, *commands))
     else:
-        said = answers(lab.debug(port, *commands))
+        said = answers(lab.debug(port, *commands, **settings(chapter)))
     for (command, expected), got in zip(wanted, said, strict=True):
         if not matches(expected, got):
             pytest.fail(

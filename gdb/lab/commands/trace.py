@@ -16,6 +16,7 @@ from ..trace.engine import Timeline, Tracer
 from ..trace.event import Event
 from ..trace.execs import ExecTimeline
 from ..trace.exits import Exit
+from ..trace.faults import Faults
 from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
 from ..trace.forks import Fork
 from ..trace.mmaps import Mmap
@@ -26,7 +27,7 @@ from .base import number, show_frame, task_of
 from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
-    one.name: one for one in (ExecTimeline, Mmap, Fork, Exit)
+    one.name: one for one in (ExecTimeline, Mmap, Faults, Fork, Exit)
 }
 SYSCALL = syscalls.Syscalls.name
 LIMIT = 1000  # events

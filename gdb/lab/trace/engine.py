@@ -188,7 +188,9 @@ class Tracer:
         If two processors come to a stop at once, gdb lets the first one reach its
         own a second time. The second time no register has changed.
         """
-        seen = (place, stack, *map(register, CHANGING))
+        frame = gdb.selected_frame()
+        changing = (int(frame.read_register(name)) for name in CHANGING)
+        seen = (place, stack, *changing)
         again = self._last.get(address) == seen
         self._last[address] = seen
         return again

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own count of page faults, beside the faults that were seen.
+
+task_struct.min_flt and .maj_flt count each call of handle_mm_fault() that has
+completed, once however often it was retried: mm_account_fault() in mm/memory.c
+(since v5.9, bce617edecad). So they count what is no exception, such as
+MAP_POPULATE, and do not count a fault that ends with a signal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .. import kernel
+from ..result import Table, columns
+from ..task import Task, task
+from .pagefault import COUNTERS, Look
+
+COLUMNS = columns(
+    tid="number",
+    comm="text",
+    faults="number",
+    counted="number",
+    without_fault="number",
+    min_flt="number",
+    maj_flt="number",
+)
+
+
+@dataclass
+class Count:
+    """Of one thread."""
+
+    comm: str
+    first: tuple[int, int]  # min_flt and maj_flt when it was first seen
+    last: tuple[int, int]
+    faults: int = 0
+    counted: int = 0  # of them, by the kernel
+
+
+class Counts:
+    """Of all threads that were seen."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, Count] = {}  # by thread id
+
+    def starts(self, address: int) -> None:
+        """A new task, whose counters begin at 0: struct task_struct *."""
+        read = task(address)
+        self._tasks[read.pid] = Count(read.comm, (0, 0), (0, 0))
+
+    def saw(self, current: Task, before: Look, after: Look, counted: int) -> None:
+        """A fault of a task."""
+        first = before.min_flt, before.maj_flt
+        found = self._tasks.setdefault(current.pid, Count(current.comm, first, first))
+        found.comm = current.comm
+        found.last = max(found.last, (after.min_flt, after.maj_flt), key=sum)
+        found.faults += 1
+        found.counted += counted
+
+    def ends(self, current: Task) -> None:
+        """A task ends; its counters do not change any more."""
+        if current.pid in self._tasks:
+            read = COUNTERS(kernel.memory(), current.address)
+            self._tasks[current.pid].last = read.min_flt, read.maj_flt
+
+    def summary(self) -> list[Any]:
+        """A row for each thread."""
+        rows = []
+        for tid, one in sorted(self._tasks.items()):
+            minor, major = (new - old for new, old in zip(one.last, one.first))
+            others = minor + major - one.counted
+            rows.append((tid, one.comm, one.faults, one.counted, others, minor, major))
+        return [Table("As the kernel counts: getrusage()", COLUMNS, rows)]

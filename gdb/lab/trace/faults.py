@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace fault: page faults, what was touched and what resolved it.
+
+An event is one exception of the processor: exc_page_fault() in
+arch/x86/mm/fault.c (since v5.8, 91eeafea1e4b), from its first instruction to its
+return. The page-table entry is looked at both times. Pages that the kernel gets
+for a program without an exception (MAP_POPULATE, mlock(), the arguments of
+execve()) are no events; the counters in the summary tell of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import registers, signals
+from ..result import Table, columns
+from ..task import register
+from . import faultdata, faultkind, faultwords
+from .engine import Timeline, Tracer
+from .event import Call, Moment
+from .faultcount import Counts
+from .faultkind import Kind
+from .faultnames import Names
+from .pagefault import Access, Look, look, mapped_around
+from .points import Point
+
+KINDS = columns(
+    kind="text", faults="number", pages="number", done_in="text", meaning="text"
+)
+
+
+@dataclass
+class Open:
+    """A page fault that is being handled."""
+
+    access: Access
+    before: Look
+    entered: int  # when, in the order of what the timeline saw
+    told: bool = False  # as a signal
+    inner: tuple[int, int] = (0, 0)  # what faults inside of it added to the counters
+
+
+class Faults(Timeline):
+    """Page faults, and what resolved them."""
+
+    name = "fault"
+    follows = "page faults: what was touched, and what resolved it"
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(tracer)
+        self._open: dict[int, list[Open]] = {}  # by struct task_struct *
+        self._order = 0
+        # Who resolved a page last, and when: by struct mm_struct * and address
+        self._resolved: dict[tuple[int, int], tuple[int, int]] = {}
+        self._names = Names()
+        self.counts = Counts()
+        self.faults: Counter[Kind] = Counter()
+        self.pages: Counter[Kind] = Counter()
+
+    def points(self) -> list[Point]:
+        return [
+            Point(
+                ("exc_page_fault",),
+                "page faults",
+                self._enter,
+                self._leave,
+                self._ended,
+            ),
+            Point(("force_sig_fault",), "the signals they raise", self._signal),
+            Point(
+                ("wake_up_new_task",),
+                "counters of a new task",
+                lambda moment: self.counts.starts(moment.argument(0)),
+            ),
+            Point(
+                ("do_exit",),
+                "counters of a task at its end",
+                lambda moment: self.counts.ends(moment.task),
+            ),
+        ]
+
+    # --- Stops ----------------------------------------------------------------
+
+    def _enter(self, moment: Moment) -> Open:
+        place = moment.argument(0)
+        regs = registers.pt_regs(place)
+        access = Access(register("cr2"), moment.argument(1), place, regs)
+        before = look(moment.task.mm, moment.task.address, access.address)
+        self._order += 1
+        opened = Open(access, before, self._order)
+        self._open.setdefault(moment.task.address, []).append(opened)
+        return opened
+
+    def _leave(self, moment: Moment, call: Call) -> None:
+        ip = registers.pt_regs(call.note.access.place).ip
+        self._finish(moment, call.note, ip, faultkind.AGAIN, "")
+
+    def _ended(self, moment: Moment, call: Call) -> None:
+        """A signal ends the task before it is back in user mode."""
+        number = moment.argument(0) & 0x7F  # do_exit(code)
+        said = f"the task ends by {signals.signal_name(number)}" if number else ""
+        said = said or "the task ends"
+        ip = call.note.access.regs.ip
+        self._finish(moment, call.note, ip, faultkind.KILLED, said)
+
+    def _finish(
+        self, moment: Moment, opened: Open, ip: int, unresolved: Kind, ends: str
+    ) -> None:
+        """The fault is over: was it resolved, and by what?"""
+        access, before = opened.access, opened.before
+        self._open[moment.task.address].remove(opened)
+        after = look(moment.task.mm, moment.task.address, access.address)
+        counted, major = self._count(moment, opened, after)
+        if opened.told:
+            return
+        kind = faultkind.kind_of(access, before, after, ip)
+        if kind is faultkind.AGAIN:
+            kind = unresolved
+        pages, by = self._claim(moment, opened, kind, after)
+        if by:
+            kind = kind if pages else faultkind.THERE
+            said = faultwords.late_phrase(by, len(pages))
+        elif kind is faultkind.KILLED:
+            said = f"not resolved, {ends}"
+        else:
+            around = len(pages) - 1
+            said = faultwords.phrase(kind, access, before, after, around, major)
+            said += f", and {ends}" if ends else ""
+        facts = {"pages": pages, "counted": counted, "major": major, "by": by}
+        self._tell(moment, opened, after, kind, said, **facts)
+
+    def _signal(self, moment: Moment) -> None:
+        """The fault cannot be resolved: its task gets a signal."""
+        opened = (self._open.get(moment.task.address) or [None])[-1]
+        if opened is None or opened.told:
+            return  # of another exception
+        number, code = moment.argument(0), moment.argument(1)
+        handler = faultdata.handler_of(moment.task.address, number)
+        after = look(moment.task.mm, moment.task.address, opened.access.address)
+        opened.told = True
+        self._tell(
+            moment,
+            opened,
+            after,
+            faultkind.SIGNAL,
+            faultwords.signal_phrase(number, code, handler),
+            signal=signals.signal_name(number),
+            code=faultwords.code_name(number, code),
+            handler=handler,
+        )
+
+    # --- What they mean -------------------------------------------------------
+
+    def _count(self, moment: Moment, opened: Open, after: Look) -> tuple[int, bool]:
+        """How often the kernel counted this fault (0 or 1), and if as a major one."""
+        before = opened.before
+        minor, major = after.min_flt - before.min_flt, after.maj_flt - before.maj_flt
+        for outer in self._open[moment.task.address][-1:]:
+            outer.inner = (outer.inner[0] + minor, outer.inner[1] + major)
+        minor, major = minor - opened.inner[0], major - opened.inner[1]
+        return minor + major, major > 0
+
+    def _claim(
+        self, moment: Moment, opened: Open, kind: Kind, after: Look
+    ) -> tuple[list[int], int]:
+        """The pages this fault mapped or made writable, and who was faster, else 0.
+
+        If several threads are in a fault for the same page, all see it come. It is
+        taken for the work of the first that returns. The others may still have
+        mapped pages around it, which the first had to leave out.
+        """
+        if not kind.resolves:
+            return [], 0
+        wanted = [opened.access.page]
+        if kind is faultkind.FILE:
+            wanted += mapped_around(opened.before, after, opened.access.page)
+        mm, pages, by = moment.task.mm, [], 0
+        self._order += 1
+        for address in wanted:
+            when, who = self._resolved.get((mm, address), (0, 0))
+            if when < opened.entered:
+                pages.append(address)
+                self._resolved[mm, address] = self._order, moment.task.pid
+            elif address == opened.access.page:
+                by = who
+        return pages, by
+
+    def _tell(
+        self,
+        moment: Moment,
+        opened: Open,
+        after: Look,
+        kind: Kind,
+        said: str,
+        *,
+        pages: list[int] | None = None,
+        counted: int = 0,
+        **more: Any,
+    ) -> None:
+        access, before = opened.access, opened.before
+        self.faults[kind] += 1
+        self.pages[kind] += len(pages or ())
+        self.counts.saw(moment.task, before, after, counted)
+        area = faultkind.area_of(before, after)
+        inside, syscall = self._names.inside(moment.task, access)
+        where = self._names.where(moment.task, access, before, after)
+        what = [
+            f"{access.verb} {access.address:#x}, {where}: {said}",
+            faultwords.entries(before, after),
+            faultwords.by_whom(access, inside, syscall),
+        ]
+        self.tracer.emit(
+            replace(moment, function=kind.function),
+            "; ".join(filter(None, what)),
+            lines=faultwords.new_tables(before, after),
+            address=access.address,
+            access=access.verb,
+            mode="user" if access.from_user else "kernel",
+            refused=access.is_refused,
+            ip=access.regs.ip,
+            inside=inside,
+            syscall=syscall,
+            area=self._names.area_data(moment.task.mm, area),
+            kind=kind.name,
+            pages=pages or [],
+            counted=counted,
+            before=faultdata.look_data(before),
+            after=faultdata.look_data(after),
+            **more,
+        )
+
+    def summary(self) -> list[Any]:
+        rows = [
+            (
+                kind.name,
+                self.faults[kind],
+                self.pages[kind],
+                kind.function + "()",
+                kind.meaning,
+            )
+            for kind in faultkind.ALL
+            if self.faults[kind]
+        ]
+        return [Table("What resolved them", KINDS, rows), *self.counts.summary()]

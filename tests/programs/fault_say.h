@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FAULT_SAY_H
+#define FAULT_SAY_H
+
+/*
+ * What the programs of test_trace_fault.py share: they say beforehand, on the
+ * console, which faults will come, and what the kernel has counted.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE 4096UL
+#define HUGE_PAGE (512 * PAGE)
+#define RW (PROT_READ | PROT_WRITE)
+#define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
+
+typedef volatile char memory_t;
+
+/* One line for the test, in one write() */
+static inline __attribute__((__format__(printf, 1, 2))) void
+say(const char *format, ...)
+{
+	char line[200];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (write(STDOUT_FILENO, line, length) != length)
+		_exit(1);
+}
+
+static inline void must(int good, const char *what)
+{
+	if (!good) {
+		say("FAILED %s: %m\n", what);
+		_exit(1);
+	}
+}
+
+static inline memory_t *map(size_t size, int prot, int flags, int fd)
+{
+	void *found = mmap(NULL, size, prot, flags, fd, 0);
+
+	must(found != MAP_FAILED, "mmap");
+	return found;
+}
+
+/* The faults that the kernel has counted for this thread */
+static inline void counters(long *minor, long *major)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	*minor = usage.ru_minflt;
+	*major = usage.ru_majflt;
+}
+
+#endif /* FAULT_SAY_H */

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fault_threads - threads touch pages at the same time, their own and the same
+ *
+ *	fault_threads THREADS PAGES
+ *
+ * Says
+ *	own|common|file|split START PAGES	memory that is touched, all of it
+ *	thread TID FAULTS	min_flt and maj_flt of a thread before it ends
+ *
+ * Every page of common is written, and every page of file read, by every thread, in
+ * the same order; of split each thread has every THREADS-th page. If there are two
+ * threads, a processor for each, they wait for one another before every page.
+ */
+#include "fault_say.h"
+#include <fcntl.h>
+#include <pthread.h>
+
+#define MOST 16
+
+static unsigned long threads, pages;
+static memory_t *own[MOST], *common, *file, *split;
+static pthread_barrier_t barrier;
+static long tids[MOST], counted[MOST];
+
+/* For two threads that run, without a call that would take one from its processor */
+static void meet(unsigned long round)
+{
+	static _Atomic unsigned long arrived;
+
+	if (threads != 2)
+		return;
+	arrived++;
+	while (arrived < 2 * (round + 1))
+		;
+}
+
+static void *work(void *argument)
+{
+	unsigned long me = (unsigned long)argument, i;
+	volatile long sum = 0;
+	long minor, major;
+
+	tids[me] = syscall(SYS_gettid);
+	pthread_barrier_wait(&barrier);
+	for (i = 0; i < pages; i++) {
+		meet(2 * i);
+		common[i * PAGE] = 1;
+		meet(2 * i + 1);
+		sum += file[i * PAGE];
+		if (i % threads == me)
+			split[i * PAGE] = 1;
+		own[me][i * PAGE] = 1;
+	}
+	counters(&minor, &major);
+	counted[me] = minor + major;
+	return NULL;
+}
+
+static memory_t *said(const char *what, int prot, int flags, int fd)
+{
+	memory_t *memory = map(pages * PAGE, prot, flags, fd);
+
+	say("%s %#lx %lu\n", what, (unsigned long)memory, pages);
+	return memory;
+}
+
+int main(int argc, char **argv)
+{
+	int fd = open("/tmp/fault_threads.txt", O_RDWR | O_CREAT, 0600);
+	pthread_t all[MOST];
+	unsigned long i;
+
+	must(argc == 3 && fd >= 0, "use");
+	threads = strtoul(argv[1], NULL, 10);
+	pages = strtoul(argv[2], NULL, 10);
+	must(threads <= MOST, "so many threads");
+	for (i = 0; i < pages; i++)
+		must(pwrite(fd, "f", 1, i * PAGE) == 1, "pwrite");
+	common = said("common", RW, PRIVATE, -1);
+	file = said("file", PROT_READ, MAP_PRIVATE, fd);
+	split = said("split", RW, PRIVATE, -1);
+	for (i = 0; i < threads; i++)
+		own[i] = said("own", RW, PRIVATE, -1);
+	pthread_barrier_init(&barrier, NULL, threads);
+	for (i = 0; i < threads; i++)
+		must(!pthread_create(&all[i], NULL, work, (void *)i), "thread");
+	for (i = 0; i < threads; i++)
+		must(!pthread_join(all[i], NULL), "join");
+	for (i = 0; i < threads; i++)
+		say("thread %ld %ld\n", tids[i], counted[i]);
+	return 0;
+}
