@@ -30,9 +30,9 @@ def main() -> int:
     gdb.execute("source gdb/seginfo.py", to_string=True)
     from lab import layout, replay, task
     from lab.commands.seginfo import check
-    from lab.moments import Moment
-    from lab.monitor import quiet
-    from lab.timetravel import RESTART
+    from lab.replay.moments import Moment
+    from lab.replay.monitor import quiet
+    from lab.replay.timetravel import RESTART
 
     if not check.armed:
         gdb.write("error: the check cannot work in this recording.\n", gdb.STDERR)

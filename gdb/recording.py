@@ -15,7 +15,7 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import recording  # noqa: E402 (found only now)
+from lab.replay import recording  # noqa: E402 (found only now)
 
 
 def main() -> None:

@@ -23,9 +23,9 @@ FILES = {
 }
 
 
-# gdb/lab/recording.py; by its path, for "lab" is another module to the tests
+# gdb/lab/replay/recording.py; by its path, for "lab" is another module to the tests
 _spec = importlib.util.spec_from_file_location(
-    "manifests", lab.ROOT / "gdb" / "lab" / "recording.py"
+    "manifests", lab.ROOT / "gdb" / "lab" / "replay" / "recording.py"
 )
 manifests = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(manifests)

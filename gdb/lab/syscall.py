@@ -23,10 +23,11 @@ from typing import Callable
 
 import gdb
 
-from . import kernel, layout, mm, path, payload, replay, timetravel
+from . import kernel, layout, mm, path, payload, replay
 from .hitlog import HitLog
 from .memory import Fault
-from .monitor import going_back
+from .replay import timetravel
+from .replay.monitor import going_back
 from .task import Task, get_current, register, smp_processor_id, task, task_pid_vnr
 
 ENTRY = "__x64_sys_segment_info"

@@ -6,12 +6,12 @@ from __future__ import annotations
 import gdb
 
 from .. import kernel
-from ..blame import blame
+from ..replay.blame import blame
 from ..processors import this_processor
 from ..replay import active
 from ..result import Result, Table, columns
 from ..task import get_current, task
-from ..timetravel import NONE
+from ..replay.timetravel import NONE
 from .base import LabCommand, canonical, number
 
 COLUMNS = columns(

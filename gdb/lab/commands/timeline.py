@@ -7,7 +7,7 @@ import gdb
 
 from .. import replay
 from ..result import Result, Table, columns
-from ..timetravel import NONE, Replay
+from ..replay.timetravel import NONE, Replay
 from ..view import json, text
 from .base import LabCommand, show_frame
 

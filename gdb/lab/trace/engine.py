@@ -12,10 +12,10 @@ from typing import Any, Callable
 
 import gdb
 
-from .. import kernel, layout, replay
+from .. import clock, kernel, layout, replay
 from ..memory import Broken, Fault
 from ..task import find_task_by_pid, get_current, register, smp_processor_id, task
-from . import clock
+
 from .changes import Change
 from .event import Call, Event, Moment
 from .follow import Follow

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import gdb
 
-from .memory import Fault
+from ..clock import guest_time
+from ..memory import Fault
+from ..task import get_current, task
 from .moments import Moment
 from .monitor import replay_place
-from .task import get_current, task
 from .timetravel import NONE, Replay
-from .trace.clock import guest_time
 
 # All commands that move the target; reverse-continue is a continue to gdb, and so on.
 MOVES = "continue step next stepi nexti finish until advance jump signal".split()

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import gdb
 
-from . import kernel, replay
-from .memory import Fault, read_stub
+from .. import kernel, replay
+from ..memory import Fault, read_stub
 from .monitor import quiet, uninterrupted
-from .task import get_current, task
+from ..task import get_current, task
 from .timetravel import NONE
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from .. import kernel, layout
-from ..processors import per_cpu_offsets
+from . import kernel, layout
+from .processors import per_cpu_offsets
 
 RQ = layout.Form("struct rq", "clock")
 layout.expect("runqueues")

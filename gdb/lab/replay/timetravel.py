@@ -14,7 +14,7 @@ from typing import Callable, Iterator
 
 import gdb
 
-from . import kernel, layout
+from .. import kernel, layout
 from .checkpoints import Checkpoints
 from .moments import Moments
 from .monitor import going_back, monitor, quiet, replay_place, uninterrupted
