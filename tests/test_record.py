@@ -132,6 +132,24 @@ def test_steps_breakpoints_and_jumps(
     )
 
 
+def test_a_timeline_is_always_the_same(
+    recording: Path, port: int, tmp_path: Path
+) -> None:
+    """Its events are moments to which one can go, and the same the second time."""
+    found = recordings.inside("replay_trace.py", recording, port, tmp_path)
+    assert len(found["first"]) > 5 and found["first"] == found["second"]
+    assert "every followed process has ended" in found["ended"]
+    whats = [f"mmap: {event['what']}" for event in found["first"]]
+    assert [row["what"] for row in found["told"]] == whats
+    assert all(row["comm"] == "demo" for row in found["told"])
+    assert all(row["checkpoint"] == "yes" for row in found["told"])
+    for expected, place, said in found["visits"]:
+        assert place == expected and "mmap: " in said
+    assert found["after"] == found["told"]  # not told twice
+    # Left is the one that keeps the end of the recording
+    assert found["breakpoints"].count(" keep y ") == 1
+
+
 def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None:
     # The first hit's buffer was all zeros before: bytes that are not are of use
     offsets = [1, 2, 64, 88 + 17, 88 + 40 + 20, 88 + 14 * 40 + 17]
