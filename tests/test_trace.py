@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from pathlib import Path
+from typing import Callable
 
 import lab
 import pytest
@@ -50,7 +53,10 @@ def test_who_is_followed(who: str, port: int, tmp_path: Path) -> None:
 def test_nobody_executes_it(port: int, tmp_path: Path) -> None:
     found = trace("mmap nobody", port, tmp_path)
     assert found.events == []
-    assert found.ended == "lab trace mmap: 0 events; the guest has ended."
+    assert found.ended == (
+        "lab trace mmap: 0 events; the guest has ended. Nobody executed nobody: give its "
+        "path in the guest, where PROGRAM= is /lab/program."
+    )
 
 
 def test_the_current_process_is_followed(port: int, tmp_path: Path) -> None:
@@ -149,17 +155,46 @@ def test_a_function_that_no_kernel_has(port: int, tmp_path: Path) -> None:
     ]
 
 
-def test_ctrl_c_ends_it(port: int) -> None:
-    """And leaves gdb usable, with the guest where it was."""
-    with lab.session("scripts/debug.sh", PORT=port) as person:
+def test_a_name_given_twice(port: int, tmp_path: Path) -> None:
+    found = trace("syscall set_tid_address,set_tid_address", port, tmp_path)
+    assert len(found.events) == 1
+
+
+def test_the_stop_on_which_the_guest_stands(port: int, tmp_path: Path) -> None:
+    """gdb goes on past it: here a child would not be followed."""
+    first, second = lab.inside(
+        "trace.py",
+        port,
+        tmp_path,
+        ["lab trace fork --limit 1 --json", "lab trace syscall exit_group --json"],
+        ARMED,
+        PROGRAM=lab.USER / "trace-syscall",
+    )
+    (event,) = first[0]["data"]
+    assert event["function"] == "wake_up_new_task"
+    codes = [event["arguments"]["error_code"] for event in second[0]["data"]]
+    assert codes == [7, 0]
+
+
+def test_ctrl_c_ends_it(port: int, program: Callable[[str], Path]) -> None:
+    """At any moment of a busy trace, pressed once or often; gdb stays usable."""
+    settings = {"PROGRAM": program("calls.c"), "ARGS": "2,1000000"}
+    chance = random.Random(7)
+    with lab.session("scripts/debug.sh", PORT=port, **settings) as person:
         person.prompt()
         person.gdb("source gdb/seginfo.py")
         person.gdb("seginfo disarm")
-        person.type("lab trace syscall all all --limit 100000")
-        person.wait(" execve(")
-        text = person.interrupt()
-        assert re.search(r"\d+ events?; Ctrl-C\.", text), text
-        assert "No breakpoints" in person.gdb("maintenance info breakpoints")
+        for presses in (1, 1, 1, 1, 3, 10, 1, 1):
+            person.type("lab trace syscall lseek --limit 100000")
+            person.wait(" lseek(")
+            time.sleep(chance.random())
+            for _ in range(presses):
+                person.press("c")
+                time.sleep(0.003)
+            text = person.prompt()
+            assert re.search(r"\d+ events?; Ctrl-C\.", text), text
+            assert "Exception" not in text
+            assert "No breakpoints" in person.gdb("maintenance info breakpoints")
         assert "cpu" in person.gdb("lab current")
         person.type("quit")
         person.end()

@@ -9,7 +9,7 @@ from typing import Callable
 
 import lab
 import pytest
-from timelines import Event, Trace, trace
+from timelines import ARMED, Event, Trace, trace
 
 PAGE = 4096
 ROUNDS, THREADS = 60, 8
@@ -169,3 +169,47 @@ def test_the_scenario_shows_each_kind(scenario: Trace) -> None:
     (kinds,) = [kinds for call, kinds in steps if call == "mremap"]
     assert sorted(kinds) == ["added", "shrunk"]
     assert steps[-1] == ("mmap", ())  # more than there is
+
+
+def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
+    """For made-up areas; a case is called what must come out."""
+    found = lab.inside("changes.py", port, tmp_path, before=ARMED)
+    for name, told in found.items():
+        expected = name.split(",")[0]
+        kinds = {"nothing": [], "removed and added": ["removed", "added"]}
+        assert [kind for kind, _ in told] == kinds.get(expected, [expected]), name
+    assert found["flagged"][0][1] == "changed 1000-3000 rw-p 8 KiB: VM_LOCKED set"
+    assert found["protected"][0][1] == "protected 1000-3000 r--p 8 KiB, was rw-p"
+    assert found["replaced, another page of the file"][0][1] == (
+        "replaced 1000-2000 r--p 4 KiB /file by 1000-2000 r--p 4 KiB /file"
+    )
+
+
+def test_changes_of_other_calls_are_not_told(
+    program: Callable[[str], Path], port: int, tmp_path: Path
+) -> None:
+    """A second thread changes areas with madvise(), which is not followed."""
+    found = trace("mmap", port, tmp_path, PROGRAM=program("madvises.c"))
+    assert "lab: /lab/program exited with 0" in found.console
+    size = 64 * PAGE
+    mapped = [e for e in found.events if e["arguments"][1] == size]
+    assert len(mapped) == 2 * ROUNDS
+    for event in mapped:
+        (change,) = event["changes"]
+        before, after = change["before"], change["after"]
+        gained = sum(p["end"] - p["start"] for p in after)
+        lost = sum(p["end"] - p["start"] for p in before)
+        assert gained - lost == (size if event["call"] == "mmap" else -size)
+        assert len(before) + len(after) <= 3, change
+
+
+def test_a_heap_of_a_thread_is_no_large_block(
+    program: Callable[[str], Path], port: int, tmp_path: Path
+) -> None:
+    found = trace("mmap", port, tmp_path, PROGRAM=program("arena.c"))
+    of_thread = [event for event in found.events if event["tid"] != event["pid"]]
+    (heap,) = [e for e in of_thread if e["malloc"] and e["call"] == "mmap"]
+    assert heap["arguments"][1] > heap["mmap_threshold"]
+    assert heap["lines"][0].endswith(
+        ": a heap for this thread, however small the block"
+    )

@@ -32,6 +32,7 @@ TIMELINES: dict[str, type[Timeline]] = {
 SYSCALL = syscalls.Syscalls.name
 LIMIT = 1000  # events
 ALL = "all"
+IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
 class Trace(gdb.Command):
@@ -136,8 +137,9 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
         )
     address = task_of(str(number(who, "PID")))
     found = task.task(address)
-    if task.has_exited(address) or is_kernel_thread(address):
-        kind = "has ended" if task.has_exited(address) else "is a kernel thread"
+    has_ended = all(map(task.has_exited, task.for_each_thread(address)))
+    if has_ended or is_kernel_thread(address):
+        kind = "has ended" if has_ended else "is a kernel thread"
         raise gdb.GdbError(f"Task {found.pid} ({found.comm}) {kind}: give another PID.")
     return Follow(tgids={found.tgid})
 
@@ -184,6 +186,11 @@ def _parts(tracer: Tracer, as_json: bool) -> list:
         parts.append(Drawing("events", [], data))
     parts += tracer.timeline.summary()
     said = f"lab trace {name}: {count:,} event{'s' * (count != 1)}; {tracer.ended}."
+    if tracer.follow.is_waiting:
+        said += (
+            f" Nobody executed {tracer.follow.program}: give its path in the guest, "
+        )
+        said += f"where PROGRAM= of make debug is {IN_GUEST}."
     if tracer.troubles:
         more = f", and {len(tracer.troubles) - 1} more" * (len(tracer.troubles) > 1)
         said += f" Not all could be read: {tracer.troubles[0]}{more}."

@@ -18,6 +18,7 @@ MOST = 12  # frames that are looked at
 BEGINNINGS = ("_start", "start_thread", "clone", "clone3", "__clone", "__clone3")
 STARTERS = "__libc_start_"  # and what glibc has between _start() and main()
 MALLOC = ("malloc", "calloc", "realloc", "free", "memalign", "posix_memalign")
+NEW_HEAPS = ("new_heap", "alloc_new_heap", "arena_get2")  # of glibc's arena.c
 # struct malloc_par mp_ of glibc's malloc.c: trim_threshold, top_pad, mmap_threshold
 PARAMETERS, MALLOC_PAR = "mp_", struct.Struct("<16xQ")
 
@@ -46,6 +47,11 @@ class Caller:
         """The function of malloc's family that the program called, "" for none."""
         plain = map(_plain, reversed(self.names))
         return next((name for name in plain if name in MALLOC), "")
+
+    @property
+    def makes_heap(self) -> bool:
+        """Does glibc make a heap for a thread, which it calls an arena?"""
+        return any(name.split(".")[0] in NEW_HEAPS for name in self.names)
 
     @property
     def text(self) -> str:

@@ -3,7 +3,8 @@
 
 Two areas have to do with each other when they share addresses. What shares
 addresses through any number of steps is one change: 1 before and 2 after is a
-split, 2 before and 1 after is a merge.
+split, 2 before and 1 after is a merge, if all show the same object: the same file
+or anonymous memory, with the same contents at the same addresses.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Literal, NamedTuple
 
 from .. import area as area_, kernel, layout, mm as mm_, path, vma
+from ..memory import PAGE_SIZE
 from ..vmflags import permissions
 
 # grown and shrunk: the same area with another start or end; protected: with other
-# flags; rearranged: several became several others, such as when a boundary moved
+# permissions; flagged: with other flags; rearranged: several became several others,
+# such as when a boundary moved; replaced: by another object
 Kind = Literal[
     *("added", "removed", "grown", "shrunk", "moved", "split", "merged"),
-    *("protected", "rearranged", "boundary"),
+    *("protected", "flagged", "rearranged", "replaced", "boundary"),
 ]
 MM = layout.Form(
     "struct mm_struct",
@@ -47,6 +50,11 @@ class Piece(NamedTuple):
     def perms(self) -> str:
         """As in /proc/PID/maps: rw-p."""
         return permissions(self.flags)
+
+    @property
+    def object(self) -> tuple[int, int]:
+        """What it shows, and where that would begin: equal if contents are the same."""
+        return self.file, self.pgoff * PAGE_SIZE - self.start
 
 
 @dataclass(frozen=True)
@@ -176,9 +184,11 @@ def _groups(
 def _kind(old: list[Piece], new: list[Piece]) -> Kind:
     if not old or not new:
         return "removed" if old else "added"
+    if len({piece.object for piece in old + new}) > 1:
+        return "replaced"
     if len(old) == 1 and len(new) == 1:
         if (old[0].start, old[0].end) == (new[0].start, new[0].end):
-            return "protected" if old[0].file == new[0].file else "rearranged"
+            return "flagged" if old[0].perms == new[0].perms else "protected"
         if old[0].flags != new[0].flags:
             return "rearranged"
         return "grown" if new[0].size > old[0].size else "shrunk"
@@ -194,8 +204,14 @@ def _moved(found: list[Change]) -> list[Change]:
     result = []
     for one in found:
         there = added.get(one.before[0].vma) if one.kind == "removed" else None
-        if there is not None and there.after[0].size == one.before[0].size:
+        if there is not None and _is_moved(one.before[0], there.after[0]):
             arrived.append(there)
             one = Change("moved", one.before, there.after)
         result.append(one)
     return [one for one in result if one not in arrived]
+
+
+def _is_moved(old: Piece, new: Piece) -> bool:
+    """Is it the same area? Not every one that is at the same place in the slab."""
+    same = (old.size, old.flags, old.pgoff, old.file)
+    return same == (new.size, new.flags, new.pgoff, new.file)

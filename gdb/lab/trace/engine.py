@@ -17,12 +17,16 @@ from ..memory import Broken, Fault
 from ..task import find_task_by_pid, get_current, register, smp_processor_id, task
 
 from .changes import Change
+from .ctrlc import told_of_ctrl_c
 from .event import Call, Event, Moment
 from .follow import Follow
 from .points import Point, resolve
 
 CTRL_C = "Ctrl-C"
-CHANGING = ("rdi", "rsi", "rdx", "rcx", "rax", "rbx", "r12", "r13", "r14")
+CHANGING = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"),
+    *(f"r{number}" for number in range(8, 16)),
+)
 WORD = 8  # bytes of a return address
 
 
@@ -160,10 +164,10 @@ class Tracer:
         """The guest stands at one of the places; returns whether it is to stop."""
         try:
             self._at(place)
-        except KeyboardInterrupt:
-            self.end(CTRL_C)
         except (Fault, Broken, gdb.error, gdb.GdbError) as trouble:
             self.troubles.append(str(trouble))
+        except Exception as mistake:  # of ours: one event is lost, and that is told
+            self.troubles.append(f"{type(mistake).__name__}: {mistake}")
         return bool(self.ended)
 
     def _at(self, place: int) -> None:
@@ -250,21 +254,26 @@ class Tracer:
 
         quietly drops what is written meanwhile: also gdb's word on another thread.
         """
-        gdb.execute("set suppress-cli-notifications on")
-        gdb.events.stop.connect(self._stopped)
-        gdb.events.exited.connect(self._exited)
-        try:
-            self.plant()
-            gdb.execute("continue", to_string=quietly)
-        except KeyboardInterrupt:
-            self.end(CTRL_C)
-        except gdb.error as problem:  # the connection is lost
-            self.end(str(problem).rstrip("."))
-        finally:
-            self.remove()
-            gdb.events.exited.disconnect(self._exited)
-            gdb.events.stop.disconnect(self._stopped)
-            gdb.execute("set suppress-cli-notifications off")
+        notifies = not gdb.parameter("suppress-cli-notifications")
+        with told_of_ctrl_c(lambda: self.end(CTRL_C)):
+            gdb.execute("set suppress-cli-notifications on")
+            gdb.events.stop.connect(self._stopped)
+            gdb.events.exited.connect(self._exited)
+            try:
+                self.plant()
+                here = register("rip")
+                if here in self._places:  # gdb goes on past a stop it stands on
+                    self.at(here)
+                if not self.ended:
+                    gdb.execute("continue", to_string=quietly)
+            except gdb.error as problem:  # the connection is lost
+                self.end(str(problem).rstrip("."))
+            finally:
+                self.remove()
+                gdb.events.exited.disconnect(self._exited)
+                gdb.events.stop.disconnect(self._stopped)
+                if notifies:
+                    gdb.execute("set suppress-cli-notifications off")
 
     def _stopped(self, event: gdb.StopEvent) -> None:
         """Something else stopped the guest."""

@@ -37,6 +37,11 @@ class Follow:
         return f"process {said} and what it starts"
 
     @property
+    def is_waiting(self) -> bool:
+        """Has nobody executed the program so far?"""
+        return bool(self.program) and not self._had
+
+    @property
     def all_have_ended(self) -> bool:
         """Was somebody followed, and is no more?"""
         return self._had and not self.tgids and not self.everyone

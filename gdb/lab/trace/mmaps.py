@@ -2,10 +2,8 @@
 """lab trace mmap: mmap, munmap, mprotect, brk and mremap, and what becomes of it.
 
 Threads change one address space at the same time, but not while another one holds
-mmap_lock for writing. So what a call changed is the difference between how the last
-one left the address space when it gave the lock back, and how this one leaves it.
-When no call is under way the areas are read at the entry of the next one: a stack
-may have grown meanwhile, or another call than these have mapped something.
+mmap_lock for writing. So what a call changed is the difference between the areas
+when it got the lock and when it gives it back.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from .. import layout, registers, task
-from ..memory import PAGE_SIZE, Broken, Fault
+from ..memory import PAGE_SIZE
 from ..result import Table, columns
 from . import flags
 from .arguments import result_text
@@ -28,7 +26,7 @@ from .words import sizes
 
 CALLS = ("mmap", "munmap", "mprotect", "brk", "mremap")
 TOTALS = columns(call="text", calls="number", errors="number", by_malloc="number")
-MAP_SHARED, MAP_FIXED, MAP_ANONYMOUS = 0x1, 0x10, 0x20
+MAP_FIXED, MAP_ANONYMOUS = 0x10, 0x20
 MAP_FIXED_NOREPLACE = 0x10_0000
 MREMAP_FIXED = 2
 
@@ -42,8 +40,18 @@ class Request:
     caller: Caller
     mm: int  # struct mm_struct *
     order: int = 0  # of its last change among all changes
+    before: Snapshot | None = None  # when it got mmap_lock
     chosen: int | None = None  # what get_unmapped_area() said
     changes: list[Change] = field(default_factory=list)
+    covers: bool = False  # was something there before?
+
+    def note_before(self, before: Snapshot) -> None:
+        """It has the lock, and this is there."""
+        self.before = before
+        start, size = self.arguments[:2]
+        self.covers = self.name == "mmap" and any(
+            piece.start < start + size and start < piece.end for piece in before.pieces
+        )
 
 
 class Mmap(Timeline):
@@ -61,7 +69,6 @@ class Mmap(Timeline):
         self.by_malloc: Counter[str] = Counter()
         self.threshold: int | None = None
         self._open: dict[int, Request] = {}  # by struct task_struct *
-        self._latest: dict[int, Snapshot] = {}  # by struct mm_struct *
         self._order = 0
 
     def points(self) -> list[Point]:
@@ -82,6 +89,13 @@ class Mmap(Timeline):
                 lambda moment: self._open.get(moment.task.address),
                 self._choose,
             ),
+            # All of the calls take mmap_lock so: nobody else changes anything then
+            Point(
+                ("down_write_killable",),
+                "what there was before",
+                self._holds,
+                self._locked,
+            ),
             # What is changed is whole when mmap_lock is given back, or only kept
             # for reading, as munmap() may do it.
             Point(("up_write",), "when a change is whole", self._unlock),
@@ -90,17 +104,11 @@ class Mmap(Timeline):
 
     def _enter(self, moment: Moment, name: str) -> Request:
         regs = registers.pt_regs(moment.argument(0))
-        mm = moment.task.mm
-        if all(other.mm != mm for other in self._open.values()):
-            try:
-                self._latest[mm] = snapshot(mm, task.onlooker_root())
-            except (Broken, Fault):
-                pass  # somebody is at it, in a call that is not followed
         request = Request(
             name,
             registers.syscall_get_arguments(regs),
             Caller(moment.task, regs),
-            mm,
+            moment.task.mm,
         )
         self._open[moment.task.address] = request
         return request
@@ -109,16 +117,26 @@ class Mmap(Timeline):
         if moment.result > 0:
             call.note.chosen = moment.result
 
-    def _unlock(self, moment: Moment) -> None:
-        """up_write() and downgrade_write() (kernel/locking/rwsem.c)."""
+    def _holds(self, moment: Moment) -> Request | None:
+        """The request of current, if the argument is the lock of its address space."""
         request = self._open.get(moment.task.address)
         lock = moment.task.mm + layout.offsetof("struct mm_struct", "mmap_lock")
-        if request is None or moment.argument(0) != lock:
+        return request if request and moment.argument(0) == lock else None
+
+    def _locked(self, moment: Moment, call: Call) -> None:
+        """down_write_killable() (kernel/locking/rwsem.c): an int, 0 with the lock."""
+        if not moment.result & 0xFFFF_FFFF:
+            request: Request = call.note
+            request.note_before(snapshot(request.mm, task.onlooker_root()))
+
+    def _unlock(self, moment: Moment) -> None:
+        """up_write() and downgrade_write() (kernel/locking/rwsem.c)."""
+        request = self._holds(moment)
+        if request is None or request.before is None:
             return
         after = snapshot(request.mm, task.onlooker_root())
-        before = self._latest.get(request.mm, after)
-        request.changes += changes(before, after)
-        self._latest[request.mm] = after
+        request.changes += changes(request.before, after)
+        request.before = None
         self._order += 1
         request.order = self._order
 
@@ -131,7 +149,7 @@ class Mmap(Timeline):
         self.errors[request.name] += failed
         self.by_malloc[request.name] += bool(malloc)
         if malloc:
-            self.threshold = request.caller.mmap_threshold() or self.threshold
+            self.threshold = request.caller.mmap_threshold()
         self.tracer.emit(
             moment,
             ASKED[request.name](request, result, moment),
@@ -157,8 +175,9 @@ class Mmap(Timeline):
         if self.threshold:
             parts.append(
                 "malloc() takes a block of less than mmap_threshold, now "
-                f"{self.threshold:,} bytes, from its heap, which brk() makes larger "
-                "when it is used up; for a larger block it calls mmap()."
+                f"{self.threshold:,} bytes, from a heap: the first is made larger with "
+                "brk(), those of further threads with mmap() and mprotect(). For a "
+                "larger block it calls mmap()."
             )
         return parts
 
@@ -168,15 +187,22 @@ def _by(request: Request, threshold: int | None) -> list[str]:
     if not request.caller.names:
         return []
     said = f"called by {request.caller.text}"
+    why = _why(request, threshold) if request.caller.malloc else ""
+    return [f"{said}: {why}" if why else said]
+
+
+def _why(request: Request, threshold: int | None) -> str:
+    """Why malloc() and its kin asked, "" if that cannot be told."""
     moved = [one.new - one.old for one in request.changes if one.boundary == "brk"]
-    if request.caller.malloc and request.name == "brk" and moved:
-        said += (
-            f": the {'heap is used up' if moved[0] > 0 else 'top of the heap is free'}"
-        )
-    elif request.caller.malloc and request.name == "mmap" and threshold:
-        larger = request.arguments[1] >= threshold
-        said += f": {'at least' if larger else 'less than'} mmap_threshold, {threshold:,} bytes"
-    return [said]
+    if request.name == "brk" and moved:
+        return "the heap is used up" if moved[0] > 0 else "the top of the heap is free"
+    if request.caller.makes_heap:
+        return "a heap for this thread, however small the block"
+    if request.name == "mprotect":
+        return "this thread's heap is used up"
+    if request.name == "mmap" and threshold and request.arguments[1] >= threshold:
+        return f"at least mmap_threshold, {threshold:,} bytes"
+    return ""
 
 
 def _failed(result: int) -> str:
@@ -185,17 +211,17 @@ def _failed(result: int) -> str:
 
 def _mmap(request: Request, result: int, moment: Moment) -> str:
     address, length, prot, map_flags, descriptor, offset = request.arguments
-    kind = "shared" if map_flags & 3 & MAP_SHARED else "private"
-    backing = "anonymous memory"
+    what = sizes(length)
     if not map_flags & MAP_ANONYMOUS:
-        backing = f"file {_int(descriptor)} from {offset:#x} on"
-    asked = f"mmap of {sizes(length)}, {kind} {backing}, {flags.prot_text(prot)}"
+        what += f" of file {_int(descriptor)} from {offset:#x} on"
+    asked = f"mmap of {what}, {flags.prot_text(prot)}, {flags.map_text(map_flags)}"
     return f"{asked}{_failed(result) or _placed(request, address, map_flags, result)}"
 
 
 def _placed(request: Request, address: int, map_flags: int, result: int) -> str:
     if map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
-        return f": at {result:x}, as demanded"
+        gone = ", in place of what was there" if request.covers else ""
+        return f": at {result:x}, as demanded{gone}"
     if not address:
         return f": get_unmapped_area() chose {result:x}"
     wish = "as wished" if address == result else f"not at {address:x} as wished"

@@ -37,7 +37,7 @@ class Syscalls(Timeline):
 
     def __init__(self, tracer: Tracer, names: list[str]) -> None:
         super().__init__(tracer)
-        self.functions = [_function(name) for name in names]
+        self.functions = list(dict.fromkeys(map(_function, names)))  # each once
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 

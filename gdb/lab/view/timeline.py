@@ -7,6 +7,7 @@ from typing import Any, Iterator
 
 from ..trace.changes import Change, Piece
 from ..trace.event import Event
+from ..vmflags import flags_of
 from ..sizes import size_text
 from .tables import BOLD, GREEN, PLAIN, RED, clean
 
@@ -16,8 +17,8 @@ NARROWEST = 40  # columns that a sentence needs to be readable
 WRAPPER = "__x64_"  # every system call's function has it in front
 MARKS = {
     **{"added": "+", "removed": "-", "grown": "~", "shrunk": "~", "moved": "~"},
-    **{"split": "~", "merged": "~", "protected": "~", "rearranged": "~"},
-    **{"boundary": "~"},
+    **{"split": "~", "merged": "~", "protected": "~", "flagged": "~"},
+    **{"rearranged": "~", "replaced": "~", "boundary": "~"},
 }
 BOXES = "│└┘"  # what a drawing is made of
 COLOURS = {"+": GREEN, "-": RED}
@@ -104,6 +105,8 @@ def change_lines(change: Change) -> list[str]:
         return [f"{change.kind} {piece_text((old or new)[0])}"]
     if change.kind == "protected":
         return [f"protected {piece_text(new[0])}, was {old[0].perms}"]
+    if change.kind == "flagged":
+        return [f"changed {piece_text(new[0])}: {flag_text(old[0], new[0])}"]
     if change.kind == "moved":
         return [f"moved {piece_text(new[0])}, was at {old[0].start:x}"]
     if change.kind in ("grown", "shrunk"):
@@ -114,8 +117,18 @@ def change_lines(change: Change) -> list[str]:
         return [f"{change.kind} by {by} {side}: {piece_text(new[0])}"]
     width = len(change.kind)
     words = [change.kind] + ["and"] * (len(old) - 1)
-    words += ["into"] + ["and"] * (len(new) - 1)
+    words += ["by" if change.kind == "replaced" else "into"]
+    words += ["and"] * (len(new) - 1)
     return [f"{word:>{width}} {piece_text(one)}" for word, one in zip(words, old + new)]
+
+
+def flag_text(old: Piece, new: Piece) -> str:
+    """Which flags of an area were set and cleared."""
+    said = []
+    for one, other, what in ((new, old, "set"), (old, new, "cleared")):
+        names = [flag.name for flag in flags_of(one.flags & ~other.flags)]
+        said += [f"{'|'.join(names)} {what}"] if names else []
+    return ", ".join(said)
 
 
 def change_text(change: Change) -> str:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What lab trace calls a change of areas, for made-up ones before and after."""
+
+import json
+import os
+
+from lab.trace.changes import Piece, Snapshot, changes
+from lab.view.timeline import change_text
+
+FILE, OTHER = 0x1000, 0x2000  # struct file *
+RW, R, LOCKED = 0x73, 0x71, 0x2000  # vm_flags
+Area = tuple  # start and end in pages, flags, file, page of the file, vma
+
+
+def snapshot(*areas: Area) -> Snapshot:
+    pieces = []
+    for start, end, flags, file, page, vma in areas:
+        pgoff = page if file else start
+        name = {0: "", FILE: "/file", OTHER: "/other"}[file]
+        pieces.append(Piece(start * 4096, end * 4096, flags, pgoff, file, name, vma))
+    return Snapshot(1, tuple(pieces), {})
+
+
+def anonymous(start: int, end: int, flags: int = RW, vma: int = 1) -> Area:
+    return start, end, flags, 0, 0, vma
+
+
+def of_file(
+    start: int, end: int, page: int = 0, file: int = FILE, vma: int = 9
+) -> Area:
+    return start, end, R, file, page, vma
+
+
+CASES = {
+    "added": ([], [anonymous(1, 2)]),
+    "removed": ([anonymous(1, 2)], []),
+    "grown": ([anonymous(2, 4)], [anonymous(1, 4)]),
+    "shrunk": ([anonymous(1, 4)], [anonymous(1, 3)]),
+    "split": ([anonymous(1, 9)], [anonymous(1, 3), anonymous(4, 9, vma=2)]),
+    "merged": ([anonymous(1, 3), anonymous(4, 9, vma=2)], [anonymous(1, 9)]),
+    "protected": ([anonymous(1, 3)], [anonymous(1, 3, R)]),
+    "flagged": ([anonymous(1, 3)], [anonymous(1, 3, RW | LOCKED)]),
+    "rearranged": (
+        [anonymous(1, 3), anonymous(3, 9, R, 2)],
+        [anonymous(1, 5), anonymous(5, 9, R, 2)],
+    ),
+    "moved": ([of_file(1, 3)], [of_file(11, 13)]),
+    "replaced, another page of the file": ([of_file(1, 2)], [of_file(1, 2, page=1)]),
+    "replaced, another file": ([of_file(1, 2)], [of_file(1, 2, file=OTHER)]),
+    "replaced, the start by a file": (
+        [anonymous(8, 32)],
+        [of_file(4, 18), anonymous(18, 32, vma=2)],
+    ),
+    "replaced, by a larger file": ([anonymous(1, 2)], [of_file(1, 18)]),
+    "removed and added, an object used again": (
+        [of_file(1, 3)],
+        [anonymous(11, 13, vma=9)],
+    ),
+    "nothing": ([anonymous(1, 2), of_file(5, 6)], [anonymous(1, 2), of_file(5, 6)]),
+}
+found = {}
+for name, (before, after) in CASES.items():
+    told = changes(snapshot(*before), snapshot(*after))
+    found[name] = [[one.kind, change_text(one)] for one in told]
+with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
+    json.dump(found, file)
