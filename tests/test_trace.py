@@ -194,6 +194,10 @@ def test_ctrl_c_ends_it(port: int, program: Callable[[str], Path]) -> None:
             text = person.prompt()
             assert re.search(r"\d+ events?; Ctrl-C\.", text), text
             assert "Exception" not in text
+            # A Ctrl-C too many is one for gdb, which says Quit and prompts again
+            person.type("echo all quiet\\n")
+            person.wait(re.compile(r"all quiet\r?\n"))
+            person.prompt()
             assert "No breakpoints" in person.gdb("maintenance info breakpoints")
         assert "cpu" in person.gdb("lab current")
         person.type("quit")

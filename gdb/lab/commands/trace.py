@@ -12,6 +12,7 @@ import gdb
 from .. import kernel, task
 from ..result import Drawing, Result
 from ..trace import syscalls
+from ..trace.ctrlc import told_of_ctrl_c
 from ..trace.engine import Timeline, Tracer
 from ..trace.event import Event
 from ..trace.execs import ExecTimeline
@@ -79,16 +80,17 @@ class Trace(gdb.Command):
             for sentence in tracer.missing:
                 _write(sentence)
             gdb.write(view.heading(colour) + "\n")
-        with _quiet_check():
-            tracer.run(quietly=as_json)
-        result = Result(_parts(tracer, as_json))
-        if as_json:
-            gdb.write(result_json(result))
-            return
-        gdb.write("\n")
-        text.show_result(result)
-        if gdb.selected_inferior().threads():
-            show_frame()
+        with told_of_ctrl_c(tracer.interrupt):
+            with _quiet_check():
+                tracer.run(quietly=as_json)
+            result = Result(_parts(tracer, as_json))
+            if as_json:
+                gdb.write(result_json(result))
+                return
+            gdb.write("\n")
+            text.show_result(result)
+            if gdb.selected_inferior().threads():
+                show_frame()
 
 
 def _take_limit(arguments: list[str]) -> int:
@@ -187,10 +189,9 @@ def _parts(tracer: Tracer, as_json: bool) -> list:
     parts += tracer.timeline.summary()
     said = f"lab trace {name}: {count:,} event{'s' * (count != 1)}; {tracer.ended}."
     if tracer.follow.is_waiting:
-        said += (
-            f" Nobody executed {tracer.follow.program}: give its path in the guest, "
-        )
-        said += f"where PROGRAM= of make debug is {IN_GUEST}."
+        said += f" Nobody executed {tracer.follow.program}"
+        hint = f": give its path in the guest, where PROGRAM= is {IN_GUEST}."
+        said += "." if tracer.follow.program == LAB_PROGRAM else hint
     if tracer.troubles:
         more = f", and {len(tracer.troubles) - 1} more" * (len(tracer.troubles) > 1)
         said += f" Not all could be read: {tracer.troubles[0]}{more}."

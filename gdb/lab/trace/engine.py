@@ -17,7 +17,6 @@ from ..memory import Broken, Fault
 from ..task import find_task_by_pid, get_current, register, smp_processor_id, task
 
 from .changes import Change
-from .ctrlc import told_of_ctrl_c
 from .event import Call, Event, Moment
 from .follow import Follow
 from .points import Point, resolve
@@ -253,32 +252,36 @@ class Tracer:
         """Let the guest run until the timeline ends, however it does.
 
         quietly drops what is written meanwhile: also gdb's word on another thread.
+        To be called with Ctrl-C waited for, which could leave stops behind.
         """
         notifies = not gdb.parameter("suppress-cli-notifications")
-        with told_of_ctrl_c(lambda: self.end(CTRL_C)):
-            gdb.execute("set suppress-cli-notifications on")
-            gdb.events.stop.connect(self._stopped)
-            gdb.events.exited.connect(self._exited)
-            try:
-                self.plant()
-                here = register("rip")
-                if here in self._places:  # gdb goes on past a stop it stands on
-                    self.at(here)
-                if not self.ended:
-                    gdb.execute("continue", to_string=quietly)
-            except gdb.error as problem:  # the connection is lost
-                self.end(str(problem).rstrip("."))
-            finally:
-                self.remove()
-                gdb.events.exited.disconnect(self._exited)
-                gdb.events.stop.disconnect(self._stopped)
-                if notifies:
-                    gdb.execute("set suppress-cli-notifications off")
+        gdb.execute("set suppress-cli-notifications on")
+        gdb.events.stop.connect(self._stopped)
+        gdb.events.exited.connect(self._exited)
+        try:
+            self.plant()
+            here = register("rip")
+            if here in self._places:  # gdb goes on past a stop it stands on
+                self.at(here)
+            if not self.ended:
+                gdb.execute("continue", to_string=quietly)
+        except gdb.error as problem:  # the connection is lost
+            self.end(str(problem).rstrip("."))
+        finally:
+            self.remove()
+            gdb.events.exited.disconnect(self._exited)
+            gdb.events.stop.disconnect(self._stopped)
+            if notifies:
+                gdb.execute("set suppress-cli-notifications off")
+
+    def interrupt(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        self.end(CTRL_C)
 
     def _stopped(self, event: gdb.StopEvent) -> None:
         """Something else stopped the guest."""
         if getattr(event, "stop_signal", "") == "SIGINT":
-            self.end(CTRL_C)
+            self.interrupt()
         for other in getattr(event, "breakpoints", ()):
             if other.number > 0:
                 self.end(f"the guest is at your breakpoint {other.number}")
