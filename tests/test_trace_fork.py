@@ -62,7 +62,10 @@ def test_what_is_copied(births: Life) -> None:
     assert event["left_out"] == [int(line["left_out"])]
     assert event["wiped"] == [int(line["wiped"])]
     assert event["mm_users"] == 1
-    assert event["pages_copied"] < event["pages"]
+    # But for these two pages, what is not copied has an area without anonymous ones
+    assert event["pages_left"] == int(line["unshared"])
+    assert event["pages_left"] == event["pages"] - event["pages_copied"] - 2
+    assert sum("... with 1 page is " in text for text in event["lines"]) == 2
     assert {"mm", "files", "fs", "sighand", "signal"} <= set(event["own"])
     assert event["shared"] == ["nsproxy"]
 
@@ -97,6 +100,12 @@ def test_vfork_makes_its_caller_wait(births: Life) -> None:
     assert done["function"] == "exec_mm_release"
     assert back["waited"] and back["pid"] == done["parent"]
     assert len(births.step("vfork done")) == 1
+
+
+def test_vfork_whose_caller_is_killed(births: Life) -> None:
+    (line,) = births.lines("killed_vfork")
+    (back,) = births.step("returns", result=int(line["child"]))
+    assert not back["waited"] and "killed while it waits" in back["what"]
 
 
 def test_flags(births: Life) -> None:
@@ -147,7 +156,7 @@ def test_failures(births: Life) -> None:
 def test_summary(births: Life) -> None:
     rows = {row["syscall"]: row for row in births.table}
     assert rows["clone3"]["threads"] == 8 and rows["clone3"]["failed"] == 1
-    assert rows["vfork"]["processes"] == 1
+    assert rows["vfork"]["processes"] == 2
     for call, row in rows.items():
         made = [event for event in births.step("new") if event["call"] == call]
         assert row["processes"] + row["threads"] == len(made)

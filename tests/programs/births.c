@@ -21,6 +21,7 @@
 
 #define PAGE	4096UL
 #define PAGES	32
+#define COMMON	5
 #define THREADS	8
 
 static char text[1 << 16];
@@ -56,12 +57,15 @@ static int areas(void)
 	return count - !!strstr(text, "[vsyscall]");
 }
 
+static long unshared; /* pages of areas without an anonymous one: files, shared ones */
+
 /* Anonymous pages of private areas that can be written to */
 static long anonymous(void)
 {
-	long pages = 0;
+	long pages = 0, resident = 0;
 
 	read_proc("/proc/self/smaps");
+	unshared = 0;
 	for (char *line = text; line && *line; line = strchr(line, '\n') + 1) {
 		static int writable;
 
@@ -70,6 +74,10 @@ static long anonymous(void)
 				   !strncmp(strchr(line, ' ') + 1, "rwxp", 4);
 		if (writable && !strncmp(line, "Anonymous:", 10))
 			pages += atol(line + 10) / 4;
+		if (!strncmp(line, "Rss:", 4))
+			resident = atol(line + 4) / 4;
+		if (!strncmp(line, "Anonymous:", 10) && !atol(line + 10))
+			unshared += resident;
 	}
 	return pages;
 }
@@ -86,12 +94,15 @@ static void with_areas(void)
 {
 	char *map = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *common = mmap(NULL, COMMON * PAGE, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct rusage before, after;
 	int pipes[2], theirs, ours;
 	long dirty, faults;
 	pid_t child;
 
-	check(map != MAP_FAILED && !pipe(pipes), "map");
+	check(map != MAP_FAILED && common != MAP_FAILED && !pipe(pipes), "map");
+	memset(common, 1, COMMON * PAGE);
 	memset(map, 1, PAGES * PAGE);
 	memset(text, 1, sizeof(text));
 	check(!madvise(map, PAGE, MADV_DONTFORK), "MADV_DONTFORK");
@@ -114,8 +125,8 @@ static void with_areas(void)
 	faults = after.ru_minflt - before.ru_minflt;
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	printf("areas child=%d ours=%d theirs=%d dirty=%ld left_out=%lu wiped=%lu faults=%ld\n",
-	       child, ours, theirs, dirty, (unsigned long)map,
+	printf("areas child=%d ours=%d theirs=%d dirty=%ld unshared=%ld left_out=%lu wiped=%lu faults=%ld\n",
+	       child, ours, theirs, dirty, unshared, (unsigned long)map,
 	       (unsigned long)(map + 2 * PAGE), faults);
 }
 
@@ -139,6 +150,33 @@ static void with_vfork(void)
 	}
 	reap(child);
 	printf("vfork child=%d\n", child);
+}
+
+/* A parent that is killed while its child has its memory */
+static void with_killed_vfork(void)
+{
+	volatile pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t parent = fork();
+
+	if (!parent) {
+		if (!vfork()) {
+			told[0] = getpid();
+			while (!told[1])
+				usleep(1000);
+			told[2] = 1;
+			_exit(0);
+		}
+		_exit(127);
+	}
+	while (!told[0])
+		usleep(1000);
+	kill(parent, SIGKILL);
+	check(waitpid(parent, NULL, 0) == parent, "wait");
+	told[1] = 1;
+	while (!told[2])
+		usleep(1000);
+	printf("killed_vfork child=%d\n", told[0]);
 }
 
 static void with_flags(unsigned long flags)
@@ -207,6 +245,7 @@ int main(void)
 	with_areas();
 	with_libc_fork();
 	with_vfork();
+	with_killed_vfork();
 	with_flags(SIGCHLD);
 	with_flags(CLONE_FS | CLONE_FILES | SIGCHLD);
 	with_flags(CLONE_NEWNS | SIGWINCH);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,6 +129,12 @@ static void by_term(void)
 	raise(SIGTERM);
 }
 
+static void by_alarm(void)
+{
+	ualarm(1000, 0);
+	sleep_on(NULL);
+}
+
 static void by_fault(void)
 {
 	static volatile char *volatile nowhere;
@@ -168,8 +175,21 @@ static void by_exec_of_a_thread(void)
 	sleep_on(NULL);
 }
 
+/* The child of vfork() ends first, in a memory that is not its own */
+static void by_exec_after_vfork(void)
+{
+	pid_t child = vfork();
+
+	if (!child)
+		_exit(12);
+	check(waitpid(child, NULL, 0) == child, "wait");
+	say("vforked child=%d\n", child);
+	execl("/proc/self/exe", "deaths", "11", NULL);
+}
+
 /* Shared with all children */
 static struct {
+	volatile int traced, executes;
 	volatile pid_t orphan, parent, before;
 	volatile pid_t zombie;
 } *told;
@@ -232,6 +252,76 @@ static void without_zombies(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
+/* The number of a first thread may be that of another process's soon after */
+static void leaders_again(void)
+{
+	signal(SIGCHLD, SIG_IGN);
+	for (int i = 0; i < 6; i++) {
+		nobody_asks("again", leader_first);
+		usleep(50 * 1000);
+	}
+	signal(SIGCHLD, SIG_DFL);
+}
+
+/* A zombie whose tracer, not its parent, ends; and who traces it until then */
+static void traced(void)
+{
+	pid_t child = fork(), tracer;
+
+	if (!child) {
+		while (!told->traced)
+			usleep(1000);
+		_exit(13);
+	}
+	tracer = fork();
+	if (!tracer) {
+		check(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
+		told->traced = 1;
+		while (state_of(child) != 'Z')
+			usleep(1000);
+		_exit(14);
+	}
+	check(waitpid(tracer, NULL, 0) == tracer, "wait");
+	check(waitpid(child, NULL, 0) == child, "wait");
+	say("traced child=%d tracer=%d\n", child, tracer);
+}
+
+/* A tracer hands over a fatal signal behind an execve() that has failed */
+static void killed_behind_exec(void)
+{
+	pid_t child = fork(), tracer;
+	int status;
+
+	if (!child) {
+		with_threads(1);
+		told->executes = 1;
+		for (;;)
+			execl("/nowhere", "nowhere", NULL);
+	}
+	tracer = fork();
+	if (!tracer) {
+		while (!told->executes)
+			usleep(1000);
+		check(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
+		check(!ptrace(PTRACE_INTERRUPT, child, 0, 0), "PTRACE_INTERRUPT");
+		check(waitpid(child, NULL, __WALL) == child, "wait");
+		check(!ptrace(PTRACE_SYSCALL, child, 0, 0), "PTRACE_SYSCALL");
+		check(waitpid(child, NULL, __WALL) == child, "wait");
+		/* It stands at one end of execve() */
+		check(!syscall(SYS_tgkill, child, child, SIGTERM), "tgkill");
+		check(!ptrace(PTRACE_CONT, child, 0, 0), "PTRACE_CONT");
+		check(waitpid(child, &status, __WALL) == child, "wait");
+		check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTERM, "no stop");
+		check(!ptrace(PTRACE_CONT, child, 0, SIGTERM), "PTRACE_CONT");
+		check(waitpid(child, &status, __WALL) == child, "wait");
+		_exit(15);
+	}
+	check(waitpid(tracer, &status, 0) == tracer && WEXITSTATUS(status) == 15,
+	      "tracer");
+	check(waitpid(child, NULL, 0) == child, "wait");
+	say("behind_exec child=%d\n", child);
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -247,9 +337,11 @@ int main(int argc, char **argv)
 	ends("exit_group", by_exit_group);
 	ends("kill", by_kill);
 	ends("term", by_term);
+	ends("alarm", by_alarm);
 	ends("fault", by_fault);
 	ends("leader_first", leader_first);
 	ends("exec", by_exec_of_a_thread);
+	ends("vfork", by_exec_after_vfork);
 	orphan("init");
 	check(!prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER");
 	orphan("subreaper");
@@ -258,5 +350,8 @@ int main(int argc, char **argv)
 	check(waitpid(told->zombie, &status, 0) == told->zombie, "wait");
 	say("inherited child=%d status=%d\n", told->zombie, status);
 	without_zombies();
+	traced();
+	killed_behind_exec();
+	leaders_again();
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #define LONG_STRING (128 * 1024 + 1) /* MAX_ARG_STRLEN and one more */
 #define MANY_STRINGS 300
 #define RACERS 5
+#define KERNEL_TEXT ((const char *)0xffffffff81000000) /* _text */
 
 /* Each file: its path, its size, its bytes. An empty path is behind the last */
 __asm__(".section .rodata\n"
@@ -119,6 +121,12 @@ static void old_layout(void)
 	personality(ADDR_COMPAT_LAYOUT);
 }
 
+/* The test says that this one is in a pid namespace of its own */
+static void be_nested(void)
+{
+	prctl(PR_SET_NAME, "nested");
+}
+
 static void open_for_writing(void)
 {
 	if (open("/t/static", O_WRONLY) < 0)
@@ -126,12 +134,12 @@ static void open_for_writing(void)
 }
 
 /* Many strings, or a single one that is too long */
-static void run_with(const char *name, char **arguments)
+static void run_with(const char *name, const char *path, char **arguments)
 {
 	pid_t pid = fork();
 
 	if (!pid) {
-		execve("/t/static", arguments, environment);
+		execve(path, arguments, environment);
 		_exit(errno);
 	}
 	finish(name, pid);
@@ -146,7 +154,7 @@ static void run_many_strings(void)
 		memset(strings[i], 'a' + i % 26, sizeof(strings[i]) - 1);
 		arguments[i] = strings[i];
 	}
-	run_with("many-strings", arguments);
+	run_with("many-strings", "/t/static", arguments);
 }
 
 static void run_long_string(void)
@@ -155,21 +163,21 @@ static void run_long_string(void)
 	static char *arguments[] = { "too-long", string, NULL };
 
 	memset(string, 'x', LONG_STRING);
-	run_with("too-long", arguments);
+	run_with("too-long", "/t/text", arguments);
 }
 
 static void run_no_arguments(void)
 {
 	static char *arguments[] = { NULL };
 
-	run_with("no-arguments", arguments);
+	run_with("no-arguments", "/t/static", arguments);
 }
 
 static void run_bad_pointer(void)
 {
 	static char *arguments[] = { "bad-pointer", (char *)8, NULL };
 
-	run_with("bad-pointer", arguments);
+	run_with("bad-pointer", "/t/text", arguments);
 }
 
 static void run_by_descriptor(void)
@@ -233,6 +241,31 @@ static void run_thread(void)
 	finish("thread", pid);
 }
 
+static void *execute_when_alone(void *leader)
+{
+	char *const arguments[] = { "orphaned-thread", NULL };
+
+	pthread_join(*(pthread_t *)leader, NULL);
+	execve("/t/static", arguments, environment);
+	_exit(errno);
+	return NULL;
+}
+
+/* The first thread has ended when the second one executes: nobody is killed */
+static void run_orphaned_thread(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		pthread_t self = pthread_self(), id;
+
+		if (pthread_create(&id, NULL, execute_when_alone, &self))
+			_exit(errno);
+		pthread_exit(NULL);
+	}
+	finish("orphaned-thread", pid);
+}
+
 static pthread_barrier_t barrier;
 
 static void *execute_together(void *unused)
@@ -273,6 +306,8 @@ static int all_cases(void)
 	make_text("/t/orphan", "#!/no/interpreter\n", 0755);
 	make_text("/t/text", "just text\n", 0755);
 	make_text("/t/forbidden", "#!/bin/sh\n", 0644);
+	if (symlink("/t/static", "/t/incapable"))
+		die("/t/incapable");
 	memset(long_path, 'p', sizeof(long_path) - 1);
 
 	run("static", "/t/static", NULL);
@@ -290,7 +325,10 @@ static int all_cases(void)
 	run_by_descriptor();
 	run_vfork();
 	run_thread();
+	run_orphaned_thread();
 	run_race();
+	run("nested", "/t/static", be_nested);
+	run("small-class", "/t/small-class", NULL);
 
 	run("missing", "/no/such/file", NULL);
 	run("folder", "/t", NULL);
@@ -302,6 +340,12 @@ static int all_cases(void)
 	run("endless", "/t/endless", NULL);
 	run("long-path", long_path, NULL);
 	run("no-path", (const char *)16, NULL);
+	run("kernel-path", KERNEL_TEXT, NULL);
+	run("other-machine", "/t/other-machine", NULL);
+	run("object", "/t/object", NULL);
+	run("small-headers", "/t/small-headers", NULL);
+	run("no-headers", "/t/no-headers", NULL);
+	run("incapable", "/t/incapable", NULL);
 	run_long_string();
 	run_bad_pointer();
 	run("torn", "/t/torn", NULL);

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from .. import area, elf, filemap, kernel, layout, lookup, mm as mm_, paging, task
+from .. import area, elf, filemap, kernel, layout, lookup, members, mm as mm_
+from .. import paging, task
 from ..memory import PAGE_SIZE, Broken, Fault
 
 BPRM = layout.Form(
@@ -20,8 +21,11 @@ PHDR = layout.Form(
     "struct elf64_phdr",
     *("p_flags", "p_offset", "p_vaddr", "p_filesz", "p_memsz"),
 )
+MM = layout.Form("struct mm_struct", "task_size")
 FILENAME = layout.Form("struct filename", "name")
 HEADER, SEGMENT = struct.Struct("<16s2HI3QI6H"), struct.Struct("<2I6Q")
+ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62  # include/uapi/linux/elf.h and elf-em.h
+PATH_MAX = 4096  # bytes
 POINTER = 8  # bytes
 MOST_STRINGS, MOST_BYTES = 256, 64 * 1024  # that are read of argv or envp
 
@@ -50,6 +54,16 @@ def read(bprm: int) -> tuple:
     return BPRM(kernel.memory(), bprm)
 
 
+def point_of_no_return(bprm: int) -> bool:
+    """Is every error fatal from now on? See begin_new_exec() since v5.8.
+
+    Before 6834e0bb41bb it was set later. Parameter: struct linux_binprm *. Raises
+    Fault.
+    """
+    place = members.place_of(BPRM.type_name, "point_of_no_return")
+    return place is None or bool(members.read(place, bprm))
+
+
 def text(address: int) -> str:
     """A string of the kernel's. Raises Fault."""
     return kernel.memory().read_string(address).decode("utf-8", "backslashreplace")
@@ -60,6 +74,25 @@ def opened(file: int) -> Opened:
     found = area.file_of(file, task.onlooker_root())
     size = filemap.file_size(file)
     return Opened(found.name, found.inode, found.mode, size, found.filesystem)
+
+
+def not_taken(start: bytes) -> str:
+    """Why load_elf_binary() does not take an ELF file, "" if it may do so.
+
+    Its checks and those of load_elf_phdrs(); none looks at EI_CLASS. Parameter:
+    bprm->buf.
+    """
+    header = elf.Header(*HEADER.unpack_from(start))
+    if header.e_type not in (ET_EXEC, ET_DYN):
+        kind = elf.TYPES.get(header.e_type, f"e_type {header.e_type}")
+        return f"{kind} is neither ET_EXEC nor ET_DYN"
+    if header.e_machine != EM_X86_64:
+        bits = "32-bit " * (header.e_ident[4] != elf.ELFCLASS64)
+        return f"{bits}ELF for e_machine {header.e_machine}, not for EM_X86_64"
+    if header.e_phentsize != SEGMENT.size:
+        size = header.e_phentsize
+        return f"its program headers have {size} bytes, not {SEGMENT.size}"
+    return "" if header.e_phnum else "it has no program headers"
 
 
 def program(file: int, start: bytes) -> Program:
@@ -74,10 +107,11 @@ def program(file: int, start: bytes) -> Program:
         for one in map(elf.Segment._make, SEGMENT.iter_unpack(table)):
             if one.p_type == elf.PT_LOAD:
                 loads.append(one)
-            if one.p_type == elf.PT_INTERP:
-                name = filemap.kernel_read(file, one.p_offset, one.p_filesz)
+            if one.p_type == elf.PT_INTERP and not interpreter:
+                size = min(one.p_filesz, PATH_MAX)
+                name = filemap.kernel_read(file, one.p_offset, size)
                 interpreter = name.split(b"\0")[0].decode("utf-8", "backslashreplace")
-    except (Fault, struct.error):
+    except (Broken, Fault, struct.error):
         pass  # said is what is known
     kind = elf.TYPES.get(header.e_type, str(header.e_type))
     return Program(kind, header.e_entry, tuple(loads), interpreter)
@@ -89,6 +123,8 @@ def program_memory(mm: int, address: int, size: int) -> bytes:
     Of a file's page that the program never touched it reads what it would get:
     that of the page cache. Raises Fault, Broken.
     """
+    if address >= MM(kernel.memory(), mm).task_size:
+        raise Fault(address, "it is not in user space")
     try:
         return mm_.access_process_vm(mm, address, size)
     except Fault:
@@ -134,11 +170,20 @@ def user_strings(mm: int, address: int) -> list[str | None] | None:
 def copied(mm: int, start: int, end: int) -> list[str]:
     """Strings that stand one behind the other on a new stack.
 
-    Only so many as fit into MOST_BYTES. Raises Fault.
+    Only so many as fit into MOST_BYTES. Raises Fault, Broken.
     """
+    if end < start:
+        raise Broken(f"strings from {start:#x} on end at {end:#x}, before they begin")
     raw = mm_.access_process_vm(mm, start, min(end - start, MOST_BYTES))
     whole = raw[: raw.rfind(b"\0") + 1]
     return [one.decode("utf-8", "backslashreplace") for one in whole.split(b"\0")[:-1]]
+
+
+def first(mm: int, start: int, end: int) -> str:
+    """The first of such strings. Raises Fault, Broken."""
+    for one in copied(mm, start, end):
+        return one
+    raise Broken(f"no string ends between {start:#x} and {end:#x}")
 
 
 def list_text(strings: list[str | None] | None, shown: int = 6) -> str:

@@ -13,6 +13,10 @@ from . import kin
 from .words import counted
 
 AUTOREAP = 0xFF  # bool of do_notify_parent(): nobody will wait
+WAITS = ("wait4", "waitid")
+# Who makes the kernel forget a task, if not one of WAITS or kin.EXEC
+ITSELF, LAST_THREAD = "itself", "its last thread"
+KERNEL_WAIT, PARENT_ENDED = "kernel_wait", "parent ended"
 EXEC_IDS = layout.Form("struct task_struct", "parent_exec_id", "self_exec_id", "parent")
 SIGCHLD = 17
 
@@ -38,17 +42,18 @@ def end_of(current: Task, code: int, others: int) -> End:
     executes = getattr(shared, "group_exec_task", 0) or getattr(
         shared, "group_exit_task", 0
     )
-    whole = bool(shared.flags & kin.SIGNAL_GROUP_EXIT)
+    whole = bool(shared.flags & (kin.SIGNAL_GROUP_EXIT | kin.SIGNAL_GROUP_COREDUMP))
+    zapped = bool(executes) and not whole and not by_call
     if by_call:
         why = f"{call}({given})"
-    elif executes and not whole:
+    elif zapped:
         why = "another thread executes a program"
     elif whole and not code & 0x7F:
         why = "another thread called exit_group()"
     else:
         why = signals.signal_name(code & 0x7F)
     return End(
-        f"{why}: {_meaning(current, code, others, whole)}",
+        f"{why}: {_meaning(current, code, others, whole, zapped)}",
         {
             "call": call if by_call else "",
             "code": code,
@@ -60,13 +65,15 @@ def end_of(current: Task, code: int, others: int) -> End:
     )
 
 
-def _meaning(current: Task, code: int, others: int, whole: bool) -> str:
+def _meaning(current: Task, code: int, others: int, whole: bool, zapped: bool) -> str:
     is_leader = current.pid == current.tgid
     name = "the first thread" if is_leader else f"thread {current.pid}"
     if not others:
         if is_leader:
             return f"process {current.tgid} ends, {exit_text(code)}"
         return f"{name} ends, the last one of process {current.tgid}"
+    if zapped:
+        return f"{name} ends, so that this one is alone"
     said = f"{name} ends; {counted(others, 'other thread')} "
     if whole:
         return said + ("has" if others == 1 else "have") + " still to end"
@@ -85,24 +92,58 @@ def reported_signal(ended: int, signal: int) -> int:
     return signal if read.parent_exec_id == parent.self_exec_id else SIGCHLD
 
 
-def report_text(current: Task, ended: int, signal: int, leaves: bool) -> str:
-    """What do_notify_parent() did: struct task_struct * of who has ended."""
+def ignores_sigchld(parent: int) -> bool:
+    """Will SIGCHLD not even be sent? Parameter: struct task_struct *."""
+    ignored, _ = signals.collect_sigign_sigcatch(kin.task_struct(parent).sighand)
+    return bool(ignored >> SIGCHLD - 1 & 1)
+
+
+def report_text(current: Task, ended: int, signal: int, leaves: bool, why: str) -> str:
+    """What do_notify_parent() did: struct task_struct * of who has ended.
+
+    leaves: no zombie. why: what is to be said first, of one that is told of again.
+    """
     found = kin.task_struct(ended)
-    parent, status = kin.process_name(found.parent), exit_text(kin.status_of(ended))
-    said = f"process {found.tgid}"
+    said = f"{why}process {found.tgid}"
     if found.tgid == current.tgid and current.address != ended:
         said = f"its last other thread is gone: process {found.tgid}"
-    elif found.tgid != current.tgid:
-        said = f"the orphan is told of again: process {found.tgid}"
+    said += " leaves no zombie" if leaves else " is a zombie now"
+    said += f", {exit_text(kin.status_of(ended))}"
+    role = "parent" if found.parent == found.real_parent else "tracer"
+    whom = f"its {role} {kin.process_name(found.parent)}"
     if leaves:
-        handlers = kin.task_struct(found.parent).sighand
-        ignored, _ = signals.collect_sigign_sigcatch(handlers)
-        why = "ignores SIGCHLD" if ignored >> SIGCHLD - 1 & 1 else "has SA_NOCLDWAIT"
-        return f"{said} leaves no zombie, {status}: its parent {parent} {why}"
-    said += f" is a zombie now, {status}"
-    if not signal:
-        return f"{said}; no signal for its parent {parent}"
-    return f"{said}; {signals.signal_name(signal)} for its parent {parent}"
+        ignores = ignores_sigchld(found.parent)
+        return f"{said}: {whom} {'ignores SIGCHLD' if ignores else 'has SA_NOCLDWAIT'}"
+    return (
+        f"{said}; {signals.signal_name(signal) if signal else 'no signal'} for {whom}"
+    )
+
+
+def release_of(current: int, released: int) -> str:
+    """Why release_task() is called. Parameters: struct task_struct *."""
+    if released == current:
+        return ITSELF
+    if kin.is_exiting(current):
+        return PARENT_ENDED
+    if kin.is_kernel_thread(current):
+        return KERNEL_WAIT
+    call, _ = kin.system_call(current)
+    return call if call in (*WAITS, *kin.EXEC) else PARENT_ENDED
+
+
+def release_text(name: str, is_process: bool, how: str) -> str:
+    """The same in words; the name of the task that is released: process 41."""
+    if how == ITSELF:
+        whom = "it" if is_process else "a thread"
+        return f"{name} is released by itself: nobody waits for {whom}"
+    if how == LAST_THREAD:
+        return f"{name} is released next, by its last thread: nobody waits for it"
+    if how in kin.EXEC:
+        return f"{how}(): takes the place and number of the first thread"
+    if how == PARENT_ENDED:
+        return f"releases {name}, which no parent waits for"
+    waited = ", for which the kernel waited" * (how == KERNEL_WAIT)
+    return f"releases {name}{waited} in {how}(): its number is free again"
 
 
 def heir_text(parent: int) -> str:

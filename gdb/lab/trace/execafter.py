@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .. import kernel, layout, task
-from . import binprm
+from . import binprm, kin
 from .event import Moment
 from .execstate import Exec, Execs, to_int
 from .points import Point
@@ -37,7 +37,7 @@ class Old(NamedTuple):
     mm: int  # 0 for the kernel's own exec
     areas: int
     others: int  # users of the mm besides the threads of this process
-    tids: list[int]  # of the other threads
+    tids: list[int]  # of the other threads that de_thread() kills
     comm: str
     pid: int
 
@@ -57,7 +57,8 @@ class After:
             point(
                 "shift_arg_pages",
                 "the stack between its move and its growth",
-                leave=self._shifted,
+                lambda one, moment: moment.argument(1),
+                self._shifted,
                 optional=True,
             ),
             point(
@@ -71,14 +72,19 @@ class After:
         threads = [
             TASK(guest, each) for each in task.for_each_thread(moment.task.address)
         ]
-        others = [each.pid for each in threads if each.pid != moment.task.pid]
+        others = [
+            tid
+            for thread, tid in kin.other_threads(moment.task)
+            if not kin.is_exiting(thread)
+        ]
         read = MM(guest, mm) if mm else None
         users = read.users - sum(each.mm == mm for each in threads) if read else 0
         areas = read.map_count if read else 0
         return Old(mm, areas, users, others, moment.task.comm, moment.task.pid)
 
     def _new(self, one: Exec, moment: Moment, old: Old) -> None:
-        one.gone = True  # only a security module refuses before there is no way back
+        # bprm_creds_from_file() refuses before there is no way back
+        one.gone = binprm.point_of_no_return(one.bprm)
         if one.failed(moment):
             return
         one.step = "dropping the old program"
@@ -120,14 +126,13 @@ class After:
             random=randomized,
         )
 
-    def _shifted(self, one: Exec, moment: Moment, note: Any) -> None:
+    def _shifted(self, one: Exec, moment: Moment, shift: int) -> None:
         if one.failed(moment):
             return
-        old_top = one.before.pieces[-1].end if one.before else 0
         changed = one.changed(moment)
         read = binprm.read(one.bprm)
         stack = one.stack(read.p)
-        one.shift = old_top - stack.end
+        one.shift = shift
         self.execs.tell(
             one,
             moment,

@@ -97,7 +97,7 @@ class Before:
         changed = one.changed(moment)
         if one.copies == 1:
             one.env = read.p
-            name = binprm.copied(read.mm, read.exec, one.stack(read.p).end)[0]
+            name = binprm.first(read.mm, read.exec, one.stack(read.p).end)
             strings = binprm.copied(read.mm, read.p, read.exec)
             self.execs.tell(
                 one,
@@ -168,6 +168,7 @@ class Before:
         """A handler looks at the file. What it needs of it is in bprm->buf."""
         one.handler = ""
         read = binprm.read(one.bprm)
+        why = _unlike(moment.function, read.buf)
         if moment.function == "load_script" and read.buf.startswith(SCRIPT):
             one.handler = moment.function
             line = read.buf[2:].split(b"\n")[0].split(b"\0")[0].strip()
@@ -181,9 +182,9 @@ class Before:
                 takes=True,
                 line=asked,
             )
-        if moment.function == "load_elf_binary" and read.buf.startswith(MAGIC):
+        if moment.function == "load_elf_binary" and not why:
             self._takes_elf(one, moment, read)
-        return read.buf[:4], binprm.text(read.interp)
+        return why, binprm.text(read.interp)
 
     def _takes_elf(self, one: Exec, moment: Moment, read: tuple) -> None:
         one.handler = moment.function
@@ -207,7 +208,7 @@ class Before:
 
     def _handled(self, one: Exec, moment: Moment, note: Any) -> None:
         """A handler has returned: it does not take the file, or it is done with it."""
-        start, name = note
+        why, name = note
         result = int_result(moment)
         if result == 0 and moment.function != "load_elf_binary":
             self._interpreted(one, moment)
@@ -216,16 +217,14 @@ class Before:
         if one.handler == moment.function:  # it began and could not go on
             one.refused = one.refused or moment.function
             return
-        wants = {"load_script": "#!", "load_elf_binary": "\\x7fELF"}
-        looked = wants.get(moment.function, "what was registered with binfmt_misc")
-        begins = "".join(chr(c) if 32 <= c < 127 else f"\\x{c:02x}" for c in start)
         self.execs.tell(
             one,
             moment,
-            f"does not take {name}: it begins with {begins}, not with {looked}",
+            f"does not take {name}: {why}",
             step="handler",
             handler=moment.function,
             takes=False,
+            why=why,
         )
 
     def _interpreted(self, one: Exec, moment: Moment) -> None:
@@ -248,3 +247,17 @@ class Before:
             count=read.argc,
             p=read.p,
         )
+
+
+def _unlike(handler: str, start: bytes) -> str:
+    """Why a file is not of a handler's format, "" if it is. Parameter: bprm->buf."""
+    wants = {"load_script": SCRIPT, "load_elf_binary": MAGIC}.get(handler)
+    if wants and start.startswith(wants):
+        return binprm.not_taken(start) if wants == MAGIC else ""
+    looked = _printable(wants) if wants else "what was registered with binfmt_misc"
+    return f"it begins with {_printable(start[:4])}, not with {looked}"
+
+
+def _printable(some: bytes) -> str:
+    """Bytes as C writes them in a string."""
+    return "".join(chr(c) if 32 <= c < 127 else f"\\x{c:02x}" for c in some)

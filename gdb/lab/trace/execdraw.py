@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..memory import Broken
 from ..sizes import rough_size
 from .words import sizes
 
@@ -26,9 +27,12 @@ def stack_lines(parts: list[Part], marks: dict[int, str]) -> tuple[str, ...]:
 
     Parameters: the parts from the lowest address up, each from where the last one
     ended, and names of addresses, which are edges of parts. A part without bytes is
-    left out.
+    left out. Raises Broken where a name is at no edge.
     """
     parts = [one for one in parts if one.start < one.end]
+    edges = {edge for one in parts for edge in (one.start, one.end)}
+    for address in marks.keys() - edges:
+        raise Broken(f"{marks[address]} is {address:#x}, where no part of a stack ends")
     texts = [f"│{_inside(one)}" for one in parts]
     texts[0] += " " * (WIDTH - sum(map(len, texts)))
     picture, columns = "", {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-from .. import kernel, layout, registers, signals
+from .. import kernel, layout, registers, signals, task
 from ..result import Table, columns
 from . import binprm
 from .arguments import AT_FDCWD
@@ -85,15 +85,19 @@ class ExecTimeline(Timeline):
         if envp is not None:
             count = counted(len(envp), "environment string")
         one = self.execs.begin(moment, path or "")
+        inner = task.task_pid_vnr(moment.task.address)
+        who = f" by {moment.task.pid}, which is {inner} in its pid namespace"
         self.execs.tell(
             one,
             moment,
-            f"{name}({first}{shown}, {binprm.list_text(argv)}, {count})",
+            f"{name}({first}{shown}, {binprm.list_text(argv)}, {count})"
+            + who * (inner != moment.task.pid),
             step="call",
             call=name,
             path=path,
             argv=argv,
             envp=envp,
+            vnr=inner,
         )
         return True
 

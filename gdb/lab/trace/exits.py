@@ -15,16 +15,17 @@ from ..process import for_each_child
 from ..result import Table, columns
 from ..taskflags import exit_text
 from . import kin
-from .endings import AUTOREAP, end_of, heir_text, report_text, reported_signal
+from .endings import AUTOREAP, ITSELF, KERNEL_WAIT, LAST_THREAD, WAITS
+from .endings import end_of, heir_text, ignores_sigchld, release_of, release_text
+from .endings import report_text, reported_signal
 from .engine import Timeline, Tracer
 from .event import Call, Moment
-from .kills import EXEC, Kills
+from .kills import Kills
 from .points import Point
 from .spaces import mm_users, space
 from .waits import Wait, asked, answered
 from .words import counted, sizes
 
-WAITS = ("wait4", "waitid")
 ENDED = columns(
     pid="number",
     name="text",
@@ -107,8 +108,8 @@ class Exit(Timeline):
         end = end_of(current, moment.argument(0) & 0xFFFF_FFFF, len(others))
         children = for_each_child(current.address)  # of all of its process's threads
         users = mm_users(current.mm) if current.mm else 0
-        if current.mm:
-            self._memory[current.mm] = current.tgid
+        if current.mm and not kin.borrows_memory(current):
+            self._memory.setdefault(current.mm, current.tgid)
         self.tracer.emit(
             moment,
             end.what,
@@ -124,13 +125,19 @@ class Exit(Timeline):
         if process is None:
             return
         held = space(mm)
+        # After exec_mmap() it has another one
+        executes = moment.task.tgid == process and moment.task.mm != 0
+        said = f"nobody runs in the memory of process {process} any more: it"
+        if executes:
+            said = f"process {process} executes a program: its old memory"
         self.tracer.emit(
             moment,
-            f"nobody runs in the memory of process {process} any more: it gives back "
-            f"{counted(len(held.areas), 'area')}, {counted(held.pages, 'mapped page')} "
-            f"and {sizes(held.tables)} of page tables",
+            f"{said} gives back {counted(len(held.areas), 'area')}, "
+            f"{counted(held.pages, 'mapped page')} and {sizes(held.tables)} of page "
+            "tables",
             step="memory",
             process=process,
+            executes=executes,
             mm=mm,
             areas=len(held.areas),
             pages=held.pages,
@@ -164,26 +171,32 @@ class Exit(Timeline):
             by_init=kin.is_init(found.real_parent),
         )
 
-    def _notifies(self, moment: Moment) -> tuple[int, int] | None:
+    def _notifies(self, moment: Moment) -> tuple[int, int, str] | None:
         """A process has no thread left and its parent is to know."""
         ended = moment.argument(0)
-        found = kin.task_struct(ended)
-        if found.tgid != moment.task.tgid and kin.is_exiting(moment.task.address):
-            # the orphan, a zombie already, of one that ends now
-            self._tell_adopted(moment, ended)
-            self._adopted.add(ended)
+        found, current, why = kin.task_struct(ended), moment.task, ""
+        if found.tgid != current.tgid:
+            why = f"{current.comm} {current.tgid} traces it no more: "
+            if kin.is_exiting(current.address) and ended in for_each_child(
+                current.address
+            ):  # a zombie already, in reparent_leader()
+                self._tell_adopted(moment, ended)
+                self._adopted.add(ended)
+                why = "the orphan is told of again: "
         if not self._wants(ended):
             return None
-        return ended, reported_signal(ended, moment.argument(1) & 0xFFFF_FFFF)
+        return ended, reported_signal(ended, moment.argument(1) & 0xFFFF_FFFF), why
 
     def _notified(self, moment: Moment, call: Call) -> None:
-        ended, signal = call.note
+        ended, signal, why = call.note
         found, status = kin.task_struct(ended), kin.status_of(ended)
         leaves = bool(moment.result & AUTOREAP)
+        if leaves and ignores_sigchld(found.parent):
+            signal = 0  # as do_notify_parent() does
         self._parents[ended] = kin.process_name(found.parent)
         self.tracer.emit(
             moment,
-            report_text(moment.task, ended, signal, leaves),
+            report_text(moment.task, ended, signal, leaves, why),
             step="reported",
             process=found.tgid,
             status=status,
@@ -195,7 +208,8 @@ class Exit(Timeline):
         by_thread = moment.task.address != ended and found.tgid == moment.task.tgid
         if leaves and by_thread:
             # release_task() of its last thread goes on with the leader: no stop there
-            self._tell_released(moment, ended, "itself")
+            self._ending.discard(ended)
+            self._tell_released(moment, ended, LAST_THREAD)
             self.tracer.follow.forget(found.tgid)
             if self.tracer.follow.all_have_ended:
                 self.tracer.end("every followed process has ended")
@@ -219,32 +233,22 @@ class Exit(Timeline):
     def _releases(self, moment: Moment) -> None:
         released = moment.argument(0)
         self._ending.discard(released)
-        if not self._wants(released):
-            return
-        call, _ = kin.system_call(moment.task.address)
-        how = call if call in (*WAITS, *EXEC) else "parent ended"
-        if released == moment.task.address:
-            how = "itself"
-        self._tell_released(moment, released, how)
+        if self._wants(released):
+            how = release_of(moment.task.address, released)
+            self._tell_released(moment, released, how)
 
     def _tell_released(self, moment: Moment, released: int, how: str) -> None:
-        found = kin.task_struct(released)
+        found, status = kin.task_struct(released), kin.status_of(released)
         is_process = found.pid == found.tgid
         name = f"process {found.pid}" if is_process else f"thread {found.pid}"
-        said = f"releases {name} in {how}(): its number is free again"
-        if how == "itself":
-            whom = "a thread" if not is_process else "it"
-            said = f"{name} is released by itself: nobody waits for {whom}"
-        elif how in EXEC:
-            said = f"{how}(): takes the place and number of the first thread"
-        elif how == "parent ended":
-            said = f"releases {name}, which no parent waits for"
-        status = kin.status_of(released)
+        said = release_text(name, is_process, how)
         if is_process:
             parent = self._parents.pop(released, "")
             ended = task.task(released)
-            by = "itself" if how == "itself" else f"{kin.who(moment.task.address)}"
-            by += f" in {how}()" if how in WAITS else ""
+            by = how
+            if how not in (ITSELF, LAST_THREAD):
+                by = kin.who(moment.task.address)
+                by += f" in {how}()" if how in (*WAITS, KERNEL_WAIT) else ""
             self._ended.append((ended.pid, ended.comm, exit_text(status), parent, by))
         self.tracer.emit(
             moment,

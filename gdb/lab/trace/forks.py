@@ -40,6 +40,7 @@ class Fork(Timeline):
         super().__init__(tracer)
         self._requests: dict[int, Request] = {}  # under way, by the caller's task
         self._new: dict[int, Request] = {}  # tasks that have not run
+        self._vforked: dict[int, int] = {}  # tasks in the memory of one that waits
         self._failed: set[int] = set()  # callers of which it is told already
         self._counts: dict[str, Counter[str]] = {}
 
@@ -105,6 +106,8 @@ class Fork(Timeline):
         child = offspring.child(moment.task, moment.argument(0), request)
         is_thread = bool(request.arguments.flags & CLONE_THREAD)
         self._new[child.task.address] = request
+        if request.arguments.flags & CLONE_VFORK:
+            self._vforked[child.task.address] = moment.task.address
         self._count(request.call, "threads" if is_thread else "processes")
         self._count(request.call, "read-only", child.data.get("made_read_only", 0))
         self.tracer.emit(
@@ -151,9 +154,21 @@ class Fork(Timeline):
             return
         waited = bool(request.arguments.flags & CLONE_VFORK)
         said = f"{request.call}() returns {result}, the new task's number"
-        if waited:
+        killed = self._forget_child_of(moment.task.address)
+        if killed:  # see wait_for_vfork_done()
+            said += ": it is killed while it waits, the child runs on in its memory"
+        elif waited:
             said += ": the child has let go of its memory"
-        self.tracer.emit(moment, said, step="returns", waited=waited, **data)
+        self.tracer.emit(
+            moment, said, step="returns", waited=waited and not killed, **data
+        )
+
+    def _forget_child_of(self, caller: int) -> bool:
+        """Has a child not let go of its memory? Parameter: struct task_struct *."""
+        children = [one for one, parent in self._vforked.items() if parent == caller]
+        for child in children:
+            del self._vforked[child]
+        return bool(children)
 
     def _enter_clone3(self, moment: Moment) -> bool:
         self._failed.discard(moment.task.address)
@@ -176,12 +191,12 @@ class Fork(Timeline):
         found = kin.task_struct(moment.argument(0))
         if not found.vfork_done:
             return
-        parent = kin.task_struct(found.real_parent)
+        caller = self._vforked.pop(moment.argument(0), found.real_parent)
         self.tracer.emit(
             moment,
-            f"lets {kin.who(found.real_parent)} go on: {why}",
+            f"lets {kin.who(caller)} go on: {why}",
             step="vfork done",
-            parent=parent.pid,
+            parent=kin.task_struct(caller).pid,
         )
 
     def summary(self) -> list[Any]:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Any, Iterator
 
-from .. import kernel, layout, signals, task
+from .. import kernel, layout, processors, signals, task
 from . import kin
 from .engine import Tracer
 from .event import Call, Moment
@@ -13,7 +13,6 @@ from .points import Point
 from .words import counted
 
 SIGINFO = layout.Form("struct kernel_siginfo", "si_signo")
-EXEC = ("execve", "execveat")
 
 
 class Kills:
@@ -48,8 +47,9 @@ class Kills:
         if not threads:
             return
         call, _ = kin.system_call(moment.task.address)
-        code = kin.signal_struct(moment.task.address).group_exit_code
-        if call in EXEC:
+        shared = kin.signal_struct(moment.task.address)
+        code = shared.group_exit_code
+        if not shared.flags & kin.SIGNAL_GROUP_EXIT:  # de_thread() leaves it alone
             said = f"{call}(): the new program has one thread"
         elif call == "exit_group":
             said = f"exit_group({code >> 8}) ends the whole process"
@@ -58,13 +58,14 @@ class Kills:
         self._tell_killed(moment, said, moment.task.tgid, threads)
 
     def _tell_killed(
-        self, moment: Moment, said: str, process: int, threads: list[int]
+        self, moment: Moment, said: str, process: int, threads: list[int], **data: Any
     ) -> None:
         if threads:
             numbers = ", ".join(map(str, threads))
             verb = "gets" if len(threads) == 1 else "get"
             said += f": {counted(len(threads), 'thread')} {verb} SIGKILL: {numbers}"
-        self.tracer.emit(moment, said, step="kills", process=process, threads=threads)
+        data |= {"process": process, "threads": threads}
+        self.tracer.emit(moment, said, step="kills", **data)
 
     def _sends(self, moment: Moment) -> int | None:
         target = moment.argument(1)
@@ -87,7 +88,11 @@ class Kills:
             for one in task.for_each_thread(target)
             if not kin.task_struct(one).exit_state
         ]
-        self._tell_killed(moment, said, found.tgid, threads)
+        # A timer's signal is not the deed of whoever runs on the processor just now
+        context = processors.preempt_count(moment.cpu).context
+        if context != "process":
+            said = f"in a {context} that interrupts {moment.task.comm}: {said}"
+        self._tell_killed(moment, said, found.tgid, threads, context=context)
 
     def _dumps(self, moment: Moment) -> None:
         signal = SIGINFO(kernel.memory(), moment.argument(0)).si_signo

@@ -6,20 +6,25 @@ from __future__ import annotations
 from typing import Iterator
 
 from .. import kernel, layout, registers, task
+from ..process import PF_KTHREAD
 from ..task import Task
+
+EXEC = ("execve", "execveat")
 
 TASK = layout.Form(
     "struct task_struct",
     *("pid", "tgid", "exit_state", "exit_code", "exit_signal", "signal", "sighand"),
     *("real_parent", "parent", "group_leader", "vfork_done", "flags"),
 )
-# group_exec_task was called group_exit_task before v5.17 (60700e38fb68)
+# group_exec_task was called group_exit_task before v5.17 (60700e38fb68), and was
+# that of a thread that dumps core, too
 SIGNAL = layout.Form(
     "struct signal_struct",
     *("flags", "group_exit_code", "nr_threads"),
     *("?group_exec_task", "?group_exit_task"),
 )
 SIGNAL_GROUP_EXIT = 0x4  # include/linux/sched/signal.h
+SIGNAL_GROUP_COREDUMP = 0x8  # instead of it while core is dumped; before v5.17
 SIGNAL_UNKILLABLE = 0x40
 PF_EXITING = 0x4  # include/linux/sched.h
 
@@ -54,6 +59,17 @@ def process_name(address: int) -> str:
 def is_exiting(address: int) -> bool:
     """Has a task begun to end? Parameter: struct task_struct *."""
     return bool(task_struct(address).flags & PF_EXITING)
+
+
+def is_kernel_thread(address: int) -> bool:
+    """Is this a kernel thread? Parameter: struct task_struct *."""
+    return bool(task_struct(address).flags & PF_KTHREAD)
+
+
+def borrows_memory(current: Task) -> bool:
+    """Does it run in its parent's memory: after vfork(), or clone() with CLONE_VM?"""
+    parent = task.task(task_struct(current.address).real_parent)
+    return parent.mm == current.mm and parent.tgid != current.tgid
 
 
 def is_init(address: int) -> bool:

@@ -96,7 +96,7 @@ def child(parent: Task, address: int, request: Request) -> Child:
             lines.append(f"{title:<10} {', '.join(named)}")
     if new.mm and new.mm == parent.mm:
         users = mm_users(new.mm)
-        lines.append(f"memory     {counted(users, 'task')} run in it now (mm_users)")
+        lines.append(f"memory     {counted(users, 'user')} now (mm_users)")
         data["mm_users"] = users
     elif request.before is not None and new.mm:
         now, copy = space(parent.mm), space(new.mm)
@@ -133,6 +133,16 @@ def _read_only(before: Space, after: Space) -> int:
     return sum(after.read_only.get(address, 0) for address in before.writable)
 
 
+def _left(now: Space, copy: Space) -> int:
+    """Mapped pages that fork() did not enter in the copy, though it has their area."""
+    wiped = now.with_flag(VM_WIPEONFORK)
+    return sum(
+        max(0, pages - copy.mapped[start])
+        for start, pages in now.mapped.items()
+        if start in copy.mapped and start not in wiped
+    )
+
+
 def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
     return {
         "areas": len(now.areas),
@@ -141,6 +151,7 @@ def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
         "wiped": now.with_flag(VM_WIPEONFORK),
         "pages": now.pages,
         "pages_copied": copy.pages,
+        "pages_left": _left(now, copy),
         "page_tables": now.tables,
         "page_tables_copied": copy.tables,
         "made_read_only": _read_only(before, now),
@@ -158,14 +169,19 @@ def _copied(before: Space, now: Space, copy: Space) -> list[str]:
         (now.with_flag(VM_DONTCOPY), "left out (VM_DONTCOPY: MADV_DONTFORK)"),
         (now.with_flag(VM_WIPEONFORK), "empty in the child (MADV_WIPEONFORK)"),
     ):
-        lines += [f"           {start:#x}... is {why}" for start in starts]
+        lines += [
+            f"           {start:#x}... with {counted(now.mapped[start], 'page')} is {why}"
+            for start in starts
+        ]
     lines.append(
         f"pages      {copy.pages} of {counted(now.pages, 'mapped page')} entered in "
         f"its page tables of {sizes(copy.tables)} (parent: {sizes(now.tables)})"
     )
-    if copy.pages < now.pages:
+    left = _left(now, copy)
+    if left:  # vma_needs_copy(): the area has no page of its own (anon_vma)
         lines.append(
-            "           pages of files are left for it to find when it wants them"
+            f"           {counted(left, 'page')} of files, shared memory or zeros: "
+            "left for it to find when it wants them"
         )
     protected = _read_only(before, now)
     return lines + [

@@ -24,13 +24,18 @@ MM = layout.Form(
 class Space:
     """What an address space held at one moment."""
 
-    users: int  # mm_users: who runs in it
+    users: int  # mm_users: tasks that run in it, and who looks at it just now
     count: int  # mm_count: who needs the mm_struct itself; all users are one of it
     tables: int  # bytes of page tables
     areas: dict[int, int]  # where each starts, and its vm_flags
-    pages: int  # mapped ones, of PAGE_SIZE
+    mapped: dict[int, int]  # where each starts, and its mapped pages, of PAGE_SIZE
     writable: dict[int, int]  # entries of private areas: address, number of pages
     read_only: dict[int, int]
+
+    @property
+    def pages(self) -> int:
+        """All mapped pages."""
+        return sum(self.mapped.values())
 
     def with_flag(self, flag: int) -> list[int]:
         """Where the areas with a flag of vm_flags start."""
@@ -38,7 +43,10 @@ class Space:
 
 
 def mm_users(mm: int) -> int:
-    """How many tasks run in an address space. Parameter: struct mm_struct *."""
+    """Who holds an address space: get_task_mm() counts, too, not only tasks.
+
+    Parameter: struct mm_struct *. Raises memory.Fault.
+    """
     return MM(kernel.memory(), mm).users
 
 
@@ -51,9 +59,10 @@ def space(mm: int) -> Space:
     areas: dict[int, int] = {}
     writable: dict[int, int] = {}
     read_only: dict[int, int] = {}
-    pages = 0
+    mapped: dict[int, int] = {}
     for _, area in vma.for_each_vma(mm):
         areas[area.vm_start] = area.vm_flags
+        mapped[area.vm_start] = 0
         private = is_cow_mapping(area.vm_flags)
         for address, size, _, entry in pagewalk.walk_page_range(
             pgd, area.vm_start, area.vm_end
@@ -61,10 +70,12 @@ def space(mm: int) -> Space:
             if not entry & PAGE_PRESENT:
                 continue
             count = size // PAGE_SIZE
-            pages += count
+            mapped[area.vm_start] += count
             if private:
                 (writable if entry & PAGE_RW else read_only)[address] = count
-    return Space(read.users, read.count, read.tables, areas, pages, writable, read_only)
+    return Space(
+        read.users, read.count, read.tables, areas, mapped, writable, read_only
+    )
 
 
 def is_cow_mapping(flags: int) -> bool:
