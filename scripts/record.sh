@@ -15,6 +15,11 @@ check_limit
 [[ $ACCEL == tcg ]] || die "ACCEL=$ACCEL: QEMU can record only the processor it emulates: leave ACCEL unset."
 [[ ! -e $RECORDING || -f $RECORDING/manifest.json ]] ||
 	die "RECORDING=$RECORDING is there and is no recording: name another folder."
+if [[ -e $RECORDING ]]; then
+	other=$(find "$RECORDING" -mindepth 1 -maxdepth 1 ! -name manifest.json ! -name moments.json ! -name log ! -name disk.qcow2 \
+		! -name initramfs.cpio ! -name console.log -printf '%f\n' -quit)
+	[[ -z $other ]] || die "RECORDING=$RECORDING also holds $other, which a new recording would remove: name another folder."
+fi
 SMP=1
 check_settings
 make_run_folder
@@ -50,8 +55,14 @@ set_mode replay
 QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null -gdb "tcp:127.0.0.1:$PORT")
 launch_guest
 status=0
-(cd "$ROOT" && env LAB_PORT="$PORT" LAB_RECORDING="$part" timeout --foreground --signal=KILL "$LIMIT" \
-	gdb -nx -q -batch -iex "set auto-load no" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null) || status=$?
+cd "$ROOT"
+# In the background, where Ctrl-C is not its affair but ours
+LAB_PORT=$PORT LAB_RECORDING=$part timeout --foreground --signal=KILL "$LIMIT" \
+	gdb -nx -q -batch -iex "set auto-load no" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null 8<&- &
+index_pid=$!
+trap 'kill "$index_pid" 2>/dev/null; exit 130' INT
+wait "$index_pid" || status=$?
+trap - INT
 [[ $status != 137 ]] || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
 wait "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log")"

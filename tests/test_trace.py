@@ -54,8 +54,9 @@ def test_nobody_executes_it(port: int, tmp_path: Path) -> None:
     found = trace("mmap nobody", port, tmp_path)
     assert found.events == []
     assert found.ended == (
-        "lab trace mmap: 0 events; the guest has ended. Nobody executed nobody: give its "
-        "path in the guest, where PROGRAM= is /lab/program."
+        "lab trace mmap: 0 events; the guest has ended. Another one starts with `make "
+        "debug`, after quit. Nobody executed nobody: give its path in the guest, where "
+        "PROGRAM= is /lab/program."
     )
 
 

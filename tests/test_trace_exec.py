@@ -472,6 +472,13 @@ def test_a_descriptor_is_named(alone: Trace) -> None:
     assert case.one("open")["path"] == "/t/static"
 
 
+def test_events_have_the_time_of_their_stop(alone: Trace) -> None:
+    """Also the first, which waits until it is known who is followed."""
+    call, made = alone.events[:2]
+    assert (call["step"], made["step"]) == ("call", "bprm")
+    assert call["time_ns"] < made["time_ns"]
+
+
 # --- Programs that do not start -----------------------------------------------
 
 
@@ -498,6 +505,22 @@ def test_only_what_the_kernel_takes_is_taken(alone: Trace, name: str) -> None:
 
 def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
     assert Case(alone, "kernel-path").one("call")["path"] is None
+
+
+def test_who_fails_to_execute_is_not_followed(
+    runner: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Before bprm_execve() or in it: its exec is told, and nothing that comes later."""
+    folder = tmp_path_factory.mktemp("named")
+    named = traced("exec /t/text", runner, folder)
+    pids = [
+        cases(named.console)[name][0] for name in ("text", "too-long", "bad-pointer")
+    ]
+    for pid in pids:
+        steps = [event["step"] for event in named.events if event["pid"] == pid]
+        assert steps[:2] == ["call", "bprm"] and steps[-1] == "return"
+    assert {event["pid"] for event in named.events} == set(pids)
+    assert traced("exit /t/text", runner, folder).events == []
 
 
 def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
@@ -560,5 +583,6 @@ def test_the_kernels_own_exec_is_followed(
     first, argv = init.events[0], next(e for e in init.events if e["step"] == "argv")
     assert (first["call"], first["path"], first["pid"]) == ("kernel_execve", "/init", 1)
     assert argv["argv"][0] == "/init"  # behind it, words for init of the command line
+    assert "Nobody executed" not in init.ended
     begin = next(one for one in init.events if one["step"] == "begin")
     assert begin["old_mm"] == 0 and begin["comm"] == "init"

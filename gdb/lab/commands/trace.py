@@ -76,7 +76,8 @@ class Trace(gdb.Command):
         show = _ignore if as_json else partial(_show, text.columns(), colour)
         tracer = Tracer(kind, follow, limit, show)
         if not as_json:
-            _write(f"Following {follow}; {limit:,} events at most, Ctrl-C ends it.")
+            most = f"{limit:,} event{'s' * (limit != 1)} at most"
+            _write(f"Following {follow}; {most}, Ctrl-C ends it.")
             for sentence in tracer.missing:
                 _write(sentence)
             gdb.write(view.heading(colour) + "\n")
@@ -117,7 +118,7 @@ def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
         raise gdb.GdbError(
             "lab trace syscall takes names, such as openat,write, or all."
         )
-    names = arguments.pop(0).split(",")
+    names = [name for name in arguments.pop(0).split(",") if name]
     names = syscalls.all_names() if names == [ALL] else names
     return lambda tracer: syscalls.Syscalls(tracer, names)
 
@@ -131,6 +132,10 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
     (who,) = arguments
     if who == ALL:
         return Follow(everyone=True)
+    if not who or who[0] in "-'\"":
+        raise gdb.GdbError(
+            f"{who or 'An empty word'} is no PROGRAM or PID: see `help lab trace`."
+        )
     if not who[0].isdecimal() and who[0] != "$":
         return Follow(program=who)
     if not booted:
@@ -143,7 +148,13 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
     if has_ended or is_kernel_thread(address):
         kind = "has ended" if has_ended else "is a kernel thread"
         raise gdb.GdbError(f"Task {found.pid} ({found.comm}) {kind}: give another PID.")
-    return Follow(tgids={found.tgid})
+    return _process(address)
+
+
+def _process(address: int) -> Follow:
+    """Follow the process of a task: struct task_struct *."""
+    found = task.task(address)
+    return Follow(tgids={found.tgid}, comm=found.comm)
 
 
 def _default(booted: bool) -> Follow:
@@ -153,7 +164,7 @@ def _default(booted: bool) -> Follow:
     current = task.get_current()
     if is_kernel_thread(current) or task.has_exited(current):
         return Follow(everyone=True)
-    return Follow(tgids={task.task(current).tgid})
+    return _process(current)
 
 
 @contextmanager
@@ -188,6 +199,8 @@ def _parts(tracer: Tracer, as_json: bool) -> list:
         parts.append(Drawing("events", [], data))
     parts += tracer.timeline.summary()
     said = f"lab trace {name}: {count:,} event{'s' * (count != 1)}; {tracer.ended}."
+    if not gdb.selected_inferior().threads():
+        said += " Another one starts with `make debug`, after quit."
     if tracer.follow.is_waiting:
         said += f" Nobody executed {tracer.follow.program}"
         hint = f": give its path in the guest, where PROGRAM= is {IN_GUEST}."

@@ -16,7 +16,7 @@ from .. import kernel, replay
 from ..memory import Fault, read_stub
 from .monitor import quiet, uninterrupted
 from ..task import get_current, task
-from .timetravel import NONE
+from .timetravel import NONE, Replay
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,30 @@ class Change:
 def blame(address: int) -> Change | None:
     """Go back to the instruction that changed a byte last, and stand before it.
 
-    None if none did since the start; gdb is where it was then. The byte is the current
-    process's, and what the kernel writes through another mapping of the page is not
-    seen. Raises gdb.GdbError, memory.Fault.
+    None if none did since the start; gdb is where it was then, as after a Ctrl-C. The
+    byte is the current process's, and what the kernel writes through another mapping of
+    the page is not seen. Raises gdb.GdbError, memory.Fault.
     """
     here = replay.this()
     if here is None:
         raise gdb.GdbError(NONE)
     kernel.refresh()
     read_stub(address, 1)  # refuses what is not mapped
-    origin, mm = here.now, task(get_current()).mm
+    origin = here.now
+    try:
+        found = _search(here, address, task(get_current()).mm)
+    except KeyboardInterrupt:
+        here.travel(origin)
+        raise gdb.GdbError(
+            f"Interrupted: back where the search began, at instruction {origin}."
+        ) from None
+    if found is None:
+        here.travel(origin)
+    return found
+
+
+def _search(here: Replay, address: int, mm: int) -> Change | None:
+    """From one write to the one before, as long as it changes nothing."""
     stops = 0
     with here.undisturbed(), quiet():
         watch = gdb.Breakpoint(
@@ -68,7 +82,6 @@ def blame(address: int) -> Change | None:
                     return Change(here.now, before, after, stops)
         finally:
             watch.delete()
-    here.travel(origin)
     return None
 
 

@@ -73,7 +73,7 @@ def _meaning(current: Task, code: int, others: int, whole: bool, zapped: bool) -
             return f"process {current.tgid} ends, {exit_text(code)}"
         return f"{name} ends, the last one of process {current.tgid}"
     if zapped:
-        return f"{name} ends, so that this one is alone"
+        return f"{name} ends; only that one goes on"
     said = f"{name} ends; {counted(others, 'other thread')} "
     if whole:
         return said + ("has" if others == 1 else "have") + " still to end"

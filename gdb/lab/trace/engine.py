@@ -14,7 +14,8 @@ import gdb
 
 from .. import clock, kernel, layout, replay
 from ..memory import Broken, Fault
-from ..task import find_task_by_pid, get_current, register, smp_processor_id, task
+from ..task import Task, find_task_by_pid, get_current, register
+from ..task import smp_processor_id, task
 
 from .changes import Change
 from .event import Call, Event, Moment
@@ -96,6 +97,12 @@ class Tracer:
                 everyone=True,
             ),
             Point(
+                ("free_bprm",),
+                "whether a program was executed",
+                self._executed,
+                everyone=True,
+            ),
+            Point(
                 ("wake_up_new_task",),
                 "who starts whom",
                 self._starts,
@@ -115,6 +122,10 @@ class Tracer:
         if moment.result > 0 or moment.result < -4095:  # no error
             self.follow.executes(moment.task, moment.pointer)
 
+    def _executed(self, moment: Moment) -> None:
+        self.follow.executed(moment.task, moment.argument(0))
+        self._end_without_processes()
+
     def _starts(self, moment: Moment) -> None:
         """A new task may be where one that has ended was: it has stopped nowhere."""
         self._last.pop(moment.argument(0), None)
@@ -131,6 +142,9 @@ class Tracer:
         tgid, leads = note
         if leads or find_task_by_pid(tgid) is None:
             self.follow.forget(tgid)
+        self._end_without_processes()
+
+    def _end_without_processes(self) -> None:
         if self.follow.all_have_ended:
             self.end("every followed process has ended")
 
@@ -180,7 +194,7 @@ class Tracer:
             return
         for point in points:
             if point.everyone or self.follow.wants(current):
-                moment = Moment(current, cpu, point.function())
+                moment = self._moment(current, cpu, point.function())
                 note = point.enter(moment)
                 if point.leave is not None and note is not None:
                     self._expect(Call(point, moment, stack, 0, note))
@@ -203,7 +217,7 @@ class Tracer:
         self._calls.setdefault(call.entered.task.address, []).append(call)
         self._stop_at(call.comes_back)
 
-    def _leave(self, place: int, stack: int, current: Any, cpu: int) -> None:
+    def _leave(self, place: int, stack: int, current: Task, cpu: int) -> None:
         calls = self._calls.get(current.address, [])
         done = [
             call
@@ -214,7 +228,11 @@ class Tracer:
             self._last.pop(current.address, None)
         for call in done:
             calls.remove(call)
-            call.point.leave(Moment(current, cpu, call.entered.function), call)
+            moment = self._moment(current, cpu, call.entered.function)
+            call.point.leave(moment, call)
+
+    def _moment(self, current: Task, cpu: int, function: str) -> Moment:
+        return Moment(current, cpu, function, clock.guest_time())
 
     # --- Events ---------------------------------------------------------------
 
@@ -231,7 +249,7 @@ class Tracer:
             return
         event = Event(
             number=len(self.events) + 1,
-            time=clock.guest_time(),
+            time=moment.time,
             cpu=moment.cpu,
             pid=moment.task.tgid,
             tid=moment.task.pid,

@@ -22,6 +22,7 @@ class Moment:
     task: Task  # current
     cpu: int
     function: str
+    time: int  # ns since boot as the guest's kernel counts them, see clock.py
 
     def argument(self, number: int) -> int:
         """An argument of the function at whose first instruction this is, from 0."""
@@ -55,7 +56,7 @@ class Event:
     """One line of a timeline."""
 
     number: int
-    time: int  # ns since boot as the guest's kernel counts them, see clock.py
+    time: int  # ns since boot, of its moment
     cpu: int
     pid: int
     tid: int

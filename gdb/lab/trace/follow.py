@@ -9,7 +9,7 @@ from .. import kernel, layout, process
 from ..task import Task
 
 TASK = layout.Form("struct task_struct", "flags", "pid", "tgid")
-BPRM = layout.Form("struct linux_binprm", "filename")
+BPRM = layout.Form("struct linux_binprm", "filename", "mm")
 LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
 COMMAND_LINE = "saved_command_line"  # char *, init/main.c
 
@@ -17,16 +17,23 @@ COMMAND_LINE = "saved_command_line"  # char *, init/main.c
 class Follow:
     """The followed processes, by thread group id.
 
-    With a program's name nobody is followed before somebody executes it.
+    With a program's name nobody is followed before somebody executes it. Who tries to
+    is followed, too, until the exec fails.
     """
 
     def __init__(
-        self, tgids: set[int] | None = None, program: str = "", everyone: bool = False
+        self,
+        tgids: set[int] | None = None,
+        program: str = "",
+        everyone: bool = False,
+        comm: str = "",
     ) -> None:
         self.tgids = set(tgids or ())
         self.program = program
         self.everyone = everyone
+        self.comm = comm  # of the process that was there
         self._had = bool(tgids)
+        self._trying: dict[int, int] = {}  # thread group ids by struct task_struct *
 
     def __str__(self) -> str:
         if self.everyone:
@@ -34,24 +41,26 @@ class Follow:
         if self.program:
             return f"{self.program} and what it starts"
         said = ", ".join(map(str, sorted(self.tgids)))
-        return f"process {said} and what it starts"
+        name = f" ({self.comm})" if self.comm else ""
+        return f"process {said}{name} and what it starts"
 
     @property
     def is_waiting(self) -> bool:
-        """Has nobody executed the program so far?"""
-        return bool(self.program) and not self._had
+        """Has nobody executed the program so far, and does nobody try to?"""
+        return bool(self.program) and not (self._had or self._trying)
 
     @property
     def all_have_ended(self) -> bool:
         """Was somebody followed, and is no more?"""
-        return self._had and not self.tgids and not self.everyone
+        left = self.tgids or self._trying or self.everyone
+        return self._had and not left
 
     def wants(self, current: Task) -> bool:
         """Is this task followed?"""
         if self.everyone:
             flags = TASK(kernel.memory(), current.address).flags
             return not flags & process.PF_KTHREAD
-        return current.tgid in self.tgids
+        return current.tgid in self.tgids or current.tgid in self._trying.values()
 
     def executes(self, current: Task, bprm: int) -> None:
         """A task is about to execute a file: struct linux_binprm *."""
@@ -61,7 +70,16 @@ class Follow:
         guest = kernel.memory()
         name = guest.read_string(BPRM(guest, bprm).filename).decode("utf-8", "replace")
         if wanted in (name, os.path.basename(name)):
-            self._add(current.tgid)
+            self._trying[current.address] = current.tgid
+
+    def executed(self, current: Task, bprm: int) -> None:
+        """A task is done with a struct linux_binprm *, whether it went well or not.
+
+        What fails after exec_mmap() took bprm->mm is the new program's end.
+        """
+        tgid = self._trying.pop(current.address, None)
+        if tgid is not None and not BPRM(kernel.memory(), bprm).mm:
+            self._add(tgid)
 
     def starts(self, current: Task, child: int) -> None:
         """A task has made another one: struct task_struct *."""

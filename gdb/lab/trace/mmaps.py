@@ -24,7 +24,7 @@ from .event import Call, Moment
 from .points import Point
 from .words import sizes
 
-CALLS = ("mmap", "munmap", "mprotect", "brk", "mremap")
+CALLS = {"mmap": 6, "munmap": 2, "mprotect": 3, "brk": 1, "mremap": 5}  # arguments
 TOTALS = columns(call="text", calls="number", errors="number", by_malloc="number")
 MAP_FIXED, MAP_ANONYMOUS = 0x10, 0x20
 MAP_FIXED_NOREPLACE = 0x10_0000
@@ -48,10 +48,11 @@ class Request:
     def note_before(self, before: Snapshot) -> None:
         """It has the lock, and this is there."""
         self.before = before
-        start, size = self.arguments[:2]
-        self.covers = self.name == "mmap" and any(
-            piece.start < start + size and start < piece.end for piece in before.pieces
-        )
+        if self.name == "mmap":
+            start, end = self.arguments[0], self.arguments[0] + self.arguments[1]
+            self.covers = any(
+                piece.start < end and start < piece.end for piece in before.pieces
+            )
 
 
 class Mmap(Timeline):
@@ -106,7 +107,7 @@ class Mmap(Timeline):
         regs = registers.pt_regs(moment.argument(0))
         request = Request(
             name,
-            registers.syscall_get_arguments(regs),
+            registers.syscall_get_arguments(regs)[: CALLS[name]],
             Caller(moment.task, regs),
             moment.task.mm,
         )
@@ -194,6 +195,8 @@ def _by(request: Request, threshold: int | None) -> list[str]:
 def _why(request: Request, threshold: int | None) -> str:
     """Why malloc() and its kin asked, "" if that cannot be told."""
     moved = [one.new - one.old for one in request.changes if one.boundary == "brk"]
+    if request.name == "brk" and moved and 0 < moved[0] < PAGE_SIZE:
+        return "the heap's end is rounded up to a page"
     if request.name == "brk" and moved:
         return "the heap is used up" if moved[0] > 0 else "the top of the heap is free"
     if request.caller.makes_heap:

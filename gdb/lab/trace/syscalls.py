@@ -63,7 +63,7 @@ class Syscalls(Timeline):
         result = moment.result
         self.errors[call.note.name] += -4096 < result < 0
         said = result_text(result, call.note.name in RETURN_ADDRESSES)
-        self._tell(moment, call.note, said, result)
+        self._tell(moment, call.note, f"= {said}", result)
 
     def _ended(self, moment: Moment, call: Call) -> None:
         self._tell(call.entered, call.note, "does not return", None)
@@ -75,7 +75,7 @@ class Syscalls(Timeline):
         inside = ", ".join(f"{one.name}={one.text}" for one in entered.arguments)
         self.tracer.emit(
             moment,
-            f"{entered.name}({inside}) = {said}",
+            f"{entered.name}({inside}) {said}",
             syscall=entered.name,
             arguments={one.name: one.value for one in entered.arguments},
             texts={one.name: one.text for one in entered.arguments},

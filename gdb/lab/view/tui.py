@@ -192,6 +192,9 @@ def change_text(one: Change) -> str:
     return f"{said} {len(one.before)} into {len(one.after)}, {whole[0]:x}-{whole[1]:x}"
 
 
+MORE = ">"  # in the last column of a line that is cut
+
+
 def _range(piece: Piece) -> str:
     return f"{piece.start:x}-{piece.end:x}"
 
@@ -218,13 +221,15 @@ def _printable(text: str) -> str:
 
 
 def cut(text: str, left: int, width: int) -> str:
-    """The columns of a text from left on."""
-    if text.isascii():
-        return text[left : left + width]
-    while left > 0 and text:
-        left -= cell_len(text[0])
-        text = text[1:]
+    """The columns of a text from left on; a mark at the end if there is more."""
+    if not text.isascii():
+        while left > 0 and text:
+            left -= cell_len(text[0])
+            text = text[1:]
+    text = text[max(left, 0) :]
+    if cell_len(text) <= width:
+        return text
     end = len(text)
-    while cell_len(text[:end]) > width:
+    while end and cell_len(text[:end]) >= width:
         end -= 1
-    return text[:end]
+    return text[:end] + MORE

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What cannot be had in the lab's kernels: a refusal by file capabilities, a pid
+namespace, and a clock that moves between any two stops.
+"""
+
+from itertools import count
+
+import gdb
+from lab import clock, kernel, layout, task
+from lab.trace import binprm, engine
+
+EPERM = 1
+
+
+class Refuse(gdb.Breakpoint):
+    """cap_bprm_creds_from_file() returns an error at once for /t/incapable."""
+
+    def stop(self) -> bool:
+        kernel.refresh()
+        if binprm.text(binprm.read(task.register("rdi")).filename) == "/t/incapable":
+            back = kernel.memory().u64(task.register("rsp"))
+            gdb.execute(f"set $rax = -{EPERM}")
+            gdb.execute("set $rsp = $rsp + 8")
+            gdb.execute(f"set $rip = {back:#x}")
+        return False
+
+
+place = layout.address_of("cap_bprm_creds_from_file")
+Refuse(f"*{place:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True).silent = True
+
+seen_by_all = task.task_pid_vnr
+task.task_pid_vnr = lambda address: (
+    2 if task.task(address).comm == "nested" else seen_by_all(address)
+)
+
+at, ticks = engine.Tracer._at, count(1)
+
+
+def ticking(tracer: engine.Tracer, place: int) -> None:
+    """One nanosecond for each stop."""
+    now = next(ticks)
+    clock.guest_time = lambda: now
+    at(tracer, place)
+
+
+engine.Tracer._at = ticking
