@@ -11,7 +11,7 @@ PORT=${PORT:-1234} SMP=${SMP:-2} MEM=${MEM:-256M} ACCEL=${ACCEL:-tcg}
 PROGRAM=${PROGRAM:-} ARGS=${ARGS:-}
 KDIR=$(kernel_dir)
 LOGS=$BUILD/run/$PORT
-QEMU_PID=''
+QEMU_PID='' WATCHER_PID=''
 SCRATCH=() # what else end_guest is to remove
 
 # The RAM file and the sockets: private to the user, in memory, with a short name,
@@ -183,6 +183,7 @@ launch_guest() {
 }
 
 end_guest() {
+	[[ -z $WATCHER_PID ]] || kill "$WATCHER_PID" 2>/dev/null || true
 	if [[ -n $QEMU_PID ]]; then
 		kill "$QEMU_PID" 2>/dev/null || true
 		wait "$QEMU_PID" 2>/dev/null || true
@@ -207,6 +208,7 @@ open_gdb() {
 		while sleep 1 && kill -0 $$ 2>/dev/null; do
 			[[ -t 7 ]] || kill "$QEMU_PID"
 		done 8<&- 2>/dev/null &
+		WATCHER_PID=$!
 		# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up.
 		set -m
 	fi
