@@ -20,7 +20,7 @@ Linux {release} is paused before its first instruction. Type next:
 """
 
 REPLAY = """
-A recording of Linux {release}, paused at its start. Type next:
+A recording of Linux {release}, paused at its first instruction. Type next:
 
     source gdb/seginfo.py     set the breakpoint and load the lab
     continue                  run to the first call of segment_info, and check it

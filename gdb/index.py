@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Replay a new recording once and note its moments: part of `make record`.
 
-Makes checkpoints at each program that is executed, at each hit's entry and in between,
-so that no instruction is far behind one. Exit status 0 if the end was reached.
+Makes checkpoints at each program that is executed or killed, at each hit's entry and in
+between, so that no instruction is far behind one. Exit status 0 if the end was reached.
 """
 
 import os
@@ -17,28 +17,41 @@ STEP = 5_000_000
 # In a long recording they are farther apart: a part of what lies behind
 PART = 20
 MOST_EXECS = 1000
+FIRMWARE_TAKES = 5_000_000  # instructions, at most
 RESTART_TAKES = 10_000  # instructions, at most, from RESTART to the reset
 
 
 def main() -> int:
     """Index the recording; returns the exit status."""
     gdb.execute("set pagination off")
+    gdb.execute("set confirm off")
     sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
     from lab import kernel
 
     kernel.connect(os.environ["LAB_PORT"])
     gdb.execute("source gdb/seginfo.py", to_string=True)
     from lab import layout, replay, task
+    from lab.clock import guest_time
     from lab.commands.seginfo import check
     from lab.replay.moments import Moment
     from lab.replay.monitor import quiet
-    from lab.replay.timetravel import RESTART
+    from lab.taskflags import exit_text
+    from lab.replay.timetravel import RESTART, entry
 
     if not check.armed:
         gdb.write("error: the check cannot work in this recording.\n", gdb.STDERR)
         return 1
     here = replay.this()
-    here.moments.add(Moment(0, "start", None, None, "", "the machine starts"))
+    place = f"*{entry():#x}"
+    first = gdb.Breakpoint(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+    here.run_until(FIRMWARE_TAKES)
+    if task.register("rip") != entry():
+        gdb.write("error: the firmware did not start the kernel.\n", gdb.STDERR)
+        return 1
+    first.delete()
+    here.checkpoints.begin(here.now)
+    what = "the kernel's first instruction"
+    here.moments.add(Moment(here.now, "start", None, None, "", what))
     gdb.execute("seginfo run")
     form = layout.Form("struct linux_binprm", "filename")
 
@@ -57,16 +70,36 @@ def main() -> int:
                 replay.checkpoint()
             return False
 
+    class DeathStop(gdb.Breakpoint):
+        """A task ends: do_exit(), kernel/exit.c. A signal is told, once a process."""
+
+        told: set[int] = set()
+
+        def stop(self) -> bool:
+            kernel.refresh()
+            code, current = task.register("rdi"), task.task(task.get_current())
+            # What a kernel thread ends with is no wait status
+            if code & 0x7F and current.mm and current.tgid not in DeathStop.told:
+                DeathStop.told.add(current.tgid)
+                replay.note("killed", exit_text(code))
+                replay.checkpoint()
+            return False
+
     class RestartStop(gdb.Breakpoint):
         """The kernel is about to reset the machine."""
 
-        count = 0
+        count = time = 0
 
         def stop(self) -> bool:
-            RestartStop.count = here.now
+            kernel.refresh()
+            RestartStop.count, RestartStop.time = here.now, guest_time()
             return False
 
-    places = {ExecStop: "finalize_exec", RestartStop: RESTART}
+    places = {
+        ExecStop: "finalize_exec",
+        DeathStop: "do_exit",
+        RestartStop: RESTART,
+    }
     for kind, symbol in places.items():
         if layout.has_symbol(symbol):
             place = f"*{layout.address_of(symbol):#x}"
@@ -76,10 +109,11 @@ def main() -> int:
         here.run_until(now + max(STEP, now // PART))
         if not here.is_over:
             replay.checkpoint()
-    end, how = here.now - 1, "the machine is reset"
+    end, how, time = here.now - 1, "the machine is reset", 0
     if end - RESTART_TAKES < RestartStop.count <= end:
-        end, how = RestartStop.count, "the kernel resets the machine"
-    here.moments.finish(end, how)
+        end, time = RestartStop.count, RestartStop.time
+        how = "the kernel resets the machine"
+    here.moments.finish(end, how, time)
     here.moments.save(Path(os.environ["LAB_RECORDING"]) / "moments.json")
     failed = sum(not hit.passed for hit in check.hits)
     gdb.write(
@@ -94,7 +128,7 @@ def main() -> int:
 status = 1
 try:
     status = main()
-except (gdb.error, gdb.GdbError, KeyboardInterrupt) as problem:
+except (gdb.error, gdb.GdbError, OSError, KeyboardInterrupt) as problem:
     gdb.write(f"error: the recording cannot be indexed: {problem}.\n", gdb.STDERR)
 except Exception:  # a bug of ours must not look like success
     traceback.print_exc()

@@ -126,16 +126,24 @@ prepare_guest() {
 }
 
 # set_machine MODE LOG DISK INITRAMFS KERNEL RAM MEM WORDS: MACHINE, QEMU's command line up to where what the guest says
-# goes. MODE is record or replay. One processor and no share, for QEMU records no others.
+# goes. MODE is record, index or replay. One processor and no share, for QEMU records no others.
+#
+# A replay starts at a snapshot that the index makes at the kernel's first instruction. Before it is only the firmware,
+# which must not run a second time: what it reads then tells it whether the kernel is an ELF file is memory that QEMU
+# 7.2 has long used for something else (load_elfboot() in hw/i386/x86.c).
 #
 # Without vapic=off there is a device whose reset waits for the processor's thread, while that may wait for the lock of
 # replay: QEMU 7.2 then hangs when a checkpoint is loaded. Only Windows uses the device.
 set_machine() {
-	local log=${2//,/,,} disk=${3//,/,,} ram=${6//,/,,}
+	local mode=$1 from=init log=${2//,/,,} disk=${3//,/,,} ram=${6//,/,,}
+	case $mode in
+	index) mode=replay ;;
+	replay) from=start ;;
+	esac
 	MACHINE=(
 		qemu-system-x86_64
 		-accel tcg -machine "microvm,acpi=off,memory-backend=ram"
-		-icount "shift=7,rr=$1,rrfile=$log,rrsnapshot=init"
+		-icount "shift=7,rr=$mode,rrfile=$log,rrsnapshot=$from"
 		-drive "if=none,id=rr,file=$disk,format=qcow2,snapshot=off"
 		-global apic-common.vapic=off
 		-object "memory-backend-file,id=ram,size=$7,mem-path=$ram,share=on"
@@ -179,7 +187,9 @@ launch_guest() {
 		kill -0 "$QEMU_PID" 2>/dev/null || break
 		sleep 0.02
 	done
-	die "QEMU did not start: $(tail -n 1 "$LOGS/qemu.log")"
+	local last
+	last=$(tail -n 1 "$LOGS/qemu.log")
+	die "QEMU did not start: ${last:-it ended without a word}"
 }
 
 end_guest() {
@@ -191,17 +201,18 @@ end_guest() {
 	rm -rf -- "$RUN" "${script:-}" "${SCRATCH[@]}"
 }
 
-# gdb on the kernel's symbols, with the kernel's own lx- commands.
+# gdb on the kernel's symbols, with the kernel's own lx- commands. GDB_ERRORS is the descriptor for what goes wrong.
 run_gdb() {
 	local scripts
 	scripts=$(realpath -e -- "$KDIR/obj/vmlinux-gdb.py")
 	gdb -q -iex "add-auto-load-safe-path $scripts" -iex "add-auto-load-safe-path $KDIR/obj" -ex "set pagination off" -ex "set confirm off" \
-		"$@" "$KDIR/obj/vmlinux"
+		"$@" "$KDIR/obj/vmlinux" 2>&"${GDB_ERRORS:-2}"
 }
 
 # open_gdb: gdb for a person, or with commands from standard input, until it ends.
 open_gdb() {
 	cd "$ROOT"
+	exec 6>&2
 	if [[ -t 0 ]]; then
 		# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
 		exec 7<&0
@@ -209,8 +220,12 @@ open_gdb() {
 			[[ -t 7 ]] || kill "$QEMU_PID"
 		done 8<&- 2>/dev/null &
 		WATCHER_PID=$!
-		# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up.
-		set -m
 	fi
-	LAB_PORT=$PORT run_gdb -ex "source gdb/connect.py"
+	exec 2>/dev/null # where bash tells of a QEMU that was killed
+	(
+		# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up. Which terminal
+		# goes with it bash takes from its standard error.
+		[[ ! -t 0 ]] || { exec 2>&0 && set -m; }
+		LAB_PORT=$PORT GDB_ERRORS=6 run_gdb -ex "source gdb/connect.py"
+	)
 }

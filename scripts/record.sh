@@ -27,13 +27,18 @@ make_initramfs
 set_words reboot
 umask 077
 mkdir -p -- "${RECORDING%/*}" 2>/dev/null || true
+for old in "$RECORDING".part.??????; do # of a make record that was killed: nobody holds its lock
+	[[ ! -d $old || ! -O $old ]] || ! flock --nonblock "$old" true || rm -rf -- "$old"
+done
 part=$(mktemp -d -- "$RECORDING.part.XXXXXX" 2>/dev/null) ||
 	die "nothing can be made in ${RECORDING%/*}: name another folder with RECORDING=."
 SCRATCH+=("$part")
+exec 9<"$part"
+flock 9
 cp -- "$INITRAMFS" "$part/initramfs.cpio"
 qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
 
-# set_mode record|replay
+# set_mode record|index
 set_mode() {
 	set_machine "$1" "$part/log" "$part/disk.qcow2" "$part/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
 }
@@ -44,14 +49,14 @@ status=0
 setpriv --pdeathsig TERM timeout --signal=KILL "$LIMIT" setpriv --pdeathsig KILL "${MACHINE[@]}" -serial chardev:console \
 	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null 2>"$LOGS/qemu.log" 8<&- &
 QEMU_PID=$!
-wait "$QEMU_PID" || status=$?
+{ wait "$QEMU_PID" || status=$?; } 2>/dev/null
 QEMU_PID=''
 [[ $status != 137 ]] || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
 [[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log")"
 ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$part/console.log")
 
 note "indexing: replaying it once, with checkpoints"
-set_mode replay
+set_mode index
 QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null -gdb "tcp:127.0.0.1:$PORT")
 launch_guest
 status=0
@@ -61,7 +66,7 @@ LAB_PORT=$PORT LAB_RECORDING=$part timeout --foreground --signal=KILL "$LIMIT" \
 	gdb -nx -q -batch -iex "set auto-load no" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null 8<&- &
 index_pid=$!
 trap 'kill "$index_pid" 2>/dev/null; exit 130' INT
-wait "$index_pid" || status=$?
+{ wait "$index_pid" || status=$?; } 2>/dev/null
 trap - INT
 [[ $status != 137 ]] || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."

@@ -9,6 +9,7 @@ set -euo pipefail
 . "$(dirname "$0")/guest.sh"
 
 # The recording says what the guest is.
+[[ -z $PROGRAM$ARGS ]] || die "a recording has its own program: leave PROGRAM and ARGS unset, or type make record."
 MEM=256M SMP=1 ACCEL=tcg PROGRAM='' ARGS=''
 check_settings
 make_run_folder

@@ -13,7 +13,7 @@ from typing import Callable, Iterator
 import lab
 import pytest
 
-pytest_plugins = ("truth",)  # the fixture moments
+pytest_plugins = ("truth", "timelines")  # the fixtures moments and traced
 
 
 @pytest.fixture(scope="session")

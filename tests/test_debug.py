@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Iterator
 
@@ -108,6 +110,22 @@ def misused(request: pytest.FixtureRequest) -> dict[str, str]:
             said[command] = person.gdb(command)
         quits(person)
     return said
+
+
+def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
+    """Then standard error is no terminal; and a QEMU that dies is gdb's to tell."""
+    file = tmp_path / "errors"
+    command = f"{DEBUG} 2>{file}"
+    with lab.session("bash", "-c", command, PORT=port) as person:
+        person.prompt()
+        assert "armed" in person.gdb("source gdb/seginfo.py")
+        person.gdb("nonsense")
+        [qemu] = lab.guests(port)
+        os.kill(qemu, signal.SIGKILL)
+        person.type("quit")
+        said, status = person.end()
+    assert status == 0 and "Killed" not in said and "Terminated" not in said
+    assert "Undefined command" in file.read_text() and "Killed" not in file.read_text()
 
 
 def test_own_breakpoints_and_stepping_over_the_stops(person: lab.Session) -> None:

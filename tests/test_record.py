@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import re
 import shutil
+import signal
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import lab
 import pytest
@@ -64,7 +66,7 @@ def test_two_replays_are_the_same_and_going_back_changes_nothing(
     places = [row["instruction"] for row in moments]
     hits = [row["instruction"] for row in moments if row["kind"].startswith("hit")]
     end = places[-1]
-    assert places == sorted(places) and places[0] == 0
+    assert places == sorted(places) and places[0] > 0
     assert [moments[0]["kind"], moments[-1]["kind"]] == ["start", "end"]
     assert "/bin/demo" in [row["what"] for row in moments if row["kind"] == "exec"]
     assert counts(one["forward"]) == [*hits, end]
@@ -72,17 +74,30 @@ def test_two_replays_are_the_same_and_going_back_changes_nothing(
 
     said, stepped, place = one["at the end"]
     assert "The recording ends here" in said and said == stepped and place == end
-    assert counts(one["back"]) == [*reversed(hits), 0]
+    assert counts(one["back"]) == [*reversed(hits), places[0]]
     assert one["back"][:-1] == one["forward"][-2::-1]
     assert one["reports going back"] == one["first reports"][::-1]
     assert one["hits after going back"] == one["hits"]  # not counted twice
     said, stepped, place = one["at the start"]
-    assert "The recording starts here" in said and said == stepped and place == 0
+    assert "The recording starts here" in said and said == stepped
+    assert place == places[0]
     assert one["again"] == one["forward"] and one["hits again"] == one["hits"]
     assert one["reports again"] == one["first reports"] and one["calls"] == 0
 
     assert stamps(recording) == before
     assert not (lab.BUILD / "run" / str(port) / "replay.qcow2").exists()
+
+
+def test_the_start_is_the_kernel_s(recording: Path, port: int, tmp_path: Path) -> None:
+    """No firmware is executed again: QEMU 7.2 has lost what it reads by then."""
+    found = recordings.inside("replay_start.py", recording, port, tmp_path)
+    entry = found["entry"]
+    start = moments_of(recording)[0]["count"]
+    # At first, again, after executing backwards, and backwards with a breakpoint
+    # on the way that is never reached
+    assert found["stood"] == [[start, entry]] * 4
+    assert min(found["checkpoints"]) == start > 0
+    assert f"has those from {start} to" in found["before"]
 
 
 def test_every_moment_in_any_order(recording: Path, port: int, tmp_path: Path) -> None:
@@ -132,10 +147,12 @@ def test_steps_breakpoints_and_jumps(
     )
 
 
-def test_a_timeline_in_a_replay(recording: Path, port: int, tmp_path: Path) -> None:
-    """Its events are moments to which one can go."""
+def test_a_timeline_is_always_the_same(
+    recording: Path, port: int, tmp_path: Path
+) -> None:
+    """Its events are moments to which one can go, and the same the second time."""
     found = recordings.inside("replay_trace.py", recording, port, tmp_path)
-    assert len(found["first"]) > 5
+    assert len(found["first"]) > 5 and found["first"] == found["second"]
     assert "every followed process has ended" in found["ended"]
     whats = [f"mmap: {event['what']}" for event in found["first"]]
     assert [row["what"] for row in found["told"]] == whats
@@ -143,8 +160,9 @@ def test_a_timeline_in_a_replay(recording: Path, port: int, tmp_path: Path) -> N
     assert all(row["checkpoint"] == "yes" for row in found["told"])
     for expected, place, said in found["visits"]:
         assert place == expected and "mmap: " in said
-    # Left is the one that keeps the end of the recording
-    assert found["breakpoints"].count(" keep y ") == 1
+    assert found["after"] == found["told"]  # not told twice
+    # Left are those that keep the start and the end of the recording
+    assert found["breakpoints"].count(" keep y ") == 2
 
 
 def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None:
@@ -169,6 +187,38 @@ def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None
         assert row["after"] == slash != row["before"] and row["comm"] == "demo", one
     assert any("copy" in name for name in found["user"]["functions"])
     assert any("str" in name or "mem" in name for name in found["kernel"]["functions"])
+
+
+def test_who_wrote_to_shared_memory(
+    program: Callable[[str], Path], port: int, tmp_path: Path
+) -> None:
+    """Also another process may have; but not to this one's own page."""
+    settings = {"PROGRAM": program("shared_byte.c")}
+    folder = recordings.whole(tmp_path / "shared", port, **settings)
+    [found] = re.findall(
+        r"^byte (\S+) own (\S+) twice (\S+) parent (\d+) child (\d+)$",
+        console(folder),
+        re.M,
+    )
+    *places, parent, child = found
+    commands = ["source gdb/seginfo.py", "seginfo brief"]
+    for place in places:
+        commands += ["lab goto 0", "continue", f"lab blame {place} --json"]
+    # Also when it is the instruction that was executed last
+    commands += ["stepi", f"lab blame {places[-1]} --json"]
+    said = recordings.said(folder, port, *commands)
+    rows = [
+        json.loads(row) for row in re.findall(r'^ *({"instruction".*})', said, re.M)
+    ]
+    assert [(row["pid"], row["before"], row["after"]) for row in rows] == [
+        (int(child), 1, 77),
+        (int(parent), 0, 2),
+        (int(parent), 0, 3),
+        (int(parent), 0, 3),
+    ], said
+    assert rows[2]["instruction"] == rows[3]["instruction"]
+    assert said.count("The search began where it was 0x4f: what made it so") == 1
+    shutil.rmtree(folder)
 
 
 # --- A terminal -------------------------------------------------------------------
@@ -218,14 +268,18 @@ def test_a_storm(port: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "ends"),
+    ("lines", "ends", "killed"),
     [
-        (["kill -SEGV $$"], "the program ended with 139"),
-        (["echo c >/proc/sysrq-trigger"], "ended with nothing, the guest before it"),
+        (["kill -SEGV $$"], "the program ended with 139", ["killed by SIGSEGV"]),
+        (
+            ["echo c >/proc/sysrq-trigger"],
+            "ended with nothing, the guest before it",
+            [],
+        ),
     ],
 )
 def test_a_crash_can_be_replayed(
-    port: int, tmp_path: Path, lines: list[str], ends: str
+    port: int, tmp_path: Path, lines: list[str], ends: str, killed: list[str]
 ) -> None:
     program = lab.script(tmp_path / "crash", *lines)
     ended = recordings.record(tmp_path / "crashed", port, PROGRAM=program)
@@ -235,6 +289,8 @@ def test_a_crash_can_be_replayed(
     )
     assert said.count("The recording ends here") == 2
     assert ("sysrq_handle_crash" in said) == ("sysrq" in lines[0])
+    moments = moments_of(tmp_path / "crashed")
+    assert [one["what"] for one in moments if one["kind"] == "killed"] == killed
     shutil.rmtree(tmp_path / "crashed")
 
 
@@ -296,8 +352,8 @@ def test_a_damaged_manifest(copied: Path, port: int) -> None:
     for data in (b"", whole[:-40], b"[]", b"\xff\xfe", b"{}", broken):
         replaced(file, data)
         assert "is damaged" in refused(copied, port), data
-    replaced(file, whole.replace(b'"format": 1', b'"format": 2'))
-    assert "in format 2, this lab reads 1" in refused(copied, port)
+    replaced(file, whole.replace(b'"format": 2', b'"format": 3'))
+    assert "in format 3, this lab reads 2" in refused(copied, port)
 
 
 @pytest.mark.once
@@ -305,6 +361,12 @@ def test_no_recording(port: int, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):
         line = refused(folder, port)
         assert f"there is no recording in {folder}" in line and "make record" in line
+
+
+@pytest.mark.once
+def test_the_program_is_the_recording_s(copied: Path, port: int) -> None:
+    assert "leave PROGRAM and ARGS unset" in refused(copied, port, PROGRAM="/bin/true")
+    assert "leave PROGRAM and ARGS unset" in refused(copied, port, ARGS="1")
 
 
 @pytest.mark.once
@@ -340,6 +402,18 @@ def test_outside_a_replay(port: int) -> None:
     commands = ("lab timeline", "lab goto 1", "lab blame 0", "reverse-stepi")
     said = lab.debug(port, "source gdb/seginfo.py", *commands)
     assert said.count("This is no replay: type make record in a shell") == 3
+
+
+def test_when_qemu_has_ended(recording: Path, port: int) -> None:
+    with lab.session("scripts/replay.sh", RECORDING=recording, PORT=port) as person:
+        person.prompt()
+        person.gdb("source gdb/seginfo.py")
+        assert "Moment 1" in person.gdb("lab goto 1")
+        [qemu] = lab.guests(port)
+        os.kill(qemu, signal.SIGKILL)
+        person.gdb("stepi")
+        for command in ("lab timeline", "lab goto 2", "lab blame 0"):
+            assert "QEMU has ended, and the replay with it" in person.gdb(command)
 
 
 # --- What cannot be recorded ---------------------------------------------------------
@@ -414,6 +488,41 @@ def test_ctrl_c_leaves_what_was_there(
     assert lab.wait_until(lambda: not at_work(copied), 5), at_work(copied)
     assert stamps(copied) == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "waits"]
+
+
+@pytest.mark.once
+def test_a_killed_one_leaves_nothing_for_long(port: int, tmp_path: Path) -> None:
+    """The next one removes what it left, but not what another one is making."""
+    killed, busy = (
+        tmp_path / f"recording.part.{name}" for name in ("killed", "is_not")
+    )
+    for folder in (killed, busy):
+        folder.mkdir()
+        (folder / "log").write_text("")
+    program = lab.script(tmp_path / "loop", "while :; do :; done")
+    held = os.open(busy, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    settings = {"PROGRAM": program, "LIMIT": 3}
+    ended = recordings.record(tmp_path / "recording", port, **settings)
+    os.close(held)
+    assert "did not end within 3 s" in ended.stderr and "Killed" not in ended.stderr
+    assert not killed.exists() and busy.exists()
+
+
+@pytest.mark.once
+def test_a_full_disk(port: int, tmp_path: Path) -> None:
+    """There is room for the recording, and not for its checkpoints."""
+    full = tmp_path / "full"
+    full.mkdir()
+    if lab.run("mount", "-t", "tmpfs", "-o", "size=150m", "none", full).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        ended = recordings.record(full / "recording", port)
+        left = list(full.iterdir())
+    finally:
+        lab.run("umount", full)
+    assert ended.returncode != 0 and "Traceback" not in ended.stderr, ended.stderr
+    assert "error: " in ended.stderr and left == []
 
 
 @pytest.mark.once

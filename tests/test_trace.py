@@ -11,7 +11,7 @@ from typing import Callable
 
 import lab
 import pytest
-from timelines import ARMED, trace
+from timelines import ARMED, Traced
 
 BOOTED = ("source gdb/seginfo.py", "continue")
 
@@ -26,8 +26,8 @@ def ended(answer: list) -> str:
     return answer[-1]
 
 
-def test_the_lab_s_program_is_followed_from_reset(port: int, tmp_path: Path) -> None:
-    found = trace("syscall all", port, tmp_path)
+def test_the_lab_s_program_is_followed_from_reset(traced: Traced) -> None:
+    found = traced("syscall all")
     assert {event["comm"] for event in found.events} == {"demo"}
     assert found.ended.endswith("every followed process has ended.")
     assert len({event["tid"] for event in found.events}) == 3
@@ -44,14 +44,16 @@ def test_who_is_followed(who: str, port: int, tmp_path: Path) -> None:
     names = {event["comm"] for event in answer[0]["data"]}
     if who == "1":  # init: the demo is there already, and is not followed
         assert "demo" not in names and "the guest has ended" in ended(answer)
+        (left_out,) = [p for p in answer if str(p).startswith("Not followed")]
+        assert "since it was there before: " in left_out
     elif who == "all":
         assert "demo" in names and len(names) > 2
     else:
         assert names == {"demo"}
 
 
-def test_nobody_executes_it(port: int, tmp_path: Path) -> None:
-    found = trace("mmap nobody", port, tmp_path)
+def test_nobody_executes_it(traced: Traced) -> None:
+    found = traced("mmap nobody")
     assert found.events == []
     assert found.ended == (
         "lab trace mmap: 0 events; the guest has ended. Another one starts with `make "
@@ -117,6 +119,7 @@ REFUSED = [
     ("lab trace", "lab trace takes what to follow"),
     ("lab trace nonsense", "There is no lab trace nonsense; there are "),
     ("lab trace syscall", "takes names, such as openat,write, or all"),
+    ("lab trace syscall ,", "takes names, such as openat,write, or all"),
     ("lab trace syscall nonsense", "has no system call nonsense"),
     ("lab trace mmap 1 2", "takes one PROGRAM or PID"),
     ("lab trace mmap 4000000", "There is no task 4000000"),
@@ -156,8 +159,8 @@ def test_a_function_that_no_kernel_has(port: int, tmp_path: Path) -> None:
     ]
 
 
-def test_a_name_given_twice(port: int, tmp_path: Path) -> None:
-    found = trace("syscall set_tid_address,set_tid_address", port, tmp_path)
+def test_a_name_given_twice(traced: Traced) -> None:
+    found = traced("syscall set_tid_address,set_tid_address")
     assert len(found.events) == 1
 
 

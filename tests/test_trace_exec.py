@@ -16,12 +16,12 @@ import struct
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import lab
 import pytest
 from elftools.elf.elffile import ELFFile
-from timelines import ARMED, Event, Trace, trace
+from timelines import ARMED, Event, Trace, Traced
 
 PAGE = 4096
 ENVIRONMENT = ["FIRST=1", "SECOND=two words"]
@@ -46,6 +46,9 @@ REFUSED = {  # the error, and the function that refuses
     "folder": (errno.EACCES, "do_open_execat"),
     "forbidden": (errno.EACCES, "do_open_execat"),
     "text": (errno.ENOEXEC, None),
+    "nameless": (errno.ENOEXEC, None),
+    "cut": (errno.ENOEXEC, None),
+    "empty": (errno.ENOEXEC, None),
     "busy": (errno.ETXTBSY, "do_open_execat"),
     "orphan": (errno.ENOENT, "do_open_execat"),
     "no-linker": (errno.ENOENT, "do_open_execat"),
@@ -137,28 +140,16 @@ def runner(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return lab.compile_c("exec_all.c", folder, "-static", "-pthread", named)
 
 
-def traced(what: str, program: Path, folder: Path, **settings: Any) -> Trace:
-    """One boot, with nothing left behind."""
-    port = lab.free_port()
-    try:
-        return trace(what, port, folder, PROGRAM=program, **settings)
-    finally:
-        assert lab.leaks(port) == []
-
-
 @pytest.fixture(scope="module")
-def alone(runner: Path, tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def alone(runner: Path, traced: Traced) -> Trace:
     """All cases, one after the other."""
-    folder = tmp_path_factory.mktemp("alone")
-    return traced("exec --limit 5000", runner, folder, before=FAULTS)
+    return traced("exec --limit 5000", runner, FAULTS)
 
 
 @pytest.fixture(scope="module")
-def together(runner: Path, tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def together(runner: Path, traced: Traced) -> Trace:
     """Eight threads that fork and execute at the same time."""
-    folder = tmp_path_factory.mktemp("together")
-    given = f"{THREADS},{COUNT}"
-    return traced("exec --limit 9999", runner, folder, ARGS=given, SMP=2)
+    return traced("exec --limit 9999", runner, ARGS=f"{THREADS},{COUNT}", SMP=2)
 
 
 # --- What the guest said ------------------------------------------------------
@@ -494,6 +485,22 @@ def test_refusals_say_who_refused(alone: Trace, name: str) -> None:
     assert "the old program goes on" in end["what"]
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("text", "it begins with just, not with #!"),
+        ("nameless", "no whole name of an interpreter is behind its #!"),
+        ("cut", "no whole name of an interpreter is behind its #!"),
+        ("empty", "it is empty, or begins with zeros"),
+    ],
+)
+def test_what_is_no_script(alone: Trace, name: str, why: str) -> None:
+    case = Case(alone, name)
+    tried = [e for e in case.all("handler") if e["handler"] == "load_script"]
+    assert [(event["takes"], event["why"]) for event in tried] == [(False, why)]
+    assert "no handler takes the file" in case.events[-1]["what"]
+
+
 @pytest.mark.parametrize("name", CHANGED)
 def test_only_what_the_kernel_takes_is_taken(alone: Trace, name: str) -> None:
     """elf_check_arch() does not look at EI_CLASS."""
@@ -507,12 +514,9 @@ def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
     assert Case(alone, "kernel-path").one("call")["path"] is None
 
 
-def test_who_fails_to_execute_is_not_followed(
-    runner: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_who_fails_to_execute_is_not_followed(runner: Path, traced: Traced) -> None:
     """Before bprm_execve() or in it: its exec is told, and nothing that comes later."""
-    folder = tmp_path_factory.mktemp("named")
-    named = traced("exec /t/text", runner, folder)
+    named = traced("exec /t/text", runner)
     pids = [
         cases(named.console)[name][0] for name in ("text", "too-long", "bad-pointer")
     ]
@@ -520,7 +524,7 @@ def test_who_fails_to_execute_is_not_followed(
         steps = [event["step"] for event in named.events if event["pid"] == pid]
         assert steps[:2] == ["call", "bprm"] and steps[-1] == "return"
     assert {event["pid"] for event in named.events} == set(pids)
-    assert traced("exit /t/text", runner, folder).events == []
+    assert traced("exit /t/text", runner).events == []
 
 
 def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
@@ -575,11 +579,8 @@ def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
     assert len(by_pid) == 1  # that of the program itself
 
 
-def test_the_kernels_own_exec_is_followed(
-    runner: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("init")
-    init = traced("exec /init --limit 24", runner, folder)
+def test_the_kernels_own_exec_is_followed(runner: Path, traced: Traced) -> None:
+    init = traced("exec /init --limit 24", runner)
     first, argv = init.events[0], next(e for e in init.events if e["step"] == "argv")
     assert (first["call"], first["path"], first["pid"]) == ("kernel_execve", "/init", 1)
     assert argv["argv"][0] == "/init"  # behind it, words for init of the command line

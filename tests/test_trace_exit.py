@@ -6,71 +6,48 @@ from __future__ import annotations
 import errno
 import signal
 from collections import Counter
-from pathlib import Path
-from typing import Any, Callable, Iterator
 
-import lab
 import pytest
-from lifelines import Life, life
+from timelines import Event, Trace, Traced, traced_once
 
-Event = dict[str, Any]
-Factory = pytest.TempPathFactory
-
-
-@pytest.fixture(scope="module")
-def deaths(
-    program: Callable[[str], Path], kernel: Path, tmp_path_factory: Factory
-) -> Iterator[Life]:
-    """deaths.c."""
-    port = lab.free_port()
-    yield life("exit", program("deaths.c"), port, tmp_path_factory.mktemp("deaths"))
-    assert lab.leaks(port) == []
+deaths = traced_once("exit", "deaths.c")
+traced_ones = traced_once("exit", "deaths_traced.c")
+shared = traced_once("exit", "deaths_shared.c")
+storm = traced_once("exit", "family_storm.c")
 
 
-@pytest.fixture(scope="module")
-def storm(
-    program: Callable[[str], Path], kernel: Path, tmp_path_factory: Factory
-) -> Iterator[Life]:
-    """family_storm.c."""
-    port = lab.free_port()
-    yield life(
-        "exit", program("family_storm.c"), port, tmp_path_factory.mktemp("storm")
-    )
-    assert lab.leaks(port) == []
-
-
-def own_process(deaths: Life) -> int:
+def own_process(deaths: Trace) -> int:
     """The program's own id."""
     (line,) = deaths.lines("self")
     return int(line["process"])
 
 
-def ended(deaths: Life, name: str) -> int:
+def ended(deaths: Trace, name: str) -> int:
     """The child that ended in a way."""
     (line,) = [line for line in deaths.lines("ended") if line["name"] == name]
     return int(line["child"])
 
 
-def reported(deaths: Life, child: int) -> Event:
+def reported(deaths: Trace, child: int) -> Event:
     """The event that tells of a child's zombie."""
     (event,) = deaths.step("reported", process=child)
     return event
 
 
-def kinds(deaths: Life, process: int) -> list[Event]:
+def kinds(deaths: Trace, process: int) -> list[Event]:
     """The ends of all threads of a process."""
     return deaths.step("ends", process=process)
 
 
-def test_ends_by_itself_and_reads_all(deaths: Life) -> None:
+def test_ends_by_itself_and_reads_all(deaths: Trace) -> None:
     assert deaths.ended.endswith("every followed process has ended.")
     assert "exited with 0" in deaths.console
 
 
-def test_statuses(deaths: Life) -> None:
+def test_statuses(deaths: Trace) -> None:
     """What wait() and /proc said of each child, and the order of things."""
     lines = deaths.lines("ended")
-    assert len(lines) == 13
+    assert len(lines) == 14
     for line in lines:
         child, status = int(line["child"]), int(line["status"])
         zombie = reported(deaths, child)
@@ -103,7 +80,7 @@ def status_text(status: int) -> str:
     return f"exit status {status >> 8}"
 
 
-def test_exit_and_exit_group(deaths: Life) -> None:
+def test_exit_and_exit_group(deaths: Trace) -> None:
     (alone,) = kinds(deaths, ended(deaths, "exit"))
     assert alone["call"] == "exit_group" and alone["code"] == 3 << 8
     (thread,) = kinds(deaths, ended(deaths, "exit_of_a_thread"))
@@ -118,14 +95,14 @@ def test_exit_and_exit_group(deaths: Life) -> None:
     assert {event["code"] for event in ends} == {5 << 8}
 
 
-def threads(deaths: Life, process: int) -> list[int]:
+def threads(deaths: Trace, process: int) -> list[int]:
     """The threads of a process besides the first, as they said themselves."""
     lines = deaths.lines("thread")
     return [int(one["id"]) for one in lines if int(one["process"]) == process]
 
 
 @pytest.mark.parametrize("name, count", [("exit_group", 4), ("fault", 2), ("exec", 3)])
-def test_threads_that_are_killed(deaths: Life, name: str, count: int) -> None:
+def test_threads_that_are_killed(deaths: Trace, name: str, count: int) -> None:
     process = ended(deaths, name)
     expected = set(threads(deaths, process))
     (kills,) = deaths.step("kills", process=process)
@@ -135,7 +112,7 @@ def test_threads_that_are_killed(deaths: Life, name: str, count: int) -> None:
     assert kills["number"] < min(one["number"] for one in kinds(deaths, process))
 
 
-def test_a_signal_kills_every_thread(deaths: Life) -> None:
+def test_a_signal_kills_every_thread(deaths: Trace) -> None:
     process = ended(deaths, "kill")
     (kills,) = deaths.step("kills", process=process)
     assert kills["function"] == "complete_signal"
@@ -146,28 +123,41 @@ def test_a_signal_kills_every_thread(deaths: Life) -> None:
     assert all(event["call"] == "" for event in ends)
 
 
-def test_a_fault_is_not_an_exec(deaths: Life) -> None:
+def test_a_fault_is_not_an_exec(deaths: Trace) -> None:
     """Until v5.17 the thread that dumps core looked much like one in execve()."""
     for event in kinds(deaths, ended(deaths, "fault")):
         assert event["what"].startswith("SIGSEGV: ")
         assert "go" not in event["what"].split("; ")[-1]
 
 
-def test_a_timer_kills(deaths: Life) -> None:
+def test_a_timer_kills(deaths: Trace) -> None:
     for name, context in (("alarm", "hardirq"), ("term", "process")):
         (kills,) = deaths.step("kills", process=ended(deaths, name))
         assert kills["context"] == context
         assert ("that interrupts" in kills["what"]) == (name == "alarm")
 
 
-def test_a_signal_behind_a_failed_exec(deaths: Life) -> None:
+def test_no_core_dump_of_a_secret(deaths: Trace) -> None:
+    """Then it is do_group_exit() that kills the other threads, and they die once."""
+    process = ended(deaths, "secret")
+    first, second = deaths.step("kills", process=process)
+    assert first["threads"] == [] and not first["dumps"]
+    assert "leaves no core dump: " in first["what"]
+    assert second["what"].startswith("SIGSEGV ends the whole process: 2 threads get")
+    assert set(second["threads"]) == set(threads(deaths, process))
+    assert len(kinds(deaths, process)) == 3
+    (other,) = deaths.step("kills", process=ended(deaths, "fault"))
+    assert other["dumps"] and "may leave a core dump: 2 threads get" in other["what"]
+
+
+def test_a_signal_behind_a_failed_exec(deaths: Trace) -> None:
     (line,) = deaths.lines("behind_exec")
     (kills,) = deaths.step("kills", process=int(line["child"]))
     assert kills["threads"] == threads(deaths, int(line["child"]))
     assert kills["what"].startswith("SIGTERM ends the whole process")
 
 
-def test_the_first_thread_may_end_first(deaths: Life) -> None:
+def test_the_first_thread_may_end_first(deaths: Trace) -> None:
     process = ended(deaths, "leader_first")
     first, last = kinds(deaths, process)
     assert first["tid"] == process and first["others"] == 1 and first["leader"]
@@ -177,7 +167,7 @@ def test_the_first_thread_may_end_first(deaths: Life) -> None:
     assert released["how"] == "itself"
 
 
-def test_exec_of_a_thread(deaths: Life) -> None:
+def test_exec_of_a_thread(deaths: Trace) -> None:
     """It gets the process's number; its own is that of the first thread then."""
     process = ended(deaths, "exec")
     ends = kinds(deaths, process)
@@ -189,7 +179,7 @@ def test_exec_of_a_thread(deaths: Life) -> None:
     assert len(deaths.step("released", task=process)) == 1
 
 
-def test_memory(deaths: Life) -> None:
+def test_memory(deaths: Trace) -> None:
     """Every memory is given back once, by the last one who runs in it."""
     for line in deaths.lines("ended"):
         process = int(line["child"])
@@ -204,7 +194,7 @@ def test_memory(deaths: Life) -> None:
     assert len(mms) > 11
 
 
-def test_memory_of_a_vfork_child(deaths: Life) -> None:
+def test_memory_of_a_vfork_child(deaths: Trace) -> None:
     """It is its parent's."""
     (line,) = deaths.lines("vforked")
     child = int(line["child"])
@@ -212,7 +202,38 @@ def test_memory_of_a_vfork_child(deaths: Life) -> None:
     assert deaths.step("memory", process=child) == []
 
 
-def test_orphans(deaths: Life) -> None:
+def memories(shared: Trace, name: str) -> tuple[dict[str, int], list[Event]]:
+    """The processes of a way to share a memory, and the events of its end."""
+    (line,) = [line for line in shared.lines("shared") if line["name"] == name]
+    pids = {key: int(line[key]) for key in ("owner", "guest", "second")}
+    found = shared.step("memory")
+    return pids, [one for one in found if one["process"] in pids.values()]
+
+
+@pytest.mark.parametrize("name", ["sibling", "orphan"])
+def test_memory_of_guests(shared: Trace, name: str) -> None:
+    """That it is its owner's cannot be told from their parents."""
+    pids, (memory,) = memories(shared, name)
+    assert memory["process"] == memory["tid"] == pids["owner"]
+    assert not memory["executes"]
+    for pid in filter(None, pids.values()):
+        (end,) = kinds(shared, pid)
+        assert end["number"] < memory["number"]
+
+
+def test_memory_without_its_owner(shared: Trace) -> None:
+    pids, (memory,) = memories(shared, "outlived")
+    assert memory["process"] == pids["owner"] and memory["tid"] == pids["guest"]
+    assert memory["number"] > reported(shared, pids["owner"])["number"]
+    # An owner that executes a program has another memory, the guest has this one
+    pids, (first, second) = memories(shared, "left")
+    assert first["process"] == first["tid"] == pids["owner"]
+    assert second["process"] == second["tid"] == pids["guest"]
+    assert first["mm"] != second["mm"] and not first["executes"]
+    assert "every followed process has ended" in shared.ended
+
+
+def test_orphans(deaths: Trace) -> None:
     lines = deaths.lines("orphan")
     assert [line["name"] for line in lines] == ["init", "subreaper"]
     for line in lines:
@@ -224,7 +245,7 @@ def test_orphans(deaths: Life) -> None:
         assert end["children"] == [int(line["child"])]
 
 
-def test_a_zombie_is_adopted(deaths: Life) -> None:
+def test_a_zombie_is_adopted(deaths: Trace) -> None:
     (line,) = deaths.lines("inherited")
     child = int(line["child"])
     first, second = deaths.step("reported", process=child)
@@ -235,7 +256,7 @@ def test_a_zombie_is_adopted(deaths: Life) -> None:
     assert first["number"] < adopted["number"] < second["number"]
 
 
-def test_a_tracer_ends(deaths: Life) -> None:
+def test_a_tracer_ends(deaths: Trace) -> None:
     """The zombie has the parent that it had before."""
     (line,) = deaths.lines("traced")
     child, tracer = int(line["child"]), int(line["tracer"])
@@ -246,7 +267,92 @@ def test_a_tracer_ends(deaths: Life) -> None:
     assert deaths.step("adopted", child=child) == []
 
 
-def test_nobody_asks(deaths: Life) -> None:
+def test_traced_threads(traced_ones: Trace) -> None:
+    """A tracer is told of each; that a process has ended is told once."""
+    lines = traced_ones.lines("traced")
+    assert {line["name"] for line in lines} == {"thread_first", "leader_first", "exec"}
+    (me,) = (int(line["process"]) for line in traced_ones.lines("self"))
+    for line in lines:
+        child, status = int(line["child"]), int(line["status"])
+        zombie = reported(traced_ones, child)
+        assert zombie["zombie"] and zombie["status"] == status
+        assert zombie["status_text"] == status_text(status)
+        assert zombie["parent"] == me and zombie["signal"] == signal.SIGCHLD
+        told = traced_ones.step("tracer told", process=child)
+        assert {one["tracer"] for one in told} == {me}
+        assert {one["signal"] for one in told} == {signal.SIGCHLD}
+        assert all(one["number"] < zombie["number"] for one in told)
+        # Of every thread that was waited for, and of no other but a first one
+        waited = Counter(
+            int(one["task"])
+            for one in traced_ones.lines("reaped")
+            if int(one["process"]) == child
+        )
+        first = 0 if line["name"] == "thread_first" else 1
+        assert Counter(one["task"] for one in told) == waited - Counter(
+            [child]
+        ) + Counter({child: first})
+        for task in waited:
+            (released,) = traced_ones.step("released", task=task)
+            assert released["by"] == me and released["how"] == "wait4"
+
+
+def test_a_traced_thread_ends_first(traced_ones: Trace) -> None:
+    (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "thread_first"]
+    child = int(line["child"])
+    assert int(line["status"]) == 6 << 8
+    (thread,) = threads(traced_ones, child)
+    (told,) = traced_ones.step("tracer told", process=child)
+    assert told["what"].startswith(f"thread {thread} is a zombie now; SIGCHLD for ")
+    assert reported(traced_ones, child)["tid"] == child
+
+
+def test_the_tracer_ends_the_last_thread(traced_ones: Trace) -> None:
+    """Its parent is told of a process by whoever waits for the last of its threads."""
+    (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "leader_first"]
+    child = int(line["child"])
+    (me,) = (int(one["process"]) for one in traced_ones.lines("self"))
+    zombie = reported(traced_ones, child)
+    assert zombie["tid"] == me
+    assert zombie["what"].startswith(f"its last other thread is gone: process {child} ")
+    first, _ = traced_ones.step("tracer told", process=child)
+    assert first["task"] == child
+    assert first["what"].startswith("the first thread is a zombie now; SIGCHLD for ")
+
+
+def test_a_traced_thread_executes(traced_ones: Trace) -> None:
+    (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "exec"]
+    child = int(line["child"])
+    assert int(line["status"]) == 9 << 8
+    (taken,) = traced_ones.step("released", how="execve")
+    assert taken["process"] == child
+    zombie = reported(traced_ones, child)
+    assert zombie["tid"] == child and zombie["comm"] == "exe"
+    assert taken["number"] < zombie["number"]
+
+
+def test_another_traces_the_last_thread(traced_ones: Trace) -> None:
+    lines = traced_ones.lines("last_traced")
+    assert [line["name"] for line in lines] == ["waited", "ignored"]
+    for line in lines:
+        child, thread, tracer = (int(line[x]) for x in ("child", "thread", "tracer"))
+        ignored = line["name"] == "ignored"
+        event = reported(traced_ones, child)
+        assert event["tid"] == tracer and event["zombie"] != ignored
+        assert event["what"].startswith(
+            f"its last other thread is gone: process {child}"
+        )
+        if not ignored:
+            assert event["status"] == int(line["status"])
+        (told,) = traced_ones.step("tracer told", process=child)
+        assert told["task"] == thread and told["tracer"] == tracer
+        (released,) = traced_ones.step("released", task=child)
+        assert released["how"] == ("its last thread" if ignored else "wait4")
+    assert "every followed process has ended" in traced_ones.ended
+    assert "exited with 0" in traced_ones.console
+
+
+def test_nobody_asks(deaths: Trace) -> None:
     lines = deaths.lines("unasked")
     assert {line["name"] for line in lines} == {
         *("ignored", "leader_first", "nocldwait", "again")
@@ -267,7 +373,7 @@ def test_nobody_asks(deaths: Life) -> None:
     assert len(failed) == 9
 
 
-def test_summary(deaths: Life) -> None:
+def test_summary(deaths: Trace) -> None:
     rows = {row["pid"]: row for row in deaths.table}
     assert len(rows) == len(deaths.table)
     for line in deaths.lines("ended"):
@@ -277,21 +383,17 @@ def test_summary(deaths: Life) -> None:
     assert own_process(deaths) in rows
 
 
-def test_the_kernel_waits(
-    program: Callable[[str], Path], kernel: Path, tmp_path: Path
-) -> None:
+def test_the_kernel_waits(traced: Traced) -> None:
     """For a program that it executes itself, in request_module()."""
-    port = lab.free_port()
-    done = life("exit all", program("helper.c"), port, tmp_path)
+    done = traced("exit all --limit 9000", "helper.c", SMP=2)
     assert "exited with 0" in done.console
     (released,) = done.step("released", how="kernel_wait")
     assert "kworker" in released["comm"] and released["task"] == released["process"]
     (row,) = [row for row in done.table if row["pid"] == released["task"]]
     assert row["name"] == "true" and row["released_by"].endswith("in kernel_wait()")
-    assert lab.leaks(port) == []
 
 
-def test_none_lost_none_twice(storm: Life) -> None:
+def test_none_lost_none_twice(storm: Trace) -> None:
     """8 threads wait for 20 children each, on two processors."""
     words = [line.split() for line in storm.console.splitlines()]
     children = {int(w[1]): (int(w[3]), int(w[4])) for w in words if w[:1] == ["child"]}

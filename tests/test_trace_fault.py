@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 
 import lab
 import pytest
-from timelines import Event, Trace, trace
+from timelines import Event, Trace, Traced
 
 PAGE = 4096
 SIZE = 70_000  # bytes of the file on the host
@@ -23,18 +23,11 @@ Run = Callable[..., Trace]
 
 
 @pytest.fixture(scope="module")
-def run(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Run:
+def run(traced: Traced) -> Run:
     """Trace the faults of a program with arguments."""
 
     def started(source: str, *arguments: object) -> Trace:
-        port = lab.free_port()
-        settings = {"PROGRAM": program(source), "ARGS": ",".join(map(str, arguments))}
-        try:
-            return trace(LIMIT, port, tmp_path_factory.mktemp("fault"), **settings)
-        finally:
-            assert lab.leaks(port) == []
+        return traced(LIMIT, source, ARGS=",".join(map(str, arguments)))
 
     return started
 
@@ -76,6 +69,22 @@ def at(found: Trace, address: int) -> list[Event]:
     return [e for e in found.events if e["address"] // PAGE == address // PAGE]
 
 
+@pytest.fixture(scope="module")
+def ways(run: Run) -> Trace:
+    """Faults that end in another way than their like."""
+    found = run("fault_ways.c")
+    assert "FAILED" not in found.console and "exited with 0" in found.console
+    return found
+
+
+@pytest.fixture(scope="module")
+def turns(run: Run) -> Trace:
+    """Files that take turns at an address."""
+    found = run("fault_turns.c")
+    assert "FAILED" not in found.console and "exited with 0" in found.console
+    return found
+
+
 def announced(found: Trace) -> dict[int, list[tuple[int, str, str, str]]]:
     """By page: thread, access, mode and kind that the program said would come."""
     pages: dict[int, list[tuple[int, str, str, str]]] = {}
@@ -96,17 +105,32 @@ def announced(found: Trace) -> dict[int, list[tuple[int, str, str, str]]]:
 # --- Kinds ---------------------------------------------------------------------
 
 
-def test_every_fault_is_of_the_kind_that_was_made(kinds: Trace) -> None:
-    wanted = announced(kinds)
-    assert len(wanted) > 25
+def check_kinds(found: Trace) -> int:
+    """Every fault that the program announced is there, and no other; their number."""
+    wanted = announced(found)
     for page, faults in wanted.items():
-        events = at(kinds, page)
-        seen = [(e["tid"], e["access"], e["mode"], e["kind"]) for e in events]
-        if "fixup" in seen[-1]:  # the kernel may try another way to copy
-            seen = seen[:1] + [one for one in seen[1:] if one != seen[0]]
+        seen = [
+            (e["tid"], e["access"], e["mode"], e["kind"])
+            for e in without_other_ways(at(found, page))
+        ]
         assert len(seen) == len(faults), (hex(page), seen, faults)
         for got, one in zip(seen, faults):
             assert got[:3] == one[:3] and got[3] in one[3].split("|"), hex(page)
+    return len(wanted)
+
+
+def without_other_ways(events: list[Event]) -> list[Event]:
+    """To copy, the kernel may try another way: the same fault, of other instructions."""
+    first = [e for e in events if e["kind"] == "fixup"][:1]
+    others = [e for e in events if e["kind"] == "fixup"][1:]
+    tried = {(e["tid"], e["access"], e["syscall"]) for e in first + others}
+    assert len(tried) == len(first)
+    assert len({e["ip"] for e in first + others}) == len(first + others)
+    return [e for e in events if e not in others]
+
+
+def test_every_fault_is_of_the_kind_that_was_made(kinds: Trace) -> None:
+    assert check_kinds(kinds) > 25
 
 
 def test_every_kind_was_there(kinds: Trace) -> None:
@@ -125,9 +149,9 @@ def test_every_kind_was_there(kinds: Trace) -> None:
     assert shown["stack growth"] == 1
 
 
-def test_entries_before_and_after(kinds: Trace) -> None:
+def test_entries_before_and_after(kinds: Trace, ways: Trace) -> None:
     """What an entry says has to fit what is said to have happened."""
-    for event in kinds.events:
+    for event in kinds.events + ways.events:
         before, after, kind = event["before"], event["after"], event["kind"]
         if kind in ("signal", "fixup", "emulated"):
             assert before["entry"] == after["entry"]
@@ -145,8 +169,11 @@ def test_entries_before_and_after(kinds: Trace) -> None:
             assert new
         if "zero page" in kind:
             assert after["use"] == "zero" and not after["entry"] & 2
-        if kind in ("new page", "private copy", "copy on write", "stack growth"):
+        if kind in ("new page", "private copy", "copy on write"):
             assert after["use"] == "anonymous"
+        if kind == "stack growth":
+            written = event["access"] == "write"
+            assert after["use"] == ("anonymous" if written else "zero")
 
 
 def test_pages_around_a_page_of_a_file(kinds: Trace) -> None:
@@ -179,7 +206,8 @@ def test_the_stack_grows(kinds: Trace) -> None:
     assert event["area"]["name"] == "[stack]" and event["inside"].startswith("grow+")
     assert 300 * 1024 <= int(here, 16) - event["address"] < 310 * 1024
     assert event["area"]["start"] == event["address"] & -PAGE
-    assert "the stack grows by" in event["what"]
+    assert "the area grows down by" in event["what"]
+    assert event["what"].count("new page of zeros") == 1
 
 
 def test_signals_are_what_the_handler_gets(kinds: Trace) -> None:
@@ -232,6 +260,90 @@ def symbol_table(vmlinux: Path) -> dict[int, set[str]]:
         if kind in "tTwW":
             found.setdefault(int(address, 16), set()).add(name)
     return found
+
+
+# --- Ways ------------------------------------------------------------------------
+
+
+def test_every_fault_is_as_it_was_announced(ways: Trace) -> None:
+    assert check_kinds(ways) == 10
+
+
+def test_what_the_kernel_does_another_way(ways: Trace) -> None:
+    """A fault of the kernel that is not resolved says nothing of EFAULT."""
+    fixups = [e for e in ways.events if e["kind"] == "fixup"]
+    assert [e["syscall"] for e in fixups] == ["futex", "open"]
+    futex, string = fixups
+    for event in fixups:
+        assert "not resolved, the kernel goes on" in event["what"]
+        assert "EFAULT" not in event["what"] and "bad address" not in event["what"]
+    assert futex["area"]["perms"] == "rw-p" and "anonymous rw-p:" in futex["what"]
+    (row,) = [one for one in ways.table if one["kind"] == "fixup"]
+    assert row["faults"] == 2 and row["meaning"].endswith("EFAULT, or another way")
+    # The stack is the next area above, but no stack becomes as long as that
+    assert string["area"] is None and "in no area:" in string["what"]
+    assert string["address"] % PAGE == 0 and string["inside"].startswith("strncpy")
+
+
+def test_an_area_grows_for_a_read_or_a_write(ways: Trace) -> None:
+    stack, other = [e for e in ways.events if e["kind"] == "stack growth"]
+    for event, (address, size) in zip((stack, other), said(ways, "grows")):
+        assert event["address"] == int(address, 16) == event["area"]["start"]
+        grown = f"the area grows down by {int(size) // 1024} KiB, "
+        assert grown in event["what"]
+    assert stack["area"]["name"] == "[stack]" and other["area"]["name"] == ""
+    assert (stack["access"], stack["after"]["use"]) == ("read", "zero")
+    assert "KiB, the zero page, since it is only read;" in stack["what"]
+    assert not stack["after"]["entry"] & 2
+    assert (other["access"], other["after"]["use"]) == ("write", "anonymous")
+    assert "KiB, new page of zeros;" in other["what"]
+    (refused,) = [e for e in ways.events if e["kind"] == "signal"]
+    assert "below anonymous rw-p: SIGSEGV, SEGV_MAPERR" in refused["what"]
+
+
+def test_who_has_a_page_of_a_huge_one(ways: Trace) -> None:
+    """As a whole, or by a page table, or both."""
+    told = [(int(address, 16), int(count)) for address, count in said(ways, "mapped")]
+    copied = [e for e in ways.events if e["kind"] == "copy on write"]
+    mine = [e for e in copied if e["address"] in dict(told)]
+    assert [(e["address"], e["before"]["holders"]) for e in mine] == told
+    assert sorted(count for _, count in told) == [1, 1, 2, 2]
+    for event, (_, count) in zip(mine, told):
+        why = f"copied, {count} address spaces have it;"
+        if count == 1:
+            why = "copied, its huge page is used elsewhere too ("
+        assert why in event["what"]
+
+
+# --- Turns -----------------------------------------------------------------------
+
+
+def test_another_file_at_the_same_address(turns: Trace) -> None:
+    """In one process: the area has the name of the file, and so has its code."""
+    told = said(turns, "turn")
+    assert len(told) == 8 and len({address for address, _ in told}) == 1
+    executed = [
+        (f"{e['address']:#x}", e["area"]["name"], e["inside"])
+        for e in turns.events
+        if e["access"] == "execute" and e["address"] == int(told[0][0], 16)
+    ]
+    assert executed == [(address, name, f"{name}+0x0") for address, name in told]
+    for event in turns.events:
+        if event["area"] and event["area"]["name"]:
+            assert f", {event['area']['name']} " in event["what"].partition(":")[0]
+
+
+def test_another_program_at_the_same_addresses(turns: Trace) -> None:
+    told = said(turns, "run")
+    assert len(told) == 8 and len({name for _, name in told}) == 2
+    for pid, name in told:
+        files = [
+            e["area"]["name"]
+            for e in turns.of(int(pid))
+            if e["comm"] == Path(name).name and e["area"]
+        ]
+        files = [one for one in files if one.startswith("/")]
+        assert len(files) > 16 and set(files) == {name}
 
 
 # --- Counters -------------------------------------------------------------------
@@ -359,8 +471,8 @@ def test_a_fault_in_which_a_task_ends_is_counted(run: Run) -> None:
 # --- The scenario program ---------------------------------------------------------
 
 
-def test_the_scenario_shows_what_it_says(port: int, tmp_path: Path) -> None:
-    found = trace("fault", port, tmp_path, PROGRAM=lab.USER / "trace-fault")
+def test_the_scenario_shows_what_it_says(traced: Traced) -> None:
+    found = traced("fault", lab.USER / "trace-fault")
     assert "every touch came out as it should" in found.console
     steps = {
         "anonymous": ["zero page", "copy on write", "new page"],
@@ -370,14 +482,21 @@ def test_the_scenario_shows_what_it_says(port: int, tmp_path: Path) -> None:
         "huge_page": ["huge page"],
         "touch_wrongly": ["signal"] * 3,
     }
+    # A fork shares the stack's pages, too, and who next writes to one is random
+    shared = ("copy on write", "made writable")
+    events = [
+        event
+        for event in found.events
+        if not (event["kind"] in shared and event["area"]["name"] == "[stack]")
+    ]
     for step, kinds in steps.items():
-        mine = [e for e in found.events if e["inside"].partition("+")[0] == step]
+        mine = [e for e in events if e["inside"].partition("+")[0] == step]
         touched = [e["kind"] for e in mine if e["access"] != "execute"]
         touched = [
             kind for kind in touched if step != "touch_wrongly" or kind == "signal"
         ]
         assert touched == kinds, step
-    mine = [e for e in found.events if e["inside"].startswith("after_fork+")]
+    mine = [e for e in events if e["inside"].startswith("after_fork+")]
     forked = [e["kind"] for e in mine if e["access"] != "execute"]
     assert forked[:2] == ["new page", "copy on write"]
     assert forked[2:] in (["made writable"], ["copy on write"])
@@ -388,9 +507,11 @@ def test_the_scenario_shows_what_it_says(port: int, tmp_path: Path) -> None:
 def test_the_text_says_the_same(port: int) -> None:
     program = lab.USER / "trace-fault"
     text = lab.debug(port, "source gdb/seginfo.py", "lab trace fault", PROGRAM=program)
-    assert "; in use_deep_stack+" in text and "the stack grows by" in text
+    assert "; in use_deep_stack+" in text and "the area grows down by" in text
     assert re.search(
-        r"read 0x\w+, anonymous rw-p: the zero page, .* pte 0x0|-> 0x\w+ r--", text
+        r"read 0x\w+, anonymous rw-p: the zero page, since it is only read; "
+        r"\w+ 0 -> (?:pte )?0x\w+ r--; in anonymous\+",
+        text,
     )
     assert "new page tables (pud, pmd, pte): pgd was empty" in text
     assert (

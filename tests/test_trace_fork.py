@@ -6,53 +6,30 @@ from __future__ import annotations
 import errno
 import signal
 from collections import Counter
-from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
-import lab
-import pytest
-from lifelines import Life, Line, life
+from timelines import Line, Trace, traced_once
 
 CLONE_FS, CLONE_FILES, CLONE_NEWNS = 0x200, 0x400, 0x2_0000
-CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x1_0000
-Factory = pytest.TempPathFactory
+CLONE_VM, CLONE_VFORK, CLONE_PARENT, CLONE_THREAD = 0x100, 0x4000, 0x8000, 0x1_0000
 PAGES = 32  # of the area in tests/programs/births.c
 
-
-@pytest.fixture(scope="module")
-def births(
-    program: Callable[[str], Path], kernel: Path, tmp_path_factory: Factory
-) -> Iterator[Life]:
-    """births.c."""
-    port = lab.free_port()
-    yield life("fork", program("births.c"), port, tmp_path_factory.mktemp("births"))
-    assert lab.leaks(port) == []
+births = traced_once("fork", "births.c")
+storm = traced_once("fork", "family_storm.c")
 
 
-@pytest.fixture(scope="module")
-def storm(
-    program: Callable[[str], Path], kernel: Path, tmp_path_factory: Factory
-) -> Iterator[Life]:
-    """family_storm.c."""
-    port = lab.free_port()
-    yield life(
-        "fork", program("family_storm.c"), port, tmp_path_factory.mktemp("storm")
-    )
-    assert lab.leaks(port) == []
-
-
-def child_of(births: Life, line: Line) -> dict[str, Any]:
+def child_of(births: Trace, line: Line) -> dict[str, Any]:
     """The event of the child of which a line tells."""
     (event,) = births.step("new", child=int(line["child"]))
     return event
 
 
-def test_ends_by_itself_and_reads_all(births: Life) -> None:
+def test_ends_by_itself_and_reads_all(births: Trace) -> None:
     assert "every followed process has ended." in births.ended
     assert "exited with 0" in births.console
 
 
-def test_what_is_copied(births: Life) -> None:
+def test_what_is_copied(births: Trace) -> None:
     (line,) = births.lines("areas")
     event = child_of(births, line)
     assert event["call"] == "fork" and event["flags"] == 0
@@ -70,7 +47,7 @@ def test_what_is_copied(births: Life) -> None:
     assert event["shared"] == ["nsproxy"]
 
 
-def test_write_protection(births: Life) -> None:
+def test_write_protection(births: Trace) -> None:
     """All pages of ours that were written to, but for two that nobody shares."""
     (line,) = births.lines("areas")
     event = child_of(births, line)
@@ -79,7 +56,7 @@ def test_write_protection(births: Life) -> None:
     assert int(line["faults"]) == PAGES - 2
 
 
-def test_calls(births: Life) -> None:
+def test_calls(births: Trace) -> None:
     for line in births.lines("libc"):
         assert child_of(births, line)["call"] == "clone"
     (line,) = births.lines("vfork")
@@ -90,7 +67,7 @@ def test_calls(births: Life) -> None:
     assert event["mm_users"] == 2
 
 
-def test_vfork_makes_its_caller_wait(births: Life) -> None:
+def test_vfork_makes_its_caller_wait(births: Trace) -> None:
     (line,) = births.lines("vfork")
     child = int(line["child"])
     (done,) = births.step("vfork done", pid=child)
@@ -99,18 +76,64 @@ def test_vfork_makes_its_caller_wait(births: Life) -> None:
     assert first["number"] < done["number"] < back["number"]
     assert done["function"] == "exec_mm_release"
     assert back["waited"] and back["pid"] == done["parent"]
-    assert len(births.step("vfork done")) == 1
+    assert "gets memory of its own" in done["what"]
+    assert back["what"].endswith(": the child has let go of its memory")
+    # Those whose caller was killed have nobody who waits
+    others = births.step("vfork done")
+    assert [one["pid"] for one in others] == [child, int(copied(births)["child"])]
 
 
-def test_vfork_whose_caller_is_killed(births: Life) -> None:
-    (line,) = births.lines("killed_vfork")
-    (back,) = births.step("returns", result=int(line["child"]))
-    assert not back["waited"] and "killed while it waits" in back["what"]
+def copied(births: Trace) -> Line:
+    """The child for which its caller waits, though it has a memory of its own."""
+    (line,) = [x for x in births.lines("clone") if int(x["flags"]) & CLONE_VFORK]
+    return line
 
 
-def test_flags(births: Life) -> None:
+def test_vfork_of_a_copy(births: Trace) -> None:
+    """CLONE_VFORK without CLONE_VM."""
+    child = int(copied(births)["child"])
+    assert "mm" in child_of(births, copied(births))["own"]
+    (first,) = births.step("first run", pid=child)
+    (done,) = births.step("vfork done", pid=child)
+    (back,) = births.step("returns", result=child)
+    assert first["number"] < done["number"] < back["number"]
+    assert "in its copy of the memory" in first["what"]
+    assert done["function"] == "exit_mm_release" and done["what"].endswith(": it ends")
+    assert back["waited"]
+    assert back["what"].endswith(": the child has executed a program or ended")
+
+
+def test_vfork_whose_caller_is_killed(births: Trace) -> None:
+    lines = births.lines("killed_vfork")
+    asked = [int(line["flags"]) & (CLONE_VM | CLONE_VFORK) for line in lines]
+    assert asked == [CLONE_VM | CLONE_VFORK, CLONE_VFORK]
+    for line, flags in zip(lines, asked):
+        (back,) = births.step("returns", result=int(line["child"]))
+        assert not back["waited"] and "killed while it waits" in back["what"]
+        assert back["pid"] == int(line["parent"])
+        runs = "the child runs on" + " in its memory" * bool(flags & CLONE_VM)
+        assert back["what"].endswith(f", {runs}")
+        (first,) = births.step("first run", pid=int(line["child"]))
+        where = "in its parent's memory" if flags & CLONE_VM else "in its copy of the"
+        assert where in first["what"]
+
+
+def test_memory_of_who_made_it(births: Trace) -> None:
+    """With CLONE_PARENT that is not the parent."""
+    (line,) = births.lines("sibling")
+    child, maker = int(line["child"]), int(line["maker"])
+    event = child_of(births, line)
+    assert event["flags"] == CLONE_VM | CLONE_PARENT and "mm" in event["shared"]
+    assert event["pid"] == maker and event["parent"] == int(line["parent"])
+    (first,) = births.step("first run", pid=child)
+    assert (
+        f", in the memory of {event['comm']} {maker}, which made it: " in first["what"]
+    )
+
+
+def test_flags(births: Trace) -> None:
     lines = births.lines("clone")
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         event, given = child_of(births, line), int(line["flags"])
         assert event["flags"] | event["exit_signal"] == given
@@ -122,7 +145,7 @@ def test_flags(births: Life) -> None:
     assert "SIGWINCH" in child_of(births, lines[2])["lines"][0]
 
 
-def test_threads(births: Life) -> None:
+def test_threads(births: Trace) -> None:
     lines = births.lines("thread")
     found = [event for event in births.step("new") if event["flags"] & CLONE_THREAD]
     assert len(lines) == 8
@@ -142,7 +165,7 @@ def test_threads(births: Life) -> None:
         assert any(where in text for text in event["lines"])
 
 
-def test_failures(births: Life) -> None:
+def test_failures(births: Trace) -> None:
     said = [(line["call"], -int(line["errno"])) for line in births.lines("fails")]
     found = [(event["call"], event["result"]) for event in births.step("fails")]
     assert found == said
@@ -153,10 +176,21 @@ def test_failures(births: Life) -> None:
     ]
 
 
-def test_summary(births: Life) -> None:
+def test_summary(births: Trace) -> None:
     rows = {row["syscall"]: row for row in births.table}
     assert rows["clone3"]["threads"] == 8 and rows["clone3"]["failed"] == 1
     assert rows["vfork"]["processes"] == 2
+    said = program_says(births)
+    failed = Counter(line["call"] for line in births.lines("fails"))
+    (areas,) = births.lines("areas")
+    assert rows.keys() == said.keys()
+    for call, row in rows.items():
+        assert (row["processes"], row["threads"]) == said[call], call
+        assert row["failed"] == failed[call]
+    assert rows["fork"]["pages_made_read_only"] == int(areas["dirty"]) - 2
+    assert rows["clone"]["pages_made_read_only"] > 0
+    for call in ("vfork", "clone3"):  # nothing was copied
+        assert rows[call]["pages_made_read_only"] == 0
     for call, row in rows.items():
         made = [event for event in births.step("new") if event["call"] == call]
         assert row["processes"] + row["threads"] == len(made)
@@ -164,7 +198,21 @@ def test_summary(births: Life) -> None:
         assert row["pages_made_read_only"] == total
 
 
-def test_none_lost_none_twice(storm: Life) -> None:
+def program_says(births: Trace) -> dict[str, tuple[int, int]]:
+    """How many processes and threads it made with which system call."""
+    killed, made = births.lines("killed_vfork"), Counter[str]()
+    made["fork"] = len(births.lines("areas"))
+    made["vfork"] = len(births.lines("vfork"))
+    made["clone"] = len(births.lines("libc")) + len(births.lines("clone"))
+    made["clone"] += 2 * len(births.lines("sibling"))  # and who made it
+    for line in killed:
+        made["clone"] += 1  # the caller
+        made["vfork" if int(line["flags"]) & CLONE_VM else "clone"] += 1
+    said = {call: (count, 0) for call, count in made.items()}
+    return said | {"clone3": (0, len(births.lines("thread")))}
+
+
+def test_none_lost_none_twice(storm: Trace) -> None:
     """8 threads start 20 children each, on two processors."""
     words = [line.split() for line in storm.console.splitlines()]
     children = {int(w[1]): int(w[3]) for w in words if w[:1] == ["child"]}

@@ -5,44 +5,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Callable
 
 import lab
 import pytest
-from timelines import ARMED, Event, Trace, trace
+from timelines import ARMED, Event, Trace, Traced
 
 PAGE = 4096
 ROUNDS, THREADS = 60, 8
-EINVAL = -22
+EACCES, EINVAL = -13, -22
 Areas = dict[int, tuple[int, str, str]]  # start: end, permissions, name
 
 
 @pytest.fixture(scope="module")
-def alone(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Trace:
+def alone(traced: Traced) -> Trace:
     """A program with one working thread that shows its maps after every step."""
-    port = lab.free_port()
-    folder = tmp_path_factory.mktemp("alone")
-    settings = {"PROGRAM": program("mappings.c"), "ARGS": f"1,{ROUNDS}"}
-    try:
-        return trace("mmap", port, folder, **settings)
-    finally:
-        assert lab.leaks(port) == []
+    return traced("mmap", "mappings.c", ARGS=f"1,{ROUNDS}")
 
 
 @pytest.fixture(scope="module")
-def together(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Trace:
+def together(traced: Traced) -> Trace:
     """The same with eight threads at once."""
-    port = lab.free_port()
-    folder = tmp_path_factory.mktemp("together")
-    settings = {"PROGRAM": program("mappings.c"), "ARGS": f"{THREADS},{ROUNDS}"}
-    try:
-        return trace("mmap --limit 5000", port, folder, **settings)
-    finally:
-        assert lab.leaks(port) == []
+    return traced("mmap --limit 5000", "mappings.c", ARGS=f"{THREADS},{ROUNDS}")
 
 
 def maps(console: str) -> list[Areas]:
@@ -130,14 +113,9 @@ def test_changes_of_threads_add_up(together: Trace) -> None:
 
 
 @pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def scenario(traced: Traced) -> Trace:
     """The program that is there for people."""
-    port = lab.free_port()
-    folder = tmp_path_factory.mktemp("scenario")
-    try:
-        return trace("mmap", port, folder, PROGRAM=lab.USER / "trace-mmap")
-    finally:
-        assert lab.leaks(port) == []
+    return traced("mmap", lab.USER / "trace-mmap")
 
 
 def test_malloc_is_told_apart(scenario: Trace) -> None:
@@ -185,11 +163,39 @@ def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
     )
 
 
-def test_changes_of_other_calls_are_not_told(
-    program: Callable[[str], Path], port: int, tmp_path: Path
-) -> None:
+def test_what_was_there_is_gone(traced: Traced) -> None:
+    """MAP_FIXED and MREMAP_FIXED, also where the areas look the same behind them."""
+    found = traced("mmap", "fixed.c")
+    told = {
+        line["name"]: (int(line["at"], 16), int(line["covered"]))
+        for line in found.lines("fixed")
+    }
+    assert len(told) == 5
+    for name, (address, covered) in told.items():
+        (event,) = [
+            event
+            for event in found.events
+            if event["result"] == address and event["covered"] == covered
+        ]
+        kinds = [change["kind"] for change in event["changes"]]
+        if name == "beside":
+            assert covered == 0 and "in place" not in event["what"]
+        else:
+            assert "replaced" in kinds, (name, kinds)
+            assert f"in place of {covered // 1024} KiB" in event["what"]
+    (denied,) = [event for event in found.events if event["result"] == EACCES]
+    assert denied["changes"] == [] and denied["covered"] == 0
+    (hint,) = found.lines("hint")
+    asked, got = int(hint["asked"], 16), int(hint["got"], 16)
+    assert asked != got
+    assert any(
+        f"at {got:x}, as wished with {asked:x}" in e["what"] for e in found.events
+    )
+
+
+def test_changes_of_other_calls_are_not_told(traced: Traced) -> None:
     """A second thread changes areas with madvise(), which is not followed."""
-    found = trace("mmap", port, tmp_path, PROGRAM=program("madvises.c"))
+    found = traced("mmap", "madvises.c")
     assert "lab: /lab/program exited with 0" in found.console
     size = 64 * PAGE
     mapped = [e for e in found.events if e["arguments"][1:2] == [size]]
@@ -203,10 +209,8 @@ def test_changes_of_other_calls_are_not_told(
         assert len(before) + len(after) <= 3, change
 
 
-def test_a_heap_of_a_thread_is_no_large_block(
-    program: Callable[[str], Path], port: int, tmp_path: Path
-) -> None:
-    found = trace("mmap", port, tmp_path, PROGRAM=program("arena.c"))
+def test_a_heap_of_a_thread_is_no_large_block(traced: Traced) -> None:
+    found = traced("mmap", "arena.c")
     of_thread = [event for event in found.events if event["tid"] != event["pid"]]
     (heap,) = [e for e in of_thread if e["malloc"] and e["call"] == "mmap"]
     assert heap["arguments"][1] > heap["mmap_threshold"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import lab
 import pytest
-from timelines import ARMED, Trace, trace
+from timelines import ARMED, Trace, Traced
 
 THREADS, ROUNDS = 8, 40
 NO_FILE, EBADF = 1000, -9
@@ -17,16 +17,9 @@ WANTED = "openat,read,writev,close,wait4,exit_group,write"
 
 
 @pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def scenario(traced: Traced) -> Trace:
     """The program that is there for people."""
-    port = lab.free_port()
-    folder = tmp_path_factory.mktemp("scenario")
-    try:
-        return trace(
-            f"syscall {WANTED}", port, folder, PROGRAM=lab.USER / "trace-syscall"
-        )
-    finally:
-        assert lab.leaks(port) == []
+    return traced(f"syscall {WANTED}", lab.USER / "trace-syscall")
 
 
 def test_the_scenario(scenario: Trace) -> None:
@@ -56,11 +49,8 @@ def test_the_summary_counts(scenario: Trace) -> None:
     assert counted["writev"] == (1, 1) and counted["exit_group"] == (2, 0)
 
 
-def test_nothing_is_lost_and_nothing_twice(
-    program: Callable[[str], Path], port: int, tmp_path: Path
-) -> None:
-    settings = {"PROGRAM": program("calls.c"), "ARGS": f"{THREADS},{ROUNDS}"}
-    found = trace("syscall lseek,gettid", port, tmp_path, **settings)
+def test_nothing_is_lost_and_nothing_twice(traced: Traced) -> None:
+    found = traced("syscall lseek,gettid", "calls.c", ARGS=f"{THREADS},{ROUNDS}")
     tids = [int(tid) for tid in re.findall(r"^thread (\d+)$", found.console, re.M)]
     assert len(tids) == THREADS
     for tid in tids:
@@ -70,6 +60,37 @@ def test_nothing_is_lost_and_nothing_twice(
         assert all(call[2] == EBADF for call in calls if call[0] == "lseek")
         assert ("gettid", {}, tid) in calls
     assert len({event["cpu"] for event in found.events}) == 2, "one CPU did all of it"
+
+
+def test_arguments_that_are_easily_told_wrong(traced: Traced) -> None:
+    found = traced("syscall all", "odd.c")
+    assert "lab: /lab/program exited with 0" in found.console
+    told = [
+        re.sub(r"0x[0-9a-f]+", "ADDRESS", event["what"])
+        for event in found.events
+        if event["tid"] == event["pid"] == found.events[0]["tid"]
+    ]
+    expected = [
+        r'write(fd=1</dev/console>, buf="\x00\x01\x02\n", count=4) = 4',
+        r'write(fd=1</dev/console>, buf="abc\x00def\n", count=8) = 8',
+        "dup2(oldfd=0</dev/console>, newfd=-1) = EBADF",
+        "wait4(upid=-1, stat_addr=NULL, options=WNOHANG|__WCLONE, ru=NULL) = ECHILD",
+        "unshare(unshare_flags=CLONE_NEWTIME|CLONE_FS) = ",
+        "rt_sigreturn() restores the registers",
+        "syscall 335() = ENOSYS",
+        r'mkdir(pathname="/tmp/\"quoted\"", mode=0750) = 0',
+    ]
+    for one in expected:
+        assert [what for what in told if what.startswith(one)], (one, told)
+    (options,) = [
+        e["texts"]["options"] for e in found.events if e["syscall"] == "waitid"
+    ]
+    assert options == "WSTOPPED|WEXITED"
+    flags = [e["texts"]["clone_flags"] for e in found.events if e["syscall"] == "clone"]
+    assert flags == ["SIGCHLD", "CLONE_VFORK|SIGUSR1"]
+    (table,) = [part for part in found.parts if isinstance(part, dict)]
+    (row,) = [row for row in table["rows"] if row["syscall"] == "rt_sigreturn"]
+    assert row["calls"] == 1 and row["errors"] == 0
 
 
 def defined(source: Path) -> dict[str, list[list[str]]]:

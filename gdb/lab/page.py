@@ -20,7 +20,9 @@ PAGE = layout.Form(
 )
 TAIL = layout.Form(
     "struct page",
+    "flags",
     "compound_head",
+    "?compound_dtor",
     "?compound_order",
     mapcount="?compound_mapcount.counter",
 )
@@ -124,8 +126,7 @@ def page_of(physical: int) -> Page:
     elif own.mapcount < -1:
         kind = "the kernel's own, such as a page table"
     else:
-        mapcount = own.mapcount + 1
-        mapcount += compound_mapcount(first) if is_compound else 0
+        mapcount = page_mapcount(address)
         kind = _use(head)
     flags = flag_names(own.flags)
     if head.mapping & 3 == PAGE_MAPPING_ANON:
@@ -170,6 +171,41 @@ def compound_mapcount(head: int) -> int:
     if hasattr(second, "mapcount"):
         return second.mapcount + 1
     return FOLIO(kernel.memory(), head).mapcount + 1
+
+
+def page_mapcount(page: int) -> int:
+    """How many page-table entries map a page, those of huge pages among them.
+
+    Parameter: struct page *. Before v6.2 (cb67f4282bf9) the pages of a huge one had
+    the mappings of the whole counted in: those of a file's always, anonymous ones
+    once, while PG_double_map said so. See __page_mapcount() in mm/util.c.
+    """
+    guest = kernel.memory()
+    first = compound_head(page)
+    head = PAGE(guest, first)
+    count = PAGE(guest, page).mapcount + 1
+    if "head" not in flag_names(head.flags):
+        return count
+    double_map = _double_map()
+    if double_map is None:
+        return count + compound_mapcount(first)
+    second = TAIL(guest, first + layout.sizeof("struct page"))
+    is_anonymous = head.mapping & PAGE_MAPPING_ANON
+    if not is_anonymous and second.compound_dtor != _hugetlb_page_dtor():
+        return count
+    return count + compound_mapcount(first) - (second.flags >> double_map & 1)
+
+
+@layout.cached
+def _double_map() -> int | None:
+    """The bit PG_double_map in the flags of a compound page's second page."""
+    return layout.enumerators("enum pageflags").get("PG_double_map")
+
+
+@layout.cached
+def _hugetlb_page_dtor() -> int | None:
+    """HUGETLB_PAGE_DTOR: how PageHuge() knows a page of the pool."""
+    return layout.enumerators("enum compound_dtor_id").get("HUGETLB_PAGE_DTOR")
 
 
 def _is_free(page: tuple) -> bool:

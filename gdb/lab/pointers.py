@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import gdb
 
-from . import regions, registers, stack, symbols
+from . import errors, regions, registers, stack, symbols
 from .memory import PAGE_SIZE
 from .processors import MASK, Processor
 from .trace import arguments
 from .trace.changes import Piece
 
-MAX_ERRNO = 4095  # include/linux/err.h
 # Parameters of system calls that are addresses, though C passes them as numbers
 ADDRESSES = ("addr", "start", "brk", "new_addr", "newsp", "shmaddr")
 # The other way round: what the function behind a system call is called
@@ -85,8 +84,8 @@ class Pointers:
 
     def _kernel_place(self, address: int) -> str:
         """What an address of the kernel's half belongs to."""
-        if address > MASK - MAX_ERRNO:
-            return f"error {registers.result_text(address)}"
+        if errors.is_error(errors.to_long(address)):
+            return f"error {errors.result_text(errors.to_long(address))}"
         if self._stacks is None:
             self._stacks = self._known_stacks()
         for one in self._stacks:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import errno
 from collections import namedtuple
 
-from . import kernel, layout, symbols
+from . import errors, kernel, layout, symbols
 from .processors import CPL, MASK, Processor
 
 # In the order of the structure; gdb's names beside the kernel's.
@@ -135,8 +134,7 @@ def syscall_get_nr(regs: Registers) -> int:
 
     See arch/x86/include/asm/syscall.h: an int, whatever the upper half holds.
     """
-    number = regs.orig_ax & 0xFFFF_FFFF
-    return number - (1 << 32) if number >= 1 << 31 else number
+    return errors.to_int(regs.orig_ax)
 
 
 def syscall_get_arguments(regs: Registers) -> tuple[int, ...]:
@@ -170,12 +168,3 @@ def flag_names(flags: int) -> list[str]:
     names = [name for bit, name in FLAGS.items() if flags >> bit & 1]
     level = flags >> 12 & 3
     return names + ([f"IOPL={level}"] if level else [])
-
-
-def result_text(value: int) -> str:
-    """What a system call returns: a number, or an error by its name.
-
-    Entry code puts -ENOSYS there, which stays until the call has returned.
-    """
-    number = value - (1 << 64) if value >> 63 else value
-    return errno.errorcode.get(-number, str(number)) if number < 0 else str(number)

@@ -17,12 +17,12 @@ ACTION = layout.Form("struct k_sigaction", handler="sa.sa_handler")
 
 def signal_name(number: int) -> str:
     """A signal's name as kill(1) knows it: SIGTERM, SIGRTMIN+1."""
-    if number >= SIGRTMIN:
+    if SIGRTMIN <= number <= SIGRTMAX:
         return f"SIGRTMIN+{number - SIGRTMIN}" if number > SIGRTMIN else "SIGRTMIN"
     try:
         return signal.Signals(number).name
     except ValueError:
-        return f"SIG{number}"
+        return f"signal {number}"
 
 
 def set_names(mask: int) -> list[str]:

@@ -35,6 +35,7 @@ class SymbolFile:
         self.name = name
         self._elf = ELFFile(stream)
         self._segments = [segment.header for segment in self._elf.iter_segments()]
+        self._variables: dict[str, int | None] = {}
 
     @functools.cached_property
     def frames(self) -> CallFrames | None:
@@ -97,6 +98,12 @@ class SymbolFile:
 
     def variable(self, name: str) -> int | None:
         """The address of a variable, None if the file knows none of this name."""
+        if name not in self._variables:
+            self._variables[name] = self._variable(name)
+        return self._variables[name]
+
+    def _variable(self, name: str) -> int | None:
+        """Looks through all symbols."""
         section = self._elf.get_section_by_name(".symtab")
         for symbol in section and section.get_symbol_by_name(name) or ():
             if symbol["st_info"]["type"] == "STT_OBJECT":

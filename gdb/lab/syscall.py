@@ -23,7 +23,7 @@ from typing import Callable
 
 import gdb
 
-from . import kernel, layout, mm, path, payload, replay
+from . import errors, kernel, layout, mm, path, payload, replay
 from .hitlog import HitLog
 from .memory import Fault
 from .replay import timetravel
@@ -33,9 +33,8 @@ from .task import Task, get_current, register, smp_processor_id, task, task_pid_
 ENTRY = "__x64_sys_segment_info"
 FILL = "segment_info_fill"
 CALLERS = ("__do_sys_segment_info", "__se_sys_segment_info", ENTRY)
-MAX_ERRNO = 4095
 PT_REGS = layout.Form("struct pt_regs", "di", "sp")
-ERRNO = {4: "EINTR", 12: "ENOMEM", 14: "EFAULT"}
+ERRORS = ("EINTR", "ENOMEM", "EFAULT")  # that it may return
 
 
 @dataclass
@@ -80,7 +79,7 @@ class Hit:
     @property
     def error(self) -> str:
         """The name of the error the call returns, empty if it succeeds."""
-        return ERRNO.get(-self.result, str(self.result)) if self.result < 0 else ""
+        return errors.result_text(self.result) if self.result < 0 else ""
 
     @property
     def summary(self) -> str:
@@ -147,9 +146,9 @@ def _may_fail(call: Call, result: int) -> bool:
 
     Once its struct is filled, only a buffer that cannot be written is a reason.
     """
-    error = ERRNO.get(-result)
+    error = errors.result_text(result)
     if call.walk is None:
-        return error is not None
+        return error in ERRORS
     return error == "EFAULT" and not call.walk.takes_payload
 
 
@@ -239,7 +238,7 @@ class FilledStop(Stop):
             return False
         call = self.check.calls.get(get_current())
         buffer = register("rax")
-        if call is None or buffer >= (1 << 64) - MAX_ERRNO:
+        if call is None or errors.is_error(errors.to_long(buffer)):
             return False  # armed in the middle of a call, or the path was too long
         observe(call, buffer)
         return False

@@ -42,9 +42,17 @@ class UserFrame:
     ip: int
     sp: int
     symbol: str  # NAME+OFFSET, "" if not known
-    source: str  # FILE:LINE, "" if not known
+    module: Module | None
+    inside: int  # the instruction that is executed, also of a call
     place: str  # the file, or kind of area, and the offset in it
     found_by: str
+
+    @property
+    def source(self) -> str:
+        """FILE:LINE, "" if not known. Slow: decodes the line numbers of a whole unit."""
+        if self.module is None:
+            return ""
+        return self.module.file.line(self.inside - self.module.bias)
 
 
 class UserStack:
@@ -109,14 +117,14 @@ class UserStack:
         found_by: str,
     ) -> UserFrame:
         ip = registers[RIP]
-        symbol = source = ""
+        symbol = ""
         if module is not None:
             found = module.file.symbol(inside - module.bias)
             if found is not None:
                 symbol = f"{found[0]}+{found[1] + ip - inside:#x}"
-            source = module.file.line(inside - module.bias)
         place = self.places.text(ip)
-        return UserFrame(kind, ip, registers[RSP], symbol, source, place, found_by)
+        sp = registers[RSP]
+        return UserFrame(kind, ip, sp, symbol, module, inside, place, found_by)
 
     def _apply(self, rules: Rules, registers: dict[int, int]) -> dict[int, int] | None:
         """The caller's registers, None where the stack ends. Raises Broken."""

@@ -8,7 +8,7 @@ from lab.trace.changes import Piece, Snapshot, changes
 from lab.view.timeline import change_text
 
 FILE, OTHER = 0x1000, 0x2000  # struct file *
-RW, R, LOCKED = 0x73, 0x71, 0x2000  # vm_flags
+RW, R, SHARED, LOCKED = 0x73, 0x71, 0x8, 0x2000  # vm_flags
 Area = tuple  # start and end in pages, flags, file, page of the file, vma
 
 
@@ -56,11 +56,28 @@ CASES = {
         [of_file(1, 3)],
         [anonymous(11, 13, vma=9)],
     ),
+    "replaced, shared by private": (
+        [(1, 9, R | SHARED, FILE, 0, 1)],
+        [of_file(1, 3, vma=2), (3, 9, R | SHARED, FILE, 2, 1)],
+    ),
     "nothing": ([anonymous(1, 2), of_file(5, 6)], [anonymous(1, 2), of_file(5, 6)]),
+}
+ANEW = {  # from 4 to 8 everything was unmapped, and mapped again
+    "replaced, by what is alike": ([anonymous(4, 8)], [anonymous(4, 8, vma=2)]),
+    "replaced, merged with what is around": (
+        [anonymous(1, 6), anonymous(8, 9, vma=2)],
+        [anonymous(1, 9)],
+    ),
+    "grown, where nothing was": ([anonymous(1, 4)], [anonymous(1, 8)]),
+    "removed, nothing came": ([anonymous(4, 8)], []),
+    "nothing, beside it": ([anonymous(1, 4)], [anonymous(1, 4)]),
 }
 found = {}
 for name, (before, after) in CASES.items():
     told = changes(snapshot(*before), snapshot(*after))
+    found[name] = [[one.kind, change_text(one)] for one in told]
+for name, (before, after) in ANEW.items():
+    told = changes(snapshot(*before), snapshot(*after), (4 * 4096, 8 * 4096))
     found[name] = [[one.kind, change_text(one)] for one in told]
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(found, file)

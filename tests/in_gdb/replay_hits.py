@@ -28,7 +28,7 @@ result["first reports"] = list(reports)
 result["at the end"] = run("continue"), run("stepi"), place()
 reports.clear()
 back: list = []
-while not back or back[-1][0] > 0:
+while not back or back[-1][0] > result["moments"][0]["instruction"]:
     gdb.execute("reverse-continue")
     back.append(state())
 result["back"], result["reports going back"] = back, list(reports)

@@ -42,8 +42,9 @@ for _ in range(HITS):
 assert len(check.hits) == HITS
 checkpoints = replay.this().checkpoints
 result = {"checkpoints": len(checkpoints), "with": measure(GIVEN)}
+first = checkpoints.first
 for count, name in list(checkpoints.names.items()):
-    if count:
+    if count != first:
         gdb.execute(f"monitor delvm {name}", to_string=True)
         del checkpoints.names[count]
 checkpoints.full = True  # none is made meanwhile

@@ -22,11 +22,16 @@ from replay import (  # noqa: E402
 result: dict = {}
 rows = moments()
 hits = [row["instruction"] for row in rows if row["kind"].startswith("hit")]
-end = rows[-1]["instruction"]
+start, end = rows[0]["instruction"], rows[-1]["instruction"]
 random.seed(4)
 
 steps = []
-for count in (*hits, hits[0] - 1, end, *(random.randrange(1, end) for _ in range(6))):
+for count in (
+    *hits,
+    hits[0] - 1,
+    end,
+    *(random.randrange(start + 1, end) for _ in range(6)),
+):
     gdb.execute(f"lab goto #{count}")
     before = state()
     gdb.execute("reverse-stepi")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Trace in a replay, and visit some of the events."""
+"""Trace in a replay, twice from the start; visit each event in between."""
 
 import sys
 
@@ -12,15 +12,20 @@ run("seginfo disarm")
 first, *_, ended = json_of("lab trace mmap")
 told = [row for row in moments() if row["kind"].startswith("event")]
 visits = []
-for row in told[::4]:
+for row in told:
     said = run(f"lab goto {row['moment']}")
     visits.append([row["instruction"], state()[0], said])
+run("lab goto 0")
+second, *_ = json_of("lab trace mmap")
+after = [row for row in moments() if row["kind"].startswith("event")]
 breakpoints = gdb.execute("maintenance info breakpoints", to_string=True)
 done(
     {
         "first": first["data"],
+        "second": second["data"],
         "ended": ended,
         "told": told,
+        "after": after,
         "visits": visits,
         "breakpoints": breakpoints,
     }

@@ -152,15 +152,15 @@ static void with_vfork(void)
 	printf("vfork child=%d\n", child);
 }
 
-/* A parent that is killed while its child has its memory */
-static void with_killed_vfork(void)
+/* A caller that is killed while it waits for its child to let go of the memory */
+static void with_killed_vfork(unsigned long flags)
 {
 	volatile pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t parent = fork();
 
 	if (!parent) {
-		if (!vfork()) {
+		if (!(flags & CLONE_VM ? vfork() : syscall(SYS_clone, flags, 0, 0, 0, 0))) {
 			told[0] = getpid();
 			while (!told[1])
 				usleep(1000);
@@ -176,7 +176,7 @@ static void with_killed_vfork(void)
 	told[1] = 1;
 	while (!told[2])
 		usleep(1000);
-	printf("killed_vfork child=%d\n", told[0]);
+	printf("killed_vfork child=%d parent=%d flags=%lu\n", told[0], parent, flags);
 }
 
 static void with_flags(unsigned long flags)
@@ -188,6 +188,35 @@ static void with_flags(unsigned long flags)
 	check(child > 0, "clone");
 	check(waitpid(child, NULL, __WALL) == child, "wait");
 	printf("clone child=%d flags=%lu\n", child, flags);
+}
+
+static int ends(void *unused)
+{
+	syscall(SYS_exit, unused ? 1 : 0);
+	return 0;
+}
+
+/* Two processes in one memory that have the same parent */
+static void with_sibling(void)
+{
+	char *stack = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t maker = fork(), child;
+
+	if (!maker) {
+		told[0] = clone(ends, stack + PAGES * PAGE,
+				CLONE_VM | CLONE_PARENT | SIGCHLD, NULL);
+		check(told[0] > 0, "clone");
+		while (!kill(told[0], 0))
+			usleep(1000);
+		_exit(0);
+	}
+	child = wait(NULL);
+	check(child == told[0], "wait"); /* who made it waits for its end */
+	reap(maker);
+	printf("sibling child=%d maker=%d parent=%d\n", child, maker, getpid());
 }
 
 static pid_t ids[THREADS];
@@ -245,10 +274,13 @@ int main(void)
 	with_areas();
 	with_libc_fork();
 	with_vfork();
-	with_killed_vfork();
+	with_killed_vfork(CLONE_VM | CLONE_VFORK | SIGCHLD);
+	with_killed_vfork(CLONE_VFORK | SIGCHLD);
 	with_flags(SIGCHLD);
 	with_flags(CLONE_FS | CLONE_FILES | SIGCHLD);
 	with_flags(CLONE_NEWNS | SIGWINCH);
+	with_flags(CLONE_VFORK | SIGCHLD);
+	with_sibling();
 	with_threads();
 	failing();
 	return 0;

@@ -5,40 +5,15 @@
  * Lines "NAME KEY=VALUE ..." for tests/test_trace_exit.py.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void check(int holds, const char *what)
-{
-	if (holds)
-		return;
-	perror(what);
-	exit(1);
-}
-
-/* A whole line at once: processes write at the same time */
-static void say(const char *format, ...)
-{
-	char line[256];
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	check(write(1, line, length) == length, "write");
-}
+#include "deaths.h"
 
 static void *sleep_on(void *unused)
 {
@@ -63,24 +38,8 @@ static void with_threads(int count)
 
 	pthread_barrier_init(&barrier, NULL, count + 1);
 	while (count--)
-		check(!pthread_create(&thread, NULL, named, NULL), "pthread_create");
+		must(!pthread_create(&thread, NULL, named, NULL), "pthread_create");
 	pthread_barrier_wait(&barrier);
-}
-
-/* What /proc says of it: Z for a zombie */
-static char state_of(pid_t child)
-{
-	char path[64], text[512];
-	int fd;
-	ssize_t got;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", child);
-	fd = open(path, O_RDONLY);
-	got = read(fd, text, sizeof(text) - 1);
-	check(got > 0, "/proc");
-	text[got] = 0;
-	close(fd);
-	return strrchr(text, ')')[2];
 }
 
 static void ends(const char *name, void (*what)(void))
@@ -94,9 +53,9 @@ static void ends(const char *name, void (*what)(void))
 		what();
 		_exit(99);
 	}
-	check(child > 0 && !waitid(P_PID, child, &info, WEXITED | WNOWAIT), "waitid");
+	must(child > 0 && !waitid(P_PID, child, &info, WEXITED | WNOWAIT), "waitid");
 	state = state_of(child);
-	check(waitpid(child, &status, 0) == child, "wait");
+	must(waitpid(child, &status, 0) == child, "wait");
 	say("ended name=%s child=%d status=%d state=%c si_code=%d si_status=%d\n", name,
 	    child, status, state, info.si_code, info.si_status);
 }
@@ -143,6 +102,13 @@ static void by_fault(void)
 	*nowhere = 0;
 }
 
+/* Nobody may read its memory: no core dump, and who kills the others is another */
+static void by_fault_of_a_secret(void)
+{
+	must(!prctl(PR_SET_DUMPABLE, 0), "PR_SET_DUMPABLE");
+	by_fault();
+}
+
 static void *last(void *unused)
 {
 	usleep(30 * 1000);
@@ -154,7 +120,7 @@ static void leader_first(void)
 {
 	pthread_t thread;
 
-	check(!pthread_create(&thread, NULL, last, NULL), "pthread_create");
+	must(!pthread_create(&thread, NULL, last, NULL), "pthread_create");
 	syscall(SYS_exit, 6);
 }
 
@@ -171,7 +137,7 @@ static void by_exec_of_a_thread(void)
 	pthread_t thread;
 
 	with_threads(2);
-	check(!pthread_create(&thread, NULL, executes, NULL), "pthread_create");
+	must(!pthread_create(&thread, NULL, executes, NULL), "pthread_create");
 	sleep_on(NULL);
 }
 
@@ -182,7 +148,7 @@ static void by_exec_after_vfork(void)
 
 	if (!child)
 		_exit(12);
-	check(waitpid(child, NULL, 0) == child, "wait");
+	must(waitpid(child, NULL, 0) == child, "wait");
 	say("vforked child=%d\n", child);
 	execl("/proc/self/exe", "deaths", "11", NULL);
 }
@@ -215,7 +181,7 @@ static void dies_before_its_zombie(void)
 	if (!child)
 		_exit(10);
 	told->zombie = child;
-	check(!waitid(P_PID, told->zombie, &info, WEXITED | WNOWAIT), "waitid");
+	must(!waitid(P_PID, told->zombie, &info, WEXITED | WNOWAIT), "waitid");
 }
 
 static void orphan(const char *name)
@@ -236,7 +202,7 @@ static void nobody_asks(const char *name, void (*what)(void))
 		what();
 		_exit(99);
 	}
-	check(wait(NULL) == -1 && errno == ECHILD, "there was a zombie");
+	must(wait(NULL) == -1 && errno == ECHILD, "there was a zombie");
 	say("unasked name=%s child=%d\n", name, child);
 }
 
@@ -275,14 +241,14 @@ static void traced(void)
 	}
 	tracer = fork();
 	if (!tracer) {
-		check(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
+		must(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
 		told->traced = 1;
 		while (state_of(child) != 'Z')
 			usleep(1000);
 		_exit(14);
 	}
-	check(waitpid(tracer, NULL, 0) == tracer, "wait");
-	check(waitpid(child, NULL, 0) == child, "wait");
+	must(waitpid(tracer, NULL, 0) == tracer, "wait");
+	must(waitpid(child, NULL, 0) == child, "wait");
 	say("traced child=%d tracer=%d\n", child, tracer);
 }
 
@@ -302,23 +268,23 @@ static void killed_behind_exec(void)
 	if (!tracer) {
 		while (!told->executes)
 			usleep(1000);
-		check(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
-		check(!ptrace(PTRACE_INTERRUPT, child, 0, 0), "PTRACE_INTERRUPT");
-		check(waitpid(child, NULL, __WALL) == child, "wait");
-		check(!ptrace(PTRACE_SYSCALL, child, 0, 0), "PTRACE_SYSCALL");
-		check(waitpid(child, NULL, __WALL) == child, "wait");
+		must(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
+		must(!ptrace(PTRACE_INTERRUPT, child, 0, 0), "PTRACE_INTERRUPT");
+		must(waitpid(child, NULL, __WALL) == child, "wait");
+		must(!ptrace(PTRACE_SYSCALL, child, 0, 0), "PTRACE_SYSCALL");
+		must(waitpid(child, NULL, __WALL) == child, "wait");
 		/* It stands at one end of execve() */
-		check(!syscall(SYS_tgkill, child, child, SIGTERM), "tgkill");
-		check(!ptrace(PTRACE_CONT, child, 0, 0), "PTRACE_CONT");
-		check(waitpid(child, &status, __WALL) == child, "wait");
-		check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTERM, "no stop");
-		check(!ptrace(PTRACE_CONT, child, 0, SIGTERM), "PTRACE_CONT");
-		check(waitpid(child, &status, __WALL) == child, "wait");
+		must(!syscall(SYS_tgkill, child, child, SIGTERM), "tgkill");
+		must(!ptrace(PTRACE_CONT, child, 0, 0), "PTRACE_CONT");
+		must(waitpid(child, &status, __WALL) == child, "wait");
+		must(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTERM, "no stop");
+		must(!ptrace(PTRACE_CONT, child, 0, SIGTERM), "PTRACE_CONT");
+		must(waitpid(child, &status, __WALL) == child, "wait");
 		_exit(15);
 	}
-	check(waitpid(tracer, &status, 0) == tracer && WEXITSTATUS(status) == 15,
+	must(waitpid(tracer, &status, 0) == tracer && WEXITSTATUS(status) == 15,
 	      "tracer");
-	check(waitpid(child, NULL, 0) == child, "wait");
+	must(waitpid(child, NULL, 0) == child, "wait");
 	say("behind_exec child=%d\n", child);
 }
 
@@ -326,11 +292,7 @@ int main(int argc, char **argv)
 {
 	int status;
 
-	if (argc > 1)
-		_exit(atoi(argv[1]));
-	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	check(told != MAP_FAILED, "mmap");
+	told = begin(argc, argv, sizeof(*told));
 	say("self process=%d\n", getpid());
 	ends("exit", by_exit);
 	ends("exit_of_a_thread", by_exit_of_a_thread);
@@ -339,15 +301,16 @@ int main(int argc, char **argv)
 	ends("term", by_term);
 	ends("alarm", by_alarm);
 	ends("fault", by_fault);
+	ends("secret", by_fault_of_a_secret);
 	ends("leader_first", leader_first);
 	ends("exec", by_exec_of_a_thread);
 	ends("vfork", by_exec_after_vfork);
 	orphan("init");
-	check(!prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER");
+	must(!prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER");
 	orphan("subreaper");
-	check(waitpid(told->orphan, &status, 0) == told->orphan, "wait");
+	must(waitpid(told->orphan, &status, 0) == told->orphan, "wait");
 	ends("zombie", dies_before_its_zombie);
-	check(waitpid(told->zombie, &status, 0) == told->zombie, "wait");
+	must(waitpid(told->zombie, &status, 0) == told->zombie, "wait");
 	say("inherited child=%d status=%d\n", told->zombie, status);
 	without_zombies();
 	traced();

@@ -298,6 +298,7 @@ static void run_race(void)
 
 static int all_cases(void)
 {
+	static char endless_name[400]; /* longer than bprm->buf */
 	static char long_path[5000];
 
 	make_text("/t/script", "#! /t/static -x  y \nrest\n", 0755);
@@ -305,6 +306,11 @@ static int all_cases(void)
 	make_text("/t/endless", "#!/t/endless\n", 0755);
 	make_text("/t/orphan", "#!/no/interpreter\n", 0755);
 	make_text("/t/text", "just text\n", 0755);
+	make_text("/t/nameless", "#! \t\nnobody\n", 0755);
+	memset(endless_name, 'n', sizeof(endless_name) - 1);
+	memcpy(endless_name, "#!/", 3);
+	make_text("/t/cut", endless_name, 0755);
+	make_text("/t/empty", "", 0755);
 	make_text("/t/forbidden", "#!/bin/sh\n", 0644);
 	if (symlink("/t/static", "/t/incapable"))
 		die("/t/incapable");
@@ -334,6 +340,9 @@ static int all_cases(void)
 	run("folder", "/t", NULL);
 	run("forbidden", "/t/forbidden", NULL);
 	run("text", "/t/text", NULL);
+	run("nameless", "/t/nameless", NULL);
+	run("cut", "/t/cut", NULL);
+	run("empty", "/t/empty", NULL);
 	run("busy", "/t/static", open_for_writing);
 	run("orphan", "/t/orphan", NULL);
 	run("no-linker", "/t/no-linker", NULL);

@@ -16,6 +16,7 @@
 
 #define THREADS		8
 #define CHILDREN	20
+#define STACK		(256 * 1024)
 
 static struct {
 	pid_t id;
@@ -65,10 +66,17 @@ static void *have_children(void *argument)
 int main(void)
 {
 	pthread_t threads[THREADS];
+	pthread_attr_t small;
 
+	/*
+	 * The C library keeps 40 MiB of stacks for later. Of larger ones it would unmap
+	 * some while other threads are in fork(): less areas than were copied.
+	 */
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, STACK);
 	pthread_barrier_init(&barrier, NULL, THREADS);
 	for (long i = 0; i < THREADS; i++) {
-		if (pthread_create(&threads[i], NULL, have_children, (void *)i))
+		if (pthread_create(&threads[i], &small, have_children, (void *)i))
 			return 1;
 	}
 	for (int i = 0; i < THREADS; i++)

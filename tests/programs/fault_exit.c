@@ -7,20 +7,15 @@
  * The first thread to touch PAGES pages ends all of them: exit_group() kills the
  * others wherever they are, most of them in a page fault.
  */
-#include "fault_say.h"
-#include <pthread.h>
-
-#define MOST 16
+#include "fault_together.h"
 
 static unsigned long pages;
-static pthread_barrier_t barrier;
 
 static void *work(void *argument)
 {
 	memory_t *memory = map(pages * PAGE, RW, PRIVATE, -1);
 
-	(void)argument;
-	pthread_barrier_wait(&barrier);
+	begin((unsigned long)argument);
 	for (unsigned long i = 0; i < pages; i++)
 		memory[i * PAGE] = 1;
 	_exit(0);
@@ -28,16 +23,9 @@ static void *work(void *argument)
 
 int main(int argc, char **argv)
 {
-	unsigned long threads, i;
-	pthread_t all[MOST];
-
 	must(argc == 3, "use");
-	threads = strtoul(argv[1], NULL, 10);
 	pages = strtoul(argv[2], NULL, 10);
-	must(threads <= MOST, "so many threads");
-	pthread_barrier_init(&barrier, NULL, threads);
-	for (i = 0; i < threads; i++)
-		must(!pthread_create(&all[i], NULL, work, NULL), "thread");
+	start(strtoul(argv[1], NULL, 10), work);
 	pthread_join(all[0], NULL);
 	return 1;
 }

@@ -6,14 +6,13 @@
  *
  * FILE is on a file system that has to read its pages from somewhere. Memory is
  * never given back, so that an address stands for one thing only. Says
- *	touch ADDRESS read|write|execute user|kernel KIND
+ *	touch ...			as fault_touch.h has it
  *	signal ADDRESS NUMBER CODE	as the handler got it
  *	mark ADDRESS MINOR MAJOR	getrusage() just before the next touch of it
  *	populated PAGES			without a fault, between the marks
  */
-#include "fault_say.h"
+#include "fault_touch.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,32 +25,6 @@
 
 static sigjmp_buf back;
 static memory_t sink;
-
-static void touch(memory_t *where, const char *access, const char *mode,
-		  const char *kind)
-{
-	say("touch %#lx %s %s %s\n", (unsigned long)where, access, mode, kind);
-}
-
-static void reads(memory_t *where, const char *kind)
-{
-	touch(where, "read", "user", kind);
-	sink = *where;
-}
-
-static void writes(memory_t *where, const char *kind)
-{
-	touch(where, "write", "user", kind);
-	*where = 1;
-}
-
-static void set(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	must(fd >= 0 && write(fd, text, strlen(text)) > 0, path);
-	close(fd);
-}
 
 static void anonymous(void)
 {
@@ -131,21 +104,11 @@ static __attribute__((__noinline__)) void stack(void)
 	must(grow() == 1, "stack");
 }
 
-static memory_t *aligned(void)
-{
-	memory_t *memory = map(2 * HUGE_PAGE, RW, PRIVATE, -1);
-
-	memory += -(unsigned long)memory % HUGE_PAGE;
-	must(!madvise((void *)memory, HUGE_PAGE, MADV_HUGEPAGE), "madvise");
-	return memory;
-}
-
 static void huge(void)
 {
 	memory_t *memory;
 
 	set("/proc/sys/vm/nr_hugepages", "3");
-	set("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	set("/sys/kernel/mm/transparent_hugepage/use_zero_page", "1");
 	writes(aligned() + 5 * PAGE, "huge page");
 	memory = aligned();

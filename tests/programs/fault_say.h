@@ -6,14 +6,13 @@
  * What the programs of test_trace_fault.py share: they say beforehand, on the
  * console, which faults will come, and what the kernel has counted.
  */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "say.h"
 
 #define PAGE 4096UL
 #define HUGE_PAGE (512 * PAGE)
@@ -21,29 +20,6 @@
 #define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
 
 typedef volatile char memory_t;
-
-/* One line for the test, in one write() */
-static inline __attribute__((__format__(printf, 1, 2))) void
-say(const char *format, ...)
-{
-	char line[200];
-	va_list args;
-	int length;
-
-	va_start(args, format);
-	length = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	if (write(STDOUT_FILENO, line, length) != length)
-		_exit(1);
-}
-
-static inline void must(int good, const char *what)
-{
-	if (!good) {
-		say("FAILED %s: %m\n", what);
-		_exit(1);
-	}
-}
 
 static inline memory_t *map(size_t size, int prot, int flags, int fd)
 {

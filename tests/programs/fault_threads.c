@@ -12,16 +12,11 @@
  * the same order; of split each thread has every THREADS-th page. If there are two
  * threads, a processor for each, they wait for one another before every page.
  */
-#include "fault_say.h"
+#include "fault_together.h"
 #include <fcntl.h>
-#include <pthread.h>
-
-#define MOST 16
 
 static unsigned long threads, pages;
 static memory_t *own[MOST], *common, *file, *split;
-static pthread_barrier_t barrier;
-static long tids[MOST], counted[MOST];
 
 /* For two threads that run, without a call that would take one from its processor */
 static void meet(unsigned long round)
@@ -39,10 +34,8 @@ static void *work(void *argument)
 {
 	unsigned long me = (unsigned long)argument, i;
 	volatile long sum = 0;
-	long minor, major;
 
-	tids[me] = syscall(SYS_gettid);
-	pthread_barrier_wait(&barrier);
+	begin(me);
 	for (i = 0; i < pages; i++) {
 		meet(2 * i);
 		common[i * PAGE] = 1;
@@ -52,8 +45,7 @@ static void *work(void *argument)
 			split[i * PAGE] = 1;
 		own[me][i * PAGE] = 1;
 	}
-	counters(&minor, &major);
-	counted[me] = minor + major;
+	count(me);
 	return NULL;
 }
 
@@ -68,7 +60,6 @@ static memory_t *said(const char *what, int prot, int flags, int fd)
 int main(int argc, char **argv)
 {
 	int fd = open("/tmp/fault_threads.txt", O_RDWR | O_CREAT, 0600);
-	pthread_t all[MOST];
 	unsigned long i;
 
 	must(argc == 3 && fd >= 0, "use");
@@ -82,12 +73,7 @@ int main(int argc, char **argv)
 	split = said("split", RW, PRIVATE, -1);
 	for (i = 0; i < threads; i++)
 		own[i] = said("own", RW, PRIVATE, -1);
-	pthread_barrier_init(&barrier, NULL, threads);
-	for (i = 0; i < threads; i++)
-		must(!pthread_create(&all[i], NULL, work, (void *)i), "thread");
-	for (i = 0; i < threads; i++)
-		must(!pthread_join(all[i], NULL), "join");
-	for (i = 0; i < threads; i++)
-		say("thread %ld %ld\n", tids[i], counted[i]);
+	start(threads, work);
+	say_counted(threads);
 	return 0;
 }

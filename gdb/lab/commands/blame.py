@@ -6,12 +6,11 @@ from __future__ import annotations
 import gdb
 
 from .. import kernel
-from ..replay.blame import blame
 from ..processors import this_processor
-from ..replay import active
+from ..replay import needed
+from ..replay.blame import blame
 from ..result import Result, Table, columns
 from ..task import get_current, task
-from ..replay.timetravel import NONE
 from .base import LabCommand, canonical, number
 
 COLUMNS = columns(
@@ -41,8 +40,7 @@ class Blame(LabCommand):
     name = "blame"
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        if not active():
-            raise gdb.GdbError(NONE)
+        needed()
         super().invoke(argument, from_tty)
 
     def run(self, arguments: list[str]) -> Result:
@@ -71,4 +69,10 @@ class Blame(LabCommand):
             )
         )
         code = gdb.execute("x/i $pc", to_string=True)
-        return Result([table, " ".join(code.split())])
+        parts: list = [table, " ".join(code.split())]
+        if found.after != found.now:
+            parts.append(
+                f"The search began where it was {found.now:#x}: what made it so wrote "
+                "through another mapping, which is not seen."
+            )
+        return Result(parts)

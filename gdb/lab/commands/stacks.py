@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from .. import entry, processors, registers, stack, symbols, task
+from .. import entry, errors, processors, registers, stack, symbols, task
 from ..memory import Broken
 from ..places import Places
 from ..result import Result, Table, columns
@@ -157,7 +157,7 @@ def _meaning(name: str, regs: registers.Registers) -> str:
     if number < 0:
         return ""
     if name == "ax":
-        return f"the call's result: {registers.result_text(regs.ax)}"
+        return f"the call's result: {errors.result_text(errors.to_long(regs.ax))}"
     if name in registers.ARGUMENTS:
         return f"argument {registers.ARGUMENTS.index(name) + 1}"
     return SYSCALL_KEEPS.get(name, "")

@@ -7,8 +7,9 @@ import gdb
 
 from .. import replay
 from ..result import Result, Table, columns
-from ..replay.timetravel import NONE, Replay
+from ..replay.timetravel import Replay
 from ..view import json, text
+from ..view.timeline import time_text
 from .base import LabCommand, show_frame
 
 COLUMNS = columns(
@@ -23,17 +24,6 @@ COLUMNS = columns(
     checkpoint="text",
 )
 HERE = "->"
-
-
-def _replay() -> Replay:
-    found = replay.this()
-    if found is None:
-        raise gdb.GdbError(NONE)
-    return found
-
-
-def _seconds(time: int | None) -> str:
-    return "" if time is None else f"{time / 1e9:.6f}"
 
 
 def timeline(one: Replay) -> Table:
@@ -52,7 +42,7 @@ def timeline(one: Replay) -> Table:
                 number,
                 HERE if here else "",
                 moment.count,
-                _seconds(moment.time),
+                "" if moment.time is None else time_text(moment.time),
                 f"hit {hits}" if moment.kind == "hit" else moment.kind,
                 moment.pid,
                 moment.comm,
@@ -68,11 +58,11 @@ def timeline(one: Replay) -> Table:
 class Timeline(LabCommand):
     """The moments of the recording that is replayed: lab timeline [--json]
 
-    Start, programs executed, hits of the check, traced events, end; each with its number
-    for lab goto, the instructions executed since the start, the guest's clock in seconds
-    (as dmesg has it), and who ran. An arrow marks where gdb stands. "yes" under
-    checkpoint: there is one, or closely before. Hits and events found in this
-    session are put in their places, so the numbers behind them grow.
+    Start, programs executed, processes killed by a signal, hits of the check, traced events,
+    end; each with its number for lab goto, the instructions executed since the machine's
+    reset, the guest's clock in seconds (as dmesg has it), and who ran. An arrow marks where
+    gdb stands. "yes" under checkpoint: there is one, or closely before. Hits and events
+    found in this session are put in their places, so the numbers behind them grow.
 
     Example: go to the first hit.
         (gdb) lab timeline
@@ -86,7 +76,7 @@ class Timeline(LabCommand):
         arguments = gdb.string_to_argv(argument)
         as_json = arguments == ["--json"]
         self.take([] if as_json else arguments)
-        result = Result([timeline(_replay())])
+        result = Result([timeline(replay.needed())])
         if as_json:
             gdb.write(json.result_json(result))
         else:
@@ -107,14 +97,16 @@ class Goto(LabCommand):
     name = "goto"
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        one = _replay()
+        one = replay.needed()
         [wanted] = self.take(gdb.string_to_argv(argument), "N")
         moments = list(one.moments)
         told = f"there are moments 0 to {len(moments) - 1}; see lab timeline"
         if wanted.startswith("#") and wanted[1:].isdecimal():
             one.travel(int(wanted[1:]))
         elif not wanted.isdecimal():
-            raise gdb.GdbError(f"lab goto takes the number of a moment: {told}.")
+            raise gdb.GdbError(
+                f"lab goto takes the number of a moment, or #COUNT: {told}."
+            )
         elif int(wanted) >= len(moments):
             raise gdb.GdbError(f"There is no moment {wanted}: {told}.")
         else:

@@ -9,7 +9,7 @@ from typing import Callable, Iterator
 
 import gdb
 
-from .. import kernel, task
+from .. import kernel, process, task
 from ..result import Drawing, Result
 from ..trace import syscalls
 from ..trace.ctrlc import told_of_ctrl_c
@@ -21,6 +21,7 @@ from ..trace.faults import Faults
 from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
 from ..trace.forks import Fork
 from ..trace.mmaps import Mmap
+from ..trace.words import counted
 from ..view import text
 from ..view import timeline as view
 from ..view.json import result_json
@@ -33,29 +34,30 @@ TIMELINES: dict[str, type[Timeline]] = {
 SYSCALL = syscalls.Syscalls.name
 LIMIT = 1000  # events
 ALL = "all"
+NO_NAMES = "lab trace syscall takes names, such as openat,write, or all."
 IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
 class Trace(gdb.Command):
     """Follow a program through time: lab trace WHAT [PROGRAM or PID] [--limit N] [--json]
 
-        WHAT is one of
-    {what}
-            syscall NAME,...   system calls by name, or all: arguments and results
+    WHAT is one of
+        {what}
+        syscall NAME,...   system calls by name, or all: arguments and results
 
-        Plants stops, lets the guest run and prints a line for each event: guest time,
-        CPU, task, kernel function, what happened, and below it what changed in the
-        address space. Ends when every followed process has ended, after N events
-        (default 1000), at Ctrl-C or at a breakpoint of yours; then a summary.
+    Plants stops, lets the guest run and prints a line for each event: guest time,
+    CPU, task, kernel function, what happened, and below it what changed in the
+    address space. Ends when every followed process has ended, after N events
+    (default 1000), at Ctrl-C or at a breakpoint of yours; then a summary.
 
-        PROGRAM is a path or the last part of one: followed is who executes it, with all
-        it starts. PID is a process that is there; all means every process. Without
-        either it is the current process, or, while the kernel still boots, the program
-        the guest was started for. Time is that of the last tick or switch of a CPU.
+    PROGRAM is a path or the last part of one: followed is who executes it, with all
+    it starts. PID is a process that is there; all means every process. Without
+    either it is the current process, or, while the kernel still boots, the program
+    the guest was started for. Time is that of the last tick or switch of a CPU.
 
-        Example: what the demo maps, from its start on, and its system calls.
-            (gdb) lab trace mmap
-            (gdb) lab trace syscall openat,write /bin/demo --limit 20
+    Example: what the demo maps, from its start on, and its system calls.
+        (gdb) lab trace mmap
+        (gdb) lab trace syscall openat,write /bin/demo --limit 20
     """
 
     def __init__(self) -> None:
@@ -76,9 +78,9 @@ class Trace(gdb.Command):
         show = _ignore if as_json else partial(_show, text.columns(), colour)
         tracer = Tracer(kind, follow, limit, show)
         if not as_json:
-            most = f"{limit:,} event{'s' * (limit != 1)} at most"
+            most = f"{counted(limit, 'event')} at most"
             _write(f"Following {follow}; {most}, Ctrl-C ends it.")
-            for sentence in tracer.missing:
+            for sentence in (*tracer.missing, *follow.left_out):
                 _write(sentence)
             gdb.write(view.heading(colour) + "\n")
         with told_of_ctrl_c(tracer.interrupt):
@@ -115,10 +117,10 @@ def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
     if what != SYSCALL:
         raise gdb.GdbError(f"There is no lab trace {what}; there are {known}.")
     if not arguments:
-        raise gdb.GdbError(
-            "lab trace syscall takes names, such as openat,write, or all."
-        )
+        raise gdb.GdbError(NO_NAMES)
     names = [name for name in arguments.pop(0).split(",") if name]
+    if not names:
+        raise gdb.GdbError(NO_NAMES)
     names = syscalls.all_names() if names == [ALL] else names
     return lambda tracer: syscalls.Syscalls(tracer, names)
 
@@ -154,7 +156,9 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
 def _process(address: int) -> Follow:
     """Follow the process of a task: struct task_struct *."""
     found = task.task(address)
-    return Follow(tgids={found.tgid}, comm=found.comm)
+    children = [task.task(one) for one in process.for_each_child(address)]
+    there = [f"{one.comm} {one.pid}" for one in children]
+    return Follow(tgids={found.tgid}, comm=found.comm, there=there)
 
 
 def _default(booted: bool) -> Follow:
@@ -198,7 +202,8 @@ def _parts(tracer: Tracer, as_json: bool) -> list:
         data = [view.event_data(event) for event in tracer.events]
         parts.append(Drawing("events", [], data))
     parts += tracer.timeline.summary()
-    said = f"lab trace {name}: {count:,} event{'s' * (count != 1)}; {tracer.ended}."
+    parts += tracer.follow.left_out
+    said = f"lab trace {name}: {counted(count, 'event')}; {tracer.ended}."
     if not gdb.selected_inferior().threads():
         said += " Another one starts with `make debug`, after quit."
     if tracer.follow.is_waiting:
@@ -212,9 +217,8 @@ def _parts(tracer: Tracer, as_json: bool) -> list:
 
 
 def _what() -> str:
-    return "\n".join(
-        f"        {one.name:<18} {one.follows}" for one in TIMELINES.values()
-    )
+    rows = [f"{one.name:<18} {one.follows}" for one in TIMELINES.values()]
+    return ("\n" + " " * 8).join(rows)
 
 
 Trace.__doc__ = (Trace.__doc__ or "").format(what=_what())

@@ -7,6 +7,8 @@ all else here does nothing.
 
 from __future__ import annotations
 
+import os
+
 import gdb
 
 from ..clock import guest_time
@@ -14,10 +16,11 @@ from ..memory import Fault
 from ..task import get_current, task
 from .moments import Moment
 from .monitor import replay_place
-from .timetravel import NONE, Replay
+from .timetravel import OVER, Replay
 
 # All commands that move the target; reverse-continue is a continue to gdb, and so on.
 MOVES = "continue step next stepi nexti finish until advance jump signal".split()
+NONE = "This is no replay: type make record in a shell, then make replay."
 
 _replay: Replay | None = None
 _asked = False
@@ -31,6 +34,14 @@ def this() -> Replay | None:
         if replay_place() is not None:
             _start()
     return _replay
+
+
+def needed() -> Replay:
+    """This replay. Raises gdb.GdbError if there is none, or no more."""
+    found = this()
+    if found is None:
+        raise gdb.GdbError(OVER if "LAB_MOMENTS" in os.environ else NONE)
+    return found
 
 
 def _start() -> None:
@@ -79,11 +90,8 @@ def travels() -> bool:
 
 
 def instruction_count() -> int:
-    """Instructions since the start. Raises gdb.GdbError if this is no replay."""
-    replay = this()
-    if replay is None:
-        raise gdb.GdbError(NONE)
-    return replay.now
+    """Instructions since the reset. Raises gdb.GdbError if this is no replay."""
+    return needed().now
 
 
 def checkpoint(what: str = "") -> bool:

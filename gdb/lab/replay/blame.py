@@ -13,19 +13,21 @@ from dataclasses import dataclass
 import gdb
 
 from .. import kernel, replay
-from ..memory import Fault, read_stub
+from ..memory import Broken, Fault, read_stub
+from ..mm import access_process_vm
+from ..task import for_each_process_thread, get_current, task
 from .monitor import quiet, uninterrupted
-from ..task import get_current, task
-from .timetravel import NONE, Replay
+from .timetravel import Replay
 
 
 @dataclass(frozen=True)
 class Change:
     """The next instruction changes the byte."""
 
-    count: int  # instructions since the start
+    count: int  # instructions since the reset
     before: int | None  # None: it could not be read, such as on a page not yet there
     after: int
+    now: int  # where the search began: not what it was after if that was not seen
     stops: int  # how often QEMU stopped until it was found
 
 
@@ -36,14 +38,12 @@ def blame(address: int) -> Change | None:
     byte is the current process's, and what the kernel writes through another mapping of
     the page is not seen. Raises gdb.GdbError, memory.Fault.
     """
-    here = replay.this()
-    if here is None:
-        raise gdb.GdbError(NONE)
+    here = replay.needed()
     kernel.refresh()
-    read_stub(address, 1)  # refuses what is not mapped
+    value = read_stub(address, 1)[0]  # refuses what is not mapped
     origin = here.now
     try:
-        found = _search(here, address, task(get_current()).mm)
+        found = _search(here, address, task(get_current()).mm, value)
     except KeyboardInterrupt:
         here.travel(origin)
         raise gdb.GdbError(
@@ -54,7 +54,7 @@ def blame(address: int) -> Change | None:
     return found
 
 
-def _search(here: Replay, address: int, mm: int) -> Change | None:
+def _search(here: Replay, address: int, mm: int, now: int) -> Change | None:
     """From one write to the one before, as long as it changes nothing."""
     stops = 0
     with here.undisturbed(), quiet():
@@ -64,33 +64,39 @@ def _search(here: Replay, address: int, mm: int) -> Change | None:
             gdb.WP_WRITE,
             internal=True,
         )
+        for bound in here.bounds:
+            bound.enabled = True
         try:
-            while here.now > 0:
-                watch.enabled = True
-                with uninterrupted():
-                    gdb.execute("reverse-continue", to_string=True)
-                watch.enabled = False
-                count = here.now
-                if count == 0:
-                    break
-                stops += 1
+            while here.now > here.start:
                 after = _byte(address, mm)
                 with uninterrupted():
                     gdb.execute("reverse-stepi", to_string=True)
                 before = _byte(address, mm)
                 if after is not None and before != after:
-                    return Change(here.now, before, after, stops)
+                    return Change(here.now, before, after, now, stops)
+                # Going back QEMU does not look at the instruction just executed
+                with uninterrupted():
+                    gdb.execute("stepi", to_string=True)
+                watch.enabled = True
+                with uninterrupted():
+                    gdb.execute("reverse-continue", to_string=True)
+                watch.enabled = False
+                stops += 1
         finally:
             watch.delete()
     return None
 
 
 def _byte(address: int, mm: int) -> int | None:
-    """The byte; None if it is not mapped or another process runs here."""
+    """The byte; None if it is not mapped, or there is no such process yet.
+
+    Another process may write to it, too, in memory that they share.
+    """
     kernel.refresh()
     try:
         if address < 1 << 63 and task(get_current()).mm != mm:
-            return None
+            there = any(task(one).mm == mm for one in for_each_process_thread())
+            return access_process_vm(mm, address, 1)[0] if there else None
         return read_stub(address, 1)[0]
-    except (Fault, gdb.error):
+    except (Broken, Fault, gdb.error):
         return None

@@ -13,6 +13,7 @@ from .monitor import monitor
 NEAR = 200_000  # instructions; with one so close before, none is made
 MOST = 200
 MOST_MIB = 2048  # of disk for all of them
+START = "start"  # the name of the first one: see set_machine in scripts/guest.sh
 
 
 class Checkpoints:
@@ -37,14 +38,30 @@ class Checkpoints:
                 size += float(found[2]) * scale.get(found[3], 0)
         return int(size)
 
+    @property
+    def first(self) -> int:
+        """Where the earliest one is: nobody can go back further."""
+        return min(self.names, default=0)
+
     def before(self, count: int) -> int | None:
-        """The last one in front of an instruction, or at the very first."""
-        earlier = [one for one in self.names if one < count or one == count == 0]
+        """The last one in front of an instruction; the first one also at it."""
+        first = self.first
+        earlier = [one for one in self.names if one < count or one == count == first]
         return max(earlier, default=None)
 
     def is_near(self, count: int) -> bool:
         """Is there one at an instruction, or so closely before that it is as quick?"""
         return any(count - NEAR < one <= count for one in self.names)
+
+    def begin(self, now: int) -> None:
+        """Here everything is to start: with a checkpoint, and without any before."""
+        monitor(f"savevm {START}")
+        for name in self.names.values():
+            monitor(f"delvm {name}")
+        self.names.clear()
+        self._list()
+        if self.names != {now: START}:
+            raise gdb.GdbError("QEMU made no checkpoint at the start")
 
     def make(self, now: int) -> bool:
         """Make one here, if none is near; returns whether one is there now."""

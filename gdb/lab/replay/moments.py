@@ -2,26 +2,26 @@
 """The moments of a recording: where something happened, counted in instructions.
 
 A replay executes the same instructions in the same order each time, so their number
-since the start says exactly where it stands.
+since the reset says exactly where it stands.
 """
 
 from __future__ import annotations
 
 import bisect
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Iterator
 
 # Of several moments at one instruction the first of these is told first.
-KINDS = ("start", "exec", "event", "hit", "end")
+KINDS = ("start", "exec", "event", "hit", "killed", "end")
 
 
 @dataclass(frozen=True)
 class Moment:
     """Something that happened at one instruction."""
 
-    count: int  # instructions since the start of the recording
+    count: int  # instructions since the reset
     kind: str  # one of KINDS
     time: int | None  # ns since boot by the guest's clock; None before it has one
     pid: int | None  # of the thread that ran; None before there was one
@@ -31,6 +31,9 @@ class Moment:
     @property
     def key(self) -> tuple[int, int, str]:
         return self.count, KINDS.index(self.kind), self.what
+
+
+FIELDS = tuple(one.name for one in fields(Moment))
 
 
 class Moments:
@@ -73,9 +76,9 @@ class Moments:
         last = self._all[-1] if self._all else None
         return last.count if last is not None and last.kind == "end" else None
 
-    def finish(self, count: int, what: str) -> None:
-        """The recording ends here, at the last moment's time and after its thread."""
-        time = max((one.time or 0 for one in self._all), default=0)
+    def finish(self, count: int, what: str, time: int) -> None:
+        """The recording ends here, and not before any moment by the guest's clock."""
+        time = max((time, *(one.time or 0 for one in self._all)))
         self.add(Moment(count, "end", time or None, None, "", what))
 
     def save(self, file: Path) -> None:

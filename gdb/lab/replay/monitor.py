@@ -57,7 +57,7 @@ def quiet() -> Iterator[None]:
 
 
 def replay_place() -> int | None:
-    """Instructions since the start; None where nothing is replayed."""
+    """Instructions since the reset; None where nothing is replayed."""
     try:
         found = re.search(
             r"^Replaying .*instruction count = (\d+)", monitor("info replay"), re.M

@@ -15,7 +15,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 from elftools.common.exceptions import ELFError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 FILES = ("log", "disk.qcow2", "initramfs.cpio", "console.log", "moments.json")
 AGAIN = "type make record to make a new one"

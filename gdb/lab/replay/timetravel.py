@@ -15,14 +15,16 @@ from typing import Callable, Iterator
 import gdb
 
 from .. import kernel, layout
+from ..memory import START_KERNEL_MAP
 from .checkpoints import Checkpoints
-from .moments import Moments
+from .moments import FIELDS, Moment, Moments
 from .monitor import going_back, monitor, quiet, replay_place, uninterrupted
 
+ENTRY = "pvh_start_xen"  # arch/x86/platform/pvh/head.S
 RESTART = "native_machine_emergency_restart"  # arch/x86/kernel/reboot.c
 STARTS = "The recording starts here: continue, or lab goto N."
 ENDS = "The recording ends here: reverse-continue, or lab goto N."
-NONE = "This is no replay: type make record in a shell, then make replay."
+OVER = "QEMU has ended, and the replay with it: quit, then type make replay again."
 WROTE = (
     "The instruction before this one wrote to watched memory, or close to it: reverse-stepi "
     "goes back over it. lab blame ADDR looks closely."
@@ -43,16 +45,23 @@ class Replay:
         self.travels = False  # on the way of a jump: no stop is meant for the person
         self.move = ""  # how the target was moved last: one of replay.MOVES
         self.checkpoints = Checkpoints()
-        self.last: gdb.Breakpoint | None = None
-        if self.moments.end is not None and layout.has_symbol(RESTART):
-            self.last = EndStop(self)
+        self.bounds: list[Bound] = []
+        if self.moments.end is not None:
+            self.bounds.append(StartStop(self))
+            if layout.has_symbol(RESTART):
+                self.bounds.append(EndStop(self))
 
     @property
     def now(self) -> int:
         place = replay_place()
         if place is None:
-            raise gdb.GdbError(NONE)
+            raise gdb.GdbError(OVER)
         return place
+
+    @property
+    def start(self) -> int:
+        """Where the replay starts."""
+        return self.checkpoints.first
 
     # --- Moving -----------------------------------------------------------------
 
@@ -62,7 +71,7 @@ class Replay:
         now, back = self.now, going_back()
         for listener in before_move:
             listener(back)
-        if back and now == 0:
+        if back and now <= self.start:
             raise gdb.GdbError(STARTS)
         if not back and self.moments.end is not None:
             if now >= self.moments.end:
@@ -77,10 +86,10 @@ class Replay:
     def travel(self, count: int) -> None:
         """Jump to an instruction. Raises gdb.GdbError if that cannot be."""
         end, now = self.moments.end, self.now
-        if count < 0 or (end is not None and count > end):
+        if count < self.start or (end is not None and count > end):
             raise gdb.GdbError(
-                f"Instruction {count} is not in the recording, which has "
-                f"{end} of them."
+                f"Instruction {count} is not in the recording, which has those from "
+                f"{self.start} to {end}."
             )
         base = self.checkpoints.before(count)
         with uninterrupted(), self.undisturbed():
@@ -146,7 +155,7 @@ class Replay:
         now = self.now
         if now == self.moments.end:
             gdb.write(f"{ENDS}\n")
-        elif now == 0:
+        elif now <= self.start:
             kernel.forget()
             gdb.write(f"{STARTS}\n")
         elif self.move == "continue" and going_back():
@@ -159,6 +168,8 @@ class Replay:
         """Follow gdb's stops, in the place of the package before it was loaded anew."""
         older = getattr(gdb, "lab_replay", None)
         if older is not None:
+            for one in older.moments:  # found in this session
+                self.moments.add(Moment(*(getattr(one, name) for name in FIELDS)))
             older.close()
         gdb.lab_replay = self
         gdb.events.stop.connect(self.stopped)
@@ -169,23 +180,50 @@ class Replay:
             return
         gdb.lab_replay = None
         gdb.events.stop.disconnect(self.stopped)
-        if self.last is not None and self.last.is_valid():
-            self.last.delete()
+        for stop in filter(gdb.Breakpoint.is_valid, self.bounds):
+            stop.delete()
 
 
-class EndStop(gdb.Breakpoint):
-    """The guest is about to reset the machine, with which QEMU would end."""
+class Bound(gdb.Breakpoint):
+    """A place behind which nothing can be executed, in one direction."""
 
-    def __init__(self, replay: Replay) -> None:
-        place = layout.address_of(RESTART)
-        super().__init__(f"*{place:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+    def __init__(self, replay: Replay, address: int) -> None:
+        super().__init__(f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True)
         self.silent = True
         self.replay = replay
 
     def stop(self) -> bool:
         # An exception from here would leave gdb waiting for a stop that it has had
         try:
-            at_end = self.replay.now == self.replay.moments.end
-            return at_end and not self.replay.travels
-        except KeyboardInterrupt:
+            return self.is_here()
+        except (gdb.error, gdb.GdbError, KeyboardInterrupt):
             return True
+
+    def is_here(self) -> bool:
+        """Does the target stand there, on its way?"""
+        raise NotImplementedError
+
+
+class StartStop(Bound):
+    """The kernel's first instruction, on the way back: QEMU has no checkpoint before."""
+
+    def __init__(self, replay: Replay) -> None:
+        super().__init__(replay, entry())
+
+    def is_here(self) -> bool:
+        return going_back() and self.replay.now == self.replay.start
+
+
+class EndStop(Bound):
+    """The guest is about to reset the machine, with which QEMU would end."""
+
+    def __init__(self, replay: Replay) -> None:
+        super().__init__(replay, layout.address_of(RESTART))
+
+    def is_here(self) -> bool:
+        return not self.replay.travels and self.replay.now == self.replay.moments.end
+
+
+def entry() -> int:
+    """Where the firmware jumps to: a physical address, for paging is off."""
+    return layout.address_of(ENTRY) - START_KERNEL_MAP

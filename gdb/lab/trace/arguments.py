@@ -9,13 +9,13 @@ so only the list of the second one is in order.
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from typing import Callable
 
 import gdb
 
 from .. import files, layout, mm, registers, task
+from ..errors import to_int
 from ..memory import Broken, Fault
 from . import flags
 
@@ -23,7 +23,17 @@ STRING_LIMIT = 48  # characters of a string that are shown
 PATH_MAX = 4096
 STEP = 64  # bytes; divides a page, since the next page may not be there
 LENGTHS = {"buf": "count"}  # text without a NUL: which parameter says how long it is
-DESCRIPTORS = ("fd", "dfd", "olddfd", "newdfd", "oldfd", "fildes", "in_fd", "out_fd")
+DESCRIPTORS = (
+    "fd",
+    "dfd",
+    "olddfd",
+    "newdfd",
+    "oldfd",
+    "newfd",
+    "fildes",
+    "in_fd",
+    "out_fd",
+)
 AT_FDCWD = -100  # include/uapi/linux/fcntl.h
 
 
@@ -111,32 +121,39 @@ class Decoder:
     def _text(self, function: str, one: Parameter, values: dict[str, int]) -> str:
         value = values[one.name]
         if one.is_string:
-            return self._string(value, values.get(LENGTHS.get(one.name, ""), PATH_MAX))
+            return self._string(value, values.get(LENGTHS.get(one.name, "")))
         if one.pointer:
             return f"{value:#x}" if value else "NULL"
         if one.name in DESCRIPTORS:
-            return self._descriptor(_as_int(value))
+            return self._descriptor(to_int(value))
         names = flags.names(function, one.name)
         if names is not None:
-            return names(value)
+            return names(value & (1 << 8 * one.size) - 1)
         if one.size == 8 and not one.signed and value >= 1 << 16:
             return f"{value:#x}"
         return str(value)
 
-    def _string(self, address: int, most: int) -> str:
-        """Text of the program's, as far as it is present in memory."""
+    def _string(self, address: int, length: int | None) -> str:
+        """Text of the program's, as far as it is present in memory.
+
+        To its NUL if no length is given.
+        """
         if not address:
             return "NULL"
-        text = b""
+        text, most = b"", PATH_MAX if length is None else length
         try:
-            while b"\0" not in text and len(text) < min(most, STRING_LIMIT + 1):
+            while len(text) < min(most, STRING_LIMIT + 1):
                 step = min(STEP - (address + len(text)) % STEP, most - len(text))
                 text += mm.access_process_vm(self.task.mm, address + len(text), step)
+                if length is None and b"\0" in text:
+                    text = text.split(b"\0")[0]
+                    break
         except Fault:
             return f"{address:#x} (not in memory yet)"
-        shown = text.split(b"\0")[0].decode("utf-8", "backslashreplace")
+        shown = text.decode("utf-8", "backslashreplace")
         more = "..." * (len(shown) > STRING_LIMIT)
         quoted = shown[:STRING_LIMIT].encode("unicode_escape").decode()
+        quoted = quoted.replace('"', '\\"')
         return f'"{quoted}"{more}'
 
     def _descriptor(self, number: int) -> str:
@@ -161,23 +178,4 @@ def _cut(raw: int, one: Parameter) -> int:
     return value - (1 << bits) if one.signed and value >> (bits - 1) else value
 
 
-def _as_int(value: int) -> int:
-    value &= 0xFFFF_FFFF
-    return value - (value >> 31 << 32)
-
-
-def result_text(value: int, is_pointer: bool) -> str:
-    """What a call returned, signed: a number, an address, or an error by name."""
-    if -4096 < value < 0:
-        return RESTARTS.get(-value) or errno.errorcode.get(-value, str(value))
-    return f"{value & (1 << 64) - 1:#x}" if is_pointer else str(value)
-
-
-# Of the kernel itself, never seen by the program: include/linux/errno.h
-RESTARTS = {
-    512: "ERESTARTSYS",
-    513: "ERESTARTNOINTR",
-    514: "ERESTARTNOHAND",
-    516: "ERESTART_RESTARTBLOCK",
-}
 Names = Callable[[int], str]

@@ -6,6 +6,7 @@ See include/linux/binfmts.h, fs/exec.c and fs/binfmt_elf.c.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -25,8 +26,10 @@ MM = layout.Form("struct mm_struct", "task_size")
 FILENAME = layout.Form("struct filename", "name")
 HEADER, SEGMENT = struct.Struct("<16s2HI3QI6H"), struct.Struct("<2I6Q")
 ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62  # include/uapi/linux/elf.h and elf-em.h
+SCRIPT = b"#!"
 PATH_MAX = 4096  # bytes
 POINTER = 8  # bytes
+SHOWN = 6  # strings of a list in a sentence
 MOST_STRINGS, MOST_BYTES = 256, 64 * 1024  # that are read of argv or envp
 
 
@@ -93,6 +96,19 @@ def not_taken(start: bytes) -> str:
         size = header.e_phentsize
         return f"its program headers have {size} bytes, not {SEGMENT.size}"
     return "" if header.e_phnum else "it has no program headers"
+
+
+def script_line(start: bytes) -> str | None:
+    """What a script asks for behind its #!, None if load_script() does not take it.
+
+    See fs/binfmt_script.c: there must be a name, and its end must be seen. Parameter:
+    bprm->buf.
+    """
+    line, end, _ = start[len(SCRIPT) :].partition(b"\n")
+    asked = line.lstrip(b" \t")
+    if not asked or not (end or re.search(rb"[ \t\0]", asked)):
+        return None
+    return asked.split(b"\0")[0].rstrip(b" \t").decode("utf-8", "backslashreplace")
 
 
 def program(file: int, start: bytes) -> Program:
@@ -186,13 +202,17 @@ def first(mm: int, start: int, end: int) -> str:
     raise Broken(f"no string ends between {start:#x} and {end:#x}")
 
 
-def list_text(strings: list[str | None] | None, shown: int = 6) -> str:
-    """An array of strings as C has it, the first of many."""
+def list_text(strings: list[str | None] | None, count: int = 0) -> str:
+    """An array of strings as C has it, the first of many.
+
+    count: how many there are, if not all of them were read.
+    """
     if strings is None:
         return "(not in memory yet)"
     said = ["(not in memory yet)" if one is None else quoted(one) for one in strings]
-    more = [f"and {len(said) - shown} more"] * (len(said) > shown)
-    return f"[{', '.join(said[:shown] + more)}]"
+    said = said[:SHOWN]
+    left = max(count, len(strings)) - len(said)
+    return f"[{', '.join(said + [f'and {left:,} more'] * (left > 0))}]"
 
 
 def quoted(one: str, longest: int = 32) -> str:

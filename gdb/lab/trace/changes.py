@@ -14,7 +14,7 @@ from typing import Any, Iterator, Literal, NamedTuple
 
 from .. import area as area_, kernel, layout, mm as mm_, path, vma
 from ..memory import PAGE_SIZE
-from ..vmflags import permissions
+from ..vmflags import VM_SHARED, permissions
 
 # grown and shrunk: the same area with another start or end; protected: with other
 # permissions; flagged: with other flags; rearranged: several became several others,
@@ -52,9 +52,27 @@ class Piece(NamedTuple):
         return permissions(self.flags)
 
     @property
-    def object(self) -> tuple[int, int]:
-        """What it shows, and where that would begin: equal if contents are the same."""
-        return self.file, self.pgoff * PAGE_SIZE - self.start
+    def data(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "start": self.start,
+            "end": self.end,
+            "perms": self.perms,
+            "name": self.name,
+        }
+
+    @property
+    def object(self) -> tuple[int, int, int]:
+        """What it shows, where that would begin, and whether writes go there.
+
+        Equal if contents are the same.
+        """
+        begins = self.pgoff * PAGE_SIZE - self.start
+        return self.file, begins, self.flags & VM_SHARED
+
+    def overlaps(self, places: tuple[int, int]) -> bool:
+        """Has it an address from a start to an end?"""
+        return self.start < places[1] and places[0] < self.end
 
 
 @dataclass(frozen=True)
@@ -80,18 +98,9 @@ class Change:
             }
         return {
             "kind": self.kind,
-            "before": [_data(piece) for piece in self.before],
-            "after": [_data(piece) for piece in self.after],
+            "before": [piece.data for piece in self.before],
+            "after": [piece.data for piece in self.after],
         }
-
-
-def _data(piece: Piece) -> dict[str, Any]:
-    return {
-        "start": piece.start,
-        "end": piece.end,
-        "perms": piece.perms,
-        "name": piece.name,
-    }
 
 
 @dataclass(frozen=True)
@@ -138,9 +147,15 @@ def _name(one: tuple, read: tuple, root: int) -> str:
     return area_.text_of(vma.vma_name(one, read, root))
 
 
-def changes(before: Snapshot, after: Snapshot) -> tuple[Change, ...]:
-    """What became of the areas and boundaries, by address."""
-    found = _moved(list(_of_areas(before.pieces, after.pieces)))
+def changes(
+    before: Snapshot, after: Snapshot, anew: tuple[int, int] = (0, 0)
+) -> tuple[Change, ...]:
+    """What became of the areas and boundaries, by address.
+
+    anew: from where to where nothing is what it was, however alike, since it was
+    unmapped and mapped again.
+    """
+    found = _moved(list(_of_areas(before.pieces, after.pieces, anew)))
     for name, old in before.boundaries.items():
         new = after.boundaries[name]
         if old != new:
@@ -148,12 +163,18 @@ def changes(before: Snapshot, after: Snapshot) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _of_areas(before: tuple[Piece, ...], after: tuple[Piece, ...]) -> Iterator[Change]:
-    same = {_look(piece) for piece in before} & {_look(piece) for piece in after}
+def _of_areas(
+    before: tuple[Piece, ...], after: tuple[Piece, ...], anew: tuple[int, int]
+) -> Iterator[Change]:
+    kept = (piece for piece in before if not piece.overlaps(anew))
+    same = {_look(piece) for piece in kept} & {_look(piece) for piece in after}
     old = [piece for piece in before if _look(piece) not in same]
     new = [piece for piece in after if _look(piece) not in same]
     for group_old, group_new in _groups(old, new):
-        yield Change(_kind(group_old, group_new), tuple(group_old), tuple(group_new))
+        kind = _kind(group_old, group_new)
+        if group_new and any(piece.overlaps(anew) for piece in group_old):
+            kind = "replaced"
+        yield Change(kind, tuple(group_old), tuple(group_new))
 
 
 def _look(piece: Piece) -> tuple:

@@ -98,15 +98,29 @@ def ignores_sigchld(parent: int) -> bool:
     return bool(ignored >> SIGCHLD - 1 & 1)
 
 
-def report_text(current: Task, ended: int, signal: int, leaves: bool, why: str) -> str:
+def tracer_text(ended: int, signal: int) -> str:
+    """What exit_notify() does for a traced task when its process has others yet.
+
+    Parameter: struct task_struct *. Until all threads are gone a first thread cannot
+    be waited for, see delay_group_leader().
+    """
+    found = kin.task_struct(ended)
+    name, then = f"thread {found.pid}", "which is to wait for it"
+    if found.pid == found.tgid:
+        name, then = "the first thread", "which cannot wait for it before the others"
+    return (
+        f"{name} is a zombie now; {signals.signal_name(signal)} for its tracer "
+        f"{kin.process_name(found.parent)}, {then}"
+    )
+
+
+def report_text(ended: int, signal: int, leaves: bool, why: str) -> str:
     """What do_notify_parent() did: struct task_struct * of who has ended.
 
-    leaves: no zombie. why: what is to be said first, of one that is told of again.
+    leaves: no zombie. why: what is to be said first, of one whom another task reports.
     """
     found = kin.task_struct(ended)
     said = f"{why}process {found.tgid}"
-    if found.tgid == current.tgid and current.address != ended:
-        said = f"its last other thread is gone: process {found.tgid}"
     said += " leaves no zombie" if leaves else " is a zombie now"
     said += f", {exit_text(kin.status_of(ended))}"
     role = "parent" if found.parent == found.real_parent else "tracer"
@@ -137,7 +151,7 @@ def release_text(name: str, is_process: bool, how: str) -> str:
         whom = "it" if is_process else "a thread"
         return f"{name} is released by itself: nobody waits for {whom}"
     if how == LAST_THREAD:
-        return f"{name} is released next, by its last thread: nobody waits for it"
+        return f"{name} is released next, with its last thread: nobody waits for it"
     if how in kin.EXEC:
         return f"{how}(): takes the place and number of the first thread"
     if how == PARENT_ENDED:

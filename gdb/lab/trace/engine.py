@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The stops of a timeline, and its run from the first event to the end.
-
-Every stop is a hardware breakpoint whose stop() notes what there is and lets the
-guest go on. A function's return is caught at its return address, for the same
-task with the same stack: to gdb a thread is a processor, and tasks move.
-"""
+"""A timeline's run, from the first event to the end."""
 
 from __future__ import annotations
 
@@ -12,22 +7,16 @@ from typing import Any, Callable
 
 import gdb
 
-from .. import clock, kernel, layout, replay
-from ..memory import Broken, Fault
-from ..task import Task, find_task_by_pid, get_current, register
-from ..task import smp_processor_id, task
-
+from .. import replay
+from ..task import find_task_by_pid, register
 from .changes import Change
-from .event import Call, Event, Moment
+from .event import Event, Moment
 from .follow import Follow
 from .points import Point, resolve
+from .stops import Stops
+from .words import counted
 
 CTRL_C = "Ctrl-C"
-CHANGING = (
-    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"),
-    *(f"r{number}" for number in range(8, 16)),
-)
-WORD = 8  # bytes of a return address
 
 
 class Timeline:
@@ -48,20 +37,7 @@ class Timeline:
         return []
 
 
-class Place(gdb.Breakpoint):
-    """A stop at one address, for all that has to happen there."""
-
-    def __init__(self, tracer: "Tracer", address: int) -> None:
-        super().__init__(f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True)
-        self.silent = True
-        self.tracer = tracer
-        self.place = address
-
-    def stop(self) -> bool:
-        return self.tracer.at(self.place)
-
-
-class Tracer:
+class Tracer(Stops):
     """One run of a timeline."""
 
     def __init__(
@@ -71,20 +47,14 @@ class Tracer:
         limit: int,
         show: Callable[[Event], None],
     ) -> None:
-        self.follow = follow
+        super().__init__(follow)
         self.limit = limit
         self.show = show
         self.events: list[Event] = []
-        self.troubles: list[str] = []  # what could not be read
-        self.ended = ""  # why the run ended; "" while it goes on
         self.timeline = kind(self)
         self.points, self.missing = resolve(
             [*self._own_points(), *self.timeline.points()], self.timeline.name
         )
-        self._entries: dict[int, list[Point]] = {}
-        self._calls: dict[int, list[Call]] = {}  # by struct task_struct *
-        self._places: dict[int, Place] = {}
-        self._last: dict[int, tuple] = {}  # by struct task_struct *: see _is_again()
 
     def _own_points(self) -> list[Point]:
         """What every timeline needs to follow processes. Before its own points."""
@@ -112,8 +82,8 @@ class Tracer:
             Point(
                 ("release_task",),
                 "when a task is forgotten",
-                lambda moment: self.follow.process_of(moment.argument(0)),
-                lambda moment, call: self._released(call.note),
+                self._releases,
+                lambda moment, call: self._released(*call.note),
                 everyone=True,
             ),
         ]
@@ -135,11 +105,20 @@ class Tracer:
         """The calls a task is in will never return."""
         for call in reversed(self._calls.pop(moment.task.address, [])):
             if call.point.ended is not None:
-                call.point.ended(moment, call)
+                self._try(call.point.ended, moment, call)
 
-    def _released(self, note: tuple[int, bool]) -> None:
+    def _releases(self, moment: Moment) -> tuple[int, tuple[int, bool] | None]:
+        """Which task, and of which process: it is read before it is gone."""
+        released = moment.argument(0)
+        return released, self.follow.process_of(released)
+
+    def _released(self, released: int, process: tuple[int, bool] | None) -> None:
         """release_task() has returned: with its last thread a leader may go, too."""
-        tgid, leads = note
+        self._last.pop(released, None)
+        self._calls.pop(released, None)
+        if process is None:
+            return
+        tgid, leads = process
         if leads or find_task_by_pid(tgid) is None:
             self.follow.forget(tgid)
         self._end_without_processes()
@@ -151,88 +130,6 @@ class Tracer:
     def end(self, reason: str) -> None:
         """Let the guest stop here."""
         self.ended = self.ended or reason
-
-    # --- Stops ----------------------------------------------------------------
-
-    def plant(self) -> None:
-        """Set the breakpoints."""
-        layout.prepare()
-        for point in self.points:
-            place = layout.address_of(point.function())
-            self._entries.setdefault(place, []).append(point)
-            self._stop_at(place)
-
-    def remove(self) -> None:
-        """Take all breakpoints back."""
-        for place in self._places.values():
-            if place.is_valid():
-                place.delete()
-        self._places.clear()
-
-    def _stop_at(self, address: int) -> None:
-        if address not in self._places:
-            self._places[address] = Place(self, address)
-
-    def at(self, place: int) -> bool:
-        """The guest stands at one of the places; returns whether it is to stop."""
-        try:
-            self._at(place)
-        except (Fault, Broken, gdb.error, gdb.GdbError) as trouble:
-            self.troubles.append(str(trouble))
-        except Exception as mistake:  # of ours: one event is lost, and that is told
-            self.troubles.append(f"{type(mistake).__name__}: {mistake}")
-        return bool(self.ended)
-
-    def _at(self, place: int) -> None:
-        kernel.refresh()  # gdb says nothing of a resumption after stop() is False
-        kernel.check_running()
-        current, cpu = task(get_current()), smp_processor_id()
-        stack = register("rsp")
-        self._leave(place, stack, current, cpu)
-        points = self._entries.get(place, ())
-        if not points or self._is_again(current.address, place, stack):
-            return
-        for point in points:
-            if point.everyone or self.follow.wants(current):
-                moment = self._moment(current, cpu, point.function())
-                note = point.enter(moment)
-                if point.leave is not None and note is not None:
-                    self._expect(Call(point, moment, stack, 0, note))
-
-    def _is_again(self, address: int, place: int, stack: int) -> bool:
-        """Was this very stop handled already?
-
-        If two processors come to a stop at once, gdb lets the first one reach its
-        own a second time. The second time no register has changed.
-        """
-        frame = gdb.selected_frame()
-        changing = (int(frame.read_register(name)) for name in CHANGING)
-        seen = (place, stack, *changing)
-        again = self._last.get(address) == seen
-        self._last[address] = seen
-        return again
-
-    def _expect(self, call: Call) -> None:
-        call.comes_back = kernel.memory().u64(call.stack)
-        self._calls.setdefault(call.entered.task.address, []).append(call)
-        self._stop_at(call.comes_back)
-
-    def _leave(self, place: int, stack: int, current: Task, cpu: int) -> None:
-        calls = self._calls.get(current.address, [])
-        done = [
-            call
-            for call in calls
-            if call.comes_back == place and call.stack + WORD == stack
-        ]
-        if done:
-            self._last.pop(current.address, None)
-        for call in done:
-            calls.remove(call)
-            moment = self._moment(current, cpu, call.entered.function)
-            call.point.leave(moment, call)
-
-    def _moment(self, current: Task, cpu: int, function: str) -> Moment:
-        return Moment(current, cpu, function, clock.guest_time())
 
     # --- Events ---------------------------------------------------------------
 
@@ -264,7 +161,7 @@ class Tracer:
         replay.checkpoint(f"{self.timeline.name}: {what}")
         self.show(event)
         if len(self.events) >= self.limit:
-            self.end(f"the limit of {self.limit:,} events is reached")
+            self.end(f"the limit of {counted(self.limit, 'event')} is reached")
 
     def run(self, quietly: bool) -> None:
         """Let the guest run until the timeline ends, however it does.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..errors import to_int, to_long
 from ..task import Task, register
 from .changes import Change
 
@@ -31,8 +32,12 @@ class Moment:
     @property
     def result(self) -> int:
         """What the function returned, signed: behind its call only."""
-        value = register("rax")
-        return value - (value >> 63 << 64)
+        return to_long(register("rax"))
+
+    @property
+    def int_result(self) -> int:
+        """What a function that returns int returned."""
+        return to_int(register("rax"))
 
     @property
     def pointer(self) -> int:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .. import kernel, layout, task
+from ..errors import to_int
+from ..sizes import size_text
 from . import binprm, kin
 from .event import Moment
-from .execstate import Exec, Execs, to_int
+from .execstate import Exec, Steps
 from .points import Point
-from .words import counted, sizes
+from .words import counted
 
 MM = layout.Form(
     "struct mm_struct",
@@ -42,14 +44,10 @@ class Old(NamedTuple):
     pid: int
 
 
-class After:
+class After(Steps):
     """The steps from which there is no way back."""
 
-    def __init__(self, execs: Execs) -> None:
-        self.execs = execs
-
     def points(self) -> list[Point]:
-        """Where they stop."""
         point = self.execs.point
         return [
             point("begin_new_exec", "when the old program ends", self._old, self._new),
@@ -162,7 +160,7 @@ class After:
         self.execs.tell(
             one,
             moment,
-            f"the stack is {sizes(stack.size)} now, {stack.perms}: {asked}",
+            f"the stack is {size_text(stack.size)} now, {stack.perms}: {asked}",
             changed,
             one.drawing(),
             step="stack",

@@ -10,26 +10,23 @@ from typing import Any
 
 from .. import kernel, layout
 from ..elf import MAGIC
+from ..errors import error_text, is_error, result_text, to_int
+from ..sizes import size_text
 from . import binprm
 from .event import Moment
-from .execstate import Exec, Execs
-from .execstate import error_name, error_text, int_result, is_error, to_int
+from .execstate import Exec, Steps
 from .points import Point
-from .words import counted, sizes
+from .words import counted
 
 # The formats of a kernel for 64-bit programs; binfmt_misc may not be there
 HANDLERS = ("load_misc_binary", "load_script", "load_elf_binary")
-SCRIPT = b"#!"
+NO_NAME = "no whole name of an interpreter is behind its #!"
 
 
-class Before:
+class Before(Steps):
     """The steps that may refuse."""
 
-    def __init__(self, execs: Execs) -> None:
-        self.execs = execs
-
     def points(self) -> list[Point]:
-        """Where they stop."""
         point = self.execs.point
         return [
             point("alloc_bprm", "the new address space", leave=self._allocated),
@@ -103,7 +100,7 @@ class Before:
                 one,
                 moment,
                 f'file name "{name}" and {counted(count, "environment string")}, '
-                f"{sizes(read.exec - read.p)}, copied to the top of the new stack",
+                f"{size_text(read.exec - read.p)}, copied to the top of the new stack",
                 changed,
                 one.drawing(),
                 step="envp",
@@ -119,8 +116,8 @@ class Before:
         self.execs.tell(
             one,
             moment,
-            f"{counted(count, 'argument')}, {sizes(one.env - read.p)}, copied below: "
-            f"{binprm.list_text(list(strings))}",
+            f"{counted(count, 'argument')}, {size_text(one.env - read.p)}, copied below: "
+            f"{binprm.list_text(list(strings), count)}",
             changed,
             one.drawing(),
             step="argv",
@@ -143,7 +140,7 @@ class Before:
                 step="open",
                 role=role,
                 path=name,
-                error=error_name(moment.result),
+                error=result_text(moment.result),
             )
             return
         found = binprm.opened(moment.pointer)
@@ -154,7 +151,7 @@ class Before:
             one,
             moment,
             f"{role} {found.path} opened: inode {found.inode} of {found.filesystem}, "
-            f"mode {found.mode & 0o7777:04o}, {sizes(found.size)}",
+            f"mode {found.mode & 0o7777:04o}, {size_text(found.size)}",
             step="open",
             role=role,
             path=found.path,
@@ -169,10 +166,9 @@ class Before:
         one.handler = ""
         read = binprm.read(one.bprm)
         why = _unlike(moment.function, read.buf)
-        if moment.function == "load_script" and read.buf.startswith(SCRIPT):
+        if moment.function == "load_script" and not why:
             one.handler = moment.function
-            line = read.buf[2:].split(b"\n")[0].split(b"\0")[0].strip()
-            asked = line.decode("utf-8", "backslashreplace")
+            asked = binprm.script_line(read.buf)
             self.execs.tell(
                 one,
                 moment,
@@ -209,7 +205,7 @@ class Before:
     def _handled(self, one: Exec, moment: Moment, note: Any) -> None:
         """A handler has returned: it does not take the file, or it is done with it."""
         why, name = note
-        result = int_result(moment)
+        result = moment.int_result
         if result == 0 and moment.function != "load_elf_binary":
             self._interpreted(one, moment)
         if result >= 0:
@@ -238,7 +234,7 @@ class Before:
             one,
             moment,
             f"round {one.round} is with {binprm.text(read.interp)}: argv is now "
-            f"{binprm.list_text(list(strings))}",
+            f"{binprm.list_text(list(strings), read.argc)}",
             changed,
             one.drawing(),
             step="script",
@@ -251,9 +247,13 @@ class Before:
 
 def _unlike(handler: str, start: bytes) -> str:
     """Why a file is not of a handler's format, "" if it is. Parameter: bprm->buf."""
-    wants = {"load_script": SCRIPT, "load_elf_binary": MAGIC}.get(handler)
+    wants = {"load_script": binprm.SCRIPT, "load_elf_binary": MAGIC}.get(handler)
     if wants and start.startswith(wants):
-        return binprm.not_taken(start) if wants == MAGIC else ""
+        if wants == MAGIC:
+            return binprm.not_taken(start)
+        return "" if binprm.script_line(start) is not None else NO_NAME
+    if not any(start):
+        return "it is empty, or begins with zeros"
     looked = _printable(wants) if wants else "what was registered with binfmt_misc"
     return f"it begins with {_printable(start[:4])}, not with {looked}"
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..memory import Broken
-from ..sizes import rough_size
-from .words import sizes
+from ..sizes import rough_size, size_text
 
 MOST = 3  # rows of marks below the drawing: enough for four marks
 ZERO = "0"
@@ -52,7 +51,7 @@ def _inside(one: Part) -> str:
     size = one.end - one.start
     if one.name == ZERO:
         return ZERO
-    return f"{one.name} {sizes(size)}" if one.name else f"{rough_size(size)} free"
+    return f"{one.name} {size_text(size)}" if one.name else f"{rough_size(size)} free"
 
 
 def _put(rows: list[str], text: str, column: int, from_right: bool = False) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from .. import elf, kernel, layout
-from ..sizes import rough_size
+from ..errors import error_text, is_error
+from ..sizes import rough_size, size_text
 from . import binprm
 from .changes import Change
 from .event import Moment
 from .execdraw import ZERO, Part, stack_lines
-from .execstate import ZEROES, Exec, Execs, error_text, is_error
+from .execstate import ZEROES, Exec, Steps
 from .points import Point
-from .words import counted, sizes
+from .words import counted
 
 FILLED = ("arg_start", "arg_end", "env_start", "env_end", "start_stack")
 RANDOM_BYTES = 16  # AT_RANDOM
@@ -26,14 +27,10 @@ SHOWN = (elf.AT_PHDR, elf.AT_ENTRY, elf.AT_BASE, elf.AT_RANDOM, elf.AT_EXECFN)
 FAR = 1 << 32  # bytes; a random gap behind the program has 1 GiB at most
 
 
-class Load:
+class Load(Steps):
     """The steps that fill the new address space."""
 
-    def __init__(self, execs: Execs) -> None:
-        self.execs = execs
-
     def points(self) -> list[Point]:
-        """Where they stop."""
         point = self.execs.point
         return [
             point("elf_map", "each PT_LOAD", self._before_map, self._mapped),
@@ -79,12 +76,12 @@ class Load:
             one.end = elf.page_up(bias + max(ends))
         said = "nothing of the file"
         if header.p_filesz:
-            said = f"{sizes(header.p_filesz)} from {header.p_offset:#x}"
+            said = f"{size_text(header.p_filesz)} from {header.p_offset:#x}"
         if bias:
             said += f", {bias:x} above where it was linked to"
         zero = header.p_memsz - header.p_filesz
         if zero > 0:
-            said += f"; {sizes(zero)} of zeroes follow, its .bss"
+            said += f"; {size_text(zero)} of zeroes follow, its .bss"
         one.step = f"mapping {path}"
         self.execs.tell(
             one,
@@ -111,7 +108,7 @@ class Load:
         self.execs.tell(
             one,
             moment,
-            f"{sizes(elf.page_up(size))} of anonymous memory at {start:x} for what of "
+            f"{size_text(elf.page_up(size))} of anonymous memory at {start:x} for what of "
             ".bss is behind the last page of the file",
             one.changed(moment),
             step="bss",
@@ -220,8 +217,5 @@ class Load:
             step="start",
             ip=ip,
             sp=sp,
-            areas=[
-                {"start": a.start, "end": a.end, "perms": a.perms, "name": a.name}
-                for a in one.before.pieces
-            ],
+            areas=[piece.data for piece in one.before.pieces],
         )

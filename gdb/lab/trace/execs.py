@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from .. import kernel, layout, registers, signals, task
+from ..errors import error_text, is_error, result_text, to_int
 from ..result import Table, columns
 from . import binprm
 from .arguments import AT_FDCWD
@@ -20,14 +21,14 @@ from .execafter import After
 from .execbefore import Before
 from .execload import Load
 from .execstate import Exec, Execs
-from .execstate import error_name, error_text, int_result, is_error, to_int
-from .points import Point
+from .points import Point, system_calls
 from .words import counted
 
 CALLS = {"execve": 0, "execveat": 1}  # which argument the path is
 INNER = "kernel_execve"  # of /init, and of helpers that the kernel starts
 SIGKILL = "SIGKILL"
 PENDING = layout.Form("struct task_struct", own="pending.signal.sig[0]")
+LONGEST = 60  # characters of a path in the table
 TOTALS = columns(
     exec="number", task="number", program="text", result="text", areas="number"
 )
@@ -45,17 +46,9 @@ class ExecTimeline(Timeline):
         self.rows: list[tuple] = []
 
     def points(self) -> list[Point]:
-        calls = [
-            Point(
-                (f"__x64_sys_{name}",),
-                f"the system call {name}",
-                lambda moment, name=name: self._asked(moment, name),
-                self._returned,
-                self._died,
-                everyone=True,
-            )
-            for name in CALLS
-        ]
+        calls = system_calls(
+            CALLS, self._asked, self._returned, self._died, everyone=True
+        )
         inner = Point(
             (INNER,),
             "what the kernel executes by itself",
@@ -119,7 +112,7 @@ class ExecTimeline(Timeline):
         one = self.execs.by_task.pop(moment.task.address, None)
         if one is None:
             return
-        result = int_result(moment)  # also what a system call says fits into one
+        result = moment.int_result  # also what a system call says fits into one
         if is_error(result):
             self._failed(one, moment, result)
             return
@@ -136,7 +129,7 @@ class ExecTimeline(Timeline):
     def _failed(self, one: Exec, moment: Moment, result: int) -> None:
         if one.refused:
             who = f"{one.refused}() refused"
-        elif error_name(result) == "ENOEXEC":
+        elif result_text(result) == "ENOEXEC":
             who = "no handler takes the file"
         elif not one.bprm:
             who = "refused before anything was made for it"
@@ -150,7 +143,7 @@ class ExecTimeline(Timeline):
             then += f", {' and '.join(pending)} is pending"
         if SIGKILL in pending:  # of zap_other_threads(): another thread was faster
             then = f"{SIGKILL} is pending, this thread ends"
-        self._row(one, moment, error_name(result))
+        self._row(one, moment, result_text(result))
         self.execs.tell(
             one,
             moment,
@@ -173,17 +166,23 @@ class ExecTimeline(Timeline):
     def _row(self, one: Exec, moment: Moment, result: str) -> None:
         if one.wanted:
             areas = one.areas if result == "started" else None
-            row = (one.number, moment.task.pid, one.path or one.asked, result, areas)
+            row = (one.number, moment.task.pid, _short(one), result, areas)
             self.rows.append(row)
 
     def summary(self) -> list[Any]:
         under_way = [
-            (one.number, one.tid, one.path or one.asked, "under way", None)
+            (one.number, one.tid, _short(one), "under way", None)
             for one in self.execs.by_task.values()
             if one.number
         ]
         rows = sorted(self.rows + under_way)
         return [Table("Programs executed", TOTALS, rows)] if rows else []
+
+
+def _short(one: Exec) -> str:
+    """The program's path for a table: its end if it is long."""
+    path = one.path or one.asked
+    return path if len(path) <= LONGEST else f"...{path[-LONGEST:]}"
 
 
 def _pending(moment: Moment) -> list[str]:

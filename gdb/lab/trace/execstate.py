@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
 from .. import task
+from ..errors import is_error
 from ..memory import Broken
+from ..vmflags import VM_RAND_READ, VM_SEQ_READ
 from . import binprm
-from .arguments import result_text
 from .changes import Change, Piece, Snapshot, changes, snapshot
 from .engine import Tracer
 from .event import Call, Moment
@@ -19,7 +18,7 @@ from .execdraw import ZERO, Part, stack_lines
 from .points import Point
 
 # VM_STACK_INCOMPLETE_SETUP (include/linux/mm.h): marks a stack that is being made
-UNFINISHED = 0x8000 | 0x1_0000  # VM_SEQ_READ | VM_RAND_READ
+UNFINISHED = VM_SEQ_READ | VM_RAND_READ
 ZEROES = 8  # bytes above the file name, where the stack begins
 
 
@@ -96,7 +95,7 @@ class Exec:
 
     def failed(self, moment: Moment) -> bool:
         """Did the function return an error? The first to do so is the one to blame."""
-        if not is_error(int_result(moment)):
+        if not is_error(moment.int_result):
             return False
         self.refused = self.refused or moment.function
         return True
@@ -184,30 +183,12 @@ class Execs:
         )
 
 
-def to_int(register: int) -> int:
-    """A register whose lower half is an int; the upper half may be anything."""
-    value = register & 0xFFFF_FFFF
-    return value - (value >> 31 << 32)
+class Steps:
+    """Some of the steps of every exec."""
 
+    def __init__(self, execs: Execs) -> None:
+        self.execs = execs
 
-def int_result(moment: Moment) -> int:
-    """What a function that returns int returned."""
-    return to_int(moment.result)
-
-
-def is_error(value: int) -> bool:
-    """IS_ERR_VALUE(), of a signed value."""
-    return -4096 < value < 0
-
-
-def error_name(value: int) -> str:
-    """An error by its name; some are only seen inside the kernel."""
-    return result_text(value, False)
-
-
-def error_text(value: int) -> str:
-    """An error by its name, and what it means if programs know it."""
-    name = error_name(value)
-    if -value in errno.errorcode:
-        name += f", {os.strerror(-value).lower()}"
-    return name
+    def points(self) -> list[Point]:
+        """Where they stop."""
+        raise NotImplementedError

@@ -13,18 +13,19 @@ from typing import Any
 from .. import task
 from ..process import for_each_child
 from ..result import Table, columns
+from ..sizes import size_text
 from ..taskflags import exit_text
 from . import kin
 from .endings import AUTOREAP, ITSELF, KERNEL_WAIT, LAST_THREAD, WAITS
 from .endings import end_of, heir_text, ignores_sigchld, release_of, release_text
-from .endings import report_text, reported_signal
+from .endings import report_text, reported_signal, tracer_text
 from .engine import Timeline, Tracer
 from .event import Call, Moment
 from .kills import Kills
-from .points import Point
+from .points import Point, system_calls
 from .spaces import mm_users, space
 from .waits import Wait, asked, answered
-from .words import counted, sizes
+from .words import counted
 
 ENDED = columns(
     pid="number",
@@ -46,6 +47,7 @@ class Exit(Timeline):
         self._memory: dict[int, int] = {}  # struct mm_struct *: the process it is of
         self._ending: set[int] = set()  # struct task_struct *: in do_exit() already
         self._adopted: set[int] = set()  # orphans of whom it is told already
+        self._releasing: set[int] = set()  # struct task_struct *: in release_task()
         self._parents: dict[int, str] = {}  # to whom a process's end was reported
         self._ended: list[tuple[Any, ...]] = []
 
@@ -73,19 +75,12 @@ class Exit(Timeline):
                 self._notified,
                 everyone=True,
             ),
-            *(
-                Point(
-                    (f"__x64_sys_{call}",),
-                    f"system call {call}",
-                    lambda moment, call=call: self._waits(moment, call),
-                    self._waited,
-                )
-                for call in WAITS
-            ),
+            *system_calls(WAITS, self._waits, self._waited),
             Point(
                 ("release_task",),
                 "when a task is forgotten",
                 self._releases,
+                lambda moment, call: self._releasing.discard(moment.task.address),
                 everyone=True,
             ),
         ]
@@ -108,8 +103,9 @@ class Exit(Timeline):
         end = end_of(current, moment.argument(0) & 0xFFFF_FFFF, len(others))
         children = for_each_child(current.address)  # of all of its process's threads
         users = mm_users(current.mm) if current.mm else 0
-        if current.mm and not kin.borrows_memory(current):
-            self._memory.setdefault(current.mm, current.tgid)
+        if current.mm and current.mm not in self._memory:
+            if users == 1 or kin.owner_of_memory(current) == current.tgid:
+                self._memory[current.mm] = current.tgid
         self.tracer.emit(
             moment,
             end.what,
@@ -133,7 +129,7 @@ class Exit(Timeline):
         self.tracer.emit(
             moment,
             f"{said} gives back {counted(len(held.areas), 'area')}, "
-            f"{counted(held.pages, 'mapped page')} and {sizes(held.tables)} of page "
+            f"{counted(held.pages, 'mapped page')} and {size_text(held.tables)} of page "
             "tables",
             step="memory",
             process=process,
@@ -172,10 +168,19 @@ class Exit(Timeline):
         )
 
     def _notifies(self, moment: Moment) -> tuple[int, int, str] | None:
-        """A process has no thread left and its parent is to know."""
+        """A process has no thread left and its parent is to know.
+
+        Or a traced task has ended and its tracer is to know.
+        """
         ended = moment.argument(0)
-        found, current, why = kin.task_struct(ended), moment.task, ""
-        if found.tgid != current.tgid:
+        signal = reported_signal(ended, moment.argument(1) & 0xFFFF_FFFF)
+        current, why = moment.task, ""
+        if not kin.thread_group_empty(ended):
+            self._tell_tracer(moment, ended, signal)
+            return None
+        if current.address in self._releasing:
+            why = "its last other thread is gone: "
+        elif current.address != ended:
             why = f"{current.comm} {current.tgid} traces it no more: "
             if kin.is_exiting(current.address) and ended in for_each_child(
                 current.address
@@ -183,9 +188,22 @@ class Exit(Timeline):
                 self._tell_adopted(moment, ended)
                 self._adopted.add(ended)
                 why = "the orphan is told of again: "
+        return (ended, signal, why) if self._wants(ended) else None
+
+    def _tell_tracer(self, moment: Moment, ended: int, signal: int) -> None:
+        """Of each traced thread, not of the end of a process."""
         if not self._wants(ended):
-            return None
-        return ended, reported_signal(ended, moment.argument(1) & 0xFFFF_FFFF), why
+            return
+        found = kin.task_struct(ended)
+        self.tracer.emit(
+            moment,
+            tracer_text(ended, signal),
+            step="tracer told",
+            task=found.pid,
+            process=found.tgid,
+            signal=signal,
+            tracer=kin.task_struct(found.parent).tgid,
+        )
 
     def _notified(self, moment: Moment, call: Call) -> None:
         ended, signal, why = call.note
@@ -196,7 +214,7 @@ class Exit(Timeline):
         self._parents[ended] = kin.process_name(found.parent)
         self.tracer.emit(
             moment,
-            report_text(moment.task, ended, signal, leaves, why),
+            report_text(ended, signal, leaves, why),
             step="reported",
             process=found.tgid,
             status=status,
@@ -205,14 +223,10 @@ class Exit(Timeline):
             parent=kin.task_struct(found.parent).tgid,
             zombie=not leaves,
         )
-        by_thread = moment.task.address != ended and found.tgid == moment.task.tgid
-        if leaves and by_thread:
+        if leaves and moment.task.address in self._releasing:
             # release_task() of its last thread goes on with the leader: no stop there
             self._ending.discard(ended)
             self._tell_released(moment, ended, LAST_THREAD)
-            self.tracer.follow.forget(found.tgid)
-            if self.tracer.follow.all_have_ended:
-                self.tracer.end("every followed process has ended")
 
     def _waits(self, moment: Moment, call: str) -> Wait:
         wait = asked(moment, call)
@@ -230,12 +244,15 @@ class Exit(Timeline):
 
     # --- The end ------------------------------------------------------------------
 
-    def _releases(self, moment: Moment) -> None:
+    def _releases(self, moment: Moment) -> bool | None:
         released = moment.argument(0)
         self._ending.discard(released)
-        if self._wants(released):
-            how = release_of(moment.task.address, released)
-            self._tell_released(moment, released, how)
+        if not self._wants(released):
+            return None
+        how = release_of(moment.task.address, released)
+        self._tell_released(moment, released, how)
+        self._releasing.add(moment.task.address)
+        return True
 
     def _tell_released(self, moment: Moment, released: int, how: str) -> None:
         found, status = kin.task_struct(released), kin.status_of(released)

@@ -72,4 +72,10 @@ class Counts:
             minor, major = (new - old for new, old in zip(one.last, one.first))
             others = minor + major - one.counted
             rows.append((tid, one.comm, one.faults, one.counted, others, minor, major))
-        return [Table("As the kernel counts: getrusage()", COLUMNS, rows)]
+        return [
+            Table(
+                "As the kernel counts from the first fault on: getrusage(RUSAGE_THREAD)",
+                COLUMNS,
+                rows,
+            )
+        ]

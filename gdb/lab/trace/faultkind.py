@@ -28,7 +28,7 @@ class Kind:
 ZERO = Kind("zero page", "do_anonymous_page", "read before any write: one page for all")
 NEW = Kind("new page", "do_anonymous_page", "first write: a page of zeros")
 STACK = Kind(
-    "stack growth", "expand_stack", "below the stack: it grows, and a new page"
+    "stack growth", "expand_stack", "below the stack: it grows, and gets a page"
 )
 FILE = Kind("file page", "do_read_fault", "the page cache's own page, and those around")
 COPY = Kind("private copy", "do_cow_fault", "first touch is a write: a copy at once")
@@ -48,7 +48,9 @@ THERE = Kind(
 )
 AGAIN = Kind("not yet", "do_user_addr_fault", "the instruction runs again", False)
 SIGNAL = Kind("signal", "force_sig_fault", "the program gets a signal", False)
-FIXUP = Kind("fixup", "fixup_exception", "a bad address from a program: EFAULT", False)
+FIXUP = Kind(
+    "fixup", "fixup_exception", "the kernel goes on: EFAULT, or another way", False
+)
 EMULATED = Kind(
     "emulated", "emulate_vsyscall", "a call of the old vsyscall page", False
 )
@@ -111,14 +113,19 @@ def _same_frame(before: paging.Entry | None, after: paging.Entry | None) -> bool
 
 
 def _of_empty(access: Access, before: Look, after: Look) -> Kind:
-    """There was nothing: do_anonymous_page(), do_fault()."""
+    """There was nothing, perhaps not even that much of the stack."""
+    if grown(before, after):
+        return STACK
+    return came_of_empty(access, before, after)
+
+
+def came_of_empty(access: Access, before: Look, after: Look) -> Kind:
+    """What came where nothing was: do_anonymous_page(), do_fault()."""
     area = area_of(before, after)
     if area is not None and area.vm_flags & VM_HUGETLB:
         return HUGETLB
     if after.entry is not None and after.entry.level > 1:
         return HUGE_ZERO if after.use == "zero" else HUGE
-    if grown(before, after):
-        return STACK
     if after.use == "zero":
         return ZERO
     if after.use == "anonymous":

@@ -19,11 +19,10 @@ from .usercode import Code, syscall_of
 
 
 class Names:
-    """Of the faults of many processes; names of files are kept."""
+    """Of the faults of many processes."""
 
     def __init__(self) -> None:
         self._code = Code()
-        self._files: dict[tuple, str] = {}
 
     def inside(self, current: Task, access: Access) -> tuple[str, str]:
         """FUNCTION+OFFSET of the instruction, and the system call it was done for.
@@ -31,17 +30,17 @@ class Names:
         The call is "" for an instruction of the program.
         """
         try:
-            area = self._code_area(current.mm, access) if access.from_user else None
+            area = self._code_area(current, access) if access.from_user else None
             name = self._code.name(current, access.regs, area)
             return name, "" if access.from_user else syscall_of(current)
         except (Broken, Fault):
             return f"{access.regs.ip:#x}", ""
 
-    def _code_area(self, mm: int, access: Access) -> tuple | None:
+    def _code_area(self, current: Task, access: Access) -> tuple | None:
         try:
-            found = lookup.find_vma(mm, access.regs.ip)
+            found = lookup.find_vma(current.mm, access.regs.ip)
         except (Broken, Fault):
-            return self._code.area(mm, access.regs.ip)
+            return self._code.area(current, access.regs.ip)
         if found is None or access.regs.ip < found[1].vm_start:
             return None
         return found[1]
@@ -70,12 +69,9 @@ class Names:
         }
 
     def _of_area(self, mm: int, area: tuple) -> str:
-        key = mm, area.vm_file, area.vm_start
-        if area.vm_file and key in self._files:
-            return self._files[key]
+        """Not kept: a struct file may be where that of another file was."""
         try:
             name = vma.vma_name(area, mm_.mm_struct(mm), task_.onlooker_root())
         except Fault:
             return ""
-        self._files[key] = name.decode("utf-8", "backslashreplace")
-        return self._files[key]
+        return name.decode("utf-8", "backslashreplace")

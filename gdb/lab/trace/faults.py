@@ -10,7 +10,7 @@ execve()) are no events; the counters in the summary tell of them.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,8 +52,9 @@ class Faults(Timeline):
         super().__init__(tracer)
         self._open: dict[int, list[Open]] = {}  # by struct task_struct *
         self._order = 0
-        # Who resolved a page last, and when: by struct mm_struct * and address
-        self._resolved: dict[tuple[int, int], tuple[int, int]] = {}
+        # Who resolved a page last, and when: by struct mm_struct * and address, the
+        # longest ago first
+        self._resolved: OrderedDict[tuple[int, int], tuple[int, int]] = OrderedDict()
         self._names = Names()
         self.counts = Counts()
         self.faults: Counter[Kind] = Counter()
@@ -110,7 +111,7 @@ class Faults(Timeline):
     ) -> None:
         """The fault is over: was it resolved, and by what?"""
         access, before = opened.access, opened.before
-        self._open[moment.task.address].remove(opened)
+        self._close(moment.task.address, opened)
         after = look(moment.task.mm, moment.task.address, access.address)
         counted, major = self._count(moment, opened, after)
         if opened.told:
@@ -157,7 +158,7 @@ class Faults(Timeline):
         """How often the kernel counted this fault (0 or 1), and if as a major one."""
         before = opened.before
         minor, major = after.min_flt - before.min_flt, after.maj_flt - before.maj_flt
-        for outer in self._open[moment.task.address][-1:]:
+        for outer in self._open.get(moment.task.address, [])[-1:]:
             outer.inner = (outer.inner[0] + minor, outer.inner[1] + major)
         minor, major = minor - opened.inner[0], major - opened.inner[1]
         return minor + major, major > 0
@@ -183,9 +184,27 @@ class Faults(Timeline):
             if when < opened.entered:
                 pages.append(address)
                 self._resolved[mm, address] = self._order, moment.task.pid
+                self._resolved.move_to_end((mm, address))
             elif address == opened.access.page:
                 by = who
+        self._forget()
         return pages, by
+
+    def _close(self, address: int, opened: Open) -> None:
+        """A fault of a task is handled no more: struct task_struct *."""
+        self._open[address].remove(opened)
+        if not self._open[address]:
+            del self._open[address]
+
+    def _forget(self) -> None:
+        """Drop who resolved a page before every fault that is still handled began."""
+        begun = [one.entered for nested in self._open.values() for one in nested]
+        oldest = min(begun, default=self._order + 1)
+        while self._resolved:
+            page, (when, _) = next(iter(self._resolved.items()))
+            if when >= oldest:
+                break
+            del self._resolved[page]
 
     def _tell(
         self,

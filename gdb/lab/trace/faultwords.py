@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from .. import paging, signals
 from ..memory import PAGE_SIZE
+from ..sizes import size_text
 from . import faultkind
 from .faultkind import Kind
 from .pagefault import Access, Look, file_page
-from .words import counted, sizes
+from .words import counted
 
 DIRTY_BIT = 1 << 6  # _PAGE_DIRTY, asm/pgtable_types.h
 OF_FILES = (faultkind.FILE, faultkind.COPY, faultkind.SHARED)
@@ -23,7 +24,7 @@ PLAIN = {
     faultkind.NUMA: "only asked which processor uses the page",
     faultkind.THERE: "nothing to do, it was resolved meanwhile",
     faultkind.AGAIN: "not resolved, the instruction will try again",
-    faultkind.FIXUP: "a bad address, so the kernel's copying ends with EFAULT",
+    faultkind.FIXUP: "not resolved, the kernel goes on as its exception table says",
     faultkind.EMULATED: "a call in the vsyscall page, done by the kernel",
 }
 # include/uapi/asm-generic/siginfo.h: si_code, its name, what it says
@@ -53,12 +54,14 @@ def _resolved(
         return f"copied, {_owner(before)}"
     if kind is faultkind.STACK:
         grown = faultkind.grown(before, after)
-        return f"the stack grows by {sizes(grown)}, new page of zeros"
+        came = faultkind.came_of_empty(access, before, after)
+        page = _resolved(came, access, before, after, around, major)
+        return f"the area grows down by {size_text(grown)}, {page}"
     if kind in (faultkind.HUGE, faultkind.HUGE_ZERO, faultkind.HUGETLB):
         size = after.entry.size if after.entry else 0
         zero = kind is faultkind.HUGE_ZERO
         what = "the huge zero page" if zero else f"new {kind.name}"
-        return f"{what}, {sizes(size)}"
+        return f"{what}, {size_text(size)}"
     if kind in OF_FILES:
         return _of_file(kind, access, before, after, around, major)
     return PLAIN[kind]
@@ -87,7 +90,8 @@ def is_read(kind: Kind, before: Look, major: bool) -> bool:
     """Did the page have to be read? Then the fault is a major one.
 
     But a fault that is tried again is counted so as well: mm_account_fault(). The
-    first write to a shared page always is, see fault_dirty_shared_page().
+    write that makes a shared page dirty was before v6.0 (d92725256b4f), see
+    fault_dirty_shared_page() in mm/memory.c.
     """
     reads = kind in (faultkind.FILE, faultkind.COPY)
     return major and reads and not before.is_cached
@@ -103,14 +107,17 @@ def _owner(before: Look) -> str:
     """Why a page is not written to but copied.
 
     A reference is enough, such as one of a list of the kernel's by which a new page
-    waits: since v5.9 (09854ba94c6a) who might be alone is not asked for longer.
+    waits: since v5.9 (09854ba94c6a) who might be alone is not asked for longer. Those
+    to any part of a huge page are counted for all of it.
     """
     if before.use == "zero":
         return "it was the zero page"
     if before.use == "file":
         return "it is the file's page"
     if before.holders > 1:
-        return f"{before.holders} processes have it"
+        return f"{before.holders} address spaces have it"
+    if before.is_part:
+        return f"its huge page is used elsewhere too ({before.references} references)"
     return f"the kernel uses it too ({before.references} references)"
 
 
@@ -173,5 +180,5 @@ def new_tables(before: Look, after: Look) -> tuple[str, ...]:
     plural = "s" * (len(names) > 1)
     return (
         f"new page table{plural} ({', '.join(names)}): {before.entry.name} was empty, "
-        f"nothing was mapped in the {sizes(before.entry.size)} from {start:#x}",
+        f"nothing was mapped in the {size_text(before.entry.size)} from {start:#x}",
     )

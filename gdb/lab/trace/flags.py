@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Callable
 
-from .. import files
+from .. import files, signals
 
 PROT = {1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC", 0x0100_0000: "PROT_GROWSDOWN"}
 MAP = {  # the lowest two bits are a number: 1 shared, 2 private, 3 shared and checked
@@ -22,7 +22,12 @@ MAP = {  # the lowest two bits are a number: 1 shared, 2 private, 3 shared and c
 MAP_TYPES = {1: "MAP_SHARED", 2: "MAP_PRIVATE", 3: "MAP_SHARED_VALIDATE"}
 MREMAP = {1: "MREMAP_MAYMOVE", 2: "MREMAP_FIXED", 4: "MREMAP_DONTUNMAP"}
 CLONE = {
-    **{0x100: "CLONE_VM", 0x200: "CLONE_FS", 0x400: "CLONE_FILES"},
+    **{
+        0x80: "CLONE_NEWTIME",
+        0x100: "CLONE_VM",
+        0x200: "CLONE_FS",
+        0x400: "CLONE_FILES",
+    },
     **{0x800: "CLONE_SIGHAND", 0x1000: "CLONE_PIDFD", 0x2000: "CLONE_PTRACE"},
     **{0x4000: "CLONE_VFORK", 0x8000: "CLONE_PARENT", 0x1_0000: "CLONE_THREAD"},
     **{0x2_0000: "CLONE_NEWNS", 0x4_0000: "CLONE_SYSVSEM", 0x8_0000: "CLONE_SETTLS"},
@@ -42,7 +47,10 @@ WAIT = {
 
 
 def text(value: int, names: dict[int, str], low: dict[int, str] | None = None) -> str:
-    """Flags by name, what has no name in hex; low names the lowest two bits."""
+    """Flags by name, what has no name in hex; low names the lowest two bits.
+
+    value is not negative: of an int its lower half.
+    """
     found = [low.get(value & 3, "")] if low else []
     rest = value & ~3 if low else value
     for bit, name in names.items():
@@ -70,13 +78,29 @@ def open_text(value: int) -> str:
 
 
 def clone_text(value: int) -> str:
-    """The flags of clone(); its lowest byte is the signal for the parent."""
-    return text(value & ~0xFF, CLONE)
+    """The flags of clone3() and unshare(), and those of struct kernel_clone_args."""
+    return text(value, CLONE)
 
 
+def _clone_text(value: int) -> str:
+    """The flags of clone(): its lowest byte is the signal for the parent, CSIGNAL."""
+    signal = value & 0xFF
+    said = [clone_text(value - signal)] if value != signal or not signal else []
+    return "|".join(said + [signals.signal_name(signal)] * bool(signal))
+
+
+def _mode_text(value: int) -> str:
+    """Permissions, as chmod(1) takes them."""
+    return f"0{value:o}" if value else "0"
+
+
+WITH_MODE = (  # of type umode_t; access() and others have a mode that is none
+    *("open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat"),
+    *("chmod", "fchmod", "fchmodat", "mq_open"),
+)
 BY_NAME: dict[str, Callable[[int], str]] = {
     "prot": prot_text,
-    "clone_flags": clone_text,
+    "sig": signals.signal_name,
 }
 BY_CALL: dict[tuple[str, str], Callable[[int], str]] = {
     ("mmap", "flags"): map_text,
@@ -84,7 +108,13 @@ BY_CALL: dict[tuple[str, str], Callable[[int], str]] = {
     ("open", "flags"): open_text,
     ("openat", "flags"): open_text,
     ("wait4", "options"): functools.partial(text, names=WAIT),
-    ("waitid", "options"): functools.partial(text, names=WAIT),
+    ("waitid", "options"): functools.partial(text, names=WAIT | {2: "WSTOPPED"}),
+    ("clone", "clone_flags"): _clone_text,
+    ("unshare", "unshare_flags"): clone_text,
+    ("umask", "mask"): _mode_text,
+    **{(call, "mode"): _mode_text for call in WITH_MODE},
+    ("pipe2", "flags"): open_text,
+    ("dup3", "flags"): open_text,
 }
 
 

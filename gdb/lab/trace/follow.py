@@ -10,6 +10,7 @@ from ..task import Task
 
 TASK = layout.Form("struct task_struct", "flags", "pid", "tgid")
 BPRM = layout.Form("struct linux_binprm", "filename", "mm")
+MOST_NAMED = 5
 LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
 COMMAND_LINE = "saved_command_line"  # char *, init/main.c
 
@@ -27,11 +28,13 @@ class Follow:
         program: str = "",
         everyone: bool = False,
         comm: str = "",
+        there: list[str] | None = None,
     ) -> None:
         self.tgids = set(tgids or ())
         self.program = program
         self.everyone = everyone
         self.comm = comm  # of the process that was there
+        self.there = there or []  # its children that were, too, by name and number
         self._had = bool(tgids)
         self._trying: dict[int, int] = {}  # thread group ids by struct task_struct *
 
@@ -43,6 +46,16 @@ class Follow:
         said = ", ".join(map(str, sorted(self.tgids)))
         name = f" ({self.comm})" if self.comm else ""
         return f"process {said}{name} and what it starts"
+
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence on who one might think is followed."""
+        if not self.there:
+            return []
+        names = ", ".join(self.there[:MOST_NAMED])
+        more = f" and {len(self.there) - MOST_NAMED} more"
+        names += more * (len(self.there) > MOST_NAMED)
+        return [f"Not followed, since it was there before: {names}."]
 
     @property
     def is_waiting(self) -> bool:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .. import kernel, layout
+from .. import kernel, layout, task
+from ..errors import result_text
+from ..registers import WRAPPER
 from ..result import Table, columns
 from . import kin, offspring
-from .arguments import result_text
 from .engine import Timeline, Tracer
 from .event import Call, Moment
 from .offspring import CLONE_THREAD, CLONE_VFORK, CLONE_VM, Request
@@ -21,6 +22,7 @@ ARGUMENTS = layout.Form(
     "struct kernel_clone_args", "flags", "exit_signal", "stack", "stack_size", "tls"
 )
 CLONE3 = "clone3"
+EXECUTES = "exec_mm_release"
 TOTALS = columns(
     syscall="text",
     processes="number",
@@ -39,9 +41,9 @@ class Fork(Timeline):
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(tracer)
         self._requests: dict[int, Request] = {}  # under way, by the caller's task
-        self._new: dict[int, Request] = {}  # tasks that have not run
-        self._vforked: dict[int, int] = {}  # tasks in the memory of one that waits
-        self._failed: set[int] = set()  # callers of which it is told already
+        self._new: dict[int, tuple[str, str]] = {}  # not run: system call, where it is
+        self._vforked: dict[int, int] = {}  # tasks for which one waits, and that one
+        self._failed: set[int] = set()  # in a clone3() of which it is told already
         self._counts: dict[str, Counter[str]] = {}
 
     def points(self) -> list[Point]:
@@ -54,9 +56,9 @@ class Fork(Timeline):
                 self._answered,
             ),
             Point(
-                (f"__x64_sys_{CLONE3}",),
+                (WRAPPER + CLONE3,),
                 "a clone3() whose arguments are refused",
-                self._enter_clone3,
+                lambda moment: True,
                 self._refused,
                 optional=True,
             ),
@@ -76,13 +78,10 @@ class Fork(Timeline):
                     # both mm_release() before v5.5 (4610ba7ad877)
                     (function,),
                     "when the parent of a vfork() goes on",
-                    lambda moment, why=why: self._releases(moment, why),
+                    self._releases,
                     optional=True,
                 )
-                for function, why in (
-                    ("exec_mm_release", "it gets memory of its own for its program"),
-                    ("exit_mm_release", "it ends"),
-                )
+                for function in (EXECUTES, "exit_mm_release")
             ),
         ]
 
@@ -104,9 +103,11 @@ class Fork(Timeline):
         if request is None:
             return  # asked for before the timeline began
         child = offspring.child(moment.task, moment.argument(0), request)
-        is_thread = bool(request.arguments.flags & CLONE_THREAD)
-        self._new[child.task.address] = request
-        if request.arguments.flags & CLONE_VFORK:
+        flags = request.arguments.flags
+        is_thread = bool(flags & CLONE_THREAD)
+        where = offspring.where(moment.task, flags)
+        self._new[child.task.address] = request.call, where
+        if flags & CLONE_VFORK:
             self._vforked[child.task.address] = moment.task.address
         self._count(request.call, "threads" if is_thread else "processes")
         self._count(request.call, "read-only", child.data.get("made_read_only", 0))
@@ -119,33 +120,28 @@ class Fork(Timeline):
         )
 
     def _runs(self, moment: Moment) -> None:
-        request = self._new.pop(moment.task.address, None)
-        if request is None:
+        call, where = self._new.pop(moment.task.address, ("", ""))
+        if not call:
             return
-        where = "in its copy of the memory"
-        if request.arguments.flags & CLONE_THREAD:
-            where = "on its own stack"
-        elif request.arguments.flags & CLONE_VM:
-            where = "in its parent's memory"
         self.tracer.emit(
             moment,
-            f"runs for the first time, {where}: here {request.call}() returns 0",
+            f"runs for the first time, {where}: here {call}() returns 0",
             step="first run",
-            call=request.call,
+            call=call,
         )
 
     def _answered(self, moment: Moment, call: Call) -> None:
         request: Request = call.note
         self._requests.pop(moment.task.address, None)
-        result = moment.result & 0xFFFF_FFFF
-        result -= result >> 31 << 32  # pid_t since v5.10 (cad6967ac108), then long
+        result = moment.int_result  # pid_t since v5.10 (cad6967ac108), then long
         data = {"call": request.call, "result": result}
         if result < 0:
-            self._failed.add(moment.task.address)
+            if request.call == CLONE3:
+                self._failed.add(moment.task.address)
             self._count(request.call, "failed")
             self.tracer.emit(
                 moment,
-                f"{request.call}() fails: {result_text(result, False)}",
+                f"{request.call}() fails: {result_text(result)}",
                 lines=offspring.asked_for(request.arguments),
                 step="fails",
                 flags=request.arguments.flags,
@@ -153,45 +149,54 @@ class Fork(Timeline):
             )
             return
         waited = bool(request.arguments.flags & CLONE_VFORK)
+        shared = bool(request.arguments.flags & CLONE_VM)
         said = f"{request.call}() returns {result}, the new task's number"
         killed = self._forget_child_of(moment.task.address)
         if killed:  # see wait_for_vfork_done()
-            said += ": it is killed while it waits, the child runs on in its memory"
-        elif waited:
+            said += ": it is killed while it waits, the child runs on"
+            said += " in its memory" * shared
+        elif waited and shared:
             said += ": the child has let go of its memory"
+        elif waited:
+            said += ": the child has executed a program or ended"
         self.tracer.emit(
             moment, said, step="returns", waited=waited and not killed, **data
         )
 
     def _forget_child_of(self, caller: int) -> bool:
-        """Has a child not let go of its memory? Parameter: struct task_struct *."""
+        """Has a child not let it go on? Parameter: struct task_struct *."""
         children = [one for one, parent in self._vforked.items() if parent == caller]
         for child in children:
             del self._vforked[child]
         return bool(children)
 
-    def _enter_clone3(self, moment: Moment) -> bool:
-        self._failed.discard(moment.task.address)
-        return True
-
     def _refused(self, moment: Moment, call: Call) -> None:
         """clone3() looks at its arguments before it asks kernel_clone()."""
-        if moment.result >= 0 or moment.task.address in self._failed:
+        told = moment.task.address in self._failed
+        self._failed.discard(moment.task.address)
+        if moment.result >= 0 or told:
             return
         self._count(CLONE3, "failed")
         self.tracer.emit(
             moment,
-            f"{CLONE3}() refuses its arguments: {result_text(moment.result, False)}",
+            f"{CLONE3}() refuses its arguments: {result_text(moment.result)}",
             step="fails",
             call=CLONE3,
             result=moment.result,
         )
 
-    def _releases(self, moment: Moment, why: str) -> None:
+    def _releases(self, moment: Moment) -> None:
+        """mm_release() wakes who waits; the task still has the memory it had."""
         found = kin.task_struct(moment.argument(0))
         if not found.vfork_done:
             return
         caller = self._vforked.pop(moment.argument(0), found.real_parent)
+        why = "it ends"
+        if moment.function == EXECUTES:
+            shared = moment.task.mm == task.task(caller).mm
+            why = "it executes a program"
+            if shared:
+                why = "it gets memory of its own for its program"
         self.tracer.emit(
             moment,
             f"lets {kin.who(caller)} go on: {why}",

@@ -13,6 +13,9 @@ from .points import Point
 from .words import counted
 
 SIGINFO = layout.Form("struct kernel_siginfo", "si_signo")
+MM = layout.Form("struct mm_struct", "flags", "binfmt")
+BINFMT = layout.Form("struct linux_binfmt", "?core_dump")
+MMF_DUMPABLE_MASK = 0x3  # include/linux/sched/coredump.h
 
 
 class Kills:
@@ -95,10 +98,27 @@ class Kills:
         self._tell_killed(moment, said, found.tgid, threads, context=context)
 
     def _dumps(self, moment: Moment) -> None:
+        """coredump_wait() kills the others; without it zap_other_threads() will."""
         signal = SIGINFO(kernel.memory(), moment.argument(0)).si_signo
-        said = f"{signals.signal_name(signal)} is fatal, and may leave a core dump"
-        others = [tid for _, tid in kin.other_threads(moment.task)]
-        self._tell_killed(moment, said, moment.task.tgid, others)
+        said, never = f"{signals.signal_name(signal)} is fatal, ", why_no_core(moment)
+        others = []
+        if never:
+            said += f"and leaves no core dump: {never}"
+        else:
+            said += "and may leave a core dump"
+            others = [tid for _, tid in kin.other_threads(moment.task)]
+        self._tell_killed(moment, said, moment.task.tgid, others, dumps=not never)
 
     def _follows(self, address: int) -> bool:
         return self.tracer.follow.wants(task.task(address))
+
+
+def why_no_core(moment: Moment) -> str:
+    """Why do_coredump() does not even begin, "" if it does. Raises memory.Fault."""
+    guest = kernel.memory()
+    mm = MM(guest, moment.task.mm)
+    if not mm.binfmt or not getattr(BINFMT(guest, mm.binfmt), "core_dump", 0):
+        return "the kernel cannot write one for this kind of program"
+    if not mm.flags & MMF_DUMPABLE_MASK:
+        return "the process is not to be read by others (PR_SET_DUMPABLE, set-user-ID)"
+    return ""

@@ -66,15 +66,29 @@ def is_kernel_thread(address: int) -> bool:
     return bool(task_struct(address).flags & PF_KTHREAD)
 
 
-def borrows_memory(current: Task) -> bool:
-    """Does it run in its parent's memory: after vfork(), or clone() with CLONE_VM?"""
-    parent = task.task(task_struct(current.address).real_parent)
-    return parent.mm == current.mm and parent.tgid != current.tgid
+def owner_of_memory(current: Task) -> int:
+    """Whose memory it is: the number of the eldest process that runs in it.
+
+    Others got in with CLONE_VM. The parent does not tell who they are: CLONE_PARENT
+    makes siblings, and a parent may have ended. Raises memory.Fault, Broken.
+    """
+    for leader in task.for_each_process():  # a new one is put at the end
+        if any(task.task(one).mm == current.mm for one in task.for_each_thread(leader)):
+            return task_struct(leader).tgid
+    return current.tgid
 
 
 def is_init(address: int) -> bool:
     """Is it the first process of its pid namespace? Parameter: task_struct *."""
     return bool(signal_struct(address).flags & SIGNAL_UNKILLABLE)
+
+
+def thread_group_empty(address: int) -> bool:
+    """Is a task all that is left of its process? Those not released yet count, too.
+
+    Parameter: struct task_struct *. See include/linux/sched/signal.h. Raises Broken.
+    """
+    return all(one == address for one in task.for_each_thread(address))
 
 
 def other_threads(current: Task) -> Iterator[tuple[int, int]]:

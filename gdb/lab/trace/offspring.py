@@ -8,14 +8,16 @@ from typing import Any
 
 from .. import kernel, layout, task
 from ..signals import signal_name
-from ..sizes import rough_size
+from ..sizes import rough_size, size_text
 from ..task import Task
+from ..vmflags import VM_DONTCOPY, VM_WIPEONFORK
 from . import flags, kin
-from .spaces import VM_DONTCOPY, VM_WIPEONFORK, Space, mm_users, space
-from .words import counted, sizes
+from .spaces import Space, mm_users, space
+from .words import counted
 
 # include/uapi/linux/sched.h
-CLONE_VM, CLONE_VFORK, CLONE_THREAD, CLONE_SETTLS = 0x100, 0x4000, 0x1_0000, 0x8_0000
+CLONE_VM, CLONE_VFORK, CLONE_PARENT = 0x100, 0x4000, 0x8000
+CLONE_THREAD, CLONE_SETTLS = 0x1_0000, 0x8_0000
 FORK_TOO = 0x120_0000  # CLONE_CHILD_CLEARTID, _SETTID: with them it is still a fork()
 SIGCHLD = 17
 PARTS = {  # members of task_struct that point to what a task has or shares
@@ -67,6 +69,17 @@ def asked_for(arguments: Any) -> tuple[str, ...]:
     if arguments.flags & CLONE_SETTLS:
         lines.append(f"tls        {arguments.tls:#x}, where its thread-local data is")
     return tuple(lines)
+
+
+def where(maker: Task, asked: int) -> str:
+    """Where the new task runs. Parameters: current, and the flags asked for."""
+    if asked & CLONE_THREAD:
+        return "on its own stack"
+    if not asked & CLONE_VM:
+        return "in its copy of the memory"
+    if asked & CLONE_PARENT:  # its parent is that of who made it
+        return f"in the memory of {kin.process_name(maker.address)}, which made it"
+    return "in its parent's memory"
 
 
 def child(parent: Task, address: int, request: Request) -> Child:
@@ -175,7 +188,7 @@ def _copied(before: Space, now: Space, copy: Space) -> list[str]:
         ]
     lines.append(
         f"pages      {copy.pages} of {counted(now.pages, 'mapped page')} entered in "
-        f"its page tables of {sizes(copy.tables)} (parent: {sizes(now.tables)})"
+        f"its page tables of {size_text(copy.tables)} (parent: {size_text(now.tables)})"
     )
     left = _left(now, copy)
     if left:  # vma_needs_copy(): the area has no page of its own (anon_vma)

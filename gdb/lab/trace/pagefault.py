@@ -20,6 +20,9 @@ PF_PROT, PF_WRITE, PF_INSTR = 1, 2, 16  # X86_PF_...
 FAULT_AROUND = 65536  # bytes, what fault_around_bytes starts with
 PMD_SIZE = 1 << 21  # what one page table maps
 ENTRY = 8  # bytes of a page-table entry
+RLIMIT_STACK = 3  # asm-generic/resource.h
+LIMITS = layout.Form("struct signal_struct", stack=f"rlim[{RLIMIT_STACK}].rlim_cur")
+TASK = layout.Form("struct task_struct", "signal")
 COUNTERS = layout.Form("struct task_struct", "min_flt", "maj_flt")
 layout.expect("fault_around_bytes", "empty_zero_page", "huge_zero_page")
 
@@ -68,8 +71,9 @@ class Look:
     is_changing: bool  # could no area be found because another CPU changes them?
     entry: paging.Entry | None  # the last one of the walk; None for a broken table
     use: Use  # of the page frame
-    holders: int  # page tables that map the frame, as far as it counts them
-    references: int  # all that keep it, these among them
+    holders: int  # entries that map the page of the address: __page_mapcount()
+    references: int  # all that keep it, these among them; of a huge page all of it
+    is_part: bool  # of a huge page, which may be mapped page by page
     is_cached: bool  # is the page of the file in the page cache?
     around: dict[int, int]  # entries of the pages that may be mapped along, if not 0
     min_flt: int
@@ -101,13 +105,12 @@ def look(mm: int, task: int, address: int) -> Look:
     Parameters: struct mm_struct *, struct task_struct *. Raises memory.Fault.
     """
     counters = COUNTERS(kernel.memory(), task)
-    vma, area, is_changing = _area(mm, address)
+    vma, area, is_changing = _area(mm, task, address)
     walk = paging.walk(mm_.pgd_of(mm), address)
     entry = None if walk.broken else walk.last
-    use: Use = "none"
-    holders = references = 0
+    frame: tuple[Use, int, int, bool] = ("none", 0, 0, False)
     if entry is not None and entry.is_leaf and entry.is_present:
-        use, holders, references = _frame(entry.target // PAGE_SIZE)
+        frame = _frame((entry.target + address % entry.size) // PAGE_SIZE)
     is_file = area is not None and vma and area.vm_file and area.vm_ops
     return Look(
         address,
@@ -115,9 +118,7 @@ def look(mm: int, task: int, address: int) -> Look:
         area,
         is_changing,
         entry,
-        use,
-        holders,
-        references,
+        *frame,
         bool(is_file) and _is_cached(area, address),
         _around(area, entry, address) if is_file else {},
         counters.min_flt,
@@ -125,7 +126,7 @@ def look(mm: int, task: int, address: int) -> Look:
     )
 
 
-def _area(mm: int, address: int) -> tuple[int, tuple | None, bool]:
+def _area(mm: int, task: int, address: int) -> tuple[int, tuple | None, bool]:
     """The members vma, area and is_changing of a Look."""
     if address >= paging.USER_HALF:
         return 0, None, False
@@ -138,26 +139,37 @@ def _area(mm: int, address: int) -> tuple[int, tuple | None, bool]:
     vma, area = found
     if address >= area.vm_start:
         return vma, area, False
-    return 0, area if area.vm_flags & VM_GROWSDOWN else None, False
+    return 0, area if _may_grow(task, area, address) else None, False
 
 
-def _frame(pfn: int) -> tuple[Use, int, int]:
-    """What a frame is used for, its mapcount and its refcount."""
+def _may_grow(task: int, area: tuple, address: int) -> bool:
+    """Is it a stack that may be as long as down to this address?
+
+    acct_stack_growth() in mm/mmap.c asks for more, but this is what keeps all that
+    is below a stack from being told as its own.
+    """
+    if not area.vm_flags & VM_GROWSDOWN:
+        return False
+    guest = kernel.memory()
+    limit = LIMITS(guest, TASK(guest, task).signal).stack
+    return area.vm_end - (address & -PAGE_SIZE) <= limit
+
+
+def _frame(pfn: int) -> tuple[Use, int, int, bool]:
+    """The members use, holders, references and is_part of a Look."""
     if page.is_zero_page(pfn):
-        return "zero", 0, 0
+        return "zero", 0, 0, False
     guest = kernel.memory()
     try:
         own = page.pfn_to_page(pfn)
-        first = page.compound_head(own)
-        head = page.PAGE(guest, first)
-        holders = page.PAGE(guest, own).mapcount + 1
-        if "head" in page.flag_names(head.flags):
-            holders += page.compound_mapcount(first)
+        head = page.PAGE(guest, page.compound_head(own))
+        holders = page.page_mapcount(own)
     except Fault:
-        return "kernel", 0, 0  # no struct page: a device
+        return "kernel", 0, 0, False  # no struct page: a device
+    use: Use = "file" if head.mapping else "kernel"
     if head.mapping & page.PAGE_MAPPING_ANON:
-        return "anonymous", holders, head.refcount
-    return ("file" if head.mapping else "kernel"), holders, head.refcount
+        use = "anonymous"
+    return use, holders, head.refcount, "head" in page.flag_names(head.flags)
 
 
 def _is_cached(area: tuple, address: int) -> bool:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Iterable
 
 import gdb
 
 from .. import layout
+from ..registers import WRAPPER
 from .event import Call, Moment
 
 
@@ -28,10 +29,32 @@ class Point:
     ended: Callable[[Moment, Call], None] | None = None
     optional: bool = False
     everyone: bool = False  # also for tasks that are not followed
+    meanwhile: bool = False  # stopped at only between Tracer.stop_meanwhile()s
 
     def function(self) -> str:
         """The name of the function in this kernel, "" if it has none of them."""
         return next(filter(layout.has_symbol, self.functions), "")
+
+
+def system_calls(
+    names: Iterable[str],
+    enter: Callable[[Moment, str], Any],
+    leave: Callable[[Moment, Call], None],
+    ended: Callable[[Moment, Call], None] | None = None,
+    everyone: bool = False,
+) -> list[Point]:
+    """A point for each system call of some, whose enter() also gets its name."""
+    return [
+        Point(
+            (WRAPPER + name,),
+            f"system call {name}",
+            lambda moment, name=name: enter(moment, name),
+            leave,
+            ended,
+            everyone=everyone,
+        )
+        for name in names
+    ]
 
 
 def resolve(points: list[Point], timeline: str) -> tuple[list[Point], list[str]]:

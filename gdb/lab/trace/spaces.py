@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from .. import kernel, layout, mm as mm_, pagewalk, vma
 from ..memory import PAGE_PRESENT, PAGE_SIZE
 from ..paging import PAGE_RW
+from ..vmflags import VM_MAYWRITE, VM_SHARED
 
-# From include/linux/mm.h; macros, so not in the debug info
-VM_SHARED, VM_MAYWRITE = 0x8, 0x20
-VM_DONTCOPY, VM_WIPEONFORK = 0x2_0000, 0x200_0000
 MM = layout.Form(
     "struct mm_struct",
     users="mm_users.counter",

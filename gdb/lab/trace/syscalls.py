@@ -10,14 +10,17 @@ from typing import Any
 import gdb
 
 from .. import layout, registers, symbols, task
+from ..errors import is_error, result_text
 from ..registers import RENAMED, WRAPPER
 from ..result import Table, columns
-from .arguments import Argument, Decoder, result_text
+from .arguments import Argument, Decoder
 from .engine import Timeline, Tracer
 from .event import Call, Moment
-from .points import Point
+from .points import Point, system_calls
 
 TOTALS = columns(syscall="text", calls="number", errors="number")
+UNKNOWN = "ni_syscall"  # what sys_call_table has where there is none
+RESTORES = "rt_sigreturn"  # its result is the %rax of the code that goes on
 RETURN_ADDRESSES = ("mmap", "mremap", "brk", "shmat")
 
 
@@ -42,27 +45,26 @@ class Syscalls(Timeline):
         self.errors: Counter[str] = Counter()
 
     def points(self) -> list[Point]:
-        return [
-            Point(
-                (WRAPPER + function,),
-                f"system call {function}",
-                lambda moment, function=function: self._enter(moment, function),
-                self._leave,
-                self._ended,
-            )
-            for function in self.functions
-        ]
+        return system_calls(self.functions, self._enter, self._leave, self._ended)
 
     def _enter(self, moment: Moment, function: str) -> Entered:
         regs = registers.pt_regs(moment.argument(0))
         decoder = Decoder(moment.task.address, task.onlooker_root())
         name = RENAMED.get(function, function)
+        if function == UNKNOWN:
+            name = f"syscall {registers.syscall_get_nr(regs)}"
         return Entered(name, decoder.arguments(function, regs))
 
     def _leave(self, moment: Moment, call: Call) -> None:
         result = moment.result
-        self.errors[call.note.name] += -4096 < result < 0
-        said = result_text(result, call.note.name in RETURN_ADDRESSES)
+        name = call.note.name
+        if name == RESTORES:
+            self._tell(moment, call.note, "restores the registers", None)
+            return
+        failed = is_error(result)
+        self.errors[name] += failed
+        is_address = name in RETURN_ADDRESSES and not failed
+        said = f"{moment.pointer:#x}" if is_address else result_text(result)
         self._tell(moment, call.note, f"= {said}", result)
 
     def _ended(self, moment: Moment, call: Call) -> None:
@@ -105,8 +107,8 @@ def _function(name: str) -> str:
 
 
 def all_names() -> list[str]:
-    """Every system call this kernel has."""
+    """Every system call this kernel has, and UNKNOWN for numbers it has not."""
     table = symbols.kallsyms()
     names = (table.name(i) for i in range(len(table.addresses))) if table else ()
     found = {one.removeprefix(WRAPPER) for one in names if one.startswith(WRAPPER)}
-    return sorted(found - {"ni_syscall"})
+    return sorted(found)

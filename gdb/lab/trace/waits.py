@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import mm as mm_, registers
+from ..errors import result_text, to_int
 from ..memory import Fault
 from ..signals import signal_name
 from ..taskflags import exit_text
-from .arguments import result_text
 from .event import Moment
 
 WNOHANG = 1
@@ -38,7 +38,7 @@ def asked(moment: Moment, call: str) -> Wait:
     regs = registers.pt_regs(moment.argument(0))
     first, second, third, fourth, *_ = registers.syscall_get_arguments(regs)
     if call == "waitid":
-        kind, number = first & 0xFFFF_FFFF, _as_int(second)
+        kind, number = first & 0xFFFF_FFFF, to_int(second)
         whom = {
             P_ALL: "any child",
             P_PID: f"child {number}",
@@ -46,7 +46,7 @@ def asked(moment: Moment, call: str) -> Wait:
             P_PIDFD: f"the child behind descriptor {number}",
         }.get(kind, "nobody")
         return Wait(call, whom, not fourth & WNOHANG, third)
-    return Wait(call, _whom(_as_int(first)), not third & WNOHANG, second)
+    return Wait(call, _whom(to_int(first)), not third & WNOHANG, second)
 
 
 def _whom(number: int) -> str:
@@ -58,16 +58,11 @@ def _whom(number: int) -> str:
     return f"any child of {group}"
 
 
-def _as_int(value: int) -> int:
-    value &= 0xFFFF_FFFF
-    return value - (value >> 31 << 32)
-
-
 def answered(moment: Moment, wait: Wait) -> tuple[str, dict[str, Any]] | None:
     """What the program got, in words and for a program; None if nothing."""
     result = moment.result
     if result < 0:
-        said = f"{wait.call}() fails: {result_text(result, False)}"
+        said = f"{wait.call}() fails: {result_text(result)}"
         if result <= -512:
             said = f"{wait.call}() is interrupted by a signal"
         return said, {"result": result}

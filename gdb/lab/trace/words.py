@@ -3,13 +3,6 @@
 
 from __future__ import annotations
 
-from ..sizes import size_text
-
-
-def sizes(size: int) -> str:
-    """A number of bytes: 132 KiB."""
-    return size_text(size)
-
 
 def counted(count: int, one: str, many: str = "") -> str:
     """A number of things: 1 area, 23 areas."""

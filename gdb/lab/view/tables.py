@@ -18,7 +18,8 @@ BETWEEN = "  "
 RIGHT = ("number", "size")
 FOLDED = ("text", "flags", "check")
 NARROWEST_TEXT = 16  # columns that a folded column keeps at least
-BOLD, DIM, RED, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[1;31m", "\033[32m", "\033[0m"
+BOLD, DIM, PLAIN = "\033[1m", "\033[2m", "\033[0m"
+RED, GREEN, YELLOW = "\033[1;31m", "\033[32m", "\033[33m"
 
 
 def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
@@ -43,8 +44,8 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
     form = BETWEEN.join(
         f"%{'' if kind in RIGHT else '-'}{size}s" for kind, size in zip(kinds, widths)
     )
-    yield _styled((form % tuple(heads)).rstrip(), BOLD, colour)
-    yield _styled("─" * (sum(widths) + len(BETWEEN) * (len(widths) - 1)), DIM, colour)
+    yield styled((form % tuple(heads)).rstrip(), BOLD, colour)
+    yield styled("─" * (sum(widths) + len(BETWEEN) * (len(widths) - 1)), DIM, colour)
     has_checks = colour and "check" in kinds
     for row in zip(*texts):
         if (
@@ -120,8 +121,8 @@ def _is_wide(texts: list[list[str]]) -> bool:
     )
 
 
-def _styled(text: str, style: str, colour: bool) -> str:
-    return f"{style}{text}{PLAIN}" if colour else text
+def styled(text: str, style: str, colour: bool) -> str:
+    return f"{style}{text}{PLAIN}" if colour and style else text
 
 
 def _checked(line: str, row: tuple[str, ...], kinds: list[str]) -> str:

@@ -7,27 +7,23 @@ from typing import Any, Iterator
 
 from ..trace.changes import Change, Piece
 from ..trace.event import Event
-from ..vmflags import flags_of
 from ..sizes import size_text
-from .tables import BOLD, GREEN, PLAIN, RED, clean
+from ..vmflags import flags_of
+from .tables import BOLD, GREEN, RED, YELLOW, clean, styled
 
 TASK_WIDTH, FUNCTION_WIDTH = 16, 20
 INDENT = " " * 17  # of what belongs to an event: below its task
 NARROWEST = 40  # columns that a sentence needs to be readable
 WRAPPER = "__x64_"  # every system call's function has it in front
-MARKS = {
-    **{"added": "+", "removed": "-", "grown": "~", "shrunk": "~", "moved": "~"},
-    **{"split": "~", "merged": "~", "protected": "~", "flagged": "~"},
-    **{"rearranged": "~", "replaced": "~", "boundary": "~"},
-}
 BOXES = "│└┘"  # what a drawing is made of
-COLOURS = {"+": GREEN, "-": RED}
+NEW, GONE, CHANGED = "+-~"
+COLOURS = {NEW: GREEN, GONE: RED, CHANGED: YELLOW}
 
 
 def heading(colour: bool) -> str:
     """What the columns of a timeline are."""
     line = f"{'time':>10}  cpu  {'task':<{TASK_WIDTH}}  {'function':<{FUNCTION_WIDTH}}"
-    return _styled(f"{line}  what happened", BOLD, colour)
+    return styled(f"{line}  what happened", BOLD, colour)
 
 
 def event_lines(event: Event, width: int, colour: bool) -> list[str]:
@@ -48,7 +44,7 @@ def event_lines(event: Event, width: int, colour: bool) -> list[str]:
             for part in _folded(
                 f"{INDENT}{mark} {clean(line)}", INDENT + "    ", width
             ):
-                found.append(_styled(part, COLOURS.get(mark), colour))
+                found.append(styled(part, COLOURS.get(mark, ""), colour))
             mark = " "
     for line in event.lines:
         drawn = any(one in line for one in BOXES)  # folded it would come apart
@@ -63,9 +59,9 @@ def _told(changes: tuple[Change, ...]) -> Iterator[tuple[str, list[str]]]:
         if change.kind == "boundary" and not change.old:
             fresh.append(f"{change.boundary} {change.new:x}")
         else:
-            yield MARKS[change.kind], change_lines(change)
+            yield change_mark(change), change_lines(change)
     if fresh:
-        yield MARKS["boundary"], [f"set {', '.join(fresh)}"]
+        yield CHANGED, [f"set {', '.join(fresh)}"]
 
 
 def _folded(line: str, indent: str, width: int) -> list[str]:
@@ -84,8 +80,9 @@ def time_text(time: int) -> str:
     return f"{time / 1e9:.6f}"
 
 
-def _styled(text: str, style: str | None, colour: bool) -> str:
-    return f"{style}{text}{PLAIN}" if colour and style else text
+def change_mark(change: Change) -> str:
+    """+ for what is new, - for what is gone, ~ for what became something else."""
+    return {"added": NEW, "removed": GONE}.get(change.kind, CHANGED)
 
 
 def piece_text(piece: Piece) -> str:

@@ -21,10 +21,9 @@ from ..pointers import Pointer
 from ..segments import Segment
 from ..sizes import rough_size
 from ..trace.changes import Change, Piece
-from .tables import BOLD, DIM, GREEN, PLAIN, RED, clean
+from .tables import BOLD, DIM, PLAIN, RED, clean
+from .timeline import CHANGED, COLOURS, GONE, NEW, change_mark
 
-YELLOW = "\033[33m"
-COLOURS = {"+": GREEN, "-": RED, "~": YELLOW}
 LISTED = 3  # changes that are told above the areas; the others are marked there
 SIZED = 38  # columns from which on an area's size is shown
 ENDED = 60  # and its end
@@ -131,7 +130,9 @@ class Layout:
             return
         marks = [change_mark(one) for one in picture.changes]
         count = " ".join(
-            f"{mark}{marks.count(mark)}" for mark in "+-~" if mark in marks
+            f"{mark}{marks.count(mark)}"
+            for mark in (NEW, GONE, CHANGED)
+            if mark in marks
         )
         yield from self._said(f"{areas}, since the last stop {count}", BOLD)
         many = len(marks) > LISTED + 1
@@ -150,7 +151,7 @@ class Layout:
                 self.marks[piece.start] = mark
             if one.kind == "removed":
                 gone += one.before
-        self.marks.update((piece.start, "-") for piece in gone)
+        self.marks.update((piece.start, GONE) for piece in gone)
         return gone
 
 
@@ -168,11 +169,6 @@ def _with_notes(
         found += lines
         done = after
     return [*found, *rows[done:]]
-
-
-def change_mark(one: Change) -> str:
-    """+ for what is new, - for what is gone, ~ for what became something else."""
-    return {"added": "+", "removed": "-"}.get(one.kind, "~")
 
 
 def change_text(one: Change) -> str:
