@@ -5,6 +5,8 @@ Read by gdb before gdb/verify.py, so these breakpoints are older than those of
 the check and act first where both stop. $LAB_GIVEN says what is to be false:
 "kernel" (a word of the kernel's buffer), "delivered" (a word in user memory) or
 "area" (vm_start of an area; undone at the return, or the guest would not live).
+gdb may reach a stop a second time, and then all of this must change nothing: so
+each is done twice.
 """
 
 import os
@@ -20,10 +22,15 @@ WHAT = os.environ["LAB_GIVEN"]
 BIT = 0x1000
 
 
-def flip(address: int) -> None:
-    """Flip one bit in a word of the guest."""
+right: dict[int, bytes] = {}  # what stood at an address before it was falsified
+
+
+def falsify(address: int) -> None:
+    """Make one bit in a word of the guest false."""
     inferior = gdb.selected_inferior()
-    word = int.from_bytes(inferior.read_memory(address, 8), "little") ^ BIT
+    if address not in right:
+        right[address] = bytes(inferior.read_memory(address, 8))
+    word = int.from_bytes(right[address], "little") ^ BIT
     inferior.write_memory(address, word.to_bytes(8, "little"))
 
 
@@ -36,34 +43,33 @@ class At(gdb.Breakpoint):
 
     def stop(self) -> bool:
         self.act()
+        self.act()
         return False
 
 
 user: dict[int, int] = {}  # the buffer of each task
-touched: dict[int, int] = {}  # the member that is to be put right again
 
 
 def entry() -> None:
+    right.clear()  # one call at a time: what it left is right by now, or gone
     user[task.get_current()] = PT_REGS(kernel.memory(), task.register("rdi")).di
 
 
 def filled() -> None:
     if WHAT == "kernel":
-        flip(task.register("rax") + 16)  # start_data
+        falsify(task.register("rax") + 16)  # start_data
     if WHAT == "area":
-        current = task.get_current()
-        areas = vma.for_each_vma(task.task(current).mm)
+        areas = vma.for_each_vma(task.task(task.get_current()).mm)
         next(areas)
-        touched[current] = next(areas)[0]  # vm_start, the first member
-        flip(touched[current])
+        falsify(next(areas)[0])  # vm_start, the first member
 
 
 def returning() -> None:
-    current = task.get_current()
     if WHAT == "delivered":
-        flip(user[current] + 88 + 2 * 40 + 8)  # ma[2].vm_end
-    if current in touched:
-        flip(touched.pop(current))
+        falsify(user[task.get_current()] + 88 + 2 * 40 + 8)  # ma[2].vm_end
+    if WHAT == "area":
+        for address, word in right.items():
+            gdb.selected_inferior().write_memory(address, word)
 
 
 def returns(function: str) -> list[int]:
