@@ -27,6 +27,9 @@ make_initramfs
 set_words reboot
 umask 077
 mkdir -p -- "${RECORDING%/*}" 2>/dev/null || true
+{ exec 7<"${RECORDING%/*}"; } 2>/dev/null ||
+	die "${RECORDING%/*} is no folder that can be read: name another one with RECORDING=."
+flock 7 # until our own folder has its lock: another make record would take it for left over
 for old in "$RECORDING".part.??????; do # of a make record that was killed: nobody holds its lock
 	[[ ! -d $old || ! -O $old ]] || ! flock --nonblock "$old" true || rm -rf -- "$old"
 done
@@ -35,6 +38,7 @@ part=$(mktemp -d -- "$RECORDING.part.XXXXXX" 2>/dev/null) ||
 SCRATCH+=("$part")
 exec 9<"$part"
 flock 9
+exec 7<&-
 cp -- "$INITRAMFS" "$part/initramfs.cpio"
 qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
 
