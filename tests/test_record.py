@@ -206,6 +206,8 @@ def test_who_wrote_to_shared_memory(
         commands += ["lab goto 0", "continue", f"lab blame {place} --json"]
     # Also when it is the instruction that was executed last
     commands += ["stepi", f"lab blame {places[-1]} --json"]
+    # What a process has from its parent it never wrote, nor did a brother for it
+    commands += ["lab goto 0", "continue", "continue", f"lab blame {places[1]} --json"]
     said = recordings.said(folder, port, *commands)
     rows = [
         json.loads(row) for row in re.findall(r'^ *({"instruction".*})', said, re.M)
@@ -218,6 +220,7 @@ def test_who_wrote_to_shared_memory(
     ], said
     assert rows[2]["instruction"] == rows[3]["instruction"]
     assert said.count("The search began where it was 0x4f: what made it so") == 1
+    assert said.count("No instruction of the recording changed the byte at") == 1
     shutil.rmtree(folder)
 
 

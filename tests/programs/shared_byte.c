@@ -6,6 +6,8 @@
  *	byte ADDRESS own ADDRESS twice ADDRESS parent PID child PID
  *
  * The first is shared with the child, the second is not; the third is mapped twice.
+ * At last a second child asks, which has never written. Its mm_struct may well be at the
+ * place of the first child's.
  */
 #include <stdio.h>
 #include <sys/mman.h>
@@ -44,5 +46,10 @@ int main(void)
 	printf("byte %p own %p twice %p parent %d child %d\n", (void *)byte,
 	       (void *)own, (void *)once, getpid(), child);
 	fflush(stdout);
-	return syscall(451, &info) < 0;
+	if (syscall(451, &info) < 0)
+		return 1;
+	child = fork();
+	if (!child)
+		_exit(syscall(451, &info) < 0);
+	return child < 0 || waitpid(child, NULL, 0) != child;
 }

@@ -14,8 +14,9 @@ import gdb
 
 from .. import kernel, replay
 from ..memory import Broken, Fault, read_stub
-from ..mm import access_process_vm
-from ..task import for_each_process_thread, get_current, task
+from ..mm import access_process_vm, mm_struct
+from ..process import processes
+from ..task import Task, for_each_process_thread, get_current, task
 from .monitor import quiet, uninterrupted
 from .timetravel import Replay
 
@@ -31,6 +32,34 @@ class Change:
     stops: int  # how often QEMU stopped until it was found
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose byte it is: an address space, and not an earlier one at the same place."""
+
+    mm: int  # struct mm_struct *, 0 for a kernel thread
+    mmap_base: int  # where exec put it; a child's is its parent's
+    family: frozenset[int]  # process ids: the process, and all it descends from
+
+    def uses(self, one: Task) -> bool:
+        """Does a task of now run in this address space?"""
+        if one.mm != self.mm or not self.mm:
+            return one.mm == self.mm
+        return one.tgid in self.family and mm_struct(one.mm).mmap_base == self.mmap_base
+
+
+def owner(current: int) -> Owner:
+    """Of what is at user addresses now. Parameter: struct task_struct *."""
+    own = task(current)
+    parents = {one.tgid: one.ppid for one in processes()}
+    family = {own.tgid}
+    tgid = own.tgid
+    while tgid in parents:
+        tgid = parents.pop(tgid)
+        family.add(tgid)
+    base = mm_struct(own.mm).mmap_base if own.mm else 0
+    return Owner(own.mm, base, frozenset(family))
+
+
 def blame(address: int) -> Change | None:
     """Go back to the instruction that changed a byte last, and stand before it.
 
@@ -43,7 +72,7 @@ def blame(address: int) -> Change | None:
     value = read_stub(address, 1)[0]  # refuses what is not mapped
     origin = here.now
     try:
-        found = _search(here, address, task(get_current()).mm, value)
+        found = _search(here, address, owner(get_current()), value)
     except KeyboardInterrupt:
         here.travel(origin)
         raise gdb.GdbError(
@@ -54,7 +83,7 @@ def blame(address: int) -> Change | None:
     return found
 
 
-def _search(here: Replay, address: int, mm: int, now: int) -> Change | None:
+def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None:
     """From one write to the one before, as long as it changes nothing."""
     stops = 0
     with here.undisturbed(), quiet():
@@ -68,10 +97,10 @@ def _search(here: Replay, address: int, mm: int, now: int) -> Change | None:
             bound.enabled = True
         try:
             while here.now > here.start:
-                after = _byte(address, mm)
+                after = _byte(address, whose)
                 with uninterrupted():
                     gdb.execute("reverse-stepi", to_string=True)
-                before = _byte(address, mm)
+                before = _byte(address, whose)
                 if after is not None and before != after:
                     return Change(here.now, before, after, now, stops)
                 # Going back QEMU does not look at the instruction just executed
@@ -87,16 +116,16 @@ def _search(here: Replay, address: int, mm: int, now: int) -> Change | None:
     return None
 
 
-def _byte(address: int, mm: int) -> int | None:
+def _byte(address: int, whose: Owner) -> int | None:
     """The byte; None if it is not mapped, or there is no such process yet.
 
     Another process may write to it, too, in memory that they share.
     """
     kernel.refresh()
     try:
-        if address < 1 << 63 and task(get_current()).mm != mm:
-            there = any(task(one).mm == mm for one in for_each_process_thread())
-            return access_process_vm(mm, address, 1)[0] if there else None
+        if address < 1 << 63 and not whose.uses(task(get_current())):
+            there = any(whose.uses(task(one)) for one in for_each_process_thread())
+            return access_process_vm(whose.mm, address, 1)[0] if there else None
         return read_stub(address, 1)[0]
     except (Broken, Fault, gdb.error):
         return None
