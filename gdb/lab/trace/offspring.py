@@ -156,10 +156,17 @@ def _left(now: Space, copy: Space) -> int:
     )
 
 
+def _has_changed(now: Space, copy: Space) -> bool:
+    """Has the parent other areas than fork() found? Its threads run on meanwhile."""
+    left_out = now.with_flag(VM_DONTCOPY)
+    return now.areas.keys() - left_out != copy.areas.keys()
+
+
 def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
     return {
         "areas": len(now.areas),
         "areas_copied": len(copy.areas),
+        "areas_changed": _has_changed(now, copy),
         "left_out": [one for one in now.areas if one not in copy.areas],
         "wiped": now.with_flag(VM_WIPEONFORK),
         "pages": now.pages,
@@ -175,9 +182,13 @@ def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
 
 def _copied(before: Space, now: Space, copy: Space) -> list[str]:
     """The copy of an address space in words."""
-    lines = [
-        f"memory     {len(copy.areas)} of {counted(len(now.areas), 'area')} copied"
-    ]
+    areas = f"{len(copy.areas)} of {counted(len(now.areas), 'area')} copied"
+    if _has_changed(now, copy):
+        areas = (
+            f"{counted(len(copy.areas), 'area')} copied; meanwhile another thread has "
+            f"changed the parent's, {len(now.areas)} now"
+        )
+    lines = [f"memory     {areas}"]
     for starts, why in (
         (now.with_flag(VM_DONTCOPY), "left out (VM_DONTCOPY: MADV_DONTFORK)"),
         (now.with_flag(VM_WIPEONFORK), "empty in the child (MADV_WIPEONFORK)"),
