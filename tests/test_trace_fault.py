@@ -468,6 +468,22 @@ def test_a_fault_in_which_a_task_ends_is_counted(run: Run) -> None:
     assert all(e["kind"] == "killed" or e["counted"] == 1 for e in ended)
 
 
+def test_a_thread_that_executes_has_a_row_of_its_own(run: Run) -> None:
+    """It has the number of the first thread from then on, and not its counters."""
+    found = run("fault_exec.c")
+    ((other,),), ((after,),) = said(found, "other"), said(found, "after")
+    rows = found.parts[1]["rows"]
+    assert [row["tid"] for row in rows] == [main_of(found)] * 2 + [int(other)]
+    old, new, thread = (row["min_flt"] + row["maj_flt"] for row in rows)
+    assert old > 200 and int(after) <= new + thread < 100
+    for row in rows:
+        kernels = row["min_flt"] + row["maj_flt"] - row["counted"]
+        assert row["without_fault"] == kernels >= 0
+    # Strings of the new program are copied to a page that nobody touches
+    assert [row["without_fault"] > 0 for row in rows] == [False, True, False]
+    assert sum(row["faults"] for row in rows) == len(found.events)
+
+
 # --- The scenario program ---------------------------------------------------------
 
 

@@ -30,8 +30,10 @@ COLUMNS = columns(
 
 @dataclass
 class Count:
-    """Of one thread."""
+    """Of one thread, as long as it has one number."""
 
+    tid: int
+    tgid: int
     comm: str
     first: tuple[int, int]  # min_flt and maj_flt when it was first seen
     last: tuple[int, int]
@@ -43,35 +45,48 @@ class Counts:
     """Of all threads that were seen."""
 
     def __init__(self) -> None:
-        self._tasks: dict[int, Count] = {}  # by thread id
+        self._all: list[Count] = []
+        self._now: dict[int, Count] = {}  # by struct task_struct *
 
     def starts(self, address: int) -> None:
         """A new task, whose counters begin at 0: struct task_struct *."""
-        read = task(address)
-        self._tasks[read.pid] = Count(read.comm, (0, 0), (0, 0))
+        self._begin(task(address), (0, 0))
 
     def saw(self, current: Task, before: Look, after: Look, counted: int) -> None:
         """A fault of a task."""
-        first = before.min_flt, before.maj_flt
-        found = self._tasks.setdefault(current.pid, Count(current.comm, first, first))
+        found = self._now.get(current.address)
+        if found is None or found.tgid != current.tgid:
+            found = self._begin(current, (before.min_flt, before.maj_flt))
+        elif found.tid != current.pid:  # an execve() gave it the number of the first
+            found = self._begin(current, found.last)
         found.comm = current.comm
         found.last = max(found.last, (after.min_flt, after.maj_flt), key=sum)
         found.faults += 1
         found.counted += counted
 
     def ends(self, current: Task) -> None:
-        """A task ends; its counters do not change any more."""
-        if current.pid in self._tasks:
+        """A task ends: what the kernel counted for it until now."""
+        found = self._now.get(current.address)
+        if found is not None and found.tgid == current.tgid:
             read = COUNTERS(kernel.memory(), current.address)
-            self._tasks[current.pid].last = read.min_flt, read.maj_flt
+            found.last = read.min_flt, read.maj_flt
+
+    def _begin(self, one: Task, first: tuple[int, int]) -> Count:
+        """One more row: two of a number if one task took it over from another."""
+        found = Count(one.pid, one.tgid, one.comm, first, first)
+        self._now[one.address] = found
+        self._all.append(found)
+        return found
 
     def summary(self) -> list[Any]:
         """A row for each thread."""
         rows = []
-        for tid, one in sorted(self._tasks.items()):
+        for one in sorted(self._all, key=lambda count: count.tid):
             minor, major = (new - old for new, old in zip(one.last, one.first))
             others = minor + major - one.counted
-            rows.append((tid, one.comm, one.faults, one.counted, others, minor, major))
+            rows.append(
+                (one.tid, one.comm, one.faults, one.counted, others, minor, major)
+            )
         return [
             Table(
                 "As the kernel counts from the first fault on: getrusage(RUSAGE_THREAD)",
