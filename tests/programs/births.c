@@ -213,8 +213,10 @@ static void with_sibling(void)
 			usleep(1000);
 		_exit(0);
 	}
-	child = wait(NULL);
-	check(child == told[0], "wait"); /* who made it waits for its end */
+	child = wait(NULL); /* who made it waits for its end */
+	while (!told[0]) /* and may not know its number yet */
+		usleep(1000);
+	check(child == told[0], "wait");
 	reap(maker);
 	printf("sibling child=%d maker=%d parent=%d\n", child, maker, getpid());
 }
