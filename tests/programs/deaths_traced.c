@@ -58,7 +58,8 @@ static void thread_first(void)
 
 	told->may_end = 1;
 	must(!pthread_join(thread, NULL), "pthread_join");
-	usleep(20 * 1000);
+	while (!syscall(SYS_tgkill, getpid(), told->thread, 0)) /* until it was waited for */
+		usleep(1000);
 	_exit(6);
 }
 
