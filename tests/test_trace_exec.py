@@ -301,7 +301,7 @@ def test_entry_is_the_interpreters_or_the_programs(
 def test_each_segment_of_the_files_is_mapped(
     started: Case, files: dict[str, Path]
 ) -> None:
-    """Those without bytes of the file are not mapped from it since v6.1's elf_load()."""
+    """Those without bytes of the file are not mapped from it by elf_load() (6.1.y)."""
     for path, run in groupby(started.all("map"), lambda one: one["path"]):
         events = list(run)
         said = [

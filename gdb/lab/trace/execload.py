@@ -117,7 +117,7 @@ class Load(Steps):
         )
 
     def _heap(self, one: Exec, moment: Moment, note: Any) -> None:
-        """Where the heap is if it is not random; part of load_elf_binary() in 6.1."""
+        """Where the heap is if it is not random; 6.1.y has no set_brk() any more."""
         changed = one.changed(moment)
         if one.failed(moment) or not changed:
             return
