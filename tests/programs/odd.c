@@ -38,6 +38,7 @@ int main(void)
 	syscall(SYS_unshare, CLONE_NEWTIME | CLONE_FS);
 	waitid(P_PID, child(SIGCHLD), &told, WEXITED | WSTOPPED);
 	child(CLONE_VFORK | SIGUSR1);
+	child(1UL << 32 | CLONE_VFORK | SIGUSR1); /* clone() has flags of 32 bits */
 	syscall(335); /* no kernel has it */
 	mkdir("/tmp/\"quoted\"", 0750);
 	raise(SIGUSR2); /* the handler ends with rt_sigreturn() */

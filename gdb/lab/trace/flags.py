@@ -83,7 +83,11 @@ def clone_text(value: int) -> str:
 
 
 def _clone_text(value: int) -> str:
-    """The flags of clone(): its lowest byte is the signal for the parent, CSIGNAL."""
+    """The flags of clone(): its lowest byte is the signal for the parent, CSIGNAL.
+
+    Above the lowest 32 bits it ignores what clone3() has flags for.
+    """
+    value &= 0xFFFF_FFFF
     signal = value & 0xFF
     said = [clone_text(value - signal)] if value != signal or not signal else []
     return "|".join(said + [signals.signal_name(signal)] * bool(signal))
