@@ -390,6 +390,9 @@ def test_scripts_put_their_interpreter_in_front(alone: Trace) -> None:
     assert [event["interpreter"] for event in two.all("script")] == [
         *("/t/script", "/t/static")
     ]
+    new = "in the new program, /t/static for the script /t/script"
+    assert f"{new}, " in one.one("return")["what"]
+    assert f"{new}-of-script, " in two.one("return")["what"]
 
 
 def test_randomness_can_be_turned_off(alone: Trace) -> None:

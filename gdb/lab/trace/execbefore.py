@@ -228,17 +228,17 @@ class Before(Steps):
         read = binprm.read(one.bprm)
         changed = one.changed(moment)
         strings = binprm.copied(read.mm, read.p, one.env)
-        one.handler = ""
+        one.handler, one.runner = "", binprm.text(read.interp)
         one.round += 1
         self.execs.tell(
             one,
             moment,
-            f"round {one.round} is with {binprm.text(read.interp)}: argv is now "
+            f"round {one.round} is with {one.runner}: argv is now "
             f"{binprm.list_text(list(strings), read.argc)}",
             changed,
             one.drawing(),
             step="script",
-            interpreter=binprm.text(read.interp),
+            interpreter=one.runner,
             argv=strings,
             count=read.argc,
             p=read.p,

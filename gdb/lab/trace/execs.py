@@ -117,10 +117,11 @@ class ExecTimeline(Timeline):
             self._failed(one, moment, result)
             return
         self._row(one, moment, "started")
+        runs = f"{one.runner} for the script {one.path}" if one.runner else one.path
         self.execs.tell(
             one,
             moment,
-            f"= 0: user mode goes on in the new program, {one.path}, which has "
+            f"= 0: user mode goes on in the new program, {runs}, which has "
             f"{counted(one.areas, 'area')}",
             step="return",
             result=result,

@@ -43,6 +43,7 @@ class Exec:
     handler: str = ""  # the function whose format the file has
     program: binprm.Program | None = None
     interpreter: str = ""  # path of the ELF interpreter
+    runner: str = ""  # path of the program that a script asks for
     loaded: dict[int, int] = field(default_factory=dict)  # PT_LOADs by struct file *
     program_file: int = 0  # struct file *
     end: int = 0  # of the program's last PT_LOAD
