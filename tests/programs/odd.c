@@ -41,6 +41,7 @@ int main(void)
 	child(1UL << 32 | CLONE_VFORK | SIGUSR1); /* clone() has flags of 32 bits */
 	syscall(335); /* no kernel has it */
 	mkdir("/tmp/\"quoted\"", 0750);
+	mkdir((const char *)8, 0750); /* in no area */
 	raise(SIGUSR2); /* the handler ends with rt_sigreturn() */
 	return 0;
 }

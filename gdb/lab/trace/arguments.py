@@ -149,7 +149,7 @@ class Decoder:
                     text = text.split(b"\0")[0]
                     break
         except Fault:
-            return f"{address:#x} (not in memory yet)"
+            return f"{address:#x} (not in memory)"
         shown = text.decode("utf-8", "backslashreplace")
         more = "..." * (len(shown) > STRING_LIMIT)
         quoted = shown[:STRING_LIMIT].encode("unicode_escape").decode()

@@ -208,8 +208,8 @@ def list_text(strings: list[str | None] | None, count: int = 0) -> str:
     count: how many there are, if not all of them were read.
     """
     if strings is None:
-        return "(not in memory yet)"
-    said = ["(not in memory yet)" if one is None else quoted(one) for one in strings]
+        return "(not in memory)"
+    said = ["(not in memory)" if one is None else quoted(one) for one in strings]
     said = said[:SHOWN]
     left = max(count, len(strings)) - len(said)
     return f"[{', '.join(said + [f'and {left:,} more'] * (left > 0))}]"

@@ -73,8 +73,8 @@ class ExecTimeline(Timeline):
         if at:
             number = to_int(given[0])
             first = "AT_FDCWD, " if number == AT_FDCWD else f"{number}, "
-        shown = "(not in memory yet)" if path is None else binprm.quoted(path, 200)
-        count = "(not in memory yet)"
+        shown = "(not in memory)" if path is None else binprm.quoted(path, 200)
+        count = "(not in memory)"
         if envp is not None:
             count = counted(len(envp), "environment string")
         one = self.execs.begin(moment, path or "")

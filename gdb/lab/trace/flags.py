@@ -119,6 +119,7 @@ BY_CALL: dict[tuple[str, str], Callable[[int], str]] = {
     **{(call, "mode"): _mode_text for call in WITH_MODE},
     ("pipe2", "flags"): open_text,
     ("dup3", "flags"): open_text,
+    ("rseq", "sig"): hex,  # a signature in front of abort handlers, no signal
 }
 
 
