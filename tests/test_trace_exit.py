@@ -83,6 +83,7 @@ def status_text(status: int) -> str:
 def test_exit_and_exit_group(deaths: Trace) -> None:
     (alone,) = kinds(deaths, ended(deaths, "exit"))
     assert alone["call"] == "exit_group" and alone["code"] == 3 << 8
+    assert alone["what"].startswith("exit_group(4099): process ")
     (thread,) = kinds(deaths, ended(deaths, "exit_of_a_thread"))
     assert thread["call"] == "exit" and thread["code"] == 4 << 8
     process = ended(deaths, "exit_group")

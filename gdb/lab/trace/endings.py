@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import kernel, layout, signals
+from ..errors import to_int
 from ..task import Task
 from ..taskflags import exit_text
 from . import kin
@@ -37,8 +38,8 @@ def end_of(current: Task, code: int, others: int) -> End:
     """
     call, regs = kin.system_call(current.address)
     shared = kin.signal_struct(current.address)
-    given = regs.di & 0xFF
-    by_call = call in ("exit", "exit_group") and code == given << 8
+    given = to_int(regs.di)
+    by_call = call in ("exit", "exit_group") and code == (given & 0xFF) << 8
     executes = getattr(shared, "group_exec_task", 0) or getattr(
         shared, "group_exit_task", 0
     )
