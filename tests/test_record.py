@@ -250,6 +250,24 @@ def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
         assert person.end()[1] == 0
 
 
+def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
+    """QEMU would go on passing over all breakpoints, also over that at the end."""
+    end = moments_of(recording)[-1]["count"]
+    press = "python import os, signal, threading; threading.Timer({}, os.kill, ({})).start()"
+    commands = ["source gdb/seginfo.py", "seginfo disarm"]
+    # QEMU ignores a Ctrl-C while it loads a checkpoint, so not all of them will do
+    for seconds in (0.3, 0.5, 0.7, 0.9):
+        commands += [
+            f"lab goto #{end}",
+            press.format(seconds, "os.getpid(), signal.SIGINT"),
+            "reverse-continue",
+            "continue",
+        ]
+    said = recordings.said(recording, port, *commands)
+    assert 1 <= said.count("received signal SIGINT") <= 4
+    assert said.count("The recording ends here") == 4
+
+
 # --- Other programs ----------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ ENTRY = "pvh_start_xen"  # arch/x86/platform/pvh/head.S
 RESTART = "native_machine_emergency_restart"  # arch/x86/kernel/reboot.c
 STARTS = "The recording starts here: continue, or lab goto N."
 ENDS = "The recording ends here: reverse-continue, or lab goto N."
+INT = "SIGINT"  # what gdb is told of Ctrl-C; going back nothing else gives it
 OVER = "QEMU has ended, and the replay with it: quit, then type make replay again."
 WROTE = (
     "The instruction before this one wrote to watched memory, or close to it: reverse-stepi "
@@ -44,6 +45,7 @@ class Replay:
         self.moments = Moments.load(Path(known)) if known else Moments()
         self.travels = False  # on the way of a jump: no stop is meant for the person
         self.move = ""  # how the target was moved last: one of replay.MOVES
+        self.torn = False  # did Ctrl-C end the last move back?
         self.checkpoints = Checkpoints()
         self.bounds: list[Bound] = []
         if self.moments.end is not None:
@@ -76,8 +78,26 @@ class Replay:
         if not back and self.moments.end is not None:
             if now >= self.moments.end:
                 raise gdb.GdbError(ENDS)
+            if self.torn:
+                self._finish_going_back()
             # Behind EndStop, for a guest that ends in another way
             self._break_at(self.moments.end + 1)
+
+    def _finish_going_back(self) -> None:
+        """Go one instruction back and forward again, which ends what Ctrl-C did not.
+
+        QEMU goes on looking for the last breakpoint before where the move back began:
+        it would pass over all of them (replay_is_debugging in replay-debugging.c).
+        """
+        now, level = self.now, gdb.selected_frame().level()
+        with uninterrupted(), self.undisturbed(), quiet():
+            if now <= self.start:
+                self.run_until(now + 1)
+            gdb.execute("reverse-stepi", to_string=True)
+            if self.now < now:
+                gdb.execute("stepi", to_string=True)
+            self.torn = False
+        gdb.execute(f"frame {level}", to_string=True)
 
     def _break_at(self, count: int) -> None:
         monitor("replay_delete_break")
@@ -147,6 +167,7 @@ class Replay:
         """Say what is special about the place at which gdb stopped."""
         try:
             if not self.travels:
+                self.torn = getattr(event, "stop_signal", "") == INT and going_back()
                 self._say(event)
         except KeyboardInterrupt:
             pass  # it has stopped
