@@ -268,6 +268,18 @@ def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
     assert said.count("The recording ends here") == 4
 
 
+def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
+    """A jump goes its way all the same; a timeline would tell effects as causes."""
+    commands = ["source gdb/seginfo.py", "seginfo disarm", "lab goto 3"]
+    commands += ["set exec-direction reverse", "lab trace exit", "lab goto 2"]
+    commands += ["show exec-direction", "lab goto 3", "lab blame $sp"]
+    said = recordings.said(recording, port, *commands)
+    assert "lab trace tells what happens forward" in said and "Following" not in said
+    assert "Moment 2, " in said and said.count("Moment 3, ") == 2
+    assert "Reverse." in said and "was not reached" not in said
+    assert "The byte at" in said
+
+
 # --- Other programs ----------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import Callable, Iterator
 import gdb
 
 from .. import kernel, process, task
+from ..replay.monitor import going_back
 from ..result import Drawing, Result
 from ..trace import syscalls
 from ..trace.ctrlc import told_of_ctrl_c
@@ -35,6 +36,7 @@ SYSCALL = syscalls.Syscalls.name
 LIMIT = 1000  # events
 ALL = "all"
 NO_NAMES = "lab trace syscall takes names, such as openat,write, or all."
+BACK = "lab trace tells what happens forward: type set exec-direction forward."
 IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
@@ -69,6 +71,8 @@ class Trace(gdb.Command):
         if as_json:
             arguments.remove("--json")
         limit = _take_limit(arguments)
+        if going_back():
+            raise gdb.GdbError(BACK)
         kernel.check_symbols()
         kernel.memory()
         booted = kernel.check_running()

@@ -70,3 +70,16 @@ def replay_place() -> int | None:
 def going_back() -> bool:
     """Is gdb executing backwards?"""
     return "Reverse" in gdb.execute("show exec-direction", to_string=True)
+
+
+@contextmanager
+def forward() -> Iterator[None]:
+    """gdb executes forward, also where a person has set exec-direction reverse."""
+    back = going_back()
+    try:
+        if back:
+            gdb.execute("set exec-direction forward")
+        yield
+    finally:
+        if back:
+            gdb.execute("set exec-direction reverse")

@@ -18,7 +18,7 @@ from .. import kernel, layout
 from ..memory import START_KERNEL_MAP
 from .checkpoints import Checkpoints
 from .moments import FIELDS, Moment, Moments
-from .monitor import going_back, monitor, quiet, replay_place, uninterrupted
+from .monitor import forward, going_back, monitor, quiet, replay_place, uninterrupted
 
 ENTRY = "pvh_start_xen"  # arch/x86/platform/pvh/head.S
 RESTART = "native_machine_emergency_restart"  # arch/x86/kernel/reboot.c
@@ -144,7 +144,8 @@ class Replay:
         try:
             for stop in stops:
                 stop.enabled = False
-            yield
+            with forward():
+                yield
         finally:
             self.travels = before
             for stop in filter(gdb.Breakpoint.is_valid, stops):
