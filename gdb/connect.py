@@ -36,9 +36,33 @@ A recording of Linux {release}, paused at its first instruction. Type next:
 """
 
 
+class Asking:
+    """While the guest runs gdb asks what it would otherwise just do.
+
+    If a second Ctrl-C comes before QEMU has obeyed the first, that is to give the guest
+    up. At the prompt it is as the person wants it.
+    """
+
+    def __init__(self) -> None:
+        self.wanted: bool | None = None  # at the prompt; None while it is so
+        gdb.events.cont.connect(self.runs)
+        gdb.events.before_prompt.connect(self.stands)
+
+    def runs(self, event: gdb.ContinueEvent) -> None:
+        if self.wanted is None:
+            self.wanted = gdb.parameter("confirm")
+            gdb.execute("set confirm on")
+
+    def stands(self) -> None:
+        if self.wanted is not None:
+            gdb.execute(f"set confirm {'on' if self.wanted else 'off'}")
+            self.wanted = None
+
+
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 from lab import kernel, replay  # noqa: E402 (found only now)
 
 kernel.connect(os.environ["LAB_PORT"])
+Asking()
 screen = REPLAY if replay.active() else SCREEN
 gdb.write(screen.format(release=kernel.release()))

@@ -162,6 +162,10 @@ class Session:
     PROMPT = re.compile(
         r"(?<! )\(gdb\) "
     )  # with spaces before it, it is in a help text
+    GIVE_UP = re.compile(
+        r"not responding to (interrupt requests|GDB commands)\.\s+Stop debugging it\? "
+        r"\(y or n\) "
+    )
     CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
     def __init__(self, *command: object, **settings: Any) -> None:
@@ -228,15 +232,19 @@ class Session:
         """Press Ctrl-C until gdb has its prompt; what was said before it.
 
         QEMU ignores a Ctrl-C that comes while it is stopped at a breakpoint that
-        gdb passes over, so a person may have to press again.
+        gdb passes over, so a person may have to press again. If QEMU is only slow, gdb
+        asks then whether to give it up.
         """
-        said = ""
+        said, answers = "", [self.PROMPT, self.GIVE_UP, pexpect.TIMEOUT]
         for _ in range(30):
             self.press("c")
-            waited = self.child.expect([self.PROMPT, pexpect.TIMEOUT], timeout=1)
-            said += str(self.child.before) if waited == 0 else ""
+            waited = self.child.expect(answers, timeout=1)
+            if waited == 1:
+                said += str(self.child.before)
+                self.type("n")
+                waited = self.child.expect(answers, timeout=1)
             if waited == 0:
-                return self.clean(said)
+                return self.clean(said + str(self.child.before))
         raise AssertionError("gdb does not react to Ctrl-C")
 
     def hang_up(self) -> None:

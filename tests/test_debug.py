@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -66,6 +67,31 @@ def test_first_session(port: int, tmp_path: Path) -> None:
         assert re.search(r"\d+ +demo$", person.gdb("lx-ps"), re.M)
         quits(person)
     assert not lab.guests(port)
+
+
+def test_second_ctrl_c_asks_before_it_gives_the_guest_up(
+    person: lab.Session, port: int
+) -> None:
+    """QEMU may need long until it obeys the first."""
+    (qemu,) = lab.guests(port)
+    person.gdb("seginfo run")
+    person.type("continue")
+    person.wait("hit 3, demo")
+    assert lab.wait_until(lambda: "lab: type demo" in lab.console_log(port))
+    os.kill(qemu, signal.SIGSTOP)
+    for _ in range(2):
+        person.press("c")
+        time.sleep(1)  # two signals at once are one
+    person.wait(person.GIVE_UP)
+    person.type("n")
+    os.kill(qemu, signal.SIGCONT)
+    assert "received signal SIGINT" in person.prompt()
+    assert person.gdb("show confirm").strip().endswith("is off.")
+    person.gdb("set confirm on")
+    person.gdb("stepi")
+    assert person.gdb("show confirm").strip().endswith("is on.")
+    person.gdb("set confirm off")
+    quits(person)
 
 
 @pytest.mark.parametrize(
