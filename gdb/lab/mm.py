@@ -49,6 +49,11 @@ def pgd_of(mm: int) -> int:
     return virt_to_phys(mm_struct(mm).pgd)
 
 
+def mmap_lock(mm: int) -> int:
+    """The struct rw_semaphore * of an address space. Parameter: struct mm_struct *."""
+    return mm + layout.offsetof("struct mm_struct", "mmap_lock")
+
+
 def access_process_vm(mm: int, address: int, size: int) -> bytes:
     """Read user memory of any process, current or not.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import kernel, layout, task
 from ..errors import result_text
+from ..mm import mmap_lock
 from ..registers import WRAPPER
 from ..result import Table, columns
 from . import kin, offspring
@@ -62,6 +63,20 @@ class Fork(Timeline):
                 self._refused,
                 optional=True,
             ),
+            # Between them dup_mmap() copies: other threads cannot change areas then
+            Point(
+                ("down_write_killable",),
+                "what there is to copy",
+                self._locks,
+                self._locked,
+                meanwhile=True,
+            ),
+            Point(
+                ("flush_tlb_mm_range",),
+                "what became of it",
+                self._flushes,
+                meanwhile=True,
+            ),
             Point(
                 ("wake_up_new_task",),
                 "what a new task is made of",
@@ -91,11 +106,33 @@ class Fork(Timeline):
     def _asked(self, moment: Moment) -> Request:
         call, _ = kin.system_call(moment.task.address)
         read = ARGUMENTS(kernel.memory(), moment.argument(0))
-        copies = moment.task.mm and not read.flags & CLONE_VM
-        before = space(moment.task.mm) if copies else None
-        request = Request(call, read, before)
+        copies = bool(moment.task.mm) and not read.flags & CLONE_VM
+        request = Request(call, read, copies)
         self._requests[moment.task.address] = request
+        self._stop_meanwhile()
         return request
+
+    def _stop_meanwhile(self) -> None:
+        """While somebody is about to copy a memory, or does so."""
+        asked = self._requests.values()
+        self.tracer.stop_meanwhile(any(one.copies for one in asked))
+
+    def _locks(self, moment: Moment) -> Request | None:
+        """The request of current, if the argument is the lock of its address space."""
+        request = self._requests.get(moment.task.address)
+        lock = mmap_lock(moment.task.mm)
+        wanted = request and request.copies and moment.argument(0) == lock
+        return request if wanted else None
+
+    def _locked(self, moment: Moment, call: Call) -> None:
+        if not moment.int_result:
+            call.note.before = space(moment.task.mm)
+
+    def _flushes(self, moment: Moment) -> None:
+        """flush_tlb_mm_range() (arch/x86/mm/tlb.c): the last thing before the unlock."""
+        request = self._requests.get(moment.task.address)
+        if request and request.before and moment.argument(0) == moment.task.mm:
+            request.after = space(moment.task.mm)
 
     def _made(self, moment: Moment) -> None:
         """The child is complete, and has not run."""
@@ -103,6 +140,8 @@ class Fork(Timeline):
         if request is None:
             return  # asked for before the timeline began
         child = offspring.child(moment.task, moment.argument(0), request)
+        request.copies = False
+        self._stop_meanwhile()
         flags = request.arguments.flags
         is_thread = bool(flags & CLONE_THREAD)
         where = offspring.where(moment.task, flags)
@@ -133,6 +172,7 @@ class Fork(Timeline):
     def _answered(self, moment: Moment, call: Call) -> None:
         request: Request = call.note
         self._requests.pop(moment.task.address, None)
+        self._stop_meanwhile()
         result = moment.int_result  # pid_t since v5.10 (cad6967ac108), then long
         data = {"call": request.call, "result": result}
         if result < 0:

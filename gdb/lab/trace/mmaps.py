@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .. import layout, registers, task
+from .. import registers, task
+from ..mm import mmap_lock
 from ..result import Table, columns
 from .callers import Caller
 from .changes import snapshot
@@ -86,7 +87,7 @@ class Mmap(Timeline):
     def _holds(self, moment: Moment) -> Request | None:
         """The request of current, if the argument is the lock of its address space."""
         request = self._open.get(moment.task.address)
-        lock = moment.task.mm + layout.offsetof("struct mm_struct", "mmap_lock")
+        lock = mmap_lock(moment.task.mm)
         return request if request and moment.argument(0) == lock else None
 
     def _locked(self, moment: Moment, call: Call) -> None:

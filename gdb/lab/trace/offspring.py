@@ -37,13 +37,15 @@ MEMBERS = layout.Form(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     """A system call that asks for a new task."""
 
     call: str
     arguments: Any  # struct kernel_clone_args
-    before: Space | None  # the caller's memory if it is to be copied
+    copies: bool  # is the caller's memory to be copied?
+    before: Space | None = None  # then that, while nobody can change its areas
+    after: Space | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def child(parent: Task, address: int, request: Request) -> Child:
         users = mm_users(new.mm)
         lines.append(f"memory     {counted(users, 'user')} now (mm_users)")
         data["mm_users"] = users
-    elif request.before is not None and new.mm:
-        now, copy = space(parent.mm), space(new.mm)
+    elif request.before is not None and request.after is not None and new.mm:
+        now, copy = request.after, space(new.mm)
         lines += _copied(request.before, now, copy)
         data |= _numbers(request.before, now, copy)
     what = f"a new process {new.pid}"
@@ -156,17 +158,10 @@ def _left(now: Space, copy: Space) -> int:
     )
 
 
-def _has_changed(now: Space, copy: Space) -> bool:
-    """Has the parent other areas than fork() found? Its threads run on meanwhile."""
-    left_out = now.with_flag(VM_DONTCOPY)
-    return now.areas.keys() - left_out != copy.areas.keys()
-
-
 def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
     return {
         "areas": len(now.areas),
         "areas_copied": len(copy.areas),
-        "areas_changed": _has_changed(now, copy),
         "left_out": [one for one in now.areas if one not in copy.areas],
         "wiped": now.with_flag(VM_WIPEONFORK),
         "pages": now.pages,
@@ -182,13 +177,9 @@ def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
 
 def _copied(before: Space, now: Space, copy: Space) -> list[str]:
     """The copy of an address space in words."""
-    areas = f"{len(copy.areas)} of {counted(len(now.areas), 'area')} copied"
-    if _has_changed(now, copy):
-        areas = (
-            f"{counted(len(copy.areas), 'area')} copied; meanwhile another thread has "
-            f"changed the parent's, {len(now.areas)} now"
-        )
-    lines = [f"memory     {areas}"]
+    lines = [
+        f"memory     {len(copy.areas)} of {counted(len(now.areas), 'area')} copied"
+    ]
     for starts, why in (
         (now.with_flag(VM_DONTCOPY), "left out (VM_DONTCOPY: MADV_DONTFORK)"),
         (now.with_flag(VM_WIPEONFORK), "empty in the child (MADV_WIPEONFORK)"),
