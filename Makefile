@@ -64,7 +64,7 @@ record: kernel image ## run the lab once and keep a recording of it
 	@GIVEN_SMP=$(if $(filter file,$(origin SMP)),,$(SMP)) scripts/record.sh
 
 replay: kernel image ## open gdb on the recording, which goes back in time as well
-	@scripts/replay.sh
+	@GIVEN="$(strip $(foreach name,MEM SMP ACCEL,$(if $(filter file,$(origin $(name))),,$(name))))" scripts/replay.sh
 
 console: ## the guest's console beside a running `make debug`
 	@scripts/console.sh

@@ -10,6 +10,7 @@ set -euo pipefail
 
 # The recording says what the guest is.
 [[ -z $PROGRAM$ARGS ]] || die "a recording has its own program: leave PROGRAM and ARGS unset, or type make record."
+[[ -z ${GIVEN:-} ]] || die "a recording has its own memory and processor: leave ${GIVEN// / and } unset, or type make record."
 MEM=256M SMP=1 ACCEL=tcg PROGRAM='' ARGS=''
 check_settings
 make_run_folder

@@ -401,6 +401,8 @@ def test_no_recording(port: int, tmp_path: Path) -> None:
 def test_the_program_is_the_recording_s(copied: Path, port: int) -> None:
     assert "leave PROGRAM and ARGS unset" in refused(copied, port, PROGRAM="/bin/true")
     assert "leave PROGRAM and ARGS unset" in refused(copied, port, ARGS="1")
+    given = lab.run("make", "replay", "MEM=512M", "SMP=2", RECORDING=copied, PORT=port)
+    assert "leave MEM and SMP unset" in given.stderr and given.returncode
 
 
 @pytest.mark.once
