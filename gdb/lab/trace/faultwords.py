@@ -31,9 +31,7 @@ PLAIN = {
 CODES = {
     ("SIGSEGV", 1): ("SEGV_MAPERR", "no area is there"),
     ("SIGSEGV", 2): ("SEGV_ACCERR", "the area does not allow it"),
-    ("SIGSEGV", 4): ("SEGV_PKUERR", "the protection key does not allow it"),
     ("SIGBUS", 2): ("BUS_ADRERR", "the area has no page to show there"),
-    ("SIGBUS", 4): ("BUS_MCEERR_AR", "the memory is broken"),
 }
 
 
