@@ -47,7 +47,7 @@ def test_ctrl_c_loses_no_call(port: int) -> None:
         for command in ("source gdb/seginfo.py", "seginfo run", "seginfo brief"):
             person.gdb(command)
         said = ""
-        for interrupts in range(1, 200):
+        for interrupts in range(1, 2000):
             person.type("continue")
             person.wait("Continuing")
             time.sleep(0.05 + 0.013 * (interrupts % 10))  # at ever other moments

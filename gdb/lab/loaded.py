@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the segments of a program became: elf_map() and set_brk() in fs/binfmt_elf.c,
-and what the program has done since."""
+"""What the segments of a program became: elf_map() in fs/binfmt_elf.c, set_brk() where
+it is there still, and what the program has done since."""
 
 from __future__ import annotations
 
