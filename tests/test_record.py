@@ -224,6 +224,19 @@ def test_who_wrote_to_shared_memory(
     shutil.rmtree(folder)
 
 
+def test_who_wrote_right_before_a_checkpoint(recording: Path, port: int) -> None:
+    """The call of a function at whose first instruction there is one: a hit's."""
+    commands = ["source gdb/seginfo.py", "seginfo brief", "continue", "continue"]
+    commands += ["output/x *(unsigned char *) $sp", "lab blame $sp --json"]
+    said = recordings.said(recording, port, *commands)
+    (row,) = map(json.loads, re.findall(r'^ *({"instruction".*})', said, re.M))
+    (now,) = re.findall(r"^\(gdb\) (0x\w+)", said, re.M)
+    assert row["after"] == int(now, 16) and "The search began" not in said, said
+    assert re.search(
+        r"<(do_syscall_64|do_syscall_x64|x64_sys_call)\+\d+>: call", said
+    ), said
+
+
 # --- A terminal -------------------------------------------------------------------
 
 

@@ -106,13 +106,41 @@ def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None
                 # Going back QEMU does not look at the instruction just executed
                 with uninterrupted():
                     gdb.execute("stepi", to_string=True)
-                watch.enabled = True
+                origin, watch.enabled = here.now, True
                 with uninterrupted():
                     gdb.execute("reverse-continue", to_string=True)
                 watch.enabled = False
                 stops += 1
+                if after != _byte(address, whose):
+                    passed = _at_checkpoints(here, address, whose, origin)
+                    if passed is not None:
+                        return Change(here.now, *passed, now, stops)
         finally:
             watch.delete()
+    return None
+
+
+def _at_checkpoints(
+    here: Replay, address: int, whose: Owner, origin: int
+) -> tuple[int | None, int] | None:
+    """Does an instruction right before a checkpoint change the byte? Stands before it.
+
+    Going back QEMU executes from one checkpoint up to, and not with, the instruction
+    before the next one. Returns the byte before and after; None if none does.
+    """
+    reached = here.now
+    for count in sorted(here.checkpoints.names, reverse=True):
+        if max(reached, here.start) < count <= origin:
+            here.travel(count - 1)
+            before = _byte(address, whose)
+            here.travel(count)
+            after = _byte(address, whose)
+            if after is None:
+                break  # there was no such memory yet
+            if before != after:
+                here.travel(count - 1)
+                return before, after
+    here.travel(reached)
     return None
 
 
