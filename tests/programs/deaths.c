@@ -112,8 +112,7 @@ static void by_fault_of_a_secret(void)
 /* Ends behind the first thread, which is a zombie by then */
 static void *last(void *unused)
 {
-	while (state_of(getpid()) != 'Z')
-		usleep(1000);
+	until_zombie(getpid());
 	syscall(SYS_exit, 0);
 	return unused;
 }
@@ -245,8 +244,7 @@ static void traced(void)
 	if (!tracer) {
 		must(!ptrace(PTRACE_SEIZE, child, 0, 0), "PTRACE_SEIZE");
 		told->traced = 1;
-		while (state_of(child) != 'Z')
-			usleep(1000);
+		until_zombie(child);
 		_exit(14);
 	}
 	must(waitpid(tracer, NULL, 0) == tracer, "wait");

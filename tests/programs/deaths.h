@@ -43,4 +43,10 @@ static inline char state_of(pid_t child)
 	return strrchr(text, ')')[2];
 }
 
+static inline void until_zombie(pid_t child)
+{
+	while (state_of(child) != 'Z')
+		usleep(1000);
+}
+
 #endif /* DEATHS_H */

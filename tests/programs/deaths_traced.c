@@ -145,8 +145,7 @@ static void by_another(const char *name, int ignored)
 	if (!tracer) {
 		must(!ptrace(PTRACE_SEIZE, thread, 0, 0), "PTRACE_SEIZE");
 		told->seized = 1;
-		while (state_of(child) != 'Z')
-			usleep(1000);
+		until_zombie(child);
 		told->may_end = 1;
 		must(waitpid(thread, &status, __WALL) == thread, "wait");
 		say("reaped task=%d process=%d status=%d\n", thread, child, status);

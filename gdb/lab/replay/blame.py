@@ -96,8 +96,8 @@ def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None
         for bound in here.bounds:
             bound.enabled = True
         try:
+            after = _byte(address, whose)
             while here.now > here.start:
-                after = _byte(address, whose)
                 with uninterrupted():
                     gdb.execute("reverse-stepi", to_string=True)
                 before = _byte(address, whose)
@@ -111,7 +111,8 @@ def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None
                     gdb.execute("reverse-continue", to_string=True)
                 watch.enabled = False
                 stops += 1
-                if after != _byte(address, whose):
+                later, after = after, _byte(address, whose)
+                if later != after:
                     passed = _at_checkpoints(here, address, whose, origin)
                     if passed is not None:
                         return Change(here.now, *passed, now, stops)

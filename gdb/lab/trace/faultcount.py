@@ -54,8 +54,8 @@ class Counts:
 
     def saw(self, current: Task, before: Look, after: Look, counted: int) -> None:
         """A fault of a task."""
-        found = self._now.get(current.address)
-        if found is None or found.tgid != current.tgid:
+        found = self._of(current)
+        if found is None:
             found = self._begin(current, (before.min_flt, before.maj_flt))
         elif found.tid != current.pid:  # an execve() gave it the number of the first
             found = self._begin(current, found.last)
@@ -66,10 +66,15 @@ class Counts:
 
     def ends(self, current: Task) -> None:
         """A task ends: what the kernel counted for it until now."""
-        found = self._now.get(current.address)
-        if found is not None and found.tgid == current.tgid:
+        found = self._of(current)
+        if found is not None:
             read = COUNTERS(kernel.memory(), current.address)
             found.last = read.min_flt, read.maj_flt
+
+    def _of(self, current: Task) -> Count | None:
+        """Its count; not that of an earlier task at the same place."""
+        found = self._now.get(current.address)
+        return found if found is not None and found.tgid == current.tgid else None
 
     def _begin(self, one: Task, first: tuple[int, int]) -> Count:
         """One more row: two of a number if one task took it over from another."""
