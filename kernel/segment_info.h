@@ -39,7 +39,8 @@ struct ma_struct {
  * @start_stack: where the initial stack began, an address near its top
  * @end_stack: lowest address of the area that holds @start_stack, 0 if none
  * @thread_sp: stack pointer of the calling thread in user mode
- * @mmap_base: where mmap starts to look for room, going down
+ * @mmap_base: where mmap() starts to look for room: down from here, or up in
+ *	the legacy layout (ADDR_COMPAT_LAYOUT, or a stack without limit)
  * @ma_size: number of valid entries in @ma
  * @ma: the first areas of the process, in address order
  */

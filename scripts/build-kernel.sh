@@ -69,16 +69,20 @@ is_up_to_date() {
 
 compile() {
 	local log=$dir/build.log status=0
+	# modules_prepare and modules: what `make -C obj M=folder modules` needs, scripts/module.lds and Module.symvers
+	local targets=(vmlinux bzImage modules_prepare modules scripts_gdb)
 	if [[ ${V:-} == 1 ]]; then
-		kbuild "$dir/source" "$dir/obj" -j"$(nproc)" V=1 vmlinux bzImage scripts_gdb 2>&1 | tee "$log" || status=$?
+		kbuild "$dir/source" "$dir/obj" -j"$(nproc)" V=1 "${targets[@]}" 2>&1 | tee "$log" || status=$?
 	else
 		run_logged "kernel $name" "$log" \
-			kbuild "$dir/source" "$dir/obj" -j"$(nproc)" vmlinux bzImage scripts_gdb || status=$?
+			kbuild "$dir/source" "$dir/obj" -j"$(nproc)" "${targets[@]}" || status=$?
 	fi
 	if ((status)); then
 		[[ ${V:-} == 1 ]] || tail -n 20 "$log" >&2
 		die "the kernel could not be built: see above, and the whole log $log."
 	fi
+	[[ -f $dir/obj/Module.symvers && -f $dir/obj/scripts/module.lds ]] ||
+		die "what modules are built with was not made: look for the reason in $log."
 	[[ -f $dir/obj/vmlinux-gdb.py && -f $dir/obj/scripts/gdb/linux/constants.py ]] ||
 		die "the kernel's gdb scripts were not built: look for the reason in $log."
 	grep -q ' T __x64_sys_segment_info$' "$dir/obj/System.map" ||
