@@ -71,9 +71,12 @@ console: ## the guest's console beside a running `make debug`
 
 # --- Checking the lab itself --------------------------------------------------
 
-.PHONY: test bench lint
-test: kernel image ## all tests, on real kernels and a real gdb; T="-k NAME" picks some
+.PHONY: test test-all bench lint
+test: kernel image ## all tests but the slow ones, on real kernels and a real gdb; T="-k NAME" picks some
 	@scripts/test.sh
+
+test-all: kernel image ## the slow ones too: fuzzing, storms of kills, the kernel's own judges
+	@scripts/test.sh --all
 
 bench: kernel image ## measure the lab's speed
 	@tests/bench.sh
@@ -94,7 +97,7 @@ distclean: clean ## remove everything that is not in git
 help: ## this list
 	@echo "The seginfo lab: a Linux kernel to look into with gdb."
 	@echo
-	@awk -F ':[^#]*## ' '/^[a-z]+:[^#]*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z-]+:[^#]*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Variables, as in: make verify PORT=1235 JSON=result.json"
 	@echo
