@@ -13,7 +13,8 @@ from typing import Callable, Iterator
 import lab
 import pytest
 
-pytest_plugins = ("truth", "timelines")  # the fixtures moments and traced
+# the fixtures moments, traced and module
+pytest_plugins = ("truth", "timelines", "modules")
 
 
 @pytest.fixture(scope="session")
