@@ -60,9 +60,9 @@ class Asking:
 
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, replay  # noqa: E402 (found only now)
+from lab import kernel, replay, terminal  # noqa: E402 (found only now)
 
 kernel.connect(os.environ["LAB_PORT"])
 Asking()
 screen = REPLAY if replay.active() else SCREEN
-gdb.write(screen.format(release=kernel.release()))
+terminal.write(screen.format(release=kernel.release()))

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import gdb
 
+sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
+from lab import kernel, terminal  # noqa: E402 (found only now)
+from lab.printable import text_of  # noqa: E402
+
 # A loaded checkpoint and so many instructions take about a tenth of a second.
 STEP = 5_000_000
 # In a long recording they are farther apart: a part of what lies behind
@@ -25,9 +29,6 @@ def main() -> int:
     """Index the recording; returns the exit status."""
     gdb.execute("set pagination off")
     gdb.execute("set confirm off")
-    sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-    from lab import kernel
-
     kernel.connect(os.environ["LAB_PORT"])
     gdb.execute("source gdb/seginfo.py", to_string=True)
     from lab import layout, replay, task
@@ -39,14 +40,14 @@ def main() -> int:
     from lab.replay.timetravel import RESTART, entry
 
     if not check.armed:
-        gdb.write("error: the check cannot work in this recording.\n", gdb.STDERR)
+        terminal.write("error: the check cannot work in this recording.\n", gdb.STDERR)
         return 1
     here = replay.this()
     place = f"*{entry():#x}"
     first = gdb.Breakpoint(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True)
     here.run_until(FIRMWARE_TAKES)
     if task.register("rip") != entry():
-        gdb.write("error: the firmware did not start the kernel.\n", gdb.STDERR)
+        terminal.write("error: the firmware did not start the kernel.\n", gdb.STDERR)
         return 1
     first.delete()
     here.checkpoints.begin(here.now)
@@ -63,7 +64,7 @@ def main() -> int:
         def stop(self) -> bool:
             kernel.refresh()
             program = form(kernel.memory(), task.register("rdi")).filename
-            name = kernel.memory().read_string(program).decode(errors="replace")
+            name = text_of(kernel.memory().read_string(program))
             ExecStop.seen += 1
             if ExecStop.seen <= MOST_EXECS:
                 replay.note("exec", name)
@@ -116,7 +117,7 @@ def main() -> int:
     here.moments.finish(end, how, time)
     here.moments.save(Path(os.environ["LAB_RECORDING"]) / "moments.json")
     failed = sum(not hit.passed for hit in check.hits)
-    gdb.write(
+    terminal.write(
         f"indexed: {len(here.moments)} moments, {len(check.hits)} hits, {failed} of them "
         f"failed, {len(here.checkpoints)} checkpoints.\n"
     )
@@ -129,7 +130,7 @@ status = 1
 try:
     status = main()
 except (gdb.error, gdb.GdbError, OSError, KeyboardInterrupt) as problem:
-    gdb.write(f"error: the recording cannot be indexed: {problem}.\n", gdb.STDERR)
+    terminal.write(f"error: the recording cannot be indexed: {problem}.\n", gdb.STDERR)
 except Exception:  # a bug of ours must not look like success
-    traceback.print_exc()
+    terminal.write(traceback.format_exc(), gdb.STDERR)
 gdb.execute(f"quit {status}")

@@ -15,7 +15,8 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab.replay import recording  # noqa: E402 (found only now)
+from lab import terminal  # noqa: E402 (found only now)
+from lab.replay import recording  # noqa: E402
 
 
 def main() -> None:
@@ -50,5 +51,5 @@ try:
     main()
     gdb.execute("quit 0")
 except (recording.Refused, OSError) as problem:
-    gdb.write(f"error: {problem}.\n", gdb.STDERR)
+    terminal.write(f"error: {problem}.\n", gdb.STDERR)
     gdb.execute("quit 1")

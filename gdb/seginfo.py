@@ -40,4 +40,6 @@ def _load():
 try:
     _load()
 except gdb.GdbError as refusal:
-    gdb.write(f"seginfo: {refusal}\n", gdb.STDERR)
+    from lab import terminal
+
+    terminal.write(f"seginfo: {refusal}\n", gdb.STDERR)

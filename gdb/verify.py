@@ -10,13 +10,13 @@ import traceback
 
 import gdb
 
+sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
+from lab import kernel, terminal  # noqa: E402 (found only now)
+
 
 def main() -> int:
     """Run the guest to its end; returns the exit status."""
     gdb.execute("set pagination off")
-    sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-    from lab import kernel
-
     kernel.connect(os.environ["LAB_PORT"])
     gdb.execute("source gdb/seginfo.py")
     from lab.commands.seginfo import check
@@ -28,13 +28,13 @@ def main() -> int:
     gdb.execute("continue")
     if os.environ["LAB_JSON"]:
         gdb.execute(f"seginfo json {os.environ['LAB_JSON']}")
-    gdb.write(f"seginfo: {totals(check.hits)}.\n")
+    terminal.write(f"seginfo: {totals(check.hits)}.\n")
     if not check.hits:
-        gdb.write(
+        terminal.write(
             "seginfo: the guest's program never called segment_info.\n", gdb.STDERR
         )
     for call in check.calls.values():
-        gdb.write(
+        terminal.write(
             f"seginfo: a call of {call.task.comm} {call.task.pid} never returned.\n",
             gdb.STDERR,
         )
@@ -45,8 +45,8 @@ def main() -> int:
 try:
     gdb.execute(f"quit {main()}")
 except (gdb.error, KeyboardInterrupt) as error:
-    gdb.write(f"seginfo: {error}\n", gdb.STDERR)
+    terminal.write(f"seginfo: {error}\n", gdb.STDERR)
     gdb.execute("quit 1")
 except Exception:  # a bug of ours must not look like success
-    traceback.print_exc()
+    terminal.write(traceback.format_exc(), gdb.STDERR)
     gdb.execute("quit 1")

@@ -322,6 +322,23 @@ def inside_by_hand(
     return result_of(script, settings, ended.stdout + ended.stderr)
 
 
+def shown(name: bytes) -> str:
+    """A name of the guest as the lab tells it, whatever bytes it has."""
+    text = ""
+    for one in name.decode("utf-8", "surrogateescape"):
+        if one == "\\":
+            text += r"\\"
+        elif one.isprintable():
+            text += one
+        elif "\udc80" <= one <= "\udcff":  # no UTF-8
+            text += rf"\x{ord(one) & 0xFF:02x}"
+        elif "\x80" <= one < "\u0100":
+            text += rf"\u{ord(one):04x}"
+        else:
+            text += one.encode("unicode_escape").decode()
+    return text
+
+
 # --- Programs for the guest ----------------------------------------------------
 
 

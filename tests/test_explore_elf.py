@@ -101,8 +101,8 @@ def test_auxiliary_vectors(moment: Moment) -> None:
 def test_what_auxiliary_entries_point_to(moment: Moment, name: str) -> None:
     parts = moment.lab(f"elf {moment.pid(name)}")
     text = {row["entry"]: row["text"] for row in table(parts, "auxiliary vector")}
-    assert text["AT_EXECFN"] == f"'/scenes/{name}'"
-    assert text["AT_PLATFORM"] == "'x86_64'"
+    assert text["AT_EXECFN"] == f'"/scenes/{name}"'
+    assert text["AT_PLATFORM"] == '"x86_64"'
     assert len(bytes.fromhex(text["AT_RANDOM"])) == 16
     assert text["AT_SYSINFO_EHDR"].startswith("[vdso]")
     entry = offset_in_file(in_guest(moment, name), "e_entry")

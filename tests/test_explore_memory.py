@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, NamedTuple
 
+import lab
 import pytest
 from truth import Moment
 
@@ -27,10 +28,10 @@ class Line(NamedTuple):
 
 
 def maps(moment: Moment, pid: int) -> list[Line]:
-    """/proc/PID/maps; bytes that are no UTF-8 as the lab shows them."""
-    text = moment.snapshot[f"/proc/{pid}/maps"].decode("utf-8", "backslashreplace")
+    """/proc/PID/maps, with names as the lab tells them."""
     found = []
-    for line in text.split("\n")[:-1]:
+    lines = moment.snapshot[f"/proc/{pid}/maps"].split(b"\n")[:-1]
+    for line in map(lab.shown, lines):
         words = re.fullmatch(
             r"(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) *(.*)", line
         ).groups()

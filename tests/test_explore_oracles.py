@@ -20,6 +20,7 @@ import re
 from pathlib import Path
 from typing import Any, Callable
 
+import lab
 import oracles
 import pytest
 from truth import Moment
@@ -94,9 +95,9 @@ def test_all_tasks_as_drgn_finds_them(moment: Moment, drgn: dict[str, Any]) -> N
         assert {name: row[name] for name in names} == {
             name: one[name] for name in names
         }
-        comm = f"[{one['comm']}]" if one["is_kernel"] else one["comm"]
-        if one["state"] != "Z" and "\\x" not in one["comm"]:
-            assert row["comm"] == comm
+        comm = lab.shown(bytes.fromhex(one["comm"]))
+        if one["state"] != "Z":
+            assert row["comm"] == (f"[{comm}]" if one["is_kernel"] else comm)
 
 
 def test_all_tasks_as_crash_finds_them(moment: Moment, crash: Answers) -> None:

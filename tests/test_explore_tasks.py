@@ -26,11 +26,6 @@ def moment(moments: Moments) -> Moment:
     return moments()
 
 
-def comm_text(comm: bytes) -> str:
-    """A name as the lab writes it: what is not UTF-8 is escaped."""
-    return comm.decode("utf-8", "backslashreplace")
-
-
 def everyone(moment: Moment) -> Iterator[tuple[int, int]]:
     """Process and thread ids of all threads that can be compared."""
     for pid in moment.users():
@@ -52,7 +47,7 @@ def check_row(moment: Moment, row: dict[str, Any], pid: int, tid: int) -> None:
     assert row["cpu"] == int(stat[39])
     assert row["threads"] == int(stat[20])
     comm = moment.snapshot[f"/proc/{pid}/task/{tid}/comm"].removesuffix(b"\n")
-    assert row["comm"] == comm_text(comm)
+    assert row["comm"] == lab.shown(comm)
 
 
 def test_ps(moment: Moment) -> None:
@@ -226,7 +221,7 @@ def test_task_tells_who_is_its_family(moment: Moment) -> None:
     for pid in moment.users():
         facts = Facts(moment, pid)
         ppid = moment.ppid(pid)
-        comm = comm_text(moment.comm(ppid)) if ppid else "swapper/0"
+        comm = lab.shown(moment.comm(ppid)) if ppid else "swapper/0"
         assert facts.row("real_parent")["says"] == f"{comm} {ppid}"
     tracer = Facts(moment, moment.pid("family", "tracer"))
     traced = moment.pid("family", "traced")
@@ -355,7 +350,7 @@ def test_files_is_proc_fd(moment: Moment) -> None:
             if moment.snapshot.errors.get(link) == errno.ENAMETOOLONG:
                 assert len(row["path"]) > 4096
             else:
-                assert row["path"] == comm_text(expected[row["fd"]])
+                assert row["path"] == lab.shown(expected[row["fd"]])
             info = fdinfo(moment.proc(pid, f"fdinfo/{row['fd']}"))
             assert row["position"] == int(info["pos"])
             assert row["flags"] == info["flags"]

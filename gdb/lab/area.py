@@ -11,6 +11,7 @@ from typing import Callable, Iterator, NamedTuple
 
 from . import kernel, layout, mm as mm_, path, vma
 from .memory import PAGE_SIZE, Fault
+from .printable import text_of
 from .vmflags import VM_HUGETLB, flag_codes, permissions
 
 FILE = layout.Form("struct file", "f_inode")
@@ -137,11 +138,6 @@ def file_of(file: int, root: int) -> File:
         mode=inode.i_mode,
         filesystem=text_of(kind),
     )
-
-
-def text_of(name: bytes) -> str:
-    """A name of the kernel's as text, whatever bytes it has."""
-    return name.decode("utf-8", "backslashreplace")
 
 
 def backing(area: tuple, name: str, file: File | None) -> str:

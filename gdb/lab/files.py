@@ -10,6 +10,7 @@ from typing import Iterator
 
 from . import kernel, layout, path, sockets, taskflags
 from .memory import Broken, Fault
+from .printable import text_of
 
 NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
 WORD = 64  # bits of an unsigned long
@@ -120,7 +121,7 @@ def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
     except Fault as fault:
         return OpenFile(fd, f"({fault})", "unreadable", 0, 0, None, None, file)
     try:
-        name = path.file_path(file, root).decode("utf-8", "backslashreplace")
+        name = text_of(path.file_path(file, root))
     except Fault as fault:
         name = f"({fault})"
     inode = _readable(INODE, read.f_inode)

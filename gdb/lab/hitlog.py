@@ -10,9 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Callable
 
-import gdb
-
-from . import replay
+from . import replay, terminal
 
 if TYPE_CHECKING:
     from .syscall import Hit
@@ -65,7 +63,7 @@ class HitLog:
             self.report(hit)
         elif recorded is not None:
             number, moment = recorded
-            gdb.write(
+            terminal.write(
                 f"hit {number}, {moment.comm} {moment.pid}: {moment.what}, as recorded; "
                 "execute the call forward for all of it.\n"
             )

@@ -12,7 +12,7 @@ import re
 import gdb
 from elftools.elf.elffile import ELFFile
 
-from . import layout
+from . import layout, terminal
 from .memory import (
     START_KERNEL_MAP,
     Fault,
@@ -22,6 +22,7 @@ from .memory import (
     find_ram_file,
     read_stub,
 )
+from .printable import text_of
 
 _memory: Memory | None = None
 _checked = False
@@ -204,7 +205,7 @@ def check_running() -> bool:
         )
     if not found and not _kernel_is_mapped():
         return False
-    running = found.split(b"\0")[0].decode("ascii", "replace")
+    running = text_of(found.split(b"\0")[0])
     if not running.startswith("Linux version"):
         running = "another one"
     raise gdb.GdbError(
@@ -222,7 +223,7 @@ def _check_ram_file(address: int, expected: bytes) -> None:
     except Fault:
         found = b""
     if found != expected:
-        gdb.write(
+        terminal.write(
             f"seginfo: the {guest.physical.name} is not this guest's memory: reading "
             "through the debug stub.\n"
         )

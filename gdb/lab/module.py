@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Iterator, NamedTuple
 
 from . import kernel, layout, lists
+from .printable import text_of
 
 # One layout for all until v6.3, since v6.4 (ac3b43283923) one piece of memory for
 # each kind of code and data.
@@ -31,7 +32,7 @@ def for_each_module() -> Iterator[Piece]:
         return
     head = layout.address_of("modules")
     for address in lists.list_for_each_entry(head, "struct module", "list"):
-        name = MODULE(guest, address).name.split(b"\0")[0].decode()
+        name = text_of(MODULE(guest, address).name.split(b"\0")[0])
         for what, place, form in _pieces():
             read = form(guest, address + place)
             if read.size:

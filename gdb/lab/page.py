@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from . import kernel, layout
 from .memory import PAGE_SIZE, START_KERNEL_MAP, Fault
+from .printable import text_of
 
 # Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
 # often it is mapped stands in struct folio, at the same place.
@@ -238,7 +239,7 @@ def _inode(mapping: int) -> str:
     try:
         inode = INODE(guest, MAPPING(guest, mapping).host)
         device = SUPER(guest, inode.i_sb)
-        name = guest.read_string(TYPE(guest, device.s_type).name).decode()
+        name = text_of(guest.read_string(TYPE(guest, device.s_type).name))
     except Fault:
         return f"address_space {mapping:#x}"
     return f"inode {inode.i_ino} of {name}"

@@ -8,6 +8,7 @@ import bisect
 from . import vma
 from .memory import PAGE_SIZE, Broken, Fault
 from .mm import mm_struct
+from .printable import text_of
 
 VM_EXEC = 0x4  # include/linux/mm.h
 
@@ -44,7 +45,7 @@ class Places:
             name = vma.vma_name(area, self.mm, self.root)
         except Fault:
             return "[unreadable name]"
-        return name.decode("utf-8", "backslashreplace") or "[anon]"
+        return text_of(name) or "[anon]"
 
     def text(self, address: int) -> str:
         """NAME+OFFSET of an address, "" in a gap.

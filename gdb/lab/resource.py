@@ -7,6 +7,7 @@ from typing import Iterator, NamedTuple
 
 from . import kernel, layout
 from .memory import Broken, Fault
+from .printable import text_of
 
 RESOURCE = layout.Form(
     "struct resource", "start", "end", "name", "flags", "parent", "sibling", "child"
@@ -44,8 +45,7 @@ def for_each_resource() -> Iterator[Resource]:
             name = guest.read_string(read.name) if read.name else b"<BAD>"
         except Fault as fault:
             raise Broken(f"the resources are cut: {fault}") from None
-        text = name.decode("utf-8", "backslashreplace")
-        yield Resource(read.start, read.end, text, depth, address)
+        yield Resource(read.start, read.end, text_of(name), depth, address)
         below += [(read.sibling, depth), (read.child, depth + 1)]
 
 

@@ -23,7 +23,7 @@ from typing import Callable
 
 import gdb
 
-from . import errors, kernel, layout, mm, path, payload, replay
+from . import errors, kernel, layout, mm, path, payload, replay, terminal
 from .hitlog import HitLog
 from .memory import Fault
 from .replay import timetravel
@@ -377,7 +377,7 @@ class Check:
     def failed(self, reason: str) -> bool:
         """The check itself could not go on: stop and say why."""
         self.errors.append(reason)
-        gdb.write(f"seginfo: {reason}\n", gdb.STDERR)
+        terminal.write(f"seginfo: {reason}\n", gdb.STDERR)
         return True
 
 

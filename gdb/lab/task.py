@@ -9,6 +9,7 @@ from typing import Iterator
 import gdb
 
 from . import kernel, layout, lists
+from .printable import text_of
 
 
 TASK = layout.Form(
@@ -82,7 +83,7 @@ def task(address: int) -> Task:
 
 def comm_text(comm: bytes) -> str:
     """task_struct.comm as text; any process may put any bytes in its own."""
-    return comm.split(b"\0")[0].decode("utf-8", "backslashreplace")
+    return text_of(comm.split(b"\0")[0])
 
 
 def task_pid_vnr(address: int) -> int:

@@ -10,6 +10,7 @@ from . import kernel, layout, lists, path, registers, signals, stack, symbols, t
 from . import taskflags
 from .facts import At
 from .memory import Broken
+from .printable import text_of
 
 RSS_KINDS = ("file", "anon", "swap", "shmem")  # include/linux/mm_types_task.h
 ENDED = layout.Form("struct task_struct", "exit_state")
@@ -59,8 +60,7 @@ def pid_nr(pid: int) -> str:
 
 def path_text(at: At) -> str:
     """The name of a struct path."""
-    name = path.d_path(at.address, task.onlooker_root())
-    return name.decode("utf-8", "backslashreplace")
+    return text_of(path.d_path(at.address, task.onlooker_root()))
 
 
 def cpus_text(mask: int) -> str:

@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 
 from . import kernel, layout
 from .memory import KERNEL_IMAGE_SIZE, PAGE_SIZE
+from .printable import text_of
 
 DATA = ("vmcoreinfo_data", "vmcoreinfo_size")
 
@@ -115,7 +116,7 @@ def _sections() -> Iterator[str]:
 def _release() -> str:
     place = layout.address_of("init_uts_ns")
     place += layout.offsetof("struct uts_namespace", "name.release")
-    return kernel.memory().read_string(place).decode()
+    return text_of(kernel.memory().read_string(place))
 
 
 @layout.cached

@@ -28,7 +28,8 @@ COUNTERS += ("hiwater_rss", "hiwater_vm", "def_flags", "mmap_base", "task_size",
 
 
 def text(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace")
+    """Any bytes, for JSON."""
+    return name.hex()
 
 
 def task(one: Object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Iterator
 
 import gdb
 
-from .. import kernel, task
+from .. import kernel, task, terminal
 from ..memory import Broken, Fault
 from ..result import Result
 from ..view import json, text
@@ -30,7 +30,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class Lab(gdb.Command):
+class Lab(terminal.Command):
     """Look around in the stopped kernel: lab COMMAND [PID] [--json]
 
     PID is the id of a process or thread; without it the current task of the
@@ -41,7 +41,7 @@ class Lab(gdb.Command):
     def __init__(self) -> None:
         super().__init__("lab", gdb.COMMAND_DATA, prefix=True)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         if argument:
             name = argument.split()[0]
             raise gdb.GdbError(
@@ -50,7 +50,7 @@ class Lab(gdb.Command):
         gdb.execute("help lab")
 
 
-class LabCommand(gdb.Command):
+class LabCommand(terminal.Command):
     """One sub-command. A subclass has a name, its help as docstring, and run()."""
 
     name = ""
@@ -62,7 +62,7 @@ class LabCommand(gdb.Command):
         """Find out what the command shows. Raises gdb.GdbError, Fault, Broken."""
         raise NotImplementedError
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         arguments = gdb.string_to_argv(argument)
         as_json = "--json" in arguments
         if as_json:
@@ -79,7 +79,7 @@ class LabCommand(gdb.Command):
             except (Fault, Broken) as trouble:
                 raise gdb.GdbError(f"lab {self.name}: {trouble}.") from None
             if as_json:
-                gdb.write(json.result_json(result))
+                terminal.write(json.result_json(result))
             else:
                 text.show_result(result)
 
@@ -100,7 +100,8 @@ def show_frame() -> None:
 
     gdb would print it past the TUI, were it not asked for the text.
     """
-    gdb.write(gdb.execute("frame", to_string=True) or "")
+    said = gdb.execute("frame", to_string=True) or ""
+    terminal.write(said.expandtabs())
 
 
 def number(argument: str, what: str) -> int:

@@ -39,9 +39,9 @@ class Blame(LabCommand):
 
     name = "blame"
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         needed()
-        super().invoke(argument, from_tty)
+        super().do(argument)
 
     def run(self, arguments: list[str]) -> Result:
         [wanted] = self.take(arguments, "ADDR")

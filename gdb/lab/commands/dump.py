@@ -10,7 +10,7 @@ import time
 
 import gdb
 
-from .. import vmcore, vmcoreinfo
+from .. import terminal, vmcore, vmcoreinfo
 from ..memory import Broken
 from ..result import Result, Table, columns
 from .base import LabCommand
@@ -64,7 +64,7 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         if self.on and time.monotonic() > self.next:
-            gdb.write(f"\r{done >> 20} of {total >> 20} MiB")
+            terminal.write_progress(f"{done >> 20} of {total >> 20} MiB")
             gdb.flush()
             self.next = time.monotonic() + self.PERIOD
             self.shown = True
@@ -72,7 +72,7 @@ class Progress:
     def end(self) -> None:
         """Leave a clean line."""
         if self.shown:
-            gdb.write("\r\x1b[K")
+            terminal.write_progress("")
 
 
 def _result(core: vmcore.Core) -> Result:

@@ -13,6 +13,7 @@ from elftools.elf.elffile import ELFFile
 from .. import area, elf, filemap, loaded, mm as mm_, task
 from ..memory import Broken, Fault
 from ..places import Places
+from ..printable import quoted, text_of
 from ..result import Result, Table, columns
 from .base import LabCommand, mm_of
 
@@ -161,7 +162,7 @@ def _interpreter(what: elf.Program, mm: int, places: Places) -> list[str]:
         return []
     try:
         name = filemap.kernel_read(what.file, segment.p_offset, segment.p_filesz)
-        said = name.rstrip(b"\0").decode("utf-8", "backslashreplace")
+        said = text_of(name.rstrip(b"\0"))
     except Fault:
         said = "(its name is not in memory)"
     base = dict(elf.saved_auxv(mm)).get(elf.AT_BASE, 0)
@@ -200,7 +201,7 @@ def _string(mm: int, address: int) -> str:
     while b"\0" not in text and len(text) < LONGEST:
         step = 64 - (address + len(text)) % 64
         text += mm_.access_process_vm(mm, address + len(text), step)
-    return repr(text.split(b"\0")[0].decode("utf-8", "backslashreplace"))
+    return quoted(text_of(text.split(b"\0")[0]), LONGEST)
 
 
 def _sections(what: elf.Program, name: str) -> list[Table | str]:

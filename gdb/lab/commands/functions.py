@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from .. import kernel, layout, lookup
+from .. import kernel, layout, lookup, terminal
 from ..memory import Broken, Fault
 from .base import mm_of, task_of, user_address
 
@@ -30,10 +30,11 @@ class Function(gdb.Function):
                 "The kernel does not run yet: continue to a breakpoint in it first."
             )
         words = [str(int(argument)) for argument in arguments]
-        try:
-            return self.find(words)
-        except (Fault, Broken) as problem:
-            raise gdb.GdbError(f"${self.name}: {problem}.") from None
+        with terminal.printable_errors():
+            try:
+                return self.find(words)
+            except (Fault, Broken) as problem:
+                raise gdb.GdbError(f"${self.name}: {problem}.") from None
 
     def one_of(self, arguments: list[str], least: int, usage: str) -> list[str]:
         """Arguments, the last of which may be missing."""

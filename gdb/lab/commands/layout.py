@@ -9,7 +9,8 @@ from typing import Any
 
 import gdb
 
-from .. import liveview
+from .. import liveview, terminal
+from ..printable import one_line
 from ..view import tui
 from .base import no_garbage_collection
 
@@ -97,7 +98,7 @@ class Panel:
         if self.layout is None or self.layout.width != width:
             self.layout = tui.Layout(self.picture, width)
         self.top = max(0, min(self.top, len(self.layout.lines) - height))
-        self.window.title = self.picture.who or WINDOW
+        self.window.title = one_line(self.picture.who or WINDOW)
         self.window.write(self.layout.text(self.top, self.left, height), True)
 
     def scroll(self, down: int, right: int) -> None:
@@ -162,13 +163,13 @@ class Window:
         self.panel.scroll(0, columns)
 
 
-class CheckTui(gdb.Command):
+class CheckTui(terminal.Command):
     """Refuse, and say what to type instead, where gdb's TUI cannot be."""
 
     def __init__(self) -> None:
         super().__init__(CHECK, gdb.COMMAND_MAINTENANCE)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         if argument != "0":
             raise gdb.GdbError("layout lab takes no argument; see `help layout lab`.")
         why = ""
@@ -180,13 +181,13 @@ class CheckTui(gdb.Command):
             raise gdb.GdbError(f"layout lab: {why}; {INSTEAD}.")
 
 
-class NoLayout(gdb.Command):
+class NoLayout(terminal.Command):
     """Layouts need a gdb that was built with its text user interface."""
 
     def __init__(self) -> None:
         super().__init__("layout", gdb.COMMAND_USER)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         raise gdb.GdbError(
             f"layout {argument}: this gdb was built without its text user interface "
             f"(TUI): use Debian's package gdb; {INSTEAD}."

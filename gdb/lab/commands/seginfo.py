@@ -7,8 +7,7 @@ import os
 
 import gdb
 
-from .. import kernel
-
+from .. import kernel, terminal
 from ..syscall import Check, Hit, Stop
 from ..view import text
 from ..view.json import hits_json
@@ -39,9 +38,9 @@ def start() -> None:
     """
     check.arm()
     if kernel.is_fast():
-        gdb.write(f"seginfo: armed, reading memory from the {kernel.source()}.\n")
+        terminal.write(f"seginfo: armed, reading memory from the {kernel.source()}.\n")
     else:
-        gdb.write(
+        terminal.write(
             "seginfo: armed, reading memory through the debug stub, since this QEMU "
             "has no shared RAM file; slower, otherwise the same.\n"
         )
@@ -68,7 +67,7 @@ def _no_argument(name: str, argument: str) -> None:
         raise gdb.GdbError(f"seginfo {name} takes no argument; see `help seginfo`.")
 
 
-class SegInfo(gdb.Command):
+class SegInfo(terminal.Command):
     """Check every segment_info() system call: walk, kernel copy, user copy.
 
     seginfo              the last hit again, and the totals
@@ -95,7 +94,7 @@ class SegInfo(gdb.Command):
     def __init__(self) -> None:
         super().__init__("seginfo", gdb.COMMAND_DATA, prefix=True)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         if argument:
             raise gdb.GdbError(
                 f"There is no seginfo {argument.split()[0]}; see `help seginfo`."
@@ -103,83 +102,83 @@ class SegInfo(gdb.Command):
         if check.log.last is not None:
             text.show(*text.hit_parts(check.log.last))
         state = "armed" if check.armed else "not armed: type `seginfo arm`"
-        gdb.write(f"seginfo: {text.totals(check.hits)}; {state}.\n")
+        terminal.write(f"seginfo: {text.totals(check.hits)}; {state}.\n")
 
 
-class Arm(gdb.Command):
+class Arm(terminal.Command):
     """Plant the stops of the check: seginfo arm"""
 
     def __init__(self) -> None:
         super().__init__("seginfo arm", gdb.COMMAND_BREAKPOINTS)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         _no_argument("arm", argument)
         start()
 
 
-class Disarm(gdb.Command):
+class Disarm(terminal.Command):
     """Remove the stops of the check: seginfo disarm"""
 
     def __init__(self) -> None:
         super().__init__("seginfo disarm", gdb.COMMAND_BREAKPOINTS)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         _no_argument("disarm", argument)
         check.disarm()
-        gdb.write("seginfo: disarmed.\n")
+        terminal.write("seginfo: disarmed.\n")
 
 
-class StopAtHit(gdb.Command):
+class StopAtHit(terminal.Command):
     """Stop at each hit, when its verdict is known: seginfo stop"""
 
     def __init__(self) -> None:
         super().__init__("seginfo stop", gdb.COMMAND_RUNNING)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         _no_argument("stop", argument)
         check.stop_at_hit = True
 
 
-class RunThrough(gdb.Command):
+class RunThrough(terminal.Command):
     """Report each hit and stop at none: seginfo run"""
 
     def __init__(self) -> None:
         super().__init__("seginfo run", gdb.COMMAND_RUNNING)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         _no_argument("run", argument)
         check.stop_at_hit = False
 
 
-class Brief(gdb.Command):
+class Brief(terminal.Command):
     """One line for a hit that passes: seginfo brief"""
 
     def __init__(self) -> None:
         super().__init__("seginfo brief", gdb.COMMAND_DATA)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         _no_argument("brief", argument)
         reporter.brief = True
 
 
-class Full(gdb.Command):
+class Full(terminal.Command):
     """The whole report for every hit: seginfo full"""
 
     def __init__(self) -> None:
         super().__init__("seginfo full", gdb.COMMAND_DATA)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         _no_argument("full", argument)
         reporter.brief = False
 
 
-class Show(gdb.Command):
+class Show(terminal.Command):
     """Show the report of hit N again: seginfo show N"""
 
     def __init__(self) -> None:
         super().__init__("seginfo show", gdb.COMMAND_DATA)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         known = f"there are {len(check.hits)} hits so far"
         if not argument.isdecimal():
             raise gdb.GdbError(f"seginfo show takes the number of a hit; {known}.")
@@ -189,13 +188,13 @@ class Show(gdb.Command):
         text.show(*text.hit_parts(hit))
 
 
-class Json(gdb.Command):
+class Json(terminal.Command):
     """Write all hits to a file: seginfo json FILE"""
 
     def __init__(self) -> None:
         super().__init__("seginfo json", gdb.COMMAND_DATA, gdb.COMPLETE_FILENAME)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         if not argument:
             raise gdb.GdbError("seginfo json takes the name of the file to write.")
         name = os.path.expanduser(argument)

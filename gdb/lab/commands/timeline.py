@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from .. import replay
+from .. import replay, terminal
 from ..result import Result, Table, columns
 from ..replay.timetravel import Replay
 from ..view import json, text
@@ -71,14 +71,14 @@ class Timeline(LabCommand):
 
     name = "timeline"
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         # Not as the other commands do it: this one works before the kernel runs
         arguments = gdb.string_to_argv(argument)
         as_json = arguments == ["--json"]
         self.take([] if as_json else arguments)
         result = Result([timeline(replay.needed())])
         if as_json:
-            gdb.write(json.result_json(result))
+            terminal.write(json.result_json(result))
         else:
             text.show_result(result)
 
@@ -96,7 +96,7 @@ class Goto(LabCommand):
 
     name = "goto"
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         one = replay.needed()
         [wanted] = self.take(gdb.string_to_argv(argument), "N")
         moments = list(one.moments)
@@ -113,5 +113,5 @@ class Goto(LabCommand):
             moment = moments[int(wanted)]
             one.travel(moment.count)
             who = f"{moment.comm} {moment.pid}: " if moment.pid is not None else ""
-            gdb.write(f"Moment {wanted}, {moment.kind}: {who}{moment.what}\n")
+            terminal.write(f"Moment {wanted}, {moment.kind}: {who}{moment.what}\n")
         show_frame()

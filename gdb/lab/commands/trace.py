@@ -9,7 +9,7 @@ from typing import Callable, Iterator
 
 import gdb
 
-from .. import kernel, process, task
+from .. import kernel, process, task, terminal
 from ..replay.monitor import going_back
 from ..result import Drawing, Result
 from ..trace import syscalls
@@ -40,7 +40,7 @@ BACK = "lab trace tells what happens forward: type set exec-direction forward."
 IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
-class Trace(gdb.Command):
+class Trace(terminal.Command):
     """Follow a program through time: lab trace WHAT [PROGRAM or PID] [--limit N] [--json]
 
     WHAT is one of
@@ -65,7 +65,7 @@ class Trace(gdb.Command):
     def __init__(self) -> None:
         super().__init__("lab trace", gdb.COMMAND_RUNNING)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         arguments = gdb.string_to_argv(argument)
         as_json = "--json" in arguments
         if as_json:
@@ -86,15 +86,15 @@ class Trace(gdb.Command):
             _write(f"Following {follow}; {most}, Ctrl-C ends it.")
             for sentence in (*tracer.missing, *follow.left_out):
                 _write(sentence)
-            gdb.write(view.heading(colour) + "\n")
+            terminal.write_styled(view.heading(colour) + "\n")
         with told_of_ctrl_c(tracer.interrupt):
             with _quiet_check():
                 tracer.run(quietly=as_json)
             result = Result(_parts(tracer, as_json))
             if as_json:
-                gdb.write(result_json(result))
+                terminal.write(result_json(result))
                 return
-            gdb.write("\n")
+            terminal.write("\n")
             text.show_result(result)
             if gdb.selected_inferior().threads():
                 show_frame()
@@ -191,7 +191,8 @@ def _ignore(event: Event) -> None:
 
 
 def _show(width: int, colour: bool, event: Event) -> None:
-    gdb.write("\n".join(view.event_lines(event, width, colour)) + "\n")
+    lines = view.event_lines(event, width, colour)
+    terminal.write_styled("\n".join(lines) + "\n")
     gdb.flush()
 
 

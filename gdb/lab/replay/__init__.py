@@ -11,6 +11,7 @@ import os
 
 import gdb
 
+from .. import terminal
 from ..clock import guest_time
 from ..memory import Fault
 from ..task import get_current, task
@@ -63,7 +64,7 @@ gdb.events.exited.connect(_on_end)
 gdb.events.connection_removed.connect(_on_end)
 
 
-class Prepare(gdb.Command):
+class Prepare(terminal.Command):
     """What gdb runs by itself before each command that moves the target of a replay."""
 
     name = "replay-prepare"
@@ -71,7 +72,7 @@ class Prepare(gdb.Command):
     def __init__(self) -> None:
         super().__init__(self.name, gdb.COMMAND_OBSCURE)
 
-    def invoke(self, argument: str, from_tty: bool) -> None:
+    def do(self, argument: str) -> None:
         if _replay is not None and not _replay.travels:
             _replay.prepare(argument)
 

@@ -7,6 +7,7 @@ import re
 
 import gdb
 
+from .. import terminal
 from .monitor import monitor
 
 # A checkpoint takes as long as some million instructions, and 20 to 40 MB of disk.
@@ -81,4 +82,6 @@ class Checkpoints:
 
     def _fill(self, reason: str) -> None:
         self.full = True
-        gdb.write(f"replay: {reason}, no more are made: going back takes longer.\n")
+        terminal.write(
+            f"replay: {reason}, no more are made: going back takes longer.\n"
+        )

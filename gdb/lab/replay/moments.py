@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import bisect
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Iterator
+
+from ..printable import one_line
 
 # Of several moments at one instruction the first of these is told first.
 KINDS = ("start", "exec", "event", "hit", "killed", "end")
@@ -88,4 +90,10 @@ class Moments:
     @classmethod
     def load(cls, file: Path) -> Moments:
         """Raises OSError, and ValueError or TypeError for what save() did not write."""
-        return cls([Moment(**one) for one in json.loads(file.read_text("ascii"))])
+        known = [Moment(**one) for one in json.loads(file.read_text("ascii"))]
+        return cls(
+            [
+                replace(one, comm=one_line(one.comm), what=one_line(one.what))
+                for one in known
+            ]
+        )

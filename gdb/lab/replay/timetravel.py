@@ -14,7 +14,7 @@ from typing import Callable, Iterator
 
 import gdb
 
-from .. import kernel, layout
+from .. import kernel, layout, terminal
 from ..memory import START_KERNEL_MAP
 from .checkpoints import Checkpoints
 from .moments import FIELDS, Moment, Moments
@@ -176,15 +176,15 @@ class Replay:
     def _say(self, event: gdb.StopEvent) -> None:
         now = self.now
         if now == self.moments.end:
-            gdb.write(f"{ENDS}\n")
+            terminal.write(f"{ENDS}\n")
         elif now <= self.start:
             kernel.forget()
-            gdb.write(f"{STARTS}\n")
+            terminal.write(f"{STARTS}\n")
         elif self.move == "continue" and going_back():
             # gdb cannot tell: QEMU does not say that it was a watchpoint
             stops = gdb.breakpoints() if type(event) is gdb.StopEvent else ()
             if any(one.type == gdb.BP_HARDWARE_WATCHPOINT for one in stops):
-                gdb.write(f"{WROTE}\n")
+                terminal.write(f"{WROTE}\n")
 
     def follow(self) -> None:
         """Follow gdb's stops, in the place of the package before it was loaded anew."""

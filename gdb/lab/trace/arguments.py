@@ -17,6 +17,7 @@ import gdb
 from .. import files, layout, mm, registers, task
 from ..errors import to_int
 from ..memory import Broken, Fault
+from ..printable import quoted, text_of
 from . import flags
 
 STRING_LIMIT = 48  # characters of a string that are shown
@@ -150,11 +151,7 @@ class Decoder:
                     break
         except Fault:
             return f"{address:#x} (not in memory)"
-        shown = text.decode("utf-8", "backslashreplace")
-        more = "..." * (len(shown) > STRING_LIMIT)
-        quoted = shown[:STRING_LIMIT].encode("unicode_escape").decode()
-        quoted = quoted.replace('"', '\\"')
-        return f'"{quoted}"{more}'
+        return quoted(text_of(text), STRING_LIMIT)
 
     def _descriptor(self, number: int) -> str:
         if number == AT_FDCWD:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from .. import area, elf, filemap, kernel, layout, lookup, members, mm as mm_
 from .. import paging, task
 from ..memory import PAGE_SIZE, Broken, Fault
+from ..printable import quoted, text_of
 
 BPRM = layout.Form(
     "struct linux_binprm",
@@ -29,6 +30,7 @@ ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62  # include/uapi/linux/elf.h and elf-em.h
 SCRIPT = b"#!"
 PATH_MAX = 4096  # bytes
 POINTER = 8  # bytes
+LONGEST = 32  # characters of such a string
 SHOWN = 6  # strings of a list in a sentence
 MOST_STRINGS, MOST_BYTES = 256, 64 * 1024  # that are read of argv or envp
 
@@ -69,7 +71,7 @@ def point_of_no_return(bprm: int) -> bool:
 
 def text(address: int) -> str:
     """A string of the kernel's. Raises Fault."""
-    return kernel.memory().read_string(address).decode("utf-8", "backslashreplace")
+    return text_of(kernel.memory().read_string(address))
 
 
 def opened(file: int) -> Opened:
@@ -108,7 +110,7 @@ def script_line(start: bytes) -> str | None:
     asked = line.lstrip(b" \t")
     if not asked or not (end or re.search(rb"[ \t\0]", asked)):
         return None
-    return asked.split(b"\0")[0].rstrip(b" \t").decode("utf-8", "backslashreplace")
+    return text_of(asked.split(b"\0")[0].rstrip(b" \t"))
 
 
 def program(file: int, start: bytes) -> Program:
@@ -126,7 +128,7 @@ def program(file: int, start: bytes) -> Program:
             if one.p_type == elf.PT_INTERP and not interpreter:
                 size = min(one.p_filesz, PATH_MAX)
                 name = filemap.kernel_read(file, one.p_offset, size)
-                interpreter = name.split(b"\0")[0].decode("utf-8", "backslashreplace")
+                interpreter = text_of(name.split(b"\0")[0])
     except (Broken, Fault, struct.error):
         pass  # said is what is known
     kind = elf.TYPES.get(header.e_type, str(header.e_type))
@@ -162,7 +164,7 @@ def user_string(mm: int, address: int) -> str | None:
             found += program_memory(mm, address + len(found), step)
     except (Fault, Broken):
         return None
-    return found.split(b"\0")[0].decode("utf-8", "backslashreplace")
+    return text_of(found.split(b"\0")[0])
 
 
 def user_strings(mm: int, address: int) -> list[str | None] | None:
@@ -192,7 +194,7 @@ def copied(mm: int, start: int, end: int) -> list[str]:
         raise Broken(f"strings from {start:#x} on end at {end:#x}, before they begin")
     raw = mm_.access_process_vm(mm, start, min(end - start, MOST_BYTES))
     whole = raw[: raw.rfind(b"\0") + 1]
-    return [one.decode("utf-8", "backslashreplace") for one in whole.split(b"\0")[:-1]]
+    return [text_of(one) for one in whole.split(b"\0")[:-1]]
 
 
 def first(mm: int, start: int, end: int) -> str:
@@ -209,12 +211,9 @@ def list_text(strings: list[str | None] | None, count: int = 0) -> str:
     """
     if strings is None:
         return "(not in memory)"
-    said = ["(not in memory)" if one is None else quoted(one) for one in strings]
+    said = [
+        "(not in memory)" if one is None else quoted(one, LONGEST) for one in strings
+    ]
     said = said[:SHOWN]
     left = max(count, len(strings)) - len(said)
     return f"[{', '.join(said + [f'and {left:,} more'] * (left > 0))}]"
-
-
-def quoted(one: str, longest: int = 32) -> str:
-    """A string in quotes, its start if it is long."""
-    return f'"{one}"' if len(one) <= longest else f'"{one[:longest]}"...'

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Literal, NamedTuple
 
-from .. import area as area_, kernel, layout, mm as mm_, path, vma
+from .. import kernel, layout, mm as mm_, path, vma
 from ..memory import PAGE_SIZE
+from ..printable import text_of
 from ..vmflags import VM_SHARED, permissions
 
 # grown and shrunk: the same area with another start or end; protected: with other
@@ -143,8 +144,8 @@ def snapshot(mm: int, root: int) -> Snapshot:
 
 def _name(one: tuple, read: tuple, root: int) -> str:
     if one.vm_file:
-        return area_.text_of(path.mangle_path(path.file_path(one.vm_file, root)))
-    return area_.text_of(vma.vma_name(one, read, root))
+        return text_of(path.mangle_path(path.file_path(one.vm_file, root)))
+    return text_of(vma.vma_name(one, read, root))
 
 
 def changes(

@@ -11,6 +11,7 @@ from typing import Any
 from .. import kernel, layout
 from ..elf import MAGIC
 from ..errors import error_text, is_error, result_text, to_int
+from ..printable import quoted
 from ..sizes import size_text
 from . import binprm
 from .event import Moment
@@ -136,7 +137,7 @@ class Before(Steps):
             self.execs.tell(
                 one,
                 moment,
-                f"{role} {binprm.quoted(name)}: {error_text(moment.result)}",
+                f"{role} {quoted(name, binprm.LONGEST)}: {error_text(moment.result)}",
                 step="open",
                 role=role,
                 path=name,

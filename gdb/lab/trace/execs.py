@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import kernel, layout, registers, signals, task
 from ..errors import error_text, is_error, result_text, to_int
+from ..printable import quoted
 from ..result import Table, columns
 from . import binprm
 from .arguments import AT_FDCWD
@@ -73,7 +74,7 @@ class ExecTimeline(Timeline):
         if at:
             number = to_int(given[0])
             first = "AT_FDCWD, " if number == AT_FDCWD else f"{number}, "
-        shown = "(not in memory)" if path is None else binprm.quoted(path, 200)
+        shown = "(not in memory)" if path is None else quoted(path, 200)
         count = "(not in memory)"
         if envp is not None:
             count = counted(len(envp), "environment string")

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import lookup, mm as mm_, paging, task as task_, vma
 from ..memory import Broken, Fault
+from ..printable import text_of
 from ..task import Task
 from ..vmflags import permissions
 from .faultkind import area_of
@@ -74,4 +75,4 @@ class Names:
             name = vma.vma_name(area, mm_.mm_struct(mm), task_.onlooker_root())
         except Fault:
             return ""
-        return name.decode("utf-8", "backslashreplace")
+        return text_of(name)

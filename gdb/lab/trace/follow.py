@@ -81,8 +81,8 @@ class Follow:
             return
         wanted = lab_program() if self.program == LAB_PROGRAM else self.program
         guest = kernel.memory()
-        name = guest.read_string(BPRM(guest, bprm).filename).decode("utf-8", "replace")
-        if wanted in (name, os.path.basename(name)):
+        name = guest.read_string(BPRM(guest, bprm).filename)
+        if os.fsencode(wanted) in (name, os.path.basename(name)):
             self._trying[current.address] = current.tgid
 
     def executed(self, current: Task, bprm: int) -> None:

@@ -54,9 +54,11 @@ def result_json(result: Result) -> str:
 
     A table is {"title", "rows": [{column: value}], "broken"}, a drawing is
     {"title", "data", "broken"}, and a sentence is a string. Addresses are
-    numbers. A row is one line: with many rows that is quick to write and to read.
+    numbers, names of the guest as printable.text_of() has them. A row is one line:
+    with many rows that is quick to write and to read.
     """
-    return "[\n" + ",\n".join(map(_part, result.parts)) + "\n]\n"
+    text = "[\n" + ",\n".join(map(_part, result.parts)) + "\n]\n"
+    return text.replace("\x7f", r"\u007f")  # which json leaves as it is
 
 
 def _part(part: Table | Drawing | str) -> str:

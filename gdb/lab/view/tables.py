@@ -11,6 +11,7 @@ from typing import Callable, Iterator
 
 from rich.cells import cell_len
 
+from ..printable import one_line
 from ..result import Column, Table
 from ..sizes import size_text
 
@@ -61,16 +62,6 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
             yield (form % row).rstrip()
 
 
-def clean(text: str) -> str:
-    """Text of the guest without what a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode()
-        for one in text
-    )
-
-
 class _Texts(dict):
     """The texts of a column's values, each made once."""
 
@@ -101,10 +92,10 @@ def _text(kind: str, value: object) -> str:
     if kind == "size":
         return size_text(value)
     if kind == "flags":
-        return " ".join(value)
+        return one_line(" ".join(value))
     if kind == "check":
-        return "ok" if value is True else clean(str(value))
-    return clean(str(value))
+        return "ok" if value is True else one_line(str(value))
+    return one_line(str(value))
 
 
 def _columns(text: str) -> int:

@@ -16,7 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from .. import terminal
 from ..payload import MAX_AREAS, NAME_LEN, WORDS, Area, Mismatch, decode
+from ..printable import one_line, text_of
 from ..result import Drawing, Result, Table as Found
 from ..syscall import Hit
 from . import tables
@@ -38,7 +40,7 @@ def show(*parts: object) -> None:
     for part in parts:
         console.print(part)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    gdb.write(re.sub(r"\n{3,}", "\n\n", "\n".join(lines) + "\n"))
+    terminal.write_styled(re.sub(r"\n{3,}", "\n\n", "\n".join(lines) + "\n"))
 
 
 def _terminal() -> tuple[bool, int]:
@@ -181,7 +183,7 @@ def _copy_text(
 
 def name_text(name: bytes) -> str:
     """A name of the payload as text, without its padding."""
-    return name.split(b"\0")[0].decode("utf-8", "backslashreplace")
+    return text_of(name.split(b"\0")[0])
 
 
 def _rules(hit: Hit) -> Table:
@@ -227,20 +229,20 @@ def show_result(result: Result) -> None:
     tty, width = _terminal()
     colour = tty and bool(gdb.parameter("style enabled"))
     blocks = [_block(part, width if tty else 0, colour) for part in result.parts]
-    gdb.write("\n\n".join(filter(None, blocks)) + "\n")
+    terminal.write_styled("\n\n".join(filter(None, blocks)) + "\n")
 
 
 def _block(part: Found | Drawing | str, width: int, colour: bool) -> str:
     """One part of a result as lines."""
     if isinstance(part, str):
-        return "\n".join(wrap(tables.clean(part), min(width or SENTENCE, SENTENCE)))
+        return "\n".join(wrap(one_line(part), min(width or SENTENCE, SENTENCE)))
     style = (tables.BOLD, tables.RED) if colour else ("", "")
     end = tables.PLAIN if colour else ""
-    block = [f"{style[0]}{part.title}{end}"] if part.title else []
+    block = [f"{style[0]}{one_line(part.title)}{end}"] if part.title else []
     if isinstance(part, Found):
         block += tables.lines(part, width, colour)
     else:
-        block += map(tables.clean, part.lines)
+        block += map(one_line, part.lines)
     if part.broken:
-        block.append(f"{style[1]}The walk ended early: {part.broken}{end}")
+        block.append(f"{style[1]}The walk ended early: {one_line(part.broken)}{end}")
     return "\n".join(block)

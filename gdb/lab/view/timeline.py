@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
+from ..printable import one_line
 from ..trace.changes import Change, Piece
 from ..trace.event import Event
 from ..sizes import size_text
 from ..vmflags import flags_of
-from .tables import BOLD, GREEN, RED, YELLOW, clean, styled
+from .tables import BOLD, GREEN, RED, YELLOW, styled
 
 TASK_WIDTH, FUNCTION_WIDTH = 16, 20
 INDENT = " " * 17  # of what belongs to an event: below its task
@@ -31,24 +32,24 @@ def event_lines(event: Event, width: int, colour: bool) -> list[str]:
 
     width is where a sentence is folded; 0 never folds.
     """
-    who = f"{clean(event.comm)} {event.tid}"
+    who = f"{one_line(event.comm)} {event.tid}"
     function = event.function.removeprefix(WRAPPER)
     head = (
         f"{time_text(event.time):>10}  {event.cpu:>3}  {who:<{TASK_WIDTH}}  "
         f"{function:<{FUNCTION_WIDTH}}  "
     )
     indent = " " * len(head) if width - len(head) >= NARROWEST else INDENT
-    found = _folded(head + clean(event.what), indent, width)
+    found = _folded(head + one_line(event.what), indent, width)
     for mark, lines in _told(event.changes):
         for line in lines:
             for part in _folded(
-                f"{INDENT}{mark} {clean(line)}", INDENT + "    ", width
+                f"{INDENT}{mark} {one_line(line)}", INDENT + "    ", width
             ):
                 found.append(styled(part, COLOURS.get(mark, ""), colour))
             mark = " "
     for line in event.lines:
         drawn = any(one in line for one in BOXES)  # folded it would come apart
-        found += _folded(INDENT + clean(line), INDENT, 0 if drawn else width)
+        found += _folded(INDENT + one_line(line), INDENT, 0 if drawn else width)
     return found
 
 

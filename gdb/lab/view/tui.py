@@ -18,10 +18,11 @@ from rich.cells import cell_len
 
 from ..liveview import Note, Picture
 from ..pointers import Pointer
+from ..printable import one_line
 from ..segments import Segment
 from ..sizes import rough_size
 from ..trace.changes import Change, Piece
-from .tables import BOLD, DIM, PLAIN, RED, clean
+from .tables import BOLD, DIM, PLAIN, RED
 from .timeline import CHANGED, COLOURS, GONE, NEW, change_mark
 
 LISTED = 3  # changes that are told above the areas; the others are marked there
@@ -116,7 +117,7 @@ class Layout:
             yield from self._changes(picture)
 
     def _said(self, sentence: str, style: str = "") -> Iterator[Line]:
-        for line in wrap(clean(sentence), max(self.width, 10)):
+        for line in wrap(one_line(sentence), max(self.width, 10)):
             yield Line(line, style)
 
     def _changes(self, picture: Picture) -> Iterator[Line]:
@@ -209,7 +210,7 @@ def short_size(size: int) -> str:
 
 def _printable(text: str) -> str:
     """Text without what a terminal would obey or cannot show."""
-    text = clean(text)
+    text = one_line(text)
     if text.isascii():
         return text
     charset = gdb.host_charset()
