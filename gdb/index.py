@@ -35,7 +35,7 @@ def main() -> int:
     from lab.clock import guest_time
     from lab.commands.seginfo import check
     from lab.replay.moments import Moment
-    from lab.replay.monitor import quiet
+    from lab.replay.monitor import monitor
     from lab.taskflags import exit_text
     from lab.replay.timetravel import RESTART, entry
 
@@ -121,8 +121,9 @@ def main() -> int:
         f"indexed: {len(here.moments)} moments, {len(check.hits)} hits, {failed} of them "
         f"failed, {len(here.checkpoints)} checkpoints.\n"
     )
-    with quiet():
-        gdb.execute("kill", to_string=True)
+    # Not kill, which from QEMU 8.1 on only pauses a QEMU that was told -no-shutdown
+    monitor("quit")
+    gdb.execute("disconnect", to_string=True)
     return 0
 
 

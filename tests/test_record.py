@@ -18,6 +18,8 @@ import pytest
 import recordings
 
 CALLS = 3  # of the demo
+ENDS = "qemu_system_shutdown_request"  # what QEMU can be made to log
+QUIT = 2  # SHUTDOWN_CAUSE_HOST_QMP_QUIT in QEMU's qapi/run-state.json
 
 
 @pytest.fixture(scope="module")
@@ -444,7 +446,9 @@ def test_another_qemu(recording: Path, port: int, tmp_path: Path) -> None:
     )
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     line = refused(recording, port, PATH=path)
-    assert "another QEMU, QEMU emulator version 7" in line and "9.9.9" in line
+    used = recordings.manifests.read(recording)["qemu"]["version"]
+    assert re.match(r"QEMU emulator version \d", used)
+    assert f"another QEMU, {used}" in line and "9.9.9" in line
 
 
 def test_outside_a_replay(port: int) -> None:
@@ -537,6 +541,25 @@ def test_ctrl_c_leaves_what_was_there(
     assert lab.wait_until(lambda: not at_work(copied), 5), at_work(copied)
     assert stamps(copied) == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "waits"]
+
+
+@pytest.mark.once
+def test_qemu_is_asked_to_end(port: int, tmp_path: Path) -> None:
+    """When all is indexed. After gdb's kill newer ones are paused, and stay for ever."""
+    (tmp_path / "bin").mkdir()
+    lab.script(
+        tmp_path / "bin" / "qemu-system-x86_64",
+        'case "$*" in',
+        f'*" -no-shutdown "*) set -- "$@" -trace {ENDS} -D {tmp_path}/ends ;;',
+        "esac",
+        f'exec {lab.which("qemu-system-x86_64")} "$@"',
+    )
+    program = lab.script(tmp_path / "short", "echo as short as can be")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    recordings.whole(tmp_path / "recording", port, PATH=path, PROGRAM=program)
+    assert at_work(tmp_path) == []
+    ends = (tmp_path / "ends").read_text().splitlines()
+    assert len(ends) > 1 and ends[-1] == f"{ENDS} reason={QUIT}", ends
 
 
 @pytest.mark.once
