@@ -17,13 +17,14 @@ ARGS       ?=#       its arguments, separated by commas
 ACCEL      ?= tcg#   tcg emulates the processor; kvm where the machine can
 SMP        ?= 2#     processors of the guest, 1 to 8
 MEM        ?= 256M#  memory of the guest, 64M to 3G
-PORT       ?= 1234#  gdb's port on 127.0.0.1; another one for each lab at a time
+PORT       ?= 1234#  the lab's number, 1 to 65535; another one for each lab at a time
+GDB_TCP    ?=#       port on 127.0.0.1 where your other gdb or editor gets in, nobody else
 RECORDING  ?=#       folder of the recording, build/recording
 JSON       ?=#       file for the result of verify and bench
 LIMIT      ?= 300#   seconds after which verify and record give up
 V          ?=#       V=1 shows the kernel's build in full
 
-export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT RECORDING JSON LIMIT V T
+export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
 
 CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
 

@@ -29,7 +29,7 @@ def main() -> int:
     """Index the recording; returns the exit status."""
     gdb.execute("set pagination off")
     gdb.execute("set confirm off")
-    kernel.connect(os.environ["LAB_PORT"])
+    kernel.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py", to_string=True)
     from lab import layout, replay, task
     from lab.clock import guest_time

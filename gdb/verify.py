@@ -17,7 +17,7 @@ from lab import kernel, terminal  # noqa: E402 (found only now)
 def main() -> int:
     """Run the guest to its end; returns the exit status."""
     gdb.execute("set pagination off")
-    kernel.connect(os.environ["LAB_PORT"])
+    kernel.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py")
     from lab.commands.seginfo import check
     from lab.view.text import totals

@@ -21,4 +21,8 @@ fi
 prepare_guest "$then" -serial chardev:console \
 	-chardev "stdio,id=console,mux=on,signal=off,logfile=$LOGS/console.log" \
 	-mon "chardev=console,mode=readline"
+if [[ -n $GDB_TCP ]]; then # without it there is no stub
+	launch_relay
+	QEMU+=("${STUB_OPTION[@]}")
+fi
 setpriv --pdeathsig TERM "${QEMU[@]}" 8<&-

@@ -6,6 +6,6 @@ set -euo pipefail
 . "$(dirname "$0")/guest.sh"
 
 [[ -S $RUN/console ]] ||
-	die "no lab runs on port $PORT: type make debug in another terminal, or give its PORT."
+	die "no lab with PORT=$PORT runs: type make debug in another terminal, or give its PORT."
 echo "The guest's console; Ctrl-] leaves it. What it said so far is in ${LOGS#"$ROOT/"}/console.log."
 exec socat "STDIO,raw,echo=0,escape=0x1d" "UNIX-CONNECT:$RUN/console"

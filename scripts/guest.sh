@@ -2,16 +2,16 @@
 # Start and end a guest. Shared by boot.sh, debug.sh, verify.sh, record.sh and replay.sh,
 # which source it: `. "$(dirname "$0")/guest.sh"`.
 #
-# From the environment: PORT, SMP, MEM, ACCEL, PROGRAM, ARGS (see `make help`).
+# From the environment: PORT, SMP, MEM, ACCEL, PROGRAM, ARGS, GDB_TCP (see `make help`).
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PORT=${PORT:-1234} SMP=${SMP:-2} MEM=${MEM:-256M} ACCEL=${ACCEL:-tcg}
-PROGRAM=${PROGRAM:-} ARGS=${ARGS:-}
+PROGRAM=${PROGRAM:-} ARGS=${ARGS:-} GDB_TCP=${GDB_TCP:-}
 KDIR=$(kernel_dir)
 LOGS=$BUILD/run/$PORT
-QEMU_PID='' WATCHER_PID=''
+QEMU_PID='' WATCHER_PID='' RELAY_PID=''
 SCRATCH=() # what else end_guest is to remove
 
 # The RAM file and the sockets: private to the user, in memory, with a short name,
@@ -19,10 +19,21 @@ SCRATCH=() # what else end_guest is to remove
 shm=/dev/shm
 [[ -d $shm && -w $shm ]] || shm=${TMPDIR:-/tmp}
 RUN=$shm/seginfo-lab-$(id -u)-$PORT
+STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's, and where gdb is let to it: see relay.py
+
+# What all QEMUs of the lab have, those of the tests as well: no device, window or file that was not asked for, and with it
+# no way to start a program, to become somebody else or to take more of the processor, whoever gets hold of QEMU.
+QEMU_BASE=(
+	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+	-sandbox "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+)
+STUB_OPTION=(-gdb "unix:${STUB//,/,,},server=on,wait=off")
 
 check_settings() {
 	[[ $PORT =~ ^[1-9][0-9]{0,4}$ && $PORT -le 65535 ]] ||
-		die "PORT=$PORT is no port: give a number from 1 to 65535."
+		die "PORT=$PORT is no number of a lab: give 1 to 65535."
+	[[ -z $GDB_TCP || ($GDB_TCP =~ ^[1-9][0-9]{0,4}$ && $GDB_TCP -le 65535) ]] ||
+		die "GDB_TCP=$GDB_TCP is no port: give a number from 1 to 65535, or leave it unset."
 	[[ $SMP =~ ^[1-8]$ ]] || die "SMP=$SMP is no number of processors: give 1 to 8."
 	[[ $MEM =~ ^[1-9][0-9]{0,4}[MG]$ ]] || die "MEM=$MEM is no size: give for example MEM=256M or MEM=2G."
 	local mib=${MEM%?}
@@ -39,18 +50,6 @@ check_settings() {
 		die "ARGS=$ARGS has a space or a quote: give the arguments separated by commas."
 }
 
-# The sockets that listen on PORT, by inode. Reads the kernel's table: to connect would stop a guest.
-listeners() {
-	local hex
-	hex=$(printf ':%04X' "$PORT")
-	awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10 }' \
-		/proc/net/tcp /proc/net/tcp6 2>/dev/null || true
-}
-
-port_is_busy() {
-	[[ -n $(listeners) ]]
-}
-
 # Does the guest run at all under KVM? A /dev/kvm that opens may still never run
 # an instruction, so boot the kernel without an initramfs and wait for its banner.
 check_kvm() {
@@ -58,9 +57,8 @@ check_kvm() {
 		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
 	local log=$RUN/probe.log
 	# In braces, so that bash's own word on a QEMU that aborts goes nowhere
-	{ timeout 5 qemu-system-x86_64 -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
-		-nodefaults -no-user-config -display none -no-reboot -kernel "$KDIR/vmlinux.pvh" \
-		-append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
+	{ timeout 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
+		-kernel "$KDIR/vmlinux.pvh" -append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
 		</dev/null >"$RUN/probe.err" 2>&1 || true; } 2>/dev/null
 	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
 		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200)): leave ACCEL unset to emulate the processor."
@@ -72,12 +70,10 @@ make_run_folder() {
 	[[ ! -L $RUN && -d $RUN && -O $RUN && $(stat -c %a -- "$RUN") == 700 ]] ||
 		die "$RUN cannot be made or is not a private folder of yours: give another PORT."
 	exec 8<"$RUN"
-	local busy="port $PORT is busy: give this lab another one, for example PORT=$((PORT % 65535 + 1))."
 	if ! flock --nonblock 8 || [[ ! $RUN -ef /proc/self/fd/8 ]]; then
-		die "$busy"
+		die "a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
 	fi
 	trap end_guest EXIT # from here on the folder is ours to remove
-	! port_is_busy || die "$busy"
 	rm -rf -- /proc/self/fd/8/* # of a lab that was killed
 	mkdir -p "$LOGS" "$BUILD/share"
 }
@@ -111,14 +107,13 @@ prepare_guest() {
 	make_initramfs
 	set_words "$then"
 	QEMU=(
-		qemu-system-x86_64
+		"${QEMU_BASE[@]}"
 		-accel "$ACCEL" -machine "microvm,acpi=off,memory-backend=ram"
 		-object "memory-backend-file,id=ram,size=$MEM,mem-path=$RUN/ram,share=on"
-		-m "$MEM" -smp "$SMP" -nodefaults -no-user-config -display none -no-reboot
+		-m "$MEM" -smp "$SMP"
 		-kernel "$KDIR/vmlinux.pvh" -initrd "$INITRAMFS" -append "$WORDS"
 		-fsdev "local,id=share,path=${BUILD//,/,,}/share,security_model=none,readonly=on"
 		-device "virtio-9p-device,fsdev=share,mount_tag=host_share"
-		-gdb "tcp:127.0.0.1:$PORT"
 		"$@"
 	)
 	[[ $ACCEL == tcg ]] || QEMU+=(-cpu host)
@@ -141,14 +136,13 @@ set_machine() {
 	replay) from=start ;;
 	esac
 	MACHINE=(
-		qemu-system-x86_64
+		"${QEMU_BASE[@]}"
 		-accel tcg -machine "microvm,acpi=off,memory-backend=ram"
 		-icount "shift=7,rr=$mode,rrfile=$log,rrsnapshot=$from"
 		-drive "if=none,id=rr,file=$disk,format=qcow2,snapshot=off"
 		-global apic-common.vapic=off
 		-object "memory-backend-file,id=ram,size=$7,mem-path=$ram,share=on"
-		-m "$7" -smp 1 -nodefaults -no-user-config -display none -no-reboot
-		-kernel "$5" -initrd "$4" -append "$8"
+		-m "$7" -smp 1 -kernel "$5" -initrd "$4" -append "$8"
 	)
 }
 
@@ -169,21 +163,32 @@ check_limit() {
 	[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 }
 
-# Does this lab's QEMU listen on PORT, and not somebody who was faster?
-guest_listens() {
-	local inode
-	inode=$(listeners | head -n 1)
-	[[ -n $inode && -n $(find "/proc/$QEMU_PID/fd" -lname "socket:\[$inode\]" -print -quit 2>/dev/null) ]]
+# Does somebody listen on the stub's socket? Reads the kernel's table: to connect would stop the guest.
+stub_listens() {
+	[[ $(grep -F -- " $STUB" /proc/net/unix) == *" 00010000 "* ]] # __SO_ACCEPTCON
+}
+
+# Let gdb in, through a socket in our folder and through port GDB_TCP if one is given.
+launch_relay() {
+	local said='' out
+	exec {out}< <(exec setsid setpriv --pdeathsig TERM /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
+		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} 2>"$LOGS/relay.log" 8<&-)
+	RELAY_PID=$!
+	read -r said <&"$out" || true
+	exec {out}<&-
+	[[ $said == ready ]] || die "gdb cannot be let in${GDB_TCP:+ with GDB_TCP=$GDB_TCP}:" \
+		"${said:-$(tail -n 1 "$LOGS/relay.log")}."
 }
 
 # Run QEMU in the background, away from the terminal's Ctrl-C; wait for its stub.
 # It ends when this script does, however that happens.
 launch_guest() {
-	setsid setpriv --pdeathsig TERM "${QEMU[@]}" </dev/null >"$LOGS/qemu.log" 2>&1 8<&- &
+	launch_relay
+	setsid setpriv --pdeathsig TERM "${QEMU[@]}" "${STUB_OPTION[@]}" </dev/null >"$LOGS/qemu.log" 2>&1 8<&- &
 	QEMU_PID=$!
 	local tries
 	for ((tries = 0; tries < 500; tries++)); do
-		! guest_listens || return 0
+		! stub_listens || return 0
 		kill -0 "$QEMU_PID" 2>/dev/null || break
 		sleep 0.02
 	done
@@ -194,6 +199,7 @@ launch_guest() {
 
 end_guest() {
 	[[ -z $WATCHER_PID ]] || kill "$WATCHER_PID" 2>/dev/null || true
+	[[ -z $RELAY_PID ]] || kill "$RELAY_PID" 2>/dev/null || true
 	if [[ -n $QEMU_PID ]]; then
 		kill "$QEMU_PID" 2>/dev/null || true
 		wait "$QEMU_PID" 2>/dev/null || true
@@ -226,6 +232,6 @@ open_gdb() {
 		# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up. Which terminal
 		# goes with it bash takes from its standard error.
 		[[ ! -t 0 ]] || { exec 2>&0 && set -m; }
-		LAB_PORT=$PORT GDB_ERRORS=6 run_gdb -ex "source gdb/connect.py"
+		LAB_SOCKET=$GDB_SOCKET GDB_ERRORS=6 run_gdb -ex "source gdb/connect.py"
 	)
 }

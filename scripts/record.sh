@@ -12,6 +12,7 @@ set -euo pipefail
 check_limit
 [[ ${GIVEN_SMP:-1} == 1 ]] ||
 	die "SMP=$GIVEN_SMP: QEMU can record one processor only: leave SMP unset."
+[[ -z $GDB_TCP ]] || die "GDB_TCP=$GDB_TCP: nobody can be let in while a recording is made: leave GDB_TCP unset."
 [[ $ACCEL == tcg ]] || die "ACCEL=$ACCEL: QEMU can record only the processor it emulates: leave ACCEL unset."
 [[ ! -e $RECORDING || -f $RECORDING/manifest.json ]] ||
 	die "RECORDING=$RECORDING is there and is no recording: name another folder."
@@ -61,12 +62,12 @@ ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$part/console.log")
 
 note "indexing: replaying it once, with checkpoints"
 set_mode index
-QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null -gdb "tcp:127.0.0.1:$PORT")
+QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null)
 launch_guest
 status=0
 cd "$ROOT"
 # In the background, where Ctrl-C is not its affair but ours
-LAB_PORT=$PORT LAB_RECORDING=$part timeout --foreground --signal=KILL "$LIMIT" \
+LAB_SOCKET=$GDB_SOCKET LAB_RECORDING=$part timeout --foreground --signal=KILL "$LIMIT" \
 	gdb -nx -q -batch -iex "set auto-load no" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null 8<&- &
 index_pid=$!
 trap 'kill "$index_pid" 2>/dev/null; exit 130' INT

@@ -24,6 +24,6 @@ cp --reflink=auto --sparse=always -- "$RECORDING/disk.qcow2" "$disk" ||
 	die "the recording's disk cannot be copied to $LOGS: make room there."
 cp -- "$RECORDING/moments.json" "$RUN/moments.json"
 set_machine replay "$RECORDING/log" "$disk" "$RECORDING/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
-QEMU=("${MACHINE[@]}" -no-shutdown -S -serial "file:${LOGS//,/,,}/console.log" -gdb "tcp:127.0.0.1:$PORT")
+QEMU=("${MACHINE[@]}" -no-shutdown -S -serial "file:${LOGS//,/,,}/console.log")
 launch_guest
 LAB_MOMENTS=$RUN/moments.json open_gdb

@@ -18,7 +18,7 @@ prepare_guest reboot -S -serial "file:$LOGS/console.log"
 launch_guest
 cd "$ROOT"
 status=0
-LAB_PORT=$PORT LAB_JSON=$JSON timeout --foreground --signal=KILL "$LIMIT" \
+LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON timeout --foreground --signal=KILL "$LIMIT" \
 	gdb -nx -q -batch -iex "set auto-load no" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null || status=$?
 [[ $status != 137 ]] || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."
 ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$LOGS/console.log")

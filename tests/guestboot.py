@@ -27,9 +27,8 @@ def command(
     image = image or lab.BUILD / "initramfs.cpio"
     for file in (kernel, image):
         assert file.exists(), f"{file} is not there: type make kernel image"
-    qemu = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "microvm,acpi=off"]
-    qemu += ["-m", "256M", "-smp", "2", "-nodefaults", "-no-user-config"]
-    qemu += ["-display", "none", "-no-reboot"]
+    qemu = [*lab.qemu_base(), "-accel", "tcg", "-machine", "microvm,acpi=off"]
+    qemu += ["-m", "256M", "-smp", "2"]
     # Ctrl-C is for the guest
     qemu += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     qemu += ["-kernel", str(kernel), "-initrd", str(image)]

@@ -2,7 +2,7 @@
 """What the tests of the debugger side share: start labs, QEMUs and gdbs.
 
 Plain functions. Whoever starts something gets a PORT from the port fixture (or
-from free_port()), and everything is found again by that port: see leaks().
+from free_port()), and everything is found again by that number: see leaks().
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -30,14 +31,17 @@ LIMIT = 300  # seconds; on a busy machine the longest trace takes a fourth of it
 
 # What `make test` exports for itself and what a calling make leaves behind.
 OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", "T")
-OURS += ("RECORDING", "GIVEN_SMP")
+OURS += ("RECORDING", "GIVEN_SMP", "GDB_TCP")
 MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
 
 ports: list[int] = []  # all that this session took
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens, below the ephemeral ones."""
+    """A number for a lab, and a port of 127.0.0.1 on which nobody listens.
+
+    Below the ephemeral ones.
+    """
     while True:
         port = random.randint(20000, 32000)
         with socket.socket() as probe:
@@ -90,6 +94,11 @@ def kernel_dir() -> Path:
 def run_folder(port: int) -> Path:
     """Where a lab keeps its RAM file and sockets, see scripts/guest.sh."""
     return Path(f"/dev/shm/seginfo-lab-{os.getuid()}-{port}")
+
+
+def gdb_socket(port: int) -> Path:
+    """Where gdb finds the stub of a lab, or that of qemu()."""
+    return run_folder(port) / "gdb"
 
 
 def console_log(port: int) -> str:
@@ -269,36 +278,53 @@ def session(*command: object, **settings: Any) -> Iterator[Session]:
 # --- QEMU and gdb by hand, as somebody without our scripts would ---------------
 
 
+@cache
+def qemu_base() -> list[str]:
+    """How the command line of all QEMUs begins, see scripts/guest.sh."""
+    say = "printf '%s\\n' \"${QEMU_BASE[@]}\""
+    told = run("bash", "-c", f". scripts/guest.sh && {say}")
+    assert told.returncode == 0, told.stderr
+    return told.stdout.splitlines()
+
+
 @contextmanager
 def qemu(
     port: int, kernel: Path, words: str, *options: str, paused: bool = True
 ) -> Iterator[Path]:
-    """A guest with a stub on port and no RAM file; gives its console's file.
+    """A guest without a RAM file, gdb is let to it as in a lab; gives its console's file.
 
     microvm with 256 MiB unless options say otherwise.
     """
-    log = Path(f"/tmp/seginfo-test-{os.getuid()}-{port}.log")
-    command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config"]
-    command += ["-display", "none", "-no-reboot", "-smp", "2"]
+    run_folder(port).mkdir(mode=0o700)
+    log = run_folder(port) / "console.log"
+    command = [*qemu_base(), "-smp", "2"]
     if "-machine" not in options:
         command += ["-machine", "microvm,acpi=off"]
     if "-m" not in options:
         command += ["-m", "256M"]
     command += ["-kernel", str(kernel), "-initrd", str(BUILD / "initramfs.cpio")]
     command += ["-append", f"console=ttyS0 quiet reboot=t panic=-1 {words}"]
-    command += ["-serial", f"file:{log}", "-gdb", f"tcp:127.0.0.1:{port}"]
+    command += ["-serial", f"file:{log}"]
+    stub = run_folder(port) / "stub"
+    command += ["-gdb", f"unix:{stub},server=on,wait=off"]
     command += ["-S"] if paused else []
     guest = subprocess.Popen(
         [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
+    program = ["/usr/bin/python3", "-I", ROOT / "scripts" / "relay.py"]
+    relay = subprocess.Popen(
+        [*program, stub, gdb_socket(port)], stdout=subprocess.PIPE, text=True
+    )
     try:
-        wait_until(lambda: is_listening(port) or guest.poll() is not None)
+        assert relay.stdout and relay.stdout.readline() == "ready\n"
+        wait_until(lambda: is_listening(stub) or guest.poll() is not None)
         assert guest.poll() is None, guest.stderr and guest.stderr.read()
         yield log
     finally:
-        guest.kill()
-        guest.communicate()
-        log.unlink(missing_ok=True)
+        for one in (guest, relay):
+            one.kill()
+            one.communicate()
+        shutil.rmtree(run_folder(port))
 
 
 def gdb(
@@ -316,7 +342,7 @@ def inside_by_hand(
 ) -> Any:
     """As inside(), in a bare gdb that is connected to a QEMU which runs already."""
     settings = {"LAB_RESULT": tmp / f"{port}.json"}
-    connect = f"target remote 127.0.0.1:{port}"
+    connect = f"target remote {gdb_socket(port)}"
     source = f"source tests/in_gdb/{script}"
     ended = gdb(connect, *before, source, program=program, **settings)
     return result_of(script, settings, ended.stdout + ended.stderr)
@@ -379,21 +405,22 @@ def wait_until(condition: Callable[[], object], limit: float = 30) -> bool:
     return True
 
 
-def is_listening(port: int) -> bool:
-    """Does somebody listen? Not by connecting, which would stop a guest."""
-    table = Path("/proc/net/tcp").read_text()
-    return f":{port:04X} 00000000:0000 0A" in table
+def is_listening(path: Path) -> bool:
+    """Does somebody listen on a socket? Not by connecting, which would stop a guest."""
+    table = Path("/proc/net/unix").read_text().splitlines()
+    return any(" 00010000 " in row and row.endswith(f" {path}") for row in table)
 
 
 def guests(port: int) -> list[int]:
-    """The process ids of the QEMUs with this port."""
+    """The process ids of the QEMUs with something in the lab's private folder."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
         except OSError:
             continue  # it has ended
-        if b"qemu-system" in words[0] and b"tcp:127.0.0.1:%d" % port in words:
+        folder = os.fsencode(f"{run_folder(port)}/")
+        if b"qemu-system" in words[0] and any(folder in word for word in words):
             found.append(int(entry.parent.name))
     return found
 

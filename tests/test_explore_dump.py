@@ -185,7 +185,7 @@ def dumped(
     file, listed = folder / "core", folder / "ps.json"
     with lab.qemu(port, image, "nokaslr lab.run=demo", "-smp", "1", *options):
         ended = lab.gdb(
-            f"target remote 127.0.0.1:{port}",
+            f"target remote {lab.gdb_socket(port)}",
             "source gdb/seginfo.py",
             "continue",
             f"lab dump {file}",

@@ -558,7 +558,7 @@ def test_five_levels_of_tables(moments: Moments) -> None:
 def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) -> None:
     """A processor with LA57, started as a person would: only bzImage switches to it."""
     commands = (
-        f"target remote 127.0.0.1:{port}",
+        f"target remote {lab.gdb_socket(port)}",
         "source gdb/seginfo.py",
         "seginfo brief",
         "continue",

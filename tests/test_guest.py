@@ -136,7 +136,7 @@ def test_demo_finds_a_lie(
     words = "nokaslr no_timer_check lab.run=demo lab.then=reboot"
     with lab.qemu(port, kernel / "vmlinux.pvh", words) as console:
         lab.gdb(
-            f"target remote 127.0.0.1:{port}",
+            f"target remote {lab.gdb_socket(port)}",
             "break segment_info_fill",
             "continue",
             "finish",

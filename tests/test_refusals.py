@@ -77,7 +77,9 @@ def test_vmlinux_of_another_kernel(
     words = "nokaslr lab.then=shell"
     with lab.qemu(port, kernel / "vmlinux.pvh", words, paused=False) as log:
         assert lab.wait_until(lambda: "lab: type" in log.read_text(errors="replace"))
-        ended = lab.gdb(f"target remote :{port}", SOURCE, program=other_vmlinux)
+        ended = lab.gdb(
+            f"target remote {lab.gdb_socket(port)}", SOURCE, program=other_vmlinux
+        )
         booted = re.search(r"Linux (\S+) booted", log.read_text(errors="replace"))
     told = refused(ended)
     assert "vmlinux is not the kernel that runs" in told and booted
@@ -92,7 +94,7 @@ def test_vmlinux_of_another_kernel_before_the_boot(
     words = "nokaslr lab.run=demo lab.then=reboot"
     with lab.qemu(port, kernel / "vmlinux.pvh", words):
         ended = lab.gdb(
-            f"target remote :{port}",
+            f"target remote {lab.gdb_socket(port)}",
             SOURCE,
             "continue",
             "seginfo",
@@ -109,7 +111,9 @@ def test_kaslr(port: int, vmlinux: Path, bzimage: Path) -> None:
             assert lab.wait_until(
                 lambda: "lab: type" in log.read_text(errors="replace")
             )
-            ended = lab.gdb(f"target remote :{port}", SOURCE, program=vmlinux)
+            ended = lab.gdb(
+                f"target remote {lab.gdb_socket(port)}", SOURCE, program=vmlinux
+            )
         if "armed" not in ended.stdout:
             break
     told = refused(ended)
@@ -122,7 +126,11 @@ def test_kaslr_before_the_boot(port: int, vmlinux: Path, bzimage: Path) -> None:
     words = "lab.run=demo lab.then=reboot"
     with lab.qemu(port, bzimage, words, *PC) as log:
         ended = lab.gdb(
-            f"target remote :{port}", SOURCE, "continue", "seginfo", program=vmlinux
+            f"target remote {lab.gdb_socket(port)}",
+            SOURCE,
+            "continue",
+            "seginfo",
+            program=vmlinux,
         )
         assert "exited with 0" in log.read_text(errors="replace")
     said = ended.stdout + ended.stderr
@@ -153,7 +161,7 @@ def test_a_qemu_without_a_ram_file(
     with lab.qemu(port, kernel / "vmlinux.pvh", DEMO, "-machine", machine):
         ended = lab.gdb(
             f"cd {tmp_path}",
-            f"target remote :{port}",
+            f"target remote {lab.gdb_socket(port)}",
             f"source {lab.ROOT}/gdb/seginfo.py",
             *COMMANDS,
             program=vmlinux,
@@ -163,7 +171,9 @@ def test_a_qemu_without_a_ram_file(
 
 def test_a_compressed_kernel(port: int, vmlinux: Path, bzimage: Path) -> None:
     with lab.qemu(port, bzimage, DEMO, *PC):
-        ended = lab.gdb(f"target remote :{port}", SOURCE, *COMMANDS, program=vmlinux)
+        ended = lab.gdb(
+            f"target remote {lab.gdb_socket(port)}", SOURCE, *COMMANDS, program=vmlinux
+        )
     all_pass_through_the_stub(ended)
 
 
@@ -175,7 +185,7 @@ def test_connected_when_the_kernel_already_runs(
     with lab.qemu(port, kernel / "vmlinux.pvh", words, paused=False) as log:
         assert lab.wait_until(lambda: "booted in" in log.read_text(errors="replace"))
         ended = lab.gdb(
-            f"target remote :{port}",
+            f"target remote {lab.gdb_socket(port)}",
             SOURCE,
             "continue",
             "continue",

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,9 +104,9 @@ def test_four_labs_side_by_side() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("PORT", "0", "port"),
-        ("PORT", "65536", "port"),
-        ("PORT", "http", "port"),
+        ("PORT", "0", "1 to 65535"),
+        ("PORT", "65536", "1 to 65535"),
+        ("PORT", "http", "1 to 65535"),
         ("SMP", "0", "1 to 8"),
         ("SMP", "9", "1 to 8"),
         ("SMP", "two", "1 to 8"),
@@ -149,10 +148,13 @@ def test_kvm_is_used_or_refused_with_a_reason(port: int) -> None:
     assert "ACCEL" in refused(ended)
 
 
-def test_busy_port(port: int) -> None:
-    with socket.create_server(("127.0.0.1", port)):
-        told = refused(lab.verify(port))
-    assert f"port {port} is busy" in told and f"PORT={port + 1}" in told
+def test_a_second_lab_of_the_same_number(port: int, tmp_path: Path) -> None:
+    script = start_and_wait_for_guest(port, tmp_path)
+    told = refused(lab.verify(port))
+    assert f"a lab with PORT={port} is running" in told and f"PORT={port + 1}" in told
+    assert lab.guests(port)
+    os.killpg(script.pid, signal.SIGTERM)
+    assert script.wait(lab.LIMIT) != 0
 
 
 def test_limit_ends_everything(port: int, tmp_path: Path) -> None:
@@ -183,7 +185,10 @@ def gdbs(port: int) -> list[Path]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"LAB_PORT={port}".encode() in entry.read_bytes().split(b"\0"):
+            if (
+                f"LAB_SOCKET={lab.gdb_socket(port)}".encode()
+                in entry.read_bytes().split(b"\0")
+            ):
                 found.append(entry.parent)
         except OSError:
             continue  # it has ended, or is somebody else's

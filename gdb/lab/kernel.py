@@ -28,15 +28,15 @@ _memory: Memory | None = None
 _checked = False
 
 
-def connect(port: str) -> None:
-    """Connect to a stub on this machine, without a word.
+def connect(socket: str) -> None:
+    """Connect to the stub behind a unix socket, without a word.
 
     gdb would say where the processor is: at the reset vector, which it takes for
     whatever symbol comes before. Raises gdb.error.
     """
     gdb.execute("set suppress-cli-notifications on")
     try:
-        gdb.execute(f"target remote 127.0.0.1:{port}", to_string=True)
+        gdb.execute(f"target remote {socket}", to_string=True)
     finally:
         gdb.execute("set suppress-cli-notifications off")
 
@@ -51,8 +51,8 @@ def memory() -> Memory:
         inferior = gdb.selected_inferior()
         if not inferior.is_valid() or not inferior.threads():
             raise gdb.GdbError(
-                "No kernel is connected: start one with `make debug`, or type "
-                "`target remote :1234` for a QEMU that was started with -s -S."
+                "No kernel is connected: start one with `make debug`, or connect to "
+                "the stub of another QEMU with `target remote`."
             )
         _memory = Memory(find_ram_file() or Stub())
         refresh()

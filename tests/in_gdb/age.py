@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 now = time.clock_gettime(time.CLOCK_BOOTTIME)
-stub = f"tcp:127.0.0.1:{os.environ['LAB_PORT']}".encode()
+stub = f"unix:{Path(os.environ['LAB_SOCKET']).with_name('stub')},server=on,wait=off"
 [guest] = [
     entry.parent
     for entry in Path("/proc").glob("[0-9]*/cmdline")
-    if stub in entry.read_bytes().split(b"\0")
+    if stub.encode() in entry.read_bytes().split(b"\0")
 ]
 # Field 22 of proc(5)'s stat, counted behind the name, which may hold spaces
 started = int((guest / "stat").read_text().rpartition(")")[2].split()[19])
