@@ -13,8 +13,8 @@ from typing import Callable, Iterator
 import lab
 import pytest
 
-# the fixtures moments, traced and module
-pytest_plugins = ("truth", "timelines", "modules")
+# the fixtures module, moments and traced
+pytest_plugins = ("modules", "truth", "timelines")
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import lab
+import modules
 import pytest
 
 # Every scene but the large ones: many=20000, crowd=1000, pages=20000
@@ -332,7 +333,13 @@ def compiled(name: str, folder: Path) -> Path:
         return program
     source = f"scene_{'sleeper' if name in LINKED else name}.c"
     link = LINKED.get(name, ("-static", "-pthread"))
-    lab.compile_c(source, folder, *link).rename(program)
+    if name == "modules":
+        hello, napper = modules.build("hello", folder), modules.build(
+            "napper", folder, "hello"
+        )
+        modules.carrier(source, folder, hello, napper).rename(program)
+    else:
+        lab.compile_c(source, folder, *link).rename(program)
     return program
 
 

@@ -92,7 +92,7 @@ class Pointers:
             if one.start <= address < one.end:
                 return f"{one.name} stack+{address - one.start:#x}"
         if symbols.is_kernel_text(address):
-            return symbols.sprint_symbol(address).split("/")[0]
+            return symbols.sprint_short(address)
         start, end = regions.image()
         if start <= address < end:
             return symbols.symbol_name(address) or "kernel image"

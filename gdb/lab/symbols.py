@@ -2,22 +2,25 @@
 """Names of kernel addresses, as the kernel itself prints them (kernel/kallsyms.c).
 
 The kernel's own table decides, not the debug info: where several symbols share
-an address, and how long a function is, only the table says what %pB prints.
+an address, and how long a function is, only the table says what %pB prints. Those
+of modules are in the guest's memory: module.py.
 """
 
 from __future__ import annotations
 
 import bisect
 import os
+import re
 import struct
 from dataclasses import dataclass
 
 import gdb
 
-from . import kernel, layout
+from . import kernel, layout, module
 
 MODULES_START = 0xFFFF_FFFF_A000_0000  # MODULES_VADDR without KASLR, pgtable_64_types.h
 MODULES_END = 0xFFFF_FFFF_FF00_0000
+MASK = 0xFFFF_FFFF_FFFF_FFFF
 TEXTS = (("_stext", "_etext"), ("_sinittext", "_einittext"))
 SCHEDULER_TEXTS = (
     ("__sched_text_start", "__sched_text_end"),
@@ -113,6 +116,11 @@ def sprint_symbol(address: int) -> str:
     return _sprint(address, address)
 
 
+def sprint_short(address: int) -> str:
+    """As sprint_symbol() without the size, where there is little room."""
+    return re.sub("/0x[0-9a-f]+", "", sprint_symbol(address))
+
+
 def sprint_backtrace(address: int) -> str:
     """As %pB prints a return address: the call before it is what is looked up.
 
@@ -122,6 +130,13 @@ def sprint_backtrace(address: int) -> str:
 
 
 def _sprint(address: int, inside: int) -> str:
+    if _is_module_address(inside):
+        symbol = module.module_address_lookup(inside)
+        if symbol is None:
+            return f"{address:#x}"
+        size = symbol.end - symbol.start & MASK
+        offset = address - symbol.start
+        return f"{symbol.name}+{offset:#x}/{size:#x} [{symbol.module}]"
     table = kallsyms()
     found = table.find(inside) if table and is_kernel_text(inside) else None
     if table is None or found is None:
@@ -131,17 +146,21 @@ def _sprint(address: int, inside: int) -> str:
 
 
 def _of_debug_info(address: int) -> str:
-    """What gdb knows: a module whose symbols were loaded with lx-symbols."""
+    """What gdb knows of the kernel image beyond code, and without CONFIG_KALLSYMS."""
     said = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
-    name, found, _ = said.partition(" in section ")
-    return name.replace(" + ", "+") if found else f"{address:#x}"
+    found = re.match(r"(\S+)(?: \+ (\d+))? in section ", said)
+    return f"{found[1]}+{int(found[2] or 0):#x}" if found else f"{address:#x}"
 
 
 def symbol_name(address: int) -> str:
-    """The symbol around an address of the kernel image, "" if there is none.
+    """The symbol around an address of the kernel image or a module, "" if there is none.
 
-    Unlike sprint_symbol() for data too: a sched_class, a file_operations.
+    Unlike sprint_symbol() for data too: a sched_class, a file_operations. As %ps
+    prints it, with the module behind it.
     """
+    if _is_module_address(address):
+        symbol = module.module_address_lookup(address)
+        return f"{symbol.name} [{symbol.module}]" if symbol else ""
     table = kallsyms()
     found = (
         table.find(address) if table and address >= layout.address_of("_text") else None
@@ -170,9 +189,11 @@ def _within(address: int, ranges: tuple[tuple[str, str], ...]) -> bool:
 
 def is_kernel_text(address: int) -> bool:
     """Could this be code: __kernel_text_address() in kernel/extable.c?"""
-    if MODULES_START <= address < MODULES_END:
-        return True
-    return _within(address, TEXTS)
+    return _is_module_address(address) or _within(address, TEXTS)
+
+
+def _is_module_address(address: int) -> bool:
+    return MODULES_START <= address < MODULES_END
 
 
 def in_sched_functions(address: int) -> bool:

@@ -29,7 +29,8 @@ class Kstack(LabCommand):
     """The kernel backtrace of a task: lab kstack [PID] [--json]
 
     For a task that sleeps from where the scheduler left it; for one that runs
-    from the registers of its processor. Symbols are as the kernel prints them.
+    from the registers of its processor. Symbols are as the kernel prints them,
+    those of a module with its name behind: rd+0xe/0x20 [hello].
     kind is "running" for where a processor is, "call" for a return address,
     "scheduler" for one that /proc/PID/stack leaves out, "start" for where a new
     task will begin, "interrupted" for where an interrupt or exception came, and

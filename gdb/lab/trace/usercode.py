@@ -43,7 +43,7 @@ class Code:
         of the instruction, None if it is in none. Raises memory.Fault.
         """
         if not registers.user_mode(regs):
-            return symbols.sprint_symbol(regs.ip).partition("/")[0]
+            return symbols.sprint_symbol(regs.ip)
         if area is None:
             return f"{regs.ip:#x}"
         program, file = self._program(current), _file(area)
