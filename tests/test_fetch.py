@@ -415,11 +415,12 @@ def test_debian_unreachable(project: Project, tmp_path: Path, refused: str) -> N
 # Debian's binary packages: real .deb files, and an apt-get that has them.
 
 PACKAGED = "linux-source-6.1"
+SUITE = "bookworm"
 
 
 def pin_package(project: Project) -> None:
     """Make the table say that 6.1 is in that package."""
-    row = f"6.1 debian-package {PACKAGED} {PACKAGED}.tar.xz -\n"
+    row = f"6.1 debian-package {SUITE}/{PACKAGED} {PACKAGED}.tar.xz -\n"
     (project.root / "kernel" / "sources.txt").write_text(row)
 
 
@@ -439,7 +440,7 @@ def apt_with_package(tmp_path: Path, content: dict[str, bytes]) -> str:
     host.command(
         tmp_path / "bin",
         "apt-get",
-        f'[[ "$*" == *"download {PACKAGED}" ]] && cp "{deb}" .',
+        f'[[ " $*" == *" download "* && {PACKAGED} =~ ${{!#}} ]] && cp "{deb}" .',
     )
     return f"{tmp_path}/bin:{os.environ['PATH']}"
 
@@ -451,6 +452,38 @@ def test_package(project: Project, packed: dict[str, bytes], tmp_path: Path) -> 
     result = project.run("fetch.sh", KERNEL="6.1", PATH=path)
     assert result.returncode == 0, result.stderr
     assert (project.source("6.1") / "Makefile").read_text() == f"# {NEW}\n"
+    left = list((project.build / "downloads").iterdir())
+    assert [file.read_bytes() for file in left] == [data]
+
+
+def test_package_of_another_suite(
+    project: Project, packed: dict[str, bytes], tmp_path: Path
+) -> None:
+    """This machine's Debian has only a later one: apt is asked for that suite's."""
+    pin_package(project)
+    data = packed[NEW_FILE]
+    apt_with_package(tmp_path, {f"{PACKAGED}.tar.xz": data})
+    (tmp_path / "bin" / "apt-get").rename(tmp_path / "has-it")
+    host.command(
+        tmp_path / "bin",
+        "apt-get",
+        f"""
+case "$*" in
+indextargets*) echo http://archive.example; exit ;;
+-c*update) sed '/^deb/p; d' "${{2%/*}}/sources.list" >>"{tmp_path}/lists"; exit ;;
+-c*download*) exec "{tmp_path}/has-it" "${{@:3}}" ;;
+esac
+[[ linux-source-6.12 =~ ${{!#}} ]] && echo another >linux-source-6.12_1_all.deb && exit
+echo "E: Unable to locate" >&2
+exit 100""",
+    )
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    result = project.run("fetch.sh", KERNEL="6.1", PATH=path)
+    assert result.returncode == 0, result.stderr
+    assert (project.source("6.1") / "Makefile").read_text() == f"# {NEW}\n"
+    (line,) = (tmp_path / "lists").read_text().splitlines()
+    assert line.startswith("deb [signed-by=/usr/share/keyrings/debian-archive")
+    assert line.endswith(f" http://archive.example {SUITE} main")
     left = list((project.build / "downloads").iterdir())
     assert [file.read_bytes() for file in left] == [data]
 
