@@ -15,8 +15,23 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import terminal  # noqa: E402 (found only now)
+from lab import elffile, hostfiles, terminal, unforeseen  # noqa: E402 (found only now)
 from lab.replay import recording  # noqa: E402
+
+
+def build_id(vmlinux: str) -> str:
+    """The linker's id of a build, in hex; it differs whenever the code does.
+
+    Raises Refused where there is none.
+    """
+    try:
+        with hostfiles.opened(vmlinux) as file:
+            found = elffile.parse(file).build_id()
+    except (hostfiles.Unfit, elffile.BadElf) as problem:
+        raise recording.Refused(f"{vmlinux} cannot be read: {problem}") from None
+    if found is None:
+        raise recording.Refused(f"{vmlinux} has no build id: type make kernel")
+    return found.data.hex()
 
 
 def main() -> None:
@@ -25,7 +40,7 @@ def main() -> None:
     version = os.environ["LAB_QEMU"]
     if os.environ["LAB_STEP"] == "check":
         manifest = recording.read(folder)
-        build = recording.build_id(Path(os.environ["LAB_VMLINUX"]))
+        build = build_id(os.environ["LAB_VMLINUX"])
         recording.check(manifest, build, version, command)
         lines = f"{manifest['memory']}\n{manifest['words']}\n"
         Path(os.environ["LAB_OPENED"]).write_text(lines)
@@ -36,7 +51,7 @@ def main() -> None:
         "kernel": {
             "name": os.environ["LAB_KERNEL"],
             "release": os.environ["LAB_RELEASE"],
-            "build_id": recording.build_id(Path(os.environ["LAB_VMLINUX"])),
+            "build_id": build_id(os.environ["LAB_VMLINUX"]),
         },
         "qemu": {"version": version, "command": command},
         "memory": os.environ["LAB_MEM"],
@@ -52,4 +67,7 @@ try:
     gdb.execute("quit 0")
 except (recording.Refused, OSError) as problem:
     terminal.write(f"error: {problem}.\n", gdb.STDERR)
+    gdb.execute("quit 1")
+except Exception as mistake:
+    terminal.write(f"{unforeseen.sentence('make record', mistake)}\n", gdb.STDERR)
     gdb.execute("quit 1")

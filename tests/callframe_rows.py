@@ -36,8 +36,8 @@ def cfa_text(rule: tuple) -> str:
 
 
 def main() -> None:
-    file = symbol_file(sys.argv[1])
-    assert file is not None and file.frames is not None
+    file = symbol_file(sys.argv[1], is_given=True)
+    assert file.frames is not None
     for line in sys.stdin:
         found = file.frames.find(int(line, 16))
         if found is None:

@@ -3,22 +3,33 @@
 
 The section .eh_frame, as the x86-64 psABI and DWARF 5, chapter 6.4, describe it.
 Read here and not with pyelftools, which takes seconds for a static program since
-it decodes all functions; this finds the one that is asked for.
+it decodes all functions; this finds the one that is asked for. The bytes may be the
+guest's, so whatever cannot be read is a function that is not known, and what no compiler
+makes ends the reading before it takes long.
 """
 
 from __future__ import annotations
 
 import bisect
+import functools
 import struct
 from dataclasses import dataclass, field
 from typing import Callable
 
-from .dwarfexpr import Expression, Reader
+from .dwarfexpr import Expression, Reader, Unknown
 
 # Encodings of an address: DW_EH_PE_*, Linux Standard Base, chapter 10.5
 FORMATS = {0x0: "<Q", 0x2: "<H", 0x3: "<I", 0x4: "<Q", 0xA: "<h", 0xB: "<i", 0xC: "<q"}
 PC_RELATIVE = 0x10
 OMITTED = 0xFF
+
+LEAST_ENTRY = 8  # bytes behind an entry's length
+MOST_ENTRIES = 1_000_000  # a browser has some hundred thousand
+MOST_CIES = 10_000
+MAX_CIE = 1024  # bytes; some tens are usual
+MAX_PROGRAM = 64 * 1024  # bytes of a function's instructions
+MOST_KEPT = 64  # rows remembered at once
+MOST_REGISTERS = 128  # x86-64 psABI, figure 3.36: 0 to 125
 
 # How a register of the caller is found, by the rule's name:
 #   offset N       saved at CFA + N        val_offset N   is CFA + N
@@ -77,6 +88,7 @@ class CallFrames:
         self._starts = [start for start, _, _ in found]
         self._found = found
 
+    @functools.lru_cache(1024)
     def find(self, pc: int) -> Frame | None:
         """The rules at an address by link, None where no function is known."""
         index = bisect.bisect_right(self._starts, pc) - 1
@@ -85,27 +97,35 @@ class CallFrames:
         start, end, place = self._found[index]
         if pc >= end:
             return None
-        cie, program = self._entry(place)
-        first = _Machine(cie, Row())
-        first.run(cie.program, None)
-        machine = _Machine(cie, first.row.copy())
-        machine.run(program, pc - start)
+        try:
+            cie, program = self._entry(place)
+            first = _Machine(cie, Row())
+            first.run(cie.program, None)
+            machine = _Machine(cie, first.row.copy())
+            machine.run(program, pc - start)
+        except Unknown:
+            return None
         return Frame(machine.row, cie.return_register, cie.is_signal)
 
     def _functions(self) -> list[tuple[int, int, int]]:
-        """Start, end and entry's place of each function."""
+        """Start, end and entry's place of each function that can be read."""
         found, place = [], 0
-        while place + 8 <= len(self.data):
-            length, cie = struct.unpack_from("<II", self.data, place)
-            if not length:
+        for _ in range(MOST_ENTRIES):
+            if place + 8 > len(self.data):
                 break
+            length, cie = struct.unpack_from("<II", self.data, place)
+            if length < LEAST_ENTRY:
+                break  # 0 is the end
             if cie:  # else a CIE itself
-                reader = Reader(self.data, place + 8)
-                encoding = self._cie(place + 4 - cie).encoding
-                start = self._address(reader, encoding)
-                size = self._address(reader, encoding & 0xF)
-                if size:
-                    found.append((start, start + size, place))
+                try:
+                    reader = Reader(self.data, place + 8)
+                    encoding = self._cie(place + 4 - cie).encoding
+                    start = self._address(reader, encoding)
+                    size = self._address(reader, encoding & 0xF)
+                    if size:
+                        found.append((start, start + size, place))
+                except Unknown:
+                    pass
             place += 4 + length
         return found
 
@@ -118,10 +138,15 @@ class CallFrames:
         self._address(reader, cie.encoding & 0xF)
         if cie.has_sizes:
             reader.take(reader.uleb())
-        return cie, self.data[reader.place : place + 4 + length]
+        program = self.data[reader.place : place + 4 + length]
+        if len(program) > MAX_PROGRAM:
+            raise Unknown("a function has too many instructions")
+        return cie, program
 
     def _address(self, reader: Reader, encoding: int) -> int:
         place = reader.place
+        if encoding & 0xF not in FORMATS:
+            raise Unknown(f"encoding {encoding:#x} is not known")
         value = reader.number(FORMATS[encoding & 0xF])
         if encoding & 0x70 == PC_RELATIVE:
             value += self.address + place
@@ -129,12 +154,16 @@ class CallFrames:
 
     def _cie(self, place: int) -> Cie:
         if place not in self._cies:
+            if len(self._cies) == MOST_CIES:
+                raise Unknown("there are too many CIEs")
             self._cies[place] = self._parse_cie(place)
         return self._cies[place]
 
     def _parse_cie(self, place: int) -> Cie:
-        end = place + 4 + struct.unpack_from("<I", self.data, place)[0]
-        reader = Reader(self.data, place + 8)
+        length = Reader(self.data, place).number("<I")
+        if length > MAX_CIE:
+            raise Unknown("a CIE is too large")
+        reader = Reader(self.data[place : place + 4 + length], 8)
         version = reader.number("<B")
         letters = reader.string()
         code_align, data_align = reader.uleb(), reader.sleb()
@@ -143,9 +172,9 @@ class CallFrames:
         if letters.startswith(b"z"):
             cie.has_sizes = True
             size = reader.uleb()
-            self._augment(cie, letters[1:], Reader(self.data, reader.place))
+            self._augment(cie, letters[1:], Reader(reader.data, reader.place))
             reader.take(size)
-        cie.program = self.data[reader.place : end]
+        cie.program = reader.data[reader.place :]
         return cie
 
     def _augment(self, cie: Cie, letters: bytes, reader: Reader) -> None:
@@ -184,14 +213,18 @@ class _Machine:
                 self._restore(low)
             elif code in ADVANCES:
                 step = reader.number(ADVANCES[code])
-            else:
+            elif code in INSTRUCTIONS:
                 INSTRUCTIONS[code](self, reader)
+            else:
+                raise Unknown(f"instruction {code:#x} is not known")
             if step is not None:
                 at += step * self.cie.code_align
                 if until is not None and at > until:
                     return
 
     def _set(self, register: int, *rule: object) -> None:
+        if register >= MOST_REGISTERS:
+            raise Unknown(f"register {register} is not known")
         self.row.rules[register] = rule
 
     def _restore(self, register: int) -> None:
@@ -203,7 +236,23 @@ class _Machine:
     def _define(self, register: int, offset: int) -> None:
         self.row.cfa = ("register", register, offset)
 
+    def _redefine(self, register: int | None, offset: int | None) -> None:
+        """Another register or another offset, in a rule that has both."""
+        if self.row.cfa[0] != "register":
+            raise Unknown("the frame's address is in no register")
+        _, before, by = self.row.cfa
+        self._define(
+            before if register is None else register, by if offset is None else offset
+        )
+
+    def _keep(self) -> None:
+        if len(self.kept) == MOST_KEPT:
+            raise Unknown("too many rows are remembered")
+        self.kept.append(self.row.copy())
+
     def _recall(self) -> None:
+        if not self.kept:
+            raise Unknown("no row was remembered")
         self.row = self.kept.pop()
 
 
@@ -245,16 +294,16 @@ INSTRUCTIONS: dict[int, Callable[[_Machine, Reader], object]] = {
     0x07: lambda m, r: m._set(r.uleb(), "undefined"),
     0x08: lambda m, r: m._set(r.uleb(), "same"),
     0x09: lambda m, r: m._set(r.uleb(), "register", r.uleb()),
-    0x0A: lambda m, r: m.kept.append(m.row.copy()),
+    0x0A: lambda m, r: m._keep(),
     0x0B: lambda m, r: m._recall(),
     0x0C: lambda m, r: m._define(r.uleb(), r.uleb()),
-    0x0D: lambda m, r: m._define(r.uleb(), m.row.cfa[2]),
-    0x0E: lambda m, r: m._define(m.row.cfa[1], r.uleb()),
+    0x0D: lambda m, r: m._redefine(r.uleb(), None),
+    0x0E: lambda m, r: m._redefine(None, r.uleb()),
     0x0F: _define_expression,
     0x10: _expression("expression"),
     0x11: _scaled_signed("offset"),
     0x12: lambda m, r: m._define(r.uleb(), r.sleb() * m.cie.data_align),
-    0x13: lambda m, r: m._define(m.row.cfa[1], r.sleb() * m.cie.data_align),
+    0x13: lambda m, r: m._redefine(None, r.sleb() * m.cie.data_align),
     0x14: _scaled("val_offset"),
     0x15: _scaled_signed("val_offset"),
     0x16: _expression("val_expression"),

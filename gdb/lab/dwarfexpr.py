@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""DWARF expressions (DWARF 5, chapter 2.5) as far as call frames use them."""
+"""DWARF expressions (DWARF 5, chapter 2.5) as far as call frames use them.
+
+The bytes may be the guest's: what cannot be read raises Unknown, and takes no longer
+than bytes that can.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,15 @@ import struct
 from typing import Callable, NamedTuple
 
 MASK = 2**64 - 1
+MOST_BYTES = 16  # of one number of seven bits a byte; 64 bits take 10
+
+
+class Unknown(Exception):
+    """What is not known, or cannot be read: says which."""
 
 
 class Reader:
-    """Numbers of DWARF out of bytes, one after the other."""
+    """Numbers of DWARF out of bytes, one after the other. Raises Unknown at the end."""
 
     def __init__(self, data: bytes, place: int) -> None:
         self.data = data
@@ -18,8 +27,11 @@ class Reader:
 
     def number(self, form: str) -> int:
         """A number of fixed size, by its form in the module struct."""
+        size = struct.calcsize(form)
+        if not 0 <= self.place <= len(self.data) - size:
+            raise Unknown("what was read ends too early")
         (value,) = struct.unpack_from(form, self.data, self.place)
-        self.place += struct.calcsize(form)
+        self.place += size
         return value
 
     def uleb(self) -> int:
@@ -33,16 +45,18 @@ class Reader:
 
     def _leb(self) -> tuple[int, int]:
         value = bits = 0
-        while True:
-            byte = self.data[self.place]
-            self.place += 1
+        for _ in range(MOST_BYTES):
+            byte = self.number("<B")
             value |= (byte & 0x7F) << bits
             bits += 7
             if not byte & 0x80:
                 return value, bits
+        raise Unknown("a number has no end")
 
     def take(self, size: int) -> bytes:
         """So many bytes."""
+        if size > len(self.data) - self.place:
+            raise Unknown("what was read ends too early")
         self.place += size
         return self.data[self.place - size : self.place]
 
@@ -52,14 +66,12 @@ class Reader:
 
     def string(self) -> bytes:
         """Bytes up to a NUL."""
-        end = self.data.index(0, self.place)
+        end = self.data.find(0, self.place)
+        if end < 0:
+            raise Unknown("a string has no end")
         text = self.data[self.place : end]
         self.place = end + 1
         return text
-
-
-class Unknown(Exception):
-    """A register or an operation that is not known: says which."""
 
 
 class Expression(NamedTuple):
@@ -80,9 +92,12 @@ class Expression(NamedTuple):
         """
         stack = [] if first is None else [first]
         reader = Reader(self.code, 0)
-        while reader.place < len(self.code):
-            _step(reader.number("<B"), reader, stack, registers, read)
-        return stack[-1] & MASK
+        try:
+            while reader.place < len(self.code):
+                _step(reader.number("<B"), reader, stack, registers, read)
+            return stack[-1] & MASK
+        except IndexError:
+            raise Unknown("an expression takes more than there is") from None
 
 
 def _signed(value: int) -> int:

@@ -69,6 +69,17 @@ def file_size(file: int) -> int:
     return INODE(guest, FILE(guest, file).f_inode).i_size
 
 
+def kernel_read_all(file: int, largest: int) -> bytes:
+    """Read a whole open file from the page cache. Parameter: struct file *.
+
+    Raises Fault where it is not in memory, or is larger than so many bytes.
+    """
+    size = file_size(file)
+    if size > largest:
+        raise Fault(largest, f"a file of {size} bytes is not read further")
+    return kernel_read(file, 0, size)
+
+
 def kernel_read(file: int, offset: int, size: int) -> bytes:
     """Read an open file from the page cache; short at the end of the file.
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 
 import gdb
-from elftools.elf.elffile import ELFFile
 
-from . import layout, terminal
+from . import elffile, hostfiles, layout, terminal
 from .memory import (
     START_KERNEL_MAP,
     Fault,
@@ -26,6 +25,8 @@ from .printable import text_of
 
 _memory: Memory | None = None
 _checked = False
+
+BANNER = b"Linux version "
 
 
 def connect(socket: str) -> None:
@@ -142,22 +143,40 @@ def _structures_are_randomised() -> bool:
 def file_contents(address: int, size: int) -> bytes:
     """Bytes at a link address as the vmlinux file has them.
 
-    Works before the kernel is loaded and mapped. Raises Fault outside the file.
+    Works before the kernel is loaded and mapped. Raises Fault outside the file, and
+    gdb.GdbError if it is no such file any more.
     """
-    symbol = gdb.lookup_global_symbol("linux_banner")
-    with open(symbol.symtab.objfile.filename, "rb") as file:
-        for segment in ELFFile(file).iter_segments("PT_LOAD"):
-            inside = address - segment["p_vaddr"]
-            if 0 <= inside < segment["p_filesz"]:
-                file.seek(segment["p_offset"] + inside)
-                return file.read(min(size, segment["p_filesz"] - inside))
-    raise Fault(address, "not in vmlinux")
+    path = vmlinux()
+    try:
+        with hostfiles.opened(path) as file:
+            found = elffile.parse(file).contents(address, size)
+    except (hostfiles.Unfit, elffile.BadElf) as why:
+        raise gdb.GdbError(
+            f"{path}, which the symbols are from, cannot be read: {why}."
+        ) from None
+    if not found:
+        raise Fault(address, "not in vmlinux")
+    return found
+
+
+def vmlinux() -> str:
+    """The path of the file that the kernel's symbols come from."""
+    return gdb.lookup_global_symbol("linux_banner").symtab.objfile.filename
 
 
 @layout.cached
 def banner_of_symbols() -> bytes:
-    """linux_banner as the vmlinux file has it."""
-    return file_contents(layout.address_of("linux_banner"), 512).split(b"\0")[0]
+    """linux_banner as the vmlinux file has it. Raises gdb.GdbError if it is not there."""
+    try:
+        banner = file_contents(layout.address_of("linux_banner"), 512)
+    except Fault:
+        banner = b""
+    if not banner.startswith(BANNER):
+        raise gdb.GdbError(
+            "The symbols are not at the addresses of vmlinux: load them without an "
+            "offset, as `file PATH/TO/vmlinux` does."
+        )
+    return banner.split(b"\0")[0]
 
 
 def instructions(function: str) -> list[tuple[int, str, str]]:
@@ -317,9 +336,9 @@ EVENTS = {
 
 def watch(on: bool) -> None:
     """Follow gdb's events, so that no cache outlives what it was made from."""
-    for name, handler in EVENTS.items():
+    for name, function in EVENTS.items():
         registry = getattr(gdb.events, name)
         if on:
-            registry.connect(handler)
+            registry.connect(function)
         else:
-            registry.disconnect(handler)
+            registry.disconnect(function)

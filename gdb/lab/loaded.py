@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .area import Area
-from .elf import PT_GNU_RELRO, Program, Segment, page_down, page_up
+from .elf import Program, page_down, page_up
+from .elffile import PT_GNU_RELRO, Segment
 
 
 @dataclass(frozen=True)

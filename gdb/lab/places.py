@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bisect
+import os
 
 from . import vma
 from .memory import PAGE_SIZE, Broken, Fault
@@ -46,6 +47,13 @@ class Places:
         except Fault:
             return "[unreadable name]"
         return text_of(name) or "[anon]"
+
+    def path(self, area: tuple) -> str:
+        """The same as a name of files, in which nothing is escaped; "" if unknown."""
+        try:
+            return os.fsdecode(vma.vma_name(area, self.mm, self.root))
+        except Fault:
+            return ""
 
     def text(self, address: int) -> str:
         """NAME+OFFSET of an address, "" in a gap.

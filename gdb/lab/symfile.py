@@ -1,129 +1,103 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A user program's ELF file on this machine: call frames, symbols, lines."""
+"""A user program's ELF file: call frames, symbols, lines.
+
+It may be the guest's own, in which anything may stand. What it says is bounded, and
+where it is damaged something is not known; nothing here raises but BadElf, at once.
+"""
 
 from __future__ import annotations
 
 import bisect
 import functools
-import io
 import os
 import struct
-from typing import BinaryIO
 
-from elftools.common.exceptions import ELFError
-from elftools.dwarf.lineprogram import LineProgram
-from elftools.elf.elffile import ELFFile
-
-from .callframe import CallFrames
-from .hostfiles import ROOT
+from . import hostfiles
+from .callframe import CallFrames, Frame
+from .elffile import BadElf, Data, parse
+from .hostfiles import ROOT, Unfit
+from .linenumbers import Lines
+from .printable import text_of
 
 SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
+OBJECT = 1  # STT_OBJECT
 FUNCTIONS = (0, 2, 10)  # STT_NOTYPE of assembly code, STT_FUNC, STT_GNU_IFUNC
 LOCAL = 0  # STB_LOCAL
-NOTE_HEAD = struct.Struct("<III")
-NT_GNU_BUILD_ID = 3
-PAGE_MASK = ~0xFFF
+MAX_NAME = 4096  # bytes of a symbol's name
 
 
 class SymbolFile:
     """An ELF file. Addresses are those it was linked for.
 
-    Parameters: the file's bytes as a stream, and what to call it. Raises ELFError.
+    Parameters: the file's bytes, what to call it, and whether it is the guest's own copy,
+    which no file of this machine is known to be the same as. Raises BadElf.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, data: bytes, name: str, of_guest: bool) -> None:
         self.name = name
-        self._elf = ELFFile(stream)
-        self._segments = [segment.header for segment in self._elf.iter_segments()]
-        self._variables: dict[str, int | None] = {}
+        self.of_guest = of_guest
+        self.elf = parse(Data(data))
+        self.build_id = self.elf.build_id()
+        self._lines = None if of_guest else Lines(data)
 
     @functools.cached_property
     def frames(self) -> CallFrames | None:
-        """What .eh_frame knows, None if the file has none."""
-        section = self._elf.get_section_by_name(".eh_frame")
+        """What .eh_frame knows, None if the file has none, or none that can be read."""
+        section = self.elf.section(".eh_frame")
         if section is None:
             return None
-        return CallFrames(section.data(), section["sh_addr"])
+        try:
+            return CallFrames(self.elf.data(section), section.sh_addr)
+        except BadElf:
+            return None
 
-    @functools.cached_property
-    def build_id(self) -> tuple[int, bytes] | None:
-        """The address and the bytes of the linker's note, None if there is none."""
-        for header in self._segments:
-            if header.p_type != "PT_NOTE":
-                continue
-            data, at = self.contents(header.p_vaddr, header.p_filesz), 0
-            while at + NOTE_HEAD.size <= len(data):
-                name, size, kind = NOTE_HEAD.unpack_from(data, at)
-                body = at + NOTE_HEAD.size + (name + 3 & ~3)
-                if kind == NT_GNU_BUILD_ID:
-                    return header.p_vaddr + body, data[body : body + size]
-                at = body + (size + 3 & ~3)
-        return None
-
-    def contents(self, address: int, size: int) -> bytes:
-        """Bytes as the file has them, none where it has none."""
-        offset = self.offset_of(address)
-        if offset is None:
-            return b""
-        self._elf.stream.seek(offset)
-        return self._elf.stream.read(size)
-
-    def offset_of(self, address: int) -> int | None:
-        """Where in the file an address is, None if it is not from the file."""
-        for header in self._segments:
-            inside = address - header.p_vaddr
-            if header.p_type == "PT_LOAD" and 0 <= inside < header.p_filesz:
-                return header.p_offset + inside
-        return None
-
-    def address_of(self, offset: int) -> int | None:
-        """The address that the page at an offset in the file was linked for."""
-        for header in self._segments:
-            start = header.p_offset & PAGE_MASK
-            if header.p_type == "PT_LOAD" and 0 <= offset - start < (
-                header.p_offset + header.p_filesz - start
-            ):
-                return (header.p_vaddr & PAGE_MASK) + offset - start
-        return None
+    def rules(self, address: int) -> Frame | None:
+        """How to get to the caller from an address, None where that is not known."""
+        return self.frames.find(address) if self.frames else None
 
     def symbol(self, address: int) -> tuple[str, int] | None:
         """The function around an address and how far into it that is."""
-        starts, symbols = self._symbols
+        starts, symbols = self._functions
         index = bisect.bisect_right(starts, address) - 1
         if index < 0:
             return None
         size, name = symbols[index]
         inside = address - starts[index]
-        return (name, inside) if inside < size else None
+        return (text_of(name), inside) if inside < size else None
 
+    @functools.lru_cache(64)
     def variable(self, name: str) -> int | None:
         """The address of a variable, None if the file knows none of this name."""
-        if name not in self._variables:
-            self._variables[name] = self._variable(name)
-        return self._variables[name]
-
-    def _variable(self, name: str) -> int | None:
-        """Looks through all symbols."""
-        section = self._elf.get_section_by_name(".symtab")
-        for symbol in section and section.get_symbol_by_name(name) or ():
-            if symbol["st_info"]["type"] == "STT_OBJECT":
-                return symbol["st_value"]
+        wanted = name.encode() + b"\0"
+        data, names = self._table(".symtab")
+        for place, info, _, _, value, _ in SYMBOL.iter_unpack(data):
+            if info & 0xF == OBJECT and names.startswith(wanted, place):
+                return value
         return None
 
+    def _table(self, *sections: str) -> tuple[bytes, bytes]:
+        """The first symbol table there is, in whole symbols, and its strings."""
+        for name in sections:
+            section = self.elf.section(name)
+            if section is not None and section.sh_link < len(self.elf.sections):
+                try:
+                    data = self.elf.data(section)
+                    names = self.elf.data(self.elf.sections[section.sh_link])
+                except BadElf:
+                    continue
+                return data[: len(data) - len(data) % SYMBOL.size], names
+        return b"", b""
+
     @functools.cached_property
-    def _symbols(self) -> tuple[list[int], list[tuple[int, str]]]:
+    def _functions(self) -> tuple[list[int], list[tuple[int, bytes]]]:
         """Functions by address; of several at one address the plainest name."""
-        section = self._elf.get_section_by_name(".symtab")
-        section = section or self._elf.get_section_by_name(".dynsym")
-        if section is None:
-            return [], []
-        names = self._elf.get_section(section["sh_link"]).data()
+        data, names = self._table(".symtab", ".dynsym")
         best: dict[int, tuple] = {}
-        for name, info, _, index, value, size in SYMBOL.iter_unpack(section.data()):
+        for name, info, _, index, value, size in SYMBOL.iter_unpack(data):
             if not index or not value or info & 0xF not in FUNCTIONS or not name:
                 continue
-            text = names[name : names.index(0, name)].decode("utf-8", "replace")
-            rank = (not size, info >> 4 == LOCAL, len(text) - len(text.lstrip("_")))
+            text = names[name : name + MAX_NAME].split(b"\0", 1)[0]
+            rank = (not size, info >> 4 == LOCAL, len(text) - len(text.lstrip(b"_")))
             if value not in best or rank + (len(text),) < best[value][0]:
                 best[value] = (rank + (len(text),), size, text)
         starts = sorted(best)
@@ -134,60 +108,36 @@ class SymbolFile:
         ]
 
     def line(self, address: int) -> str:
-        """FILE:LINE of an instruction, "" where there is no debug info."""
-        if not self._elf.has_dwarf_info() or self._units is None:
-            return ""
-        dwarf, ranges = self._units
-        offset = ranges.cu_offset_at_addr(address)
-        if offset is None:
-            return ""
-        unit = dwarf.get_CU_at(offset)
-        lines = dwarf.line_program_for_CU(unit)
-        before = None
-        for entry in lines.get_entries() if lines else ():
-            state = entry.state
-            if state is None:
-                continue
-            if before is not None and before.address <= address < state.address:
-                return f"{_file_name(lines, before.file)}:{before.line}"
-            before = None if state.end_sequence else state
-        return ""
+        """FILE:LINE of an instruction, "" where that is not known.
 
-    @functools.cached_property
-    def _units(self) -> tuple | None:
-        """The debug info and which unit is where, None if there is none."""
-        if self._elf.get_section_by_name(".debug_aranges") is None:
-            return None  # .eh_frame alone counts as DWARF to pyelftools
-        dwarf = self._elf.get_dwarf_info()
-        ranges = dwarf.get_aranges()
-        return (dwarf, ranges) if ranges is not None else None
-
-
-def _file_name(lines: LineProgram, number: int) -> str:
-    """A file of a line program, relative to the clone if it is in there."""
-    header = lines.header
-    counts_from = 0 if header.version >= 5 else 1
-    entry = header.file_entry[number - counts_from]
-    name = entry.name.decode("utf-8", "replace")
-    if entry.dir_index and not name.startswith("/"):
-        folder = header.include_directory[entry.dir_index - counts_from]
-        name = os.path.join(folder.decode("utf-8", "replace"), name)
-    return name.removeprefix(f"{ROOT}/")
+        A file in the clone is told from there. Slow: decodes the lines of a whole unit.
+        """
+        found = self._lines and self._lines.find(address)
+        return f"{found[0].removeprefix(f'{ROOT}/')}:{found[1]}" if found else ""
 
 
 @functools.lru_cache(32)
-def _opened(path: str, changed: int) -> SymbolFile | None:
+def _parsed(path: str, is_given: bool, version: tuple[int, ...]) -> SymbolFile | str:
+    """The file, or why there is none."""
     try:
-        with open(path, "rb") as file:
-            return SymbolFile(io.BytesIO(file.read()), path)
-    except (OSError, ELFError):
-        return None
+        data = hostfiles.read(path) if is_given else hostfiles.read_plain(path)
+        return SymbolFile(data, path, of_guest=False)
+    except (Unfit, BadElf) as why:
+        return str(why)
 
 
-def symbol_file(path: str) -> SymbolFile | None:
-    """The ELF file at a path, None if there is no ELF file there."""
+def symbol_file(path: str, is_given: bool) -> SymbolFile:
+    """The ELF file at a path of this machine.
+
+    Parameters: the path, and whether the person gave it; else it must be one of
+    hostfiles.candidates(). Raises BadElf where there is none.
+    """
     try:
-        changed = os.stat(path).st_mtime_ns
-    except OSError:
-        return None
-    return _opened(path, changed)
+        what = os.stat(path)
+        version = what.st_dev, what.st_ino, what.st_size, what.st_mtime_ns
+    except (OSError, ValueError):
+        version = ()
+    found = _parsed(path, is_given, version)
+    if isinstance(found, str):
+        raise BadElf(found)
+    return found

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Callable, Iterator
 
-from elftools.common.exceptions import ELFError
-
 from . import filemap, hostfiles, kernel, layout, places
+from .elffile import BadElf, Sample
 from .memory import PAGE_SIZE, Fault
 from .symfile import SymbolFile, symbol_file
 
 VDSO = layout.Form("struct vdso_image", "data", "size")
-SAMPLE = 64  # bytes of code that must be the same where a file has no build id
+LARGEST = 64 << 20  # bytes of a file that is taken out of the guest's memory
 layout.expect("vdso_image_64")
 
 
@@ -40,6 +38,7 @@ class Modules:
         self.read = read
         self.given = given
         self.unknown: set[str] = set()  # names of areas without a known file
+        self.of_guest: set[str] = set()  # of those whose file is the guest's own copy
         self._found: dict[int, SymbolFile | None] = {}
 
     def at(self, address: int) -> Module | None:
@@ -56,39 +55,56 @@ class Modules:
         if file is None or bias is None:
             self.unknown.add(name)
             return None
+        if file.of_guest:
+            self.of_guest.add(name)
         return Module(file, bias)
 
     def _search(self, area: tuple, name: str, address: int) -> SymbolFile | None:
-        for file in self._of_host(area, name):
+        for file in self._of_host(area):
             bias = _bias(area, file)
             if bias is not None and self._is_same(area, file, bias, address):
                 return file
         return next(_of_guest(area, name), None)
 
-    def _of_host(self, area: tuple, name: str) -> Iterator[SymbolFile]:
+    def _of_host(self, area: tuple) -> Iterator[SymbolFile]:
         """Files that may be the one in memory, and may have its symbols."""
-        if area.vm_file:
-            for path in filter(None, (self.given, *hostfiles.candidates(name))):
-                file = symbol_file(path)
-                if file is not None:
-                    yield file
+        if not area.vm_file:
+            return
+        paths = [(self.given, True)] if self.given else []
+        paths += [
+            (path, False) for path in hostfiles.candidates(self.places.path(area))
+        ]
+        for path, is_given in paths:
+            try:
+                yield symbol_file(path, is_given)
+            except BadElf:
+                continue
 
     def _is_same(self, area: tuple, file: SymbolFile, bias: int, address: int) -> bool:
-        """Is the process's memory made of this file? Compares what is in memory."""
-        samples = [file.build_id] if file.build_id else []
-        code = file.contents(address - bias, SAMPLE)
-        samples += [(address - bias, code)] if code else []
-        for place, expected in samples:
-            size, offset = len(expected), file.offset_of(place)
-            try:
-                return self.read(place + bias, size) == expected
-            except Fault:
-                pass  # the process never touched it; the guest's page cache may have it
-            try:
-                return filemap.kernel_read(area.vm_file, offset or 0, size) == expected
-            except Fault:
-                continue
-        return False
+        """Is the process's memory made of this file?
+
+        It has the same build id; or, for want of one, the same program headers and, on
+        the page of the address, the same code.
+        """
+        if file.build_id is not None:
+            return self._has(area, bias, file.build_id)
+        samples = file.elf.program_headers(), file.elf.page(address - bias)
+        return all(one and self._has(area, bias, one) for one in samples)
+
+    def _has(self, area: tuple, bias: int, sample: Sample) -> bool:
+        """Is this in memory, where the file would be mapped?"""
+        size = len(sample.data)
+        if not size:
+            return False
+        try:
+            return self.read(sample.address + bias, size) == sample.data
+        except Fault:
+            pass  # the process never touched it; the guest's page cache may have it
+        try:
+            found = filemap.kernel_read(area.vm_file, sample.offset, size)
+            return found == sample.data
+        except Fault:
+            return False
 
 
 def _of_guest(area: tuple, name: str) -> Iterator[SymbolFile]:
@@ -102,21 +118,21 @@ def _of_guest(area: tuple, name: str) -> Iterator[SymbolFile]:
 def _bias(area: tuple, file: SymbolFile) -> int | None:
     """How far an area is from where the file was linked to; None if it has no such part."""
     offset = area.vm_pgoff * PAGE_SIZE if area.vm_file else 0
-    linked = file.address_of(offset)
+    linked = file.elf.address_of(offset)
     return None if linked is None else area.vm_start - linked
 
 
 def _elf(read: Callable[[], bytes], name: str) -> Iterator[SymbolFile]:
     """An ELF file out of the guest's memory, nothing if it is not there."""
     try:
-        yield SymbolFile(io.BytesIO(read()), name)
-    except (Fault, ELFError):
+        yield SymbolFile(read(), name, of_guest=True)
+    except (Fault, BadElf):
         return
 
 
 def _page_cache(file: int) -> bytes:
-    """A whole file out of the guest's page cache. Raises Fault."""
-    return filemap.kernel_read(file, 0, filemap.file_size(file))
+    """A whole file out of the guest's page cache. Raises Fault, BadElf."""
+    return filemap.kernel_read_all(file, LARGEST)
 
 
 def vdso_image() -> bytes:
@@ -126,4 +142,6 @@ def vdso_image() -> bytes:
     """
     guest = kernel.memory()
     image = VDSO(guest, layout.address_of("vdso_image_64"))
+    if image.size > LARGEST:
+        raise Fault(image.data, f"{image.size} bytes are no vdso")
     return guest.read(image.data, image.size)

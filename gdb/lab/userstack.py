@@ -192,6 +192,4 @@ class UserStack:
 
 def _rules(module: Module | None, address: int) -> Rules | None:
     """The rules for an address of a process."""
-    if module is None or module.file.frames is None:
-        return None
-    return module.file.frames.find(address - module.bias)
+    return module.file.rules(address - module.bias) if module else None

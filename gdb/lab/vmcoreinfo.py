@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-import gdb
-from elftools.elf.elffile import ELFFile
-
-from . import kernel, layout
+from . import elffile, hostfiles, kernel, layout
 from .memory import KERNEL_IMAGE_SIZE, PAGE_SIZE
 from .printable import text_of
 
@@ -122,14 +119,9 @@ def _release() -> str:
 @layout.cached
 def build_id() -> str:
     """The build ID in vmlinux, "" if it was linked without one."""
-    with open(vmlinux(), "rb") as file:
-        for section in ELFFile(file).iter_sections("SHT_NOTE"):
-            for note in section.iter_notes():
-                if note["n_type"] == "NT_GNU_BUILD_ID":
-                    return note["n_desc"]
-    return ""
-
-
-def vmlinux() -> str:
-    """The path of the file that the kernel's symbols come from."""
-    return gdb.lookup_global_symbol("linux_banner").symtab.objfile.filename
+    try:
+        with hostfiles.opened(kernel.vmlinux()) as file:
+            found = elffile.parse(file).build_id()
+    except (hostfiles.Unfit, elffile.BadElf):
+        return ""
+    return found.data.hex() if found else ""

@@ -10,7 +10,7 @@ import time
 
 import gdb
 
-from .. import terminal, vmcore, vmcoreinfo
+from .. import kernel, terminal, vmcore, vmcoreinfo
 from ..memory import Broken
 from ..result import Result, Table, columns
 from .base import LabCommand
@@ -80,7 +80,7 @@ def _result(core: vmcore.Core) -> Result:
     for one in core.segments:
         table.rows.append((one.physical, one.virtual, one.size, one.offset))
     own = "its own" if vmcoreinfo.is_kernels_own() else "made from debug info"
-    vmlinux, path = shlex.quote(vmcoreinfo.vmlinux()), shlex.quote(core.path)
+    vmlinux, path = shlex.quote(kernel.vmlinux()), shlex.quote(core.path)
     return Result(
         [
             table,

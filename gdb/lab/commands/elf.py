@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 
 import gdb
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
-from .. import area, elf, filemap, loaded, mm as mm_, task
+from .. import area, elf, elffile, filemap, hostfiles, loaded, mm as mm_, task
+from ..elffile import BadElf
 from ..memory import Broken, Fault
 from ..places import Places
 from ..printable import quoted, text_of
@@ -43,7 +41,9 @@ AUXV = columns(
 )
 SECTIONS = columns(section="text", loaded="address", size="address", flags="text")
 STRINGS = (elf.AT_EXECFN, elf.AT_PLATFORM)
-LONGEST = 4096  # of a string, bytes
+LONGEST = 4096  # of a string, bytes; PATH_MAX of include/uapi/linux/limits.h
+STRIPPED = "no sections: the program was stripped of them"
+SHF_ALLOC = 2
 SHF = ((1, "W"), (2, "A"), (4, "X"), (0x400, "T"))
 
 
@@ -104,7 +104,7 @@ def _header(what: elf.Program) -> Table:
 
 
 def _kind(what: elf.Program) -> str:
-    if what.find(elf.PT_INTERP) is not None:
+    if what.find(elffile.PT_INTERP) is not None:
         how = "needs an interpreter, which loads its libraries"
     else:
         how = "needs no interpreter"
@@ -139,7 +139,9 @@ def _pieces(what: elf.Program, mm: int, root: int) -> Table:
         areas.extend(area.for_each_area(mm, root))
     except Broken as broken:
         table.broken = str(broken)
-    numbers = [i for i, one in enumerate(what.segments) if one.p_type == elf.PT_LOAD]
+    numbers = [
+        i for i, one in enumerate(what.segments) if one.p_type == elffile.PT_LOAD
+    ]
     for piece in loaded.pieces(what, areas):
         is_there = piece.area
         table.rows.append(
@@ -157,11 +159,12 @@ def _pieces(what: elf.Program, mm: int, root: int) -> Table:
 
 
 def _interpreter(what: elf.Program, mm: int, places: Places) -> list[str]:
-    segment = what.find(elf.PT_INTERP)
+    segment = what.find(elffile.PT_INTERP)
     if segment is None:
         return []
     try:
-        name = filemap.kernel_read(what.file, segment.p_offset, segment.p_filesz)
+        size = min(segment.p_filesz, LONGEST)
+        name = filemap.kernel_read(what.file, segment.p_offset, size)
         said = text_of(name.rstrip(b"\0"))
     except Fault:
         said = "(its name is not in memory)"
@@ -206,42 +209,48 @@ def _string(mm: int, address: int) -> str:
 
 def _sections(what: elf.Program, name: str) -> list[Table | str]:
     """The sections that are loaded, from the page cache or a file of the host."""
-    if not what.header.e_shnum:
-        return ["no sections: the program was stripped of them"]
-    try:
-        stream = _file(what, name)
-        rows = [
-            (
-                one.name,
-                one["sh_addr"] + what.bias,
-                one["sh_size"],
-                "".join(c for bit, c in SHF if one["sh_flags"] & bit),
-            )
-            for one in ELFFile(stream).iter_sections()
-            if one["sh_flags"] & 2 and one["sh_size"]
-        ]
-    except Fault:
-        return [
-            "sections: the file is not all in memory; if the host has the same one, "
-            "type lab elf PID FILE"
-        ]
-    except (ELFError, UnicodeDecodeError):
-        return ["sections: they cannot be understood"]
+    if name:
+        file = _given(what, name)
+    else:
+        if not what.header.e_shnum:
+            return [STRIPPED]
+        try:
+            data = filemap.kernel_read_all(what.file, hostfiles.LARGEST)
+            file = elffile.parse(elffile.Data(data))
+        except Fault:
+            return [
+                "sections: the file is not all in memory; if the host has the same "
+                "one, type lab elf PID FILE"
+            ]
+        except BadElf as odd:
+            return [f"sections: they cannot be told: {odd}"]
+    if file.no_sections:
+        return [f"sections: they cannot be told: {file.no_sections}"]
+    if not file.sections:
+        return [STRIPPED]
+    rows = [
+        (
+            one.name,
+            one.sh_addr + what.bias,
+            one.sh_size,
+            "".join(c for bit, c in SHF if one.sh_flags & bit),
+        )
+        for one in file.sections
+        if one.sh_flags & SHF_ALLOC and one.sh_size
+    ]
     return [Table("sections in memory", SECTIONS, rows)]
 
 
-def _file(what: elf.Program, name: str) -> io.BytesIO:
-    """All of the program's file. Raises Fault if memory has it not."""
-    if not name:
-        size = filemap.file_size(what.file)
-        return io.BytesIO(filemap.kernel_read(what.file, 0, size))
+def _given(what: elf.Program, name: str) -> elffile.ElfFile:
+    """The program's file, as the person has it. Raises gdb.GdbError."""
     try:
-        with open(name, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise gdb.GdbError(f"Cannot read {name}: {error.strerror}.") from None
-    if not elf.is_same(what, data):
+        file = elffile.parse(elffile.Data(hostfiles.read(name)))
+    except hostfiles.Unfit as why:
+        raise gdb.GdbError(f"Cannot read {name}: {why}.") from None
+    except BadElf as why:
+        raise gdb.GdbError(f"{name} is another program: {why}.") from None
+    if not elf.is_same(what, file):
         raise gdb.GdbError(
             f"{name} is another program: its ELF header or program headers differ."
         )
-    return io.BytesIO(data)
+    return file

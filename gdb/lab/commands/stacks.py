@@ -9,6 +9,7 @@ from .. import entry, errors, processors, registers, stack, symbols, task
 from ..memory import Broken
 from ..places import Places
 from ..result import Result, Table, columns
+from ..elffile import BadElf
 from ..symfile import symbol_file
 from ..userstack import UserFrame, UserStack
 from .base import LabCommand, task_of
@@ -164,6 +165,7 @@ def _meaning(name: str, regs: registers.Registers) -> str:
     return SYSCALL_KEEPS.get(name, "")
 
 
+VDSO = "[vdso]"  # the kernel's own, in guest memory only
 USER_FRAMES = columns(
     frame="number",
     kind="text",
@@ -181,10 +183,11 @@ class Ustack(LabCommand):
 
     From the registers that `lab regs` shows, up to where the thread began. The
     callers are found with the call frame information of the program's ELF file:
-    build/user/NAME, PROGRAM, a file of the same path on this machine, or the
-    guest's own copy in its page cache, each only if its build id is that in the
-    process's memory. FILE names another one, for example the same program with
-    its symbols. kind is "here", "call" for a return address, "interrupted" for
+    build/user/NAME, PROGRAM, one in build/share, a file of the same path below
+    /usr, /bin, /sbin or /lib of this machine, each only if its build id (without
+    one, its program headers and code) is that in the process's memory; else the
+    guest's own copy in its page cache. FILE names another one, for example the
+    same program with its symbols. kind is "here", "call" for a return address, "interrupted" for
     where a signal came. place is the file and the offset in it. Where no ELF file
     is known a frame may still be found by rbp, which is a guess.
 
@@ -197,8 +200,13 @@ class Ustack(LabCommand):
 
     def run(self, arguments: list[str]) -> Result:
         pid, given = self.take(arguments, "[PID]", "[FILE]")
-        if given and symbol_file(given) is None:
-            raise gdb.GdbError(f"{given} is no ELF file: give the path of a program.")
+        if given:
+            try:
+                symbol_file(given, is_given=True)
+            except BadElf as why:
+                raise gdb.GdbError(
+                    f"{given} cannot be used: {why}; give the path of a program."
+                ) from None
         address = task_of(pid)
         read = task.task(address)
         found = registers.of_user_mode(address, processors.running_on(address))
@@ -217,8 +225,10 @@ class Ustack(LabCommand):
                 table.rows.append(_user_row(number, frame))
         except Broken as broken:
             table.broken = str(broken)
-        unknown = sorted(stack_of.modules.unknown)
-        said = [_no_file(name) for name in unknown]
+        said = [_no_file(name) for name in sorted(stack_of.modules.unknown)]
+        copies = ", ".join(sorted(stack_of.modules.of_guest - {VDSO}))
+        if copies:
+            said.append(f"Read from the guest's own copy: {copies}.")
         return Result([f"{read.comm}, pid {read.pid}: {source}.", table, *said])
 
 

@@ -12,9 +12,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from elftools.elf.elffile import ELFFile
-from elftools.common.exceptions import ELFError
-
 FORMAT = 2
 MANIFEST = "manifest.json"
 FILES = ("log", "disk.qcow2", "initramfs.cpio", "console.log", "moments.json")
@@ -24,22 +21,6 @@ KEYS = {"format", "made", "kernel", "qemu", "memory", "words", "program", "files
 
 class Refused(Exception):
     """A recording that cannot be opened: the reason and what to do next."""
-
-
-def build_id(vmlinux: Path) -> str:
-    """The linker's id of a build, in hex; it differs whenever the code does.
-
-    Raises Refused where there is none.
-    """
-    try:
-        with open(vmlinux, "rb") as file:
-            for section in ELFFile(file).iter_sections("SHT_NOTE"):
-                for note in section.iter_notes():
-                    if note["n_type"] == "NT_GNU_BUILD_ID":
-                        return note["n_desc"]
-    except (OSError, ELFError) as problem:
-        raise Refused(f"{vmlinux} cannot be read: {problem}") from None
-    raise Refused(f"{vmlinux} has no build id: type make kernel")
 
 
 def _digest(file: Path) -> str:

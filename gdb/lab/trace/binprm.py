@@ -7,11 +7,11 @@ See include/linux/binfmts.h, fs/exec.c and fs/binfmt_elf.c.
 from __future__ import annotations
 
 import re
-import struct
 from typing import NamedTuple
 
-from .. import area, elf, filemap, kernel, layout, lookup, members, mm as mm_
+from .. import area, elf, elffile, filemap, kernel, layout, lookup, members, mm as mm_
 from .. import paging, task
+from ..elffile import Header, Segment
 from ..memory import PAGE_SIZE, Broken, Fault
 from ..printable import quoted, text_of
 
@@ -25,7 +25,6 @@ PHDR = layout.Form(
 )
 MM = layout.Form("struct mm_struct", "task_size")
 FILENAME = layout.Form("struct filename", "name")
-HEADER, SEGMENT = struct.Struct("<16s2HI3QI6H"), struct.Struct("<2I6Q")
 ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62  # include/uapi/linux/elf.h and elf-em.h
 SCRIPT = b"#!"
 PATH_MAX = 4096  # bytes
@@ -50,7 +49,7 @@ class Program(NamedTuple):
 
     type: str  # ET_EXEC or ET_DYN
     entry: int
-    loads: tuple[elf.Segment, ...]  # its PT_LOAD; () if not in memory
+    loads: tuple[Segment, ...]  # its PT_LOAD; () if not in memory
     interpreter: str  # PT_INTERP, "" without one
 
 
@@ -87,16 +86,16 @@ def not_taken(start: bytes) -> str:
     Its checks and those of load_elf_phdrs(); none looks at EI_CLASS. Parameter:
     bprm->buf.
     """
-    header = elf.Header(*HEADER.unpack_from(start))
+    header = Header(*elffile.EHDR.unpack_from(start))
     if header.e_type not in (ET_EXEC, ET_DYN):
         kind = elf.TYPES.get(header.e_type, f"e_type {header.e_type}")
         return f"{kind} is neither ET_EXEC nor ET_DYN"
     if header.e_machine != EM_X86_64:
-        bits = "32-bit " * (header.e_ident[4] != elf.ELFCLASS64)
+        bits = "32-bit " * (header.e_ident[4] != elffile.ELFCLASS64)
         return f"{bits}ELF for e_machine {header.e_machine}, not for EM_X86_64"
-    if header.e_phentsize != SEGMENT.size:
+    if header.e_phentsize != elffile.PHDR.size:
         size = header.e_phentsize
-        return f"its program headers have {size} bytes, not {SEGMENT.size}"
+        return f"its program headers have {size} bytes, not {elffile.PHDR.size}"
     return "" if header.e_phnum else "it has no program headers"
 
 
@@ -118,18 +117,18 @@ def program(file: int, start: bytes) -> Program:
 
     Parameters: struct file *, and the first bytes of the file: bprm->buf.
     """
-    header = elf.Header(*HEADER.unpack_from(start))
+    header = Header(*elffile.EHDR.unpack_from(start))
     interpreter, loads = "", []
     try:
-        table = filemap.kernel_read(file, header.e_phoff, header.e_phnum * SEGMENT.size)
-        for one in map(elf.Segment._make, SEGMENT.iter_unpack(table)):
-            if one.p_type == elf.PT_LOAD:
+        table = filemap.kernel_read(file, header.e_phoff, header.phdrs_size)
+        for one in elffile.segments(table):
+            if one.p_type == elffile.PT_LOAD:
                 loads.append(one)
-            if one.p_type == elf.PT_INTERP and not interpreter:
+            if one.p_type == elffile.PT_INTERP and not interpreter:
                 size = min(one.p_filesz, PATH_MAX)
                 name = filemap.kernel_read(file, one.p_offset, size)
                 interpreter = text_of(name.split(b"\0")[0])
-    except (Broken, Fault, struct.error):
+    except (Broken, Fault):
         pass  # said is what is known
     kind = elf.TYPES.get(header.e_type, str(header.e_type))
     return Program(kind, header.e_entry, tuple(loads), interpreter)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import kernel, layout
-from ..elf import MAGIC
+from ..elffile import MAGIC
 from ..errors import error_text, is_error, result_text, to_int
 from ..printable import quoted
 from ..sizes import size_text

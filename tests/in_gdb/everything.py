@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Inside gdb: every command on every process of some names.
+
+LAB_GIVEN: {"names": the start of their comms, "commands": lab commands with {pid} in
+them}. The result has, by comm and command, what it said, or refused with, how many
+seconds it took, and how many MiB gdb has grown by.
+"""
+
+import json
+import os
+import resource
+import time
+
+import gdb
+from lab import task
+
+GIVEN = json.loads(os.environ["LAB_GIVEN"])
+
+
+def peak() -> int:
+    """The most memory that gdb ever had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def run(command: str) -> dict[str, object]:
+    found: dict[str, object] = {"said": "", "error": ""}
+    before, start = peak(), time.monotonic()
+    try:
+        found["said"] = gdb.execute(command, to_string=True)
+    except gdb.error as problem:
+        found["error"] = str(problem)
+    return found | {"seconds": time.monotonic() - start, "grown": peak() - before}
+
+
+answers = {}
+for one in map(task.task, task.for_each_process()):
+    if one.comm.startswith(tuple(GIVEN["names"])):
+        answers[one.comm] = {
+            command: run(f"lab {command.format(pid=one.pid)}")
+            for command in GIVEN["commands"]
+        }
+with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
+    json.dump(answers, file)
