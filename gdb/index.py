@@ -7,13 +7,12 @@ between, so that no instruction is far behind one. Exit status 0 if the end was 
 
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, terminal  # noqa: E402 (found only now)
+from lab import kernel, terminal, unforeseen  # noqa: E402 (found only now)
 from lab.printable import text_of  # noqa: E402
 
 # A loaded checkpoint and so many instructions take about a tenth of a second.
@@ -61,6 +60,7 @@ def main() -> int:
 
         seen = 0
 
+        @unforeseen.handler("make record")
         def stop(self) -> bool:
             kernel.refresh()
             program = form(kernel.memory(), task.register("rdi")).filename
@@ -76,6 +76,7 @@ def main() -> int:
 
         told: set[int] = set()
 
+        @unforeseen.handler("make record")
         def stop(self) -> bool:
             kernel.refresh()
             code, current = task.register("rdi"), task.task(task.get_current())
@@ -91,6 +92,7 @@ def main() -> int:
 
         count = time = 0
 
+        @unforeseen.handler("make record")
         def stop(self) -> bool:
             kernel.refresh()
             RestartStop.count, RestartStop.time = here.now, guest_time()
@@ -132,6 +134,6 @@ try:
     status = main()
 except (gdb.error, gdb.GdbError, OSError, KeyboardInterrupt) as problem:
     terminal.write(f"error: the recording cannot be indexed: {problem}.\n", gdb.STDERR)
-except Exception:  # a bug of ours must not look like success
-    terminal.write(traceback.format_exc(), gdb.STDERR)
+except Exception as mistake:  # a bug of ours must not look like success
+    terminal.write(f"{unforeseen.sentence('make record', mistake)}\n", gdb.STDERR)
 gdb.execute(f"quit {status}")

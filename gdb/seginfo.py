@@ -39,7 +39,8 @@ def _load():
 
 try:
     _load()
-except gdb.GdbError as refusal:
-    from lab import terminal
+except Exception as problem:
+    from lab import terminal, unforeseen
 
-    terminal.write(f"seginfo: {refusal}\n", gdb.STDERR)
+    why = unforeseen.sentence("it cannot be loaded", problem)
+    terminal.write(f"seginfo: {why}\n", gdb.STDERR)

@@ -6,12 +6,11 @@ Exit status 0 only if there was a hit and every check of every hit passed.
 
 import os
 import sys
-import traceback
 
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, terminal  # noqa: E402 (found only now)
+from lab import kernel, terminal, unforeseen  # noqa: E402 (found only now)
 
 
 def main() -> int:
@@ -47,6 +46,6 @@ try:
 except (gdb.error, KeyboardInterrupt) as error:
     terminal.write(f"seginfo: {error}\n", gdb.STDERR)
     gdb.execute("quit 1")
-except Exception:  # a bug of ours must not look like success
-    terminal.write(traceback.format_exc(), gdb.STDERR)
+except Exception as mistake:  # a bug of ours must not look like success
+    terminal.write(f"{unforeseen.sentence('make verify', mistake)}\n", gdb.STDERR)
     gdb.execute("quit 1")

@@ -21,6 +21,7 @@ from .memory import (
     find_ram_file,
     read_stub,
 )
+from .unforeseen import handler
 from .printable import text_of
 
 _memory: Memory | None = None
@@ -307,19 +308,23 @@ def is_fast() -> bool:
     return isinstance(memory().physical, RamFile)
 
 
+@handler("seginfo")
 def _on_stop(event: object) -> None:
     refresh()
 
 
+@handler("seginfo")
 def _on_change(event: object) -> None:
     if _memory is not None:
         _memory.forget()
 
 
+@handler("seginfo")
 def _on_end(event: object) -> None:
     forget()
 
 
+@handler("seginfo")
 def _on_symbols(event: object) -> None:
     layout.forget()
     forget()

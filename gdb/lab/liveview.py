@@ -12,6 +12,7 @@ from typing import NamedTuple, Sequence
 import gdb
 
 from . import boundaries, entry, kernel, processors, registers, segments, symbols, task
+from . import unforeseen
 from .memory import Broken, Fault
 from .pointers import Pointer, Pointers
 from .process import PF_KTHREAD
@@ -92,6 +93,8 @@ def look(history: History) -> Picture:
         return Picture(trouble=sentence(problem))
     except KeyboardInterrupt:
         return Picture(trouble=INTERRUPTED)
+    except Exception as mistake:
+        return Picture(trouble=unforeseen.sentence("layout lab", mistake))
 
 
 def sentence(problem: BaseException) -> str:

@@ -29,6 +29,7 @@ from .memory import Fault
 from .replay import timetravel
 from .replay.monitor import going_back
 from .task import Task, get_current, register, smp_processor_id, task, task_pid_vnr
+from .unforeseen import sentence
 
 ENTRY = "__x64_sys_segment_info"
 FILL = "segment_info_fill"
@@ -196,6 +197,9 @@ class Stop(gdb.Breakpoint):
                 interrupted = True
             except (Fault, gdb.GdbError, gdb.error) as error:
                 self.stopped = self.check.failed(str(error))
+                return self.stopped
+            except Exception as mistake:
+                self.stopped = self.check.failed(sentence("the check", mistake))
                 return self.stopped
 
     def handle(self) -> bool:

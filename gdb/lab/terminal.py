@@ -7,8 +7,6 @@ Whoever writes with gdb.write() writes past it, and tests/test_terminal.py finds
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
-from typing import Iterator
 
 import gdb
 
@@ -38,24 +36,3 @@ def write_styled(text: str) -> None:
 def write_progress(text: str) -> None:
     """Write over the line that the cursor is in; "" leaves it empty."""
     gdb.write(f"\r{printable(text)}" if text else f"\r{ESCAPE}[K")
-
-
-class Command(gdb.Command):
-    """A command of the lab. A subclass has its help as docstring, and do()."""
-
-    def do(self, argument: str) -> None:
-        """What the command does. Raises gdb.GdbError."""
-        raise NotImplementedError
-
-    def invoke(self, argument: str, from_tty: bool) -> None:
-        with printable_errors():
-            self.do(argument)
-
-
-@contextmanager
-def printable_errors() -> Iterator[None]:
-    """An error that leaves the block as a sentence is printable."""
-    try:
-        yield
-    except gdb.GdbError as refusal:
-        raise gdb.GdbError(printable(str(refusal))) from None

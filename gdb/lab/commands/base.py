@@ -10,8 +10,8 @@ from typing import Iterator
 import gdb
 
 from .. import kernel, task, terminal
-from ..memory import Broken, Fault
 from ..result import Result
+from ..unforeseen import Command
 from ..view import json, text
 
 
@@ -30,7 +30,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class Lab(terminal.Command):
+class Lab(Command):
     """Look around in the stopped kernel: lab COMMAND [PID] [--json]
 
     PID is the id of a process or thread; without it the current task of the
@@ -50,7 +50,7 @@ class Lab(terminal.Command):
         gdb.execute("help lab")
 
 
-class LabCommand(terminal.Command):
+class LabCommand(Command):
     """One sub-command. A subclass has a name, its help as docstring, and run()."""
 
     name = ""
@@ -74,10 +74,7 @@ class LabCommand(terminal.Command):
                 "The kernel does not run yet: continue to a breakpoint in it first."
             )
         with no_garbage_collection():
-            try:
-                result = self.run(arguments)
-            except (Fault, Broken) as trouble:
-                raise gdb.GdbError(f"lab {self.name}: {trouble}.") from None
+            result = self.run(arguments)
             if as_json:
                 terminal.write(json.result_json(result))
             else:

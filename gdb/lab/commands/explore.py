@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .. import unforeseen
 from . import layout
 from .base import Lab
 from .blame import Blame
@@ -57,6 +58,7 @@ COMMANDS = (
 
 def register() -> None:
     """Make the commands known to gdb."""
+    unforeseen.register()
     Lab()
     for each in (*COMMANDS, *FUNCTIONS):
         each()

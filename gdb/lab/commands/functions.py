@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import gdb
 
-from .. import kernel, layout, lookup, terminal
-from ..memory import Broken, Fault
+from .. import kernel, layout, lookup
+from ..unforeseen import refused
 from .base import mm_of, task_of, user_address
 
 
@@ -23,18 +23,14 @@ class Function(gdb.Function):
         raise NotImplementedError
 
     def invoke(self, *arguments: gdb.Value) -> gdb.Value:
-        kernel.check_symbols()
-        kernel.memory()
-        if not kernel.check_running():
-            raise gdb.GdbError(
-                "The kernel does not run yet: continue to a breakpoint in it first."
-            )
-        words = [str(int(argument)) for argument in arguments]
-        with terminal.printable_errors():
-            try:
-                return self.find(words)
-            except (Fault, Broken) as problem:
-                raise gdb.GdbError(f"${self.name}: {problem}.") from None
+        with refused(f"${self.name}"):
+            kernel.check_symbols()
+            kernel.memory()
+            if not kernel.check_running():
+                raise gdb.GdbError(
+                    "The kernel does not run yet: continue to a breakpoint in it first."
+                )
+            return self.find([str(int(argument)) for argument in arguments])
 
     def one_of(self, arguments: list[str], least: int, usage: str) -> list[str]:
         """Arguments, the last of which may be missing."""

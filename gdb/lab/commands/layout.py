@@ -9,13 +9,15 @@ from typing import Any
 
 import gdb
 
-from .. import liveview, terminal
+from .. import liveview
 from ..printable import one_line
+from ..unforeseen import Command, handler, sentence
 from ..view import tui
 from .base import no_garbage_collection
 
 WINDOW = "lab"
 LAYOUT = "lab-source"  # what gdb itself calls the layout
+told = handler("layout lab")
 SPLIT = f"{{-horizontal src 1 {WINDOW} 1}} 2 status 0 cmd 1"
 CHECK = "maintenance check-lab-tui"
 INSTEAD = "`lab vmas` and `lab map` show the address space without it"
@@ -96,7 +98,11 @@ class Panel:
             return
         width, height = self.window.width, self.window.height
         if self.layout is None or self.layout.width != width:
-            self.layout = tui.Layout(self.picture, width)
+            try:
+                self.layout = tui.Layout(self.picture, width)
+            except Exception as mistake:
+                trouble = sentence("layout lab", mistake)
+                self.layout = tui.Layout(liveview.Picture(trouble=trouble), width)
         self.top = max(0, min(self.top, len(self.layout.lines) - height))
         self.window.title = one_line(self.picture.who or WINDOW)
         self.window.write(self.layout.text(self.top, self.left, height), True)
@@ -129,13 +135,13 @@ class Window:
         self._window = window
         self._panel: Any = None
         self._handlers = {
-            "stop": lambda event: self.panel.stopped(),
-            "memory_changed": lambda event: self.panel.changed(),
-            "register_changed": lambda event: self.panel.changed(),
-            "before_prompt": lambda: self.panel.prompted(),
+            "stop": told(lambda event: self.panel.stopped()),
+            "memory_changed": told(lambda event: self.panel.changed()),
+            "register_changed": told(lambda event: self.panel.changed()),
+            "before_prompt": told(lambda: self.panel.prompted()),
         }
-        for name, handler in self._handlers.items():
-            getattr(gdb.events, name).connect(handler)
+        for name, function in self._handlers.items():
+            getattr(gdb.events, name).connect(function)
 
     @property
     def panel(self) -> Panel:
@@ -147,23 +153,26 @@ class Window:
 
     def close(self) -> None:
         """gdb does not need the window any more."""
-        for name, handler in self._handlers.items():
-            getattr(gdb.events, name).disconnect(handler)
+        for name, function in self._handlers.items():
+            getattr(gdb.events, name).disconnect(function)
 
+    @told
     def render(self) -> None:
         """gdb made the window, or gave it another size."""
         self.panel.draw()
 
+    @told
     def vscroll(self, lines: int) -> None:
         """An arrow key or PageUp, PageDown while the window has the focus."""
         self.panel.scroll(lines, 0)
 
+    @told
     def hscroll(self, columns: int) -> None:
         """An arrow key while the window has the focus."""
         self.panel.scroll(0, columns)
 
 
-class CheckTui(terminal.Command):
+class CheckTui(Command):
     """Refuse, and say what to type instead, where gdb's TUI cannot be."""
 
     def __init__(self) -> None:
@@ -181,7 +190,7 @@ class CheckTui(terminal.Command):
             raise gdb.GdbError(f"layout lab: {why}; {INSTEAD}.")
 
 
-class NoLayout(terminal.Command):
+class NoLayout(Command):
     """Layouts need a gdb that was built with its text user interface."""
 
     def __init__(self) -> None:

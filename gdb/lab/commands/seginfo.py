@@ -9,6 +9,7 @@ import gdb
 
 from .. import kernel, terminal
 from ..syscall import Check, Hit, Stop
+from ..unforeseen import Command, handler
 from ..view import text
 from ..view.json import hits_json
 from .base import show_frame
@@ -46,6 +47,7 @@ def start() -> None:
         )
 
 
+@handler("seginfo")
 def on_stop(event: gdb.StopEvent) -> None:
     """Say where gdb stopped, when one of the check's stops did it."""
     stops = (s for s in getattr(event, "breakpoints", ()) if isinstance(s, Stop))
@@ -67,7 +69,7 @@ def _no_argument(name: str, argument: str) -> None:
         raise gdb.GdbError(f"seginfo {name} takes no argument; see `help seginfo`.")
 
 
-class SegInfo(terminal.Command):
+class SegInfo(Command):
     """Check every segment_info() system call: walk, kernel copy, user copy.
 
     seginfo              the last hit again, and the totals
@@ -105,7 +107,7 @@ class SegInfo(terminal.Command):
         terminal.write(f"seginfo: {text.totals(check.hits)}; {state}.\n")
 
 
-class Arm(terminal.Command):
+class Arm(Command):
     """Plant the stops of the check: seginfo arm"""
 
     def __init__(self) -> None:
@@ -116,7 +118,7 @@ class Arm(terminal.Command):
         start()
 
 
-class Disarm(terminal.Command):
+class Disarm(Command):
     """Remove the stops of the check: seginfo disarm"""
 
     def __init__(self) -> None:
@@ -128,7 +130,7 @@ class Disarm(terminal.Command):
         terminal.write("seginfo: disarmed.\n")
 
 
-class StopAtHit(terminal.Command):
+class StopAtHit(Command):
     """Stop at each hit, when its verdict is known: seginfo stop"""
 
     def __init__(self) -> None:
@@ -139,7 +141,7 @@ class StopAtHit(terminal.Command):
         check.stop_at_hit = True
 
 
-class RunThrough(terminal.Command):
+class RunThrough(Command):
     """Report each hit and stop at none: seginfo run"""
 
     def __init__(self) -> None:
@@ -150,7 +152,7 @@ class RunThrough(terminal.Command):
         check.stop_at_hit = False
 
 
-class Brief(terminal.Command):
+class Brief(Command):
     """One line for a hit that passes: seginfo brief"""
 
     def __init__(self) -> None:
@@ -161,7 +163,7 @@ class Brief(terminal.Command):
         reporter.brief = True
 
 
-class Full(terminal.Command):
+class Full(Command):
     """The whole report for every hit: seginfo full"""
 
     def __init__(self) -> None:
@@ -172,7 +174,7 @@ class Full(terminal.Command):
         reporter.brief = False
 
 
-class Show(terminal.Command):
+class Show(Command):
     """Show the report of hit N again: seginfo show N"""
 
     def __init__(self) -> None:
@@ -188,7 +190,7 @@ class Show(terminal.Command):
         text.show(*text.hit_parts(hit))
 
 
-class Json(terminal.Command):
+class Json(Command):
     """Write all hits to a file: seginfo json FILE"""
 
     def __init__(self) -> None:

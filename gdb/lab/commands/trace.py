@@ -23,6 +23,7 @@ from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
 from ..trace.forks import Fork
 from ..trace.mmaps import Mmap
 from ..trace.words import counted
+from ..unforeseen import Command
 from ..view import text
 from ..view import timeline as view
 from ..view.json import result_json
@@ -40,7 +41,7 @@ BACK = "lab trace tells what happens forward: type set exec-direction forward."
 IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
-class Trace(terminal.Command):
+class Trace(Command):
     """Follow a program through time: lab trace WHAT [PROGRAM or PID] [--limit N] [--json]
 
     WHAT is one of

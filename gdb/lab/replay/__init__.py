@@ -11,10 +11,10 @@ import os
 
 import gdb
 
-from .. import terminal
 from ..clock import guest_time
 from ..memory import Fault
 from ..task import get_current, task
+from ..unforeseen import Command, handler
 from .moments import Moment
 from .monitor import replay_place
 from .timetravel import OVER, Replay
@@ -53,6 +53,7 @@ def _start() -> None:
         gdb.execute(f"define hook-{move}\n{Prepare.name} {move}\nend")
 
 
+@handler("lab replay")
 def _on_end(event: object) -> None:
     global _replay, _asked
     if _replay is not None:
@@ -64,7 +65,7 @@ gdb.events.exited.connect(_on_end)
 gdb.events.connection_removed.connect(_on_end)
 
 
-class Prepare(terminal.Command):
+class Prepare(Command):
     """What gdb runs by itself before each command that moves the target of a replay."""
 
     name = "replay-prepare"

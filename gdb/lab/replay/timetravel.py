@@ -16,6 +16,7 @@ import gdb
 
 from .. import kernel, layout, terminal
 from ..memory import START_KERNEL_MAP
+from ..unforeseen import handler
 from .checkpoints import Checkpoints
 from .moments import FIELDS, Moment, Moments
 from .monitor import forward, going_back, monitor, quiet, replay_place, uninterrupted
@@ -164,6 +165,7 @@ class Replay:
         """Has the machine been reset? Then QEMU can only be ended."""
         return "shutdown" in monitor("info status")
 
+    @handler("lab replay")
     def stopped(self, event: gdb.StopEvent) -> None:
         """Say what is special about the place at which gdb stopped."""
         try:
@@ -218,7 +220,7 @@ class Bound(gdb.Breakpoint):
         # An exception from here would leave gdb waiting for a stop that it has had
         try:
             return self.is_here()
-        except (gdb.error, gdb.GdbError, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt):
             return True
 
     def is_here(self) -> bool:

@@ -9,6 +9,7 @@ import gdb
 
 from .. import replay
 from ..task import find_task_by_pid, register
+from ..unforeseen import handler
 from .changes import Change
 from .event import Event, Moment
 from .follow import Follow
@@ -193,6 +194,7 @@ class Tracer(Stops):
         """Somebody pressed Ctrl-C."""
         self.end(CTRL_C)
 
+    @handler("lab trace")
     def _stopped(self, event: gdb.StopEvent) -> None:
         """Something else stopped the guest."""
         if getattr(event, "stop_signal", "") == "SIGINT":
@@ -202,5 +204,6 @@ class Tracer(Stops):
                 self.end(f"the guest is at your breakpoint {other.number}")
         self.end("the guest has stopped")
 
+    @handler("lab trace")
     def _exited(self, event: gdb.ExitedEvent) -> None:
         self.end("the guest has ended")

@@ -15,6 +15,7 @@ import gdb
 from .. import clock, kernel, layout
 from ..memory import Broken, Fault
 from ..task import Task, get_current, register, smp_processor_id, task
+from ..unforeseen import sentence
 from .event import Call, Moment
 from .follow import Follow
 from .points import Point
@@ -94,7 +95,7 @@ class Stops:
         except (Fault, Broken, gdb.error, gdb.GdbError) as trouble:
             self.troubles.append(str(trouble))
         except Exception as mistake:  # of ours: one event is lost, and that is told
-            self.troubles.append(f"{type(mistake).__name__}: {mistake}")
+            self.troubles.append(sentence("an event", mistake).rstrip("."))
 
     def _at(self, place: int) -> None:
         kernel.refresh()  # gdb says nothing of a resumption after stop() is False
