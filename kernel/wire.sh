@@ -2,7 +2,7 @@
 # Usage: kernel/wire.sh SRC TREE
 #
 # Wires the segment_info() system call into TREE the way Documentation/process/adding-syscalls.rst asks for: source
-# file, uapi header, Kconfig symbol, prototype, table entry, COND_SYSCALL.
+# file, uapi header, Kconfig symbol, prototype, table entry, COND_SYSCALL. Also mends the kernel's own gdb commands.
 #
 # Every touched file is made from SRC's, which may be wired already and is only read. TREE is a farm of symlinks to
 # SRC (scripts/farm.sh): a link gives way to a real file, and a file that is right stays as it is, so that a second run
@@ -48,8 +48,9 @@ check_number() {
 		die "$src/$1 has segment_info() as system call $owner, but programs are compiled for $number: give a tree without it."
 }
 
-readonly table=arch/x86/entry/syscalls/syscall_64.tbl constants=scripts/gdb/linux/constants.py.in
-readonly touched=(mm/Makefile mm/Kconfig kernel/sys_ni.c include/linux/syscalls.h "$table" "$constants")
+readonly table=arch/x86/entry/syscalls/syscall_64.tbl gdb=scripts/gdb
+readonly constants=$gdb/linux/constants.py.in
+touched=(mm/Makefile mm/Kconfig kernel/sys_ni.c include/linux/syscalls.h "$table" "$constants" "$gdb/vmlinux-gdb.py")
 for file in "${touched[@]}"; do
 	[[ -f $src/$file ]] || die "$src has no $file: give a complete Linux source tree, 5.10 to 6.4."
 done
@@ -78,10 +79,48 @@ add "$table" '[[:space:]]segment_info[[:space:]]' \
 	"$(awk '/^[0-9]/ && $1 < 512 { line = NR } END { print line + 0 }' "$src/$table")" \
 	"$number	64	segment_info		sys_segment_info"
 
-# Not ours, but in the way of the kernel's own gdb commands: in 5.10.223 and other stable kernels SB_RDONLY and the like
-# have become BIT(n), 1UL << n, which is no Python and has to be read by gdb. Upstream mended this in 6.5.
-mkdir -p -- "$stage/${constants%/*}"
-sed 's/^LX_VALUE(SB_/LX_GDBPARSED(SB_/' "$src/$constants" >"$stage/$constants"
+# The kernel's own gdb commands. They are not ours, but what upstream has wrong in them is in the way; each line below
+# changes only what it finds.
+while IFS= read -r file; do
+	touched+=("$gdb/linux/${file##*/}")
+done < <(find "$src/$gdb/linux/" -name '*.py' ! -name constants.py ! -name lab.py | sort)
+
+# mend FILE SED-SCRIPT: not every kernel has every file
+mend() {
+	[[ -f $src/$1 ]] || return 0
+	mkdir -p -- "$stage/${1%/*}"
+	[[ -f $stage/$1 ]] || cp -- "$src/$1" "$stage/$1"
+	sed -i "$2" "$stage/$1"
+}
+
+for file in "${touched[@]}"; do
+	# A name of the guest that is no UTF-8 ends no list.
+	[[ $file != *.py ]] || mend "$file" 's/\.string()/.string(errors="backslashreplace")/g'
+done
+
+# In 5.10.223 and other stable kernels SB_RDONLY and the like have become BIT(n), 1UL << n, which is no Python and has to
+# be read by gdb. Upstream mended this in 6.5.
+mend "$constants" 's/^LX_VALUE(SB_/LX_GDBPARSED(SB_/'
+
+# lx-timerlist: a timerqueue has no `next` since 5.4 (511885d7061e); xrange(), an enumerator's number as text and bytes
+# joined to text are Python 2; the function of a timer that is in a module has no name.
+mend "$gdb/linux/timerlist.py" "s/\<xrange(/range(/
+	s/curr = base\['active'\]\['next'\]\['node'\]/curr = base['active']['rb_root']['rb_leftmost']/
+	/curr = curr\.address\.cast(rbtree\.rb_node_type/d
+	s/\.format(max_clock_bases)/.format(int(max_clock_bases))/
+	s/binascii\.b2a_hex(buf)$/&.decode()/
+	s/\.split(\" \")\[1\]/.split(\" \")[-1]/"
+
+# $lx_rb_prev() compares a pointer with what another one points to.
+mend "$gdb/linux/rbtree.py" '/^def rb_prev/,/^class/ s/\.dereference()//'
+
+# lx-symbols: from Python 3.12 on, "\." without an r is a warning.
+mend "$gdb/linux/symbols.py" 's/module_pattern = "/module_pattern = r"/'
+
+# Whatever else goes wrong is one sentence: see kernel/lx.py.
+mend "$gdb/vmlinux-gdb.py" '/linux\.lab/d'
+mend "$gdb/vmlinux-gdb.py" "s/^else:\$/&\n    import linux.lab/
+	\$a\    linux.lab.ready()"
 
 # A folder of TREE that is itself a link leads into SRC, and nothing may be written there.
 real_tree=$(realpath -e -- "$tree")
@@ -104,6 +143,7 @@ place_link() {
 
 place_link mm/segment_info.c "$here/segment_info.c"
 place_link include/uapi/linux/segment_info.h "$here/segment_info.h"
+place_link scripts/gdb/linux/lab.py "$here/lx.py"
 for file in "${touched[@]}"; do
 	place "$file"
 done

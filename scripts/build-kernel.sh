@@ -42,7 +42,7 @@ check_tree() {
 # inputs: one line that changes with what a kernel is built with: our files and the compiler
 inputs() {
 	{
-		(cd "$ROOT" && sha256sum kernel/{segment_info.c,segment_info.h,Kconfig,lab.config,wire.sh} \
+		(cd "$ROOT" && sha256sum kernel/{segment_info.c,segment_info.h,Kconfig,lab.config,wire.sh,lx.py} \
 			scripts/{farm,configure,build-kernel}.sh)
 		gcc --version
 	} | sha256sum

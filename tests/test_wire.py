@@ -12,6 +12,9 @@ import pytest
 
 TABLE = "arch/x86/entry/syscalls/syscall_64.tbl"
 CONSTANTS = "scripts/gdb/linux/constants.py.in"
+TIMERLIST = "scripts/gdb/linux/timerlist.py"
+RBTREE = "scripts/gdb/linux/rbtree.py"
+LOADER = "scripts/gdb/vmlinux-gdb.py"
 TOUCHED = (
     "mm/Makefile",
     "mm/Kconfig",
@@ -19,10 +22,13 @@ TOUCHED = (
     "include/linux/syscalls.h",
     TABLE,
     CONSTANTS,
+    LOADER,
 )
+COMMANDS = (TIMERLIST, RBTREE)  # changed where they are
 OURS = {
     "mm/segment_info.c": "segment_info.c",
     "include/uapi/linux/segment_info.h": "segment_info.h",
+    "scripts/gdb/linux/lab.py": "lx.py",
 }
 PROTOTYPE = "asmlinkage long sys_segment_info(struct segment_info __user *info);"
 ENTRY = "451\t64\tsegment_info\t\tsys_segment_info"
@@ -51,7 +57,7 @@ def src(tmp_path: Path) -> Path:
     """The touched files of the selected kernel, unwired, in a path with spaces."""
     tree = host.selected_tree()
     copy = tmp_path / "a source tree"
-    for name in TOUCHED:
+    for name in TOUCHED + COMMANDS:
         text = (tree / name).read_text()
         if name in GAINS:  # a tree given by KERNEL_SRC may be wired
             text = text.replace(GAINS[name][0], "")
@@ -147,6 +153,20 @@ def test_gdb_constants_are_python(src: Path, tree: Path) -> None:
     )
 
 
+def test_gdb_commands_are_mended(src: Path, tree: Path) -> None:
+    """What upstream has wrong in them; and each is loaded behind our gate."""
+    assert wire(src, tree).returncode == 0
+    timers = (tree / TIMERLIST).read_text()
+    assert "base['active']['rb_root']['rb_leftmost']" in timers
+    assert not re.search(r"\bxrange\(|\['active'\]\['next'\]", timers)
+    before, rest = (tree / RBTREE).read_text().split("def rb_prev(")
+    assert "dereference()" not in rest.split("\nclass ")[0]
+    assert before == (src / RBTREE).read_text().split("def rb_prev(")[0]
+    loader = (tree / LOADER).read_text()
+    assert loader.index("import linux.lab\n") < loader.index("import linux.utils\n")
+    assert loader.endswith("\n    linux.lab.ready()\n")
+
+
 def test_source_is_only_read(src: Path, tree: Path) -> None:
     before = host.files(src)
     assert wire(src, tree).returncode == 0
@@ -180,7 +200,7 @@ def test_wired_source_stays_as_it_is(src: Path, tree: Path, tmp_path: Path) -> N
     second = plant(wired, tmp_path / "second farm")
     result = wire(wired, second)
     assert (result.returncode, result.stderr) == (0, "")
-    for name in TOUCHED:
+    for name in TOUCHED + COMMANDS:
         assert (second / name).read_text() == (wired / name).read_text()
     for name in OURS:
         assert (second / name).resolve() == host.ROOT / "kernel" / OURS[name]

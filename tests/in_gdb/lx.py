@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every lx- command and $lx_ function, before boot and at a hit: all that each says.
+
+Given: what to type for a command or function that wants arguments.
+"""
+
+import json
+import os
+import re
+
+import gdb
+
+GIVEN: dict[str, list[str]] = json.loads(os.environ["LAB_GIVEN"])
+
+
+def names() -> list[str]:
+    """What gdb has, a function with its $."""
+    found = gdb.execute("apropos lx[-_]", to_string=True)
+    commands = re.findall(r"^(lx-[\w-]+)(?:, .*)? -- ", found, re.M)
+    functions = re.findall(r"^function (lx_\w+) -- ", found, re.M)
+    return commands + ["$" + name for name in functions]
+
+
+def typed(line: str) -> dict[str, str]:
+    """What a line says, and how it fails; an error's text as a person sees it."""
+    try:
+        return {"said": gdb.execute(line, to_string=True), "failed": ""}
+    except gdb.error as problem:
+        return {"said": "", "failed": str(problem)}
+
+
+def all_of_them() -> dict[str, dict[str, dict[str, str]]]:
+    return {
+        name: {line: typed(line) for line in GIVEN.get(name, [name])}
+        for name in names()
+    }
+
+
+def symbol() -> str:
+    """Are the kernel's symbols there?"""
+    return typed("info address init_task")["said"]
+
+
+result = {"before": all_of_them(), "symbols_before": symbol()}
+gdb.execute("source gdb/seginfo.py")
+gdb.execute("continue")
+result["hit"] = all_of_them()
+result["symbols_hit"] = symbol()
+result["breakpoints"] = gdb.execute("maint info breakpoints", to_string=True)
+
+# A program may call itself anything.
+comm = gdb.parse_and_eval("$lx_current().comm")
+for number, byte in enumerate(b"\x1b]0;\xff\\\xc2\x9b\0"):
+    gdb.selected_inferior().write_memory(int(comm[number].address), bytes([byte]))
+result["hostile"] = typed("lx-ps")
+gdb.execute("seginfo disarm")
+with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
+    json.dump(result, file)
