@@ -12,6 +12,7 @@ SHELL     := /bin/bash
 KERNEL     ?=#       kernel version: 6.0.5 (5.10.223 where it cannot be had), 5.10.223, 6.1
 KERNEL_SRC ?=#       an existing kernel source tree instead; never modified
 KERNEL_MIRROR ?=# address of a folder to download the kernel from instead
+JUDGES     ?=#       JUDGES=1: that kernel with KASAN, UBSAN, lockdep, fault injection
 PROGRAM    ?=#       a static program to run in the guest instead of the demo
 ARGS       ?=#       its arguments, separated by commas
 ACCEL      ?= tcg#   tcg emulates the processor; kvm where the machine can
@@ -24,7 +25,7 @@ JSON       ?=#       file for the result of verify and bench
 LIMIT      ?= 300#   seconds after which verify and record give up
 V          ?=#       V=1 shows the kernel's build in full
 
-export KERNEL KERNEL_SRC KERNEL_MIRROR PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
+export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
 
 CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
 

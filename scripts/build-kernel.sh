@@ -42,8 +42,9 @@ check_tree() {
 # inputs: one line that changes with what a kernel is built with: our files and the compiler
 inputs() {
 	{
-		(cd "$ROOT" && sha256sum kernel/{segment_info.c,segment_info.h,Kconfig,lab.config,wire.sh,lx.py} \
+		(cd "$ROOT" && sha256sum kernel/{segment_info.c,segment_info.h,Kconfig,wire.sh,lx.py} \
 			scripts/{farm,configure,build-kernel}.sh)
+		(cd "$ROOT/kernel" && kernel_options | xargs sha256sum)
 		gcc --version
 	} | sha256sum
 }
@@ -96,7 +97,7 @@ if [[ -n $KERNEL_SRC ]]; then
 	src=$(realpath -e -- "$KERNEL_SRC")
 	check_tree "$src"
 else
-	src=$BUILD/sources/linux-$name
+	src=$BUILD/sources/linux-$(kernel_version)
 fi
 mkdir -p "$BUILD/kernels/$name"
 dir=$(cd "$BUILD/kernels/$name" && pwd -P)

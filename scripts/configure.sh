@@ -1,26 +1,29 @@
 #!/usr/bin/env bash
 # Usage: scripts/configure.sh TREE OBJ
 #
-# Configures the kernel tree TREE for the lab in OBJ: tinyconfig, kernel/lab.config on top. Fails, and names them, if
-# options asked for there are missing from the result. An OBJ/.config made from the same lab.config is kept as it is.
+# Configures the kernel tree TREE for the lab in OBJ: tinyconfig, kernel/lab.config on top, and with JUDGES=1
+# kernel/judges.config too. Fails, and names them, if options asked for there are missing from the result. An OBJ/.config
+# made from the same files is kept as it is.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 tree=$1 obj=$2
-readonly fragment=$ROOT/kernel/lab.config log=$2/lab.config.log
+readonly log=$2/lab.config.log
+mapfile -t names < <(kernel_options)
+readonly names fragments=("${names[@]/#/$ROOT/kernel/}")
 
 # Whatever the choice of options depends on, the kernel's version included
-made_from=$(cat "$fragment" "$ROOT/kernel/Kconfig" "$tree/Makefile" | sha256sum)
+made_from=$(cat "${fragments[@]}" "$ROOT/kernel/Kconfig" "$tree/Makefile" | sha256sum)
 
 mkdir -p "$obj"
 if [[ ! -f $obj/.config || $(cat "$obj/.config.made_from" 2>/dev/null) != "$made_from" ]]; then
 	# merge_config.sh cannot read a path with spaces. Its warnings, that lab.config overrides tinyconfig, say nothing
 	# new; what got lost is found below.
-	cp -- "$fragment" "$obj/lab.config"
+	cp -- "${fragments[@]}" "$obj/"
 	{
 		rm -f -- "$obj/.config.made_from" &&
 			kbuild "$tree" "$obj" -s tinyconfig &&
-			(cd "$obj" && "$tree/scripts/kconfig/merge_config.sh" -m -O "$obj" .config lab.config) &&
+			(cd "$obj" && "$tree/scripts/kconfig/merge_config.sh" -m -O "$obj" .config "${names[@]}") &&
 			kbuild "$tree" "$obj" -s olddefconfig
 	} >"$log" 2>&1 </dev/null || {
 		tail -n 20 "$log" >&2
@@ -28,9 +31,10 @@ if [[ ! -f $obj/.config || $(cat "$obj/.config.made_from" 2>/dev/null) != "$made
 	}
 fi
 
-# wanted MARKED: the lines of lab.config above (0) or below (1) its "# Optional" mark
+# wanted MARKED: the lines above (0) or below (1) the "# Optional" mark of their file
 wanted() {
-	awk -v marked="$1" '/^# Optional/ { below = 1 } /^CONFIG_/ && below == marked' "$fragment"
+	awk -v marked="$1" 'FNR == 1 { below = 0 } /^# Optional/ { below = 1 } /^CONFIG_/ && below == marked' \
+		"${fragments[@]}"
 }
 
 # missing_lines: those of standard input that are not in .config
@@ -50,7 +54,7 @@ while read -r line; do
 done < <(wanted 1 | missing_lines)
 
 ((${#missing[@]} == 0)) ||
-	die "the kernel's configuration $obj/.config lacks ${missing[*]} of kernel/lab.config:" \
+	die "the kernel's configuration $obj/.config lacks ${missing[*]} of kernel/$(kernel_options | paste -sd +):" \
 		"look up there what these options depend on in this kernel, and add that."
 
 echo "$made_from" >"$obj/.config.made_from"

@@ -5,6 +5,7 @@
 # Which kernel is meant comes from the environment:
 #   KERNEL      a version of kernel/sources.txt
 #   KERNEL_SRC  an existing kernel tree instead
+#   JUDGES      1 for that kernel built with its own judges (kernel/judges.config)
 # and with neither from what is here already (see kernel_version).
 
 set -euo pipefail
@@ -16,6 +17,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 BUILD=$(realpath -m -- "${BUILD:-$ROOT/build}")
 KERNEL=${KERNEL:-}
 KERNEL_SRC=${KERNEL_SRC:-}
+JUDGES=${JUDGES:-}
 
 # shellcheck disable=SC2034 # used by the scripts that source this file
 DEFAULT_KERNEL=6.0.5 FALLBACK_KERNEL=5.10.223
@@ -59,6 +61,8 @@ check_selection() {
 		die "KERNEL=$KERNEL is unknown: take one of $(known_kernels | paste -sd ' '), or give a source tree with KERNEL_SRC."
 	[[ -z $KERNEL_SRC || -d $KERNEL_SRC ]] ||
 		die "KERNEL_SRC=$KERNEL_SRC is not a folder: give the path of a Linux source tree."
+	[[ -z $JUDGES || $JUDGES == 1 ]] ||
+		die "JUDGES=$JUDGES is unknown: give JUDGES=1 for a kernel with KASAN, lockdep and the like, or leave it unset."
 }
 
 # kernel_version: the version that is meant when KERNEL_SRC is not given.
@@ -77,14 +81,22 @@ kernel_version() {
 # kernel_name: K, the name of the selected kernel's folder.
 kernel_name() {
 	check_selection
+	local name
 	if [[ -n $KERNEL_SRC ]]; then
 		local path base
 		path=$(realpath -e -- "$KERNEL_SRC")
 		base=$(basename -- "$path" | tr -c 'A-Za-z0-9._\n-' _)
-		printf 'src-%s-%.8s\n' "$base" "$(printf %s "$path" | sha256sum)"
+		name=$(printf 'src-%s-%.8s' "$base" "$(printf %s "$path" | sha256sum)")
 	else
-		kernel_version
+		name=$(kernel_version)
 	fi
+	echo "$name${JUDGES:+-judges}"
+}
+
+# kernel_options: the files that say what the selected kernel is configured with, in kernel/.
+kernel_options() {
+	echo lab.config
+	[[ -z $JUDGES ]] || echo judges.config
 }
 
 # kernel_dir: the selected kernel's folder: vmlinux.pvh, obj/vmlinux, obj/vmlinux-gdb.py, source/.

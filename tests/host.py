@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
 
 # What decides which kernel is meant and where it is put: each test sets its own.
-SELECTION = ("KERNEL", "KERNEL_SRC", "KERNEL_MIRROR", "BUILD", "DOWNLOAD_STALL", "V")
+SELECTION = ("KERNEL", "KERNEL_SRC", "KERNEL_MIRROR", "JUDGES", "BUILD")
+SELECTION += ("DOWNLOAD_STALL", "V")
 
 
 def environment(**settings: object) -> dict[str, str]:

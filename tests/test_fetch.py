@@ -323,6 +323,14 @@ def test_kernel_and_tree_at_once(project: Project, tmp_path: Path) -> None:
     assert_one_error(result, f"KERNEL={NEW}", f"KERNEL_SRC={tmp_path}")
 
 
+def test_judges_get_a_kernel_of_their_own(project: Project) -> None:
+    """Of the same source, in another folder."""
+    name = project.lib("kernel_name", KERNEL=OLD, JUDGES=1).stdout
+    assert name == f"{OLD}-judges\n"
+    assert project.lib("kernel_version", KERNEL=OLD, JUDGES=1).stdout == f"{OLD}\n"
+    assert_one_error(project.run("fetch.sh", JUDGES=2), "JUDGES=2", "JUDGES=1")
+
+
 def test_tree_given_fetches_nothing(project: Project, tmp_path: Path) -> None:
     tree = tmp_path / "my linux"
     tree.mkdir()

@@ -31,9 +31,10 @@ class Kernel:
             done = host.run(self.project.root / step, src, self.tree)
             assert (done.returncode, done.stderr) == (0, "")
 
-    def configure(self):
+    def configure(self, obj: Path | None = None, **settings):
         """Run configure.sh."""
-        return host.run(self.project.script("configure.sh"), self.tree, self.obj)
+        script = self.project.script("configure.sh")
+        return host.run(script, self.tree, obj or self.obj, limit=300, **settings)
 
     def ask_for(self, *required: str, optional: str = "") -> None:
         """Add lines to lab.config, above and below its mark."""
@@ -79,6 +80,23 @@ def test_every_required_line_is_in_the_config(kernel: Kernel) -> None:
     assert len(required) > 50
     lines = (kernel.obj / ".config").read_text().splitlines()
     assert set(required) <= set(lines)
+
+
+def test_judges_are_in_a_config_of_their_own(kernel: Kernel, tmp_path: Path) -> None:
+    """JUDGES=1: all of lab.config and of judges.config, and what is lost is named."""
+    judges = kernel.project.root / "kernel" / "judges.config"
+    original = judges.read_text()
+    required = re.findall(r"^CONFIG_.*", original.split(MARK)[0], flags=re.M)
+    assert len(required) > 20
+    result = kernel.configure(tmp_path, JUDGES=1)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    lines = set((tmp_path / ".config").read_text().splitlines())
+    assert set(required) <= lines and "CONFIG_SEGMENT_INFO=y" in lines
+    assert not set(required) <= set((kernel.obj / ".config").read_text().splitlines())
+
+    judges.write_text(f"CONFIG_KASAN_NO_SUCH=y\n{original}")
+    assert_refused(kernel.configure(tmp_path, JUDGES=1), "CONFIG_KASAN_NO_SUCH=y")
+    judges.write_text(original)
 
 
 def test_structures_are_not_randomised(kernel: Kernel) -> None:

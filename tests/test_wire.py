@@ -11,6 +11,7 @@ import host
 import pytest
 
 TABLE = "arch/x86/entry/syscalls/syscall_64.tbl"
+PVH = "arch/x86/platform/pvh/Makefile"
 CONSTANTS = "scripts/gdb/linux/constants.py.in"
 TIMERLIST = "scripts/gdb/linux/timerlist.py"
 RBTREE = "scripts/gdb/linux/rbtree.py"
@@ -21,6 +22,7 @@ TOUCHED = (
     "kernel/sys_ni.c",
     "include/linux/syscalls.h",
     TABLE,
+    PVH,
     CONSTANTS,
     LOADER,
 )
@@ -48,6 +50,7 @@ GAINS = {
         f"/* mm/segment_info.c */\nstruct segment_info;\n{PROTOTYPE}\n\n",
         "/*\n * Architecture-specific system calls\n */\n",
     ),
+    PVH: ("KASAN_SANITIZE_enlighten.o := n\n", ""),
     TABLE: (f"{ENTRY}\n", "\n#\n# Due to a historical design error"),
 }
 
