@@ -60,9 +60,10 @@ class Asking:
 
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, replay, terminal  # noqa: E402 (found only now)
+from lab import kernel, replay, terminal, unforeseen  # noqa: E402 (found only now)
 
-kernel.connect(os.environ["LAB_SOCKET"])
-Asking()
-screen = REPLAY if replay.active() else SCREEN
-terminal.write(screen.format(release=kernel.release()))
+with unforeseen.said("the guest cannot be reached"):
+    kernel.connect(os.environ["LAB_SOCKET"])
+    Asking()
+    screen = REPLAY if replay.active() else SCREEN
+    terminal.write(screen.format(release=kernel.release()))

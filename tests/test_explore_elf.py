@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any, Callable
@@ -176,6 +177,13 @@ def test_refusals(moment: Moment) -> None:
     assert "is another program" in moment.refused(f"lab elf {pid} {other}")
     assert "is another program" in moment.refused(f"lab elf {pid} /etc/passwd")
     assert "No such file" in moment.refused(f"lab elf {pid} /no/such/file")
+    pipe = moment.folder / "pipe"
+    os.mkfifo(pipe)
+    for command in ("elf", "ustack"):
+        for name in ("/dev/zero", "/etc", pipe):
+            said = moment.refused(f"lab {command} {pid} {name}")
+            assert "it is no regular file" in said and len(said.splitlines()) == 1
+    assert "it is no ELF file" in moment.refused(f"lab ustack {pid} /etc/passwd")
     assert "is a kernel thread" in moment.refused("lab elf 2")
     zombie = moment.pid("family", "zombie")
     assert "has ended" in moment.refused(f"lab elf {zombie}")

@@ -25,7 +25,7 @@ from lab.commands import explore
 from lab.commands.functions import FUNCTIONS
 from lab.memory import Broken, Fault
 
-LIMIT = 20  # seconds of gdb's time for a command; it takes a fraction of one
+LIMIT = 5  # seconds of the processor for a command; it takes a fraction of one
 GROWTH = 500  # MiB of gdb's memory
 AT_ONCE = 16  # commands on one damage
 PAGE = 4096

@@ -14,6 +14,8 @@ from typing import Callable, Iterator
 
 import gdb
 
+from ..unforeseen import handler
+
 PERIOD = 0.1  # seconds
 
 
@@ -22,6 +24,7 @@ def told_of_ctrl_c(tell: Callable[[], None]) -> Iterator[None]:
     """Meanwhile Ctrl-C calls tell(), in another thread, and stops the guest."""
     done = threading.Event()
 
+    @handler("lab trace")
     def stop_guest() -> None:
         thread = None if done.is_set() else gdb.selected_thread()
         if thread is not None and thread.is_running():
