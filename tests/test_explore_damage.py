@@ -10,6 +10,7 @@ test_explore_tasks_broken.py for tasks.
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager
 from typing import Any, Callable, Iterable, Iterator
 
@@ -380,3 +381,54 @@ def test_resources(moment: Moment, member: str) -> None:
     for _, word in bad_values(moment, place):
         with changed(moment, place, word):
             ask_all(moment, ("phys 0x1000000", "kernel", "walk 0x401000"))
+
+
+# --- What the lab keeps of the kernel ------------------------------------------------
+
+# Variables that the lab reads before it reads anything else, and their sizes
+FIRST = {"nr_cpu_ids": 4, "phys_base": 8, "page_offset_base": 8}
+FIRST |= {"__pgtable_l5_enabled": 4, "linux_banner": 8}
+WORDS = (0, 1, 0x7FFF_FFFF, 0xFFFF_8880_0020_0000, 0xFFFF_9000_0000_0000, (1 << 64) - 1)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_no_word_misleads_all_that_follows(moment: Moment, name: str) -> None:
+    """While it is damaged, all is read as before, as quickly; afterwards as well."""
+    commands = ["current", "ps", f"mm {moment.pid('static')}", "walk linux_banner"]
+    whole = [moment.lab(command) for command in commands]
+    place, size = value(moment, f"&{name}"), FIRST[name]
+    refresh = "python from lab import kernel; kernel.refresh()"
+    for word in WORDS:
+        with changed(moment, place, word & (1 << 8 * size) - 1, size):
+            moment.gdb(refresh)
+            begin = time.monotonic()
+            said = [moment.lab(command) for command in commands]
+            assert time.monotonic() - begin < 10, (name, hex(word))
+            assert said == whole, (name, hex(word))
+        moment.gdb(refresh)
+    assert [moment.lab(command) for command in commands] == whole
+
+
+def test_numbers_are_found_anew(moment: Moment) -> None:
+    """Whatever the lab believed, with the RAM file or without."""
+    whole = moment.lab("ps")
+    wrong = "kernel._placement = placement.Placement(2 << 20, 0xffff900000000000, 5)"
+    moment.gdb("python from lab import kernel, memory, placement")
+    for physical in ("kernel.memory().physical", "memory.Stub()"):
+        moment.gdb(f"python kernel.memory().physical = {physical}")
+        moment.gdb(f"python {wrong}; kernel.refresh()")
+        assert moment.lab("ps") == whole
+        found = moment.gdb("python print(kernel._placement._replace(page_offset=0))")
+        assert found == "Placement(phys_base=0, page_offset=0, levels=4)\n"
+    moment.gdb("python kernel.forget(); kernel.check_running()")
+
+
+def test_tables_that_lead_back(moment: Moment) -> None:
+    """A top table that is its own second one, in the vmalloc region."""
+    top = value(moment, "&init_top_pgt")
+    unused = top + 8 * (value(moment, "vmalloc_base") >> 39 & 511) + 8 * 20
+    with changed(moment, unused, top - 0xFFFF_FFFF_8000_0000 | 0x63):
+        parts, error = ask(moment, "kernel")
+    assert not error and "comes again" in reasons(parts)[0]
+    mapped = {row["name"]: row["mapped"] for row in rows(parts)}
+    assert mapped["vmalloc"] is None and mapped["kernel image"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from . import kernel, layout
+from .memory import Fault
 from .processors import per_cpu_offsets
 
 RQ = layout.Form("struct rq", "clock")
@@ -19,4 +20,7 @@ def guest_time() -> int:
     """
     guest = kernel.memory()
     place = layout.address_of("runqueues")
-    return max(RQ(guest, place + offset).clock for offset in per_cpu_offsets())
+    clocks = [RQ(guest, place + one).clock for one in per_cpu_offsets() if one]
+    if not clocks:
+        raise Fault(place, "no CPU has per-CPU variables")
+    return max(clocks)

@@ -11,7 +11,7 @@ import re
 
 import gdb
 
-from . import elffile, hostfiles, layout, terminal
+from . import elffile, hostfiles, layout, placement, terminal
 from .memory import (
     START_KERNEL_MAP,
     Fault,
@@ -25,6 +25,7 @@ from .unforeseen import handler
 from .printable import text_of
 
 _memory: Memory | None = None
+_placement: placement.Placement | None = None  # as it was found last
 _checked = False
 
 BANNER = b"Linux version "
@@ -62,42 +63,31 @@ def memory() -> Memory:
 
 
 def refresh() -> None:
-    """Read again what the kernel settles while it boots, drop translations."""
+    """Find again where the kernel's memory is, drop translations.
+
+    What was found once is kept while nothing else is: the guest's own words for it may
+    be damaged for a while. Paused before the kernel is mapped, the next stop finds it.
+    """
+    global _placement
     if _memory is None:
         return
     _memory.forget()
+    if gdb.lookup_global_symbol("linux_banner") is None:
+        return  # no kernel's symbols: nobody asks for its memory
     try:
-        _memory.page_offset = _page_offset(_memory)
-        if isinstance(_memory.physical, Stub):
-            _memory.physical.page_offset = _memory.page_offset
-        _memory.phys_base = _memory.u64(layout.address_of("phys_base"))
-        pgd = layout.address_of("init_top_pgt") - START_KERNEL_MAP
-        _memory.kernel_pgd = pgd + _memory.phys_base
-        if layout.has_symbol("__pgtable_l5_enabled"):
-            enabled = _memory.read(layout.address_of("__pgtable_l5_enabled"), 4)
-            _memory.levels = 5 if any(enabled) else 4
-    except (Fault, gdb.error):
-        pass  # paused before the kernel is mapped: refreshed at the next stop
-
-
-def _page_offset(guest: Memory) -> int:
-    """PAGE_OFFSET: a variable where it can move, see page_64_types.h."""
-    if layout.has_symbol("page_offset_base"):
-        return guest.u64(layout.address_of("page_offset_base"))
-    return 0xFFFF_8880_0000_0000  # __PAGE_OFFSET_BASE_L4
+        banner, physical = banner_of_symbols(), _memory.physical
+    except gdb.GdbError:
+        return  # check_running() says why
+    if _placement is None or not placement.still_holds(physical, _placement, banner):
+        _placement = placement.find(physical, banner) or _placement
+    placement.place(_memory, _placement or placement.default())
 
 
 def forget() -> None:
     """The connection ended or the symbols changed: start over."""
-    global _memory, _checked
-    _memory = None
+    global _memory, _checked, _placement
+    _memory = _placement = None
     _checked = False
-
-
-def per_cpu(symbol: str, cpu: int) -> int:
-    """The address of a CPU's copy of a per-CPU variable."""
-    offsets = layout.address_of("__per_cpu_offset")
-    return layout.address_of(symbol) + memory().u64(offsets + 8 * cpu)
 
 
 def check_symbols() -> None:

@@ -25,6 +25,7 @@ PAGE_PROTNONE = 1 << 8  # Linux: PROT_NONE, when not present
 PHYSICAL_MASK = 0x000F_FFFF_FFFF_F000
 START_KERNEL_MAP = 0xFFFF_FFFF_8000_0000  # __START_KERNEL_map, page_64_types.h
 KERNEL_IMAGE_SIZE = 1 << 30
+MOST = 64 << 20  # bytes of one object: a table of eight million descriptors
 
 _U64 = struct.Struct("<Q")
 
@@ -169,7 +170,10 @@ class Memory:
         return unpack
 
     def read(self, address: int, size: int) -> bytes:
-        """Read kernel memory. Raises Fault."""
+        """Read kernel memory, of one object. Raises Fault, also for a size that no
+        object has, such as a damaged one."""
+        if size > MOST:
+            raise Fault(address, f"{size} bytes are more than any object has")
         buffer, offset = self.locate(address, size)
         return buffer[offset : offset + size]
 
@@ -197,14 +201,14 @@ class Memory:
 
         Raises Fault at the first page that is not present.
         """
-        data = b""
+        data = bytearray()
         while size:
             step = min(size, PAGE_SIZE - address % PAGE_SIZE)
             buffer, offset = self.physical.locate(self.translate(pgd, address), step)
             data += buffer[offset : offset + step]
             address += step
             size -= step
-        return data
+        return bytes(data)
 
     def translate(self, pgd: int, address: int) -> int:
         """The physical address behind a virtual one. Raises Fault."""

@@ -21,22 +21,29 @@ def walk_page_range(
     Parameters: physical address of the top table, page-aligned addresses.
     Yields virtual address, size, level and value of each entry that maps a page
     or stands for one that is elsewhere (see swapops). Raises Broken, after what
-    could be read, where a table lies in no RAM. As walk_page_range() in
-    mm/pagewalk.c, a table at a time.
+    could be read, where a table lies in no RAM or comes again, which could go on for
+    ever. As walk_page_range() in mm/pagewalk.c, a table at a time.
     """
     inside = (1 << level_bits()) - 1
     above = ~inside & (1 << 64) - 1 if start >> 63 else 0
     first, last = start & inside, end - 1 & inside
     # Entries still to follow, the lowest address on top: level, address, value
     to_do = [(kernel.memory().levels + 1, 0, pgd | PAGE_PRESENT)]
+    seen: dict[int, int] = {}  # tables by physical address, and their levels
     while to_do:
         level, base, value = to_do.pop()
         shift = 12 + 9 * (level - 1)
         if not value & PAGE_PRESENT or level < 4 and value & PAGE_PSE:
             yield base | above, 1 << shift, level, value
             continue
-        below, shift = level - 1, shift - 9
-        entries = _read_table(value & PHYSICAL_MASK, below, base)
+        below, shift, table = level - 1, shift - 9, value & PHYSICAL_MASK
+        # Huge pages of one file may share a pmd table: huge_pmd_share(), mm/hugetlb.c
+        if table in seen and not seen[table] == below == 2:
+            raise Broken(
+                f"the {level_name(below)} table for {base:#x} at {table:#x} comes again"
+            )
+        seen[table] = below
+        entries = _read_table(table, below, base)
         low, high = max(first - base, 0) >> shift, min(last - base >> shift, 511)
         found = zip(
             range(base + (low << shift) | above, 1 << 64, 1 << shift),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Iterator
@@ -29,7 +30,7 @@ SOFTIRQ_DISABLE_OFFSET = 0x0000_0200
 HARDIRQ_BITS = 0x000F_0000
 NMI_BITS = 0x00F0_0000
 NEED_RESCHED = 0x8000_0000
-layout.expect("__per_cpu_offset", "nr_cpu_ids", "__preempt_count")
+layout.expect("__per_cpu_offset", "__per_cpu_load", "__preempt_count")
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,17 @@ def preempt_count(cpu: int) -> PreemptCount:
 
 
 def per_cpu_offsets() -> tuple[int, ...]:
-    """__per_cpu_offset[]: where each possible CPU has its per-CPU variables."""
-    guest = kernel.memory()
-    count = guest.u64(layout.address_of("nr_cpu_ids")) & 0xFFFF_FFFF
+    """__per_cpu_offset[]: where each CPU has its per-CPU variables, 0 if it has none.
+
+    As long as the array is, whatever nr_cpu_ids says, which may be damaged. What a CPU
+    that cannot be there has is BOOT_PERCPU_OFFSET, and until the areas are set up all
+    have that: see arch/x86/kernel/setup_percpu.c. Raises memory.Fault.
+    """
+    size = layout.variable_size("__per_cpu_offset")
     place = layout.address_of("__per_cpu_offset")
-    return tuple(guest.u64(place + 8 * cpu) for cpu in range(count))
+    found = struct.unpack(f"<{size // 8}Q", kernel.memory().read(place, size))
+    none = layout.address_of("__per_cpu_load")
+    return found[0], *(0 if offset == none else offset for offset in found[1:])
 
 
 def processors() -> list[Processor]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from . import kernel, layout
 from .memory import PAGE_SIZE, START_KERNEL_MAP
+from .placement import PAGE_OFFSETS
 
 TIB = 1 << 40
 WORD = 1 << 64
@@ -60,14 +61,15 @@ def _base(symbol: str, fixed: int) -> int:
 
 def default_bases() -> dict[str, int]:
     """Where the movable regions start without memory randomisation."""
+    direct = PAGE_OFFSETS[kernel.memory().levels]
     if _is_five():
         return {
-            "direct map": 0xFF11_0000_0000_0000,
+            "direct map": direct,
             "vmalloc": 0xFFA0_0000_0000_0000,
             "vmemmap": 0xFFD4_0000_0000_0000,
         }
     return {
-        "direct map": 0xFFFF_8880_0000_0000,
+        "direct map": direct,
         "vmalloc": 0xFFFF_C900_0000_0000,
         "vmemmap": 0xFFFF_EA00_0000_0000,
     }

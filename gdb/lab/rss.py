@@ -7,6 +7,7 @@ import struct
 from typing import NamedTuple
 
 from . import kernel, layout, task
+from .processors import per_cpu_offsets
 
 # Until v6.1 a task counts on its own and adds to the mm every 64 page faults
 # (SPLIT_RSS_COUNTING); since v6.2 a CPU does (f1a7941243c1), in percpu_counters.
@@ -68,18 +69,11 @@ def _of_cpus(mm: int, index: int) -> tuple[int, int]:
     counter = mm + layout.offsetof("struct mm_struct", "rss_stat")
     counter += index * layout.sizeof("struct percpu_counter")
     read = PERCPU(guest, counter)
-    offsets = layout.address_of("__per_cpu_offset")
     pending = 0
-    for cpu in range(int.from_bytes(_possible(), "little").bit_length()):
-        place = read.counters + guest.u64(offsets + 8 * cpu) & (1 << 64) - 1
+    for offset in filter(None, per_cpu_offsets()):
+        place = read.counters + offset & (1 << 64) - 1
         pending += _signed(guest.read(place, 4), "i", 0)
     return read.count, pending
-
-
-def _possible() -> bytes:
-    """cpu_possible_mask, one bit a CPU; on x86 the possible CPUs come first."""
-    size = layout.sizeof("struct cpumask")
-    return kernel.memory().read(layout.address_of("__cpu_possible_mask"), size)
 
 
 def _signed(data: bytes, code: str, index: int) -> int:

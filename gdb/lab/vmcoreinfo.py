@@ -50,7 +50,7 @@ def vmcoreinfo() -> bytes:
         guest = kernel.memory()
         data, size = (guest.u64(layout.address_of(name)) for name in DATA)
         if data:
-            return guest.read(data, size)
+            return guest.read(data, min(size, PAGE_SIZE))  # VMCOREINFO_BYTES
     return "".join(f"{line}\n" for line in _lines()).encode()
 
 
