@@ -509,12 +509,12 @@ def test_the_kernel_image(moments: Moments) -> None:
 
 
 FIVE = """python
-from lab import kernel, page, pagewalk, paging, regions, task
+from lab import kernel, pageframe, pagewalk, paging, regions, task
 from lab.mm import pgd_of
 guest = kernel.memory()
 top = next(
     frame for frame in range(regions.max_pfn() - 1, 0, -1)
-    if page.page_of(frame << 12).kind.startswith("free")
+    if pageframe.page_of(frame << 12).kind.startswith("free")
 ) << 12
 mm = task.task(task.find_task_by_pid({pid})).mm
 place = guest.page_offset + top + 8 * {index}

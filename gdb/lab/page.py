@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from . import kernel, layout
 from .memory import PAGE_SIZE, START_KERNEL_MAP, Fault
-from .printable import text_of
 
 # Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
 # often it is mapped stands in struct folio, at the same place.
@@ -31,38 +28,15 @@ FOLIO = layout.Form(
     "struct folio", order="?_folio_order", mapcount="?_entire_mapcount.counter"
 )
 PRIVATE = layout.Form("struct page", "private")
-MAPPING = layout.Form("struct address_space", "host")
-INODE = layout.Form("struct inode", "i_ino", "i_sb")
-SUPER = layout.Form("struct super_block", "s_dev", "s_type")
-TYPE = layout.Form("struct file_system_type", "name")
 SLAB_CACHE = layout.Form("struct kmem_cache", "name")
 
 PAGE_MAPPING_ANON = 1
-PAGE_MAPPING_MOVABLE = 2
-PAGE_MAPPING_KSM = 3
-# What bits mean for anonymous memory: in the swap cache; of one process alone
-# (v5.19, 6c287605fd56), a bit that meant nothing before
-ANONYMOUS_NAMES = {"owner_priv_1": "swapcache", "mappedtodisk": "anon_exclusive"}
 # page_type is stored where the mapcount is, and then a bit that is clear tells
 PAGE_TYPE_BASE = 0xF000_0000
 PG_BUDDY = 0x80  # since v4.18 (6e292b9be7f4); vmcoreinfo exports it
 
 
 HUGE_PAGES = 512  # HPAGE_PMD_NR
-
-
-@dataclass(frozen=True)
-class Page:
-    """What is cheap to know of a page frame."""
-
-    address: int  # struct page *
-    pfn: int
-    flags: tuple[str, ...]
-    refcount: int
-    mapcount: int | None  # how many page tables map it; None if that is no count
-    order: int  # of the compound or free block it is the start or a part of
-    head: int  # struct page * of that block's first page, or its own
-    kind: str  # what it is used for
 
 
 def vmemmap() -> int:
@@ -102,37 +76,6 @@ def page_flags() -> tuple[tuple[int, str], ...]:
         if bit < numbers["__NR_PAGEFLAGS"]:
             names.setdefault(bit, name.removeprefix("PG_"))
     return tuple(sorted(names.items()))
-
-
-def page_of(physical: int) -> Page:
-    """The page frame of a physical address.
-
-    Raises memory.Fault where there is no struct page, such as for a device.
-    """
-    guest = kernel.memory()
-    pfn = physical // PAGE_SIZE
-    address = pfn_to_page(pfn)
-    own = PAGE(guest, address)
-    first = compound_head(address)
-    head = PAGE(guest, first)
-    is_compound = "head" in flag_names(head.flags)
-    order = compound_order(first) if is_compound else 0
-    mapcount = None
-    if is_zero_page(pfn):
-        kind = "the zero page: all memory that was only read is this page"
-    elif _is_free(own):
-        kind, order = "free, in the buddy allocator", PRIVATE(guest, address).private
-    elif "slab" in flag_names(head.flags):
-        kind = "slab: objects of the kernel"
-    elif own.mapcount < -1:
-        kind = "the kernel's own, such as a page table"
-    else:
-        mapcount = page_mapcount(address)
-        kind = _use(head)
-    flags = flag_names(own.flags)
-    if head.mapping & 3 == PAGE_MAPPING_ANON:
-        flags = tuple(ANONYMOUS_NAMES.get(name, name) for name in flags)
-    return Page(address, pfn, flags, own.refcount, mapcount, order, first, kind)
 
 
 def is_zero_page(pfn: int) -> bool:
@@ -192,7 +135,7 @@ def page_mapcount(page: int) -> int:
         return count + compound_mapcount(first)
     second = TAIL(guest, first + layout.sizeof("struct page"))
     is_anonymous = head.mapping & PAGE_MAPPING_ANON
-    if not is_anonymous and second.compound_dtor != _hugetlb_page_dtor():
+    if not is_anonymous and not is_huge(first):
         return count
     return count + compound_mapcount(first) - (second.flags >> double_map & 1)
 
@@ -203,43 +146,30 @@ def _double_map() -> int | None:
     return layout.enumerators("enum pageflags").get("PG_double_map")
 
 
+def is_huge(head: int) -> bool | None:
+    """PageHuge(): is it a page of the pool? Parameter: struct page * of the first.
+
+    None where the kernel tells it in another way than by compound_dtor.
+    """
+    second = TAIL(kernel.memory(), head + layout.sizeof("struct page"))
+    if not hasattr(second, "compound_dtor"):
+        return None
+    return second.compound_dtor == _hugetlb_page_dtor()
+
+
 @layout.cached
 def _hugetlb_page_dtor() -> int | None:
-    """HUGETLB_PAGE_DTOR: how PageHuge() knows a page of the pool."""
+    """HUGETLB_PAGE_DTOR."""
     return layout.enumerators("enum compound_dtor_id").get("HUGETLB_PAGE_DTOR")
 
 
-def _is_free(page: tuple) -> bool:
-    """PageBuddy()."""
-    kind = page.mapcount & 0xFFFF_FFFF
-    return kind & (PAGE_TYPE_BASE | PG_BUDDY) == PAGE_TYPE_BASE
+def buddy_order(pfn: int) -> int | None:
+    """The order of the free block that starts with a page frame: buddy_order().
 
-
-def _use(head: tuple) -> str:
-    """What a page is used for that could be mapped by user space."""
-    kind = head.mapping & 3
-    if "reserved" in flag_names(head.flags):
-        return "reserved: no page of the allocator's"
-    if kind == PAGE_MAPPING_KSM:
-        return "anonymous memory, shared by KSM"
-    if kind == PAGE_MAPPING_ANON:
-        return "anonymous memory"
-    if kind == PAGE_MAPPING_MOVABLE:
-        return "a driver's page that can be moved"
-    if not head.refcount:
-        return "not in use"
-    if head.mapping:
-        return f"page cache: {_inode(head.mapping)}"
-    return "in use by the kernel"
-
-
-def _inode(mapping: int) -> str:
-    """Which file's pages: struct address_space *."""
-    guest = kernel.memory()
-    try:
-        inode = INODE(guest, MAPPING(guest, mapping).host)
-        device = SUPER(guest, inode.i_sb)
-        name = text_of(guest.read_string(TYPE(guest, device.s_type).name))
-    except Fault:
-        return f"address_space {mapping:#x}"
-    return f"inode {inode.i_ino} of {name}"
+    None unless it is the first of one: PageBuddy(). Raises memory.Fault.
+    """
+    address = pfn_to_page(pfn)
+    kind = PAGE(kernel.memory(), address).mapcount & 0xFFFF_FFFF
+    if kind & (PAGE_TYPE_BASE | PG_BUDDY) != PAGE_TYPE_BASE:
+        return None
+    return PRIVATE(kernel.memory(), address).private

@@ -7,7 +7,7 @@ how large the page is, what the entry is, physical address and mapcount.
 
 import json
 
-from lab import page, pagewalk, paging, regions, task
+from lab import pageframe, pagewalk, paging, regions, task
 from lab.mm import pgd_of
 
 PAGE = 4096
@@ -30,7 +30,7 @@ def page_list(pid: int) -> None:
         for inside in range(0, size, PAGE):
             mapcount = used_as = None
             if physical is not None and physical >> 32 == 0 and physical < RAM:
-                one = page.page_of(physical + inside)
+                one = pageframe.page_of(physical + inside)
                 mapcount, used_as = one.mapcount, one.kind
             at = None if physical is None else physical + inside
             rows.append((address + inside, size, kind, at, mapcount, used_as))

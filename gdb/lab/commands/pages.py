@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .. import area, kernel, lookup, mm as mm_, page, paging, task
+from .. import area, kernel, lookup, mm as mm_, pageframe, paging, task
 from ..memory import Broken, Fault
 from ..result import Result, Table, columns
 from .base import LabCommand, canonical, mm_of, number
@@ -168,7 +168,7 @@ def page_table(physical: int) -> Table:
     """The struct page of a physical address as a table."""
     table = Table("page frame", PAGE)
     try:
-        one = page.page_of(physical)
+        one = pageframe.page_of(physical)
     except Fault as fault:
         table.broken = f"there is no struct page: {fault}"
         return table

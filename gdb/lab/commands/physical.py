@@ -25,6 +25,10 @@ class Phys(LabCommand):
     /proc/iomem tells; and its page frame. A kernel address is taken too, and
     first translated. Without ADDRESS, all of /proc/iomem.
 
+    A page frame is free if it is in a block of the buddy allocator or on a list of a
+    CPU's. Of a block that is not compound the kernel keeps no size: then order is
+    empty, and used_as says what can be told.
+
     Examples: the second MiB of RAM, and back from an address of the direct map.
         (gdb) lab phys 0x100000
         (gdb) lab phys $lab_task()
@@ -139,7 +143,7 @@ def _holds(physical: int) -> str:
     start, end = regions.image()
     if start <= image < end:
         return "It belongs to the kernel image."
-    return "It is RAM that the page allocator or the early boot gave out."
+    return "It is RAM; its page frame tells what for."
 
 
 def _struct_pages(physical: int) -> tuple[int, int] | None:
