@@ -294,6 +294,36 @@ def test_pending_pages_make_the_counters_right(moments: Moments) -> None:
     assert pending
 
 
+NOTES = """python
+from lab import liveview, task
+notes = liveview._boundaries(task.task(task.find_task_by_pid({pid})).mm)
+print(next(note.start for note in notes if note.name == "mmap_base"))
+end"""
+
+
+@pytest.mark.parametrize("scene", ["legacy", "static"])
+def test_direction_of_mmap(moments: Moments, scene: str) -> None:
+    """mmap() goes up from mmap_base or down, and all views say which, and draw it so."""
+    moment = moments()
+    pid = moment.pid(scene)
+    found = {one["name"]: one for one in moment.lab(f"mm {pid}")[1]["data"]}
+    base, legacy = found["mmap_base"], found["mmap_legacy_base"]["address"]
+    at, is_up = base["address"], scene == "legacy"
+    assert (at == legacy) == is_up
+    mapped = [line for line in maps(moment, pid) if legacy <= line.start < 0x7FFC << 32]
+    if is_up:
+        assert mapped[0].start == at and base["start"] == at
+        assert base["meaning"] == "mmap() places areas above: the legacy layout"
+        assert moment.gdb(NOTES.format(pid=pid)) == f"{at}\n"
+    else:
+        assert all(line.end <= at for line in mapped)
+        assert base["meaning"] == "mmap() places areas below"
+    half = moment.lab(f"map {pid}")[-1]["data"]
+    (drawn,) = [one for one in half if "mmap_base" in one["marks"]]
+    assert drawn["start"] <= at - (not is_up) < drawn["end"]
+    assert drawn["name"] or not is_up
+
+
 def test_boundaries_are_those_of_stat(moments: Moments) -> None:
     moment = moments()
     fields = {

@@ -55,6 +55,7 @@ ALL = (
     "mounts",
     "family",
     "exec",
+    "legacy",
     "files",
     "names",
 )

@@ -201,7 +201,9 @@ static void say_layout(const struct segment_info *info, int me)
 	say("  process stack from 0x%lx down to 0x%lx\n", info->start_stack,
 	    info->end_stack);
 	say("  stack pointer of this thread 0x%lx\n", info->thread_sp);
-	say("  room for mmap below 0x%lx\n", info->mmap_base);
+	say("  room for mmap %s 0x%lx\n",
+	    (unsigned long)mmap_object < info->mmap_base ? "below" : "above",
+	    info->mmap_base);
 
 	for (size_t i = 0; i < info->ma_size; i++)
 		say_area(info, i, me);

@@ -214,7 +214,10 @@ static void test_brk_follows_sbrk(void)
 	check_areas();
 }
 
-/* A static program's first mapping is the highest of all: it ends at mmap_base */
+/*
+ * A static program's first mapping is the highest of all: it ends at mmap_base,
+ * but for the legacy layout, in which mmap() looks for room from there upwards
+ */
 static void test_mmap_base(void)
 {
 	char *first = map_memory(PAGE);

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import kernel, layout, lookup
+from .mm import is_topdown
 
 # Name, meaning, and whether it is the first byte behind something: then the
 # area it belongs to is the one that ends there.
@@ -16,8 +17,8 @@ BOUNDARIES = (
     ("end_data", "initialised data ends", True),
     ("start_brk", "the heap starts", False),
     ("brk", "the heap ends: moved by brk()", True),
-    ("mmap_base", "mmap() places areas below", True),
-    ("mmap_legacy_base", "or above, where the old layout is asked for", False),
+    ("mmap_base", "mmap() starts here to look for room", False),
+    ("mmap_legacy_base", "the legacy layout starts here", False),
     ("start_stack", "the stack pointer when the program started", False),
     ("arg_start", "the arguments start", False),
     ("arg_end", "the arguments end", True),
@@ -26,6 +27,15 @@ BOUNDARIES = (
     ("highest_vm_end", "the highest area ends", True),
     ("task_size", "the user's half ends", True),
 )
+# What the two mean depends on the direction, which each mm has of its own
+DOWN = {
+    "mmap_base": ("mmap() places areas below", True),
+    "mmap_legacy_base": ("or above this, where there is no room below", False),
+}
+UP = {
+    "mmap_base": ("mmap() places areas above: the legacy layout", False),
+    "mmap_legacy_base": ("the same in this layout", False),
+}
 MM = layout.Form(
     "struct mm_struct",
     *(name for name, _, _ in BOUNDARIES if name != "highest_vm_end"),
@@ -42,6 +52,7 @@ class Boundary(NamedTuple):
     vma: int  # struct vm_area_struct * of the area it lies in, 0 for none
     start: int  # of that area
     end: int
+    is_end: bool  # is it the first byte behind something?
 
 
 def boundaries(mm: int) -> list[Boundary]:
@@ -51,17 +62,18 @@ def boundaries(mm: int) -> list[Boundary]:
     """
     read = MM(kernel.memory(), mm)
     found = []
+    directions: dict[bool | None, dict] = {True: DOWN, False: UP, None: {}}
+    directed = directions[is_topdown(mm)]
     for name, meaning, is_end in BOUNDARIES:
         if not hasattr(read, name):
             continue
+        meaning, is_end = directed.get(name, (meaning, is_end))
         address = getattr(read, name)
         inside = address - 1 if is_end and address else address
         area = lookup.find_vma(mm, inside)
         if area is None or inside < area[1].vm_start:
-            found.append(Boundary(name, address, meaning, 0, 0, 0))
+            place = 0, 0, 0
         else:
-            one = area[1]
-            found.append(
-                Boundary(name, address, meaning, area[0], one.vm_start, one.vm_end)
-            )
+            place = area[0], area[1].vm_start, area[1].vm_end
+        found.append(Boundary(name, address, meaning, *place, is_end))
     return sorted(found, key=lambda one: one.address)

@@ -27,10 +27,37 @@ MM = layout.Form(
     root="?mm_rb.rb_node",
 )
 
+# The function that looks for room; since v6.10 (529ce23a764f) a flag instead
+ROOM = layout.Form("struct mm_struct", "?get_unmapped_area", "?flags")
+TOP_DOWN = "arch_get_unmapped_area_topdown"
+BOTTOM_UP = "arch_get_unmapped_area"
+MMF_TOPDOWN = 1 << 31
+layout.expect(TOP_DOWN, BOTTOM_UP)
+
 
 def mm_struct(address: int) -> tuple:
     """The members of MM. Parameter: struct mm_struct *. Raises memory.Fault."""
     return MM(kernel.memory(), address)
+
+
+def is_topdown(mm: int) -> bool | None:
+    """Does mmap() look for room below mmap_base, and not above, as the legacy layout has it?
+
+    arch_pick_mmap_layout() in arch/x86/mm/mmap.c chooses. None where the mm does not
+    tell. Parameter: struct mm_struct *. Raises memory.Fault.
+    """
+    read = ROOM(kernel.memory(), mm)
+    if not hasattr(read, "get_unmapped_area"):
+        flags = read.flags  # bytes where it is a bitmap
+        if not isinstance(flags, int):
+            flags = int.from_bytes(flags, "little")
+        return bool(flags & MMF_TOPDOWN)
+    known = {
+        layout.address_of(name): name == TOP_DOWN
+        for name in (TOP_DOWN, BOTTOM_UP)
+        if layout.has_symbol(name)
+    }
+    return known.get(read.get_unmapped_area)
 
 
 def virt_to_phys(address: int) -> int:

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import area, boundaries, kernel, layout, mm as mm_, regions
+from .boundaries import Boundary
 from .memory import Broken
 
+Marks = dict[int, list[Boundary]]
 MM = layout.Form("struct mm_struct", "exe_file")
 LAST_2_GIB = 0xFFFF_FFFF_8000_0000
 SPECIAL = ("vdso", "vvar", "vvar_vclock", "special", "vsyscall")
@@ -53,7 +55,7 @@ def user_half(mm: int, root: int) -> tuple[list[Segment], str]:
                     _gap(end, one.start, group if group == below else "", marks)
                 )
             name = one.name or one.backing
-            inside = marks.get(one.vma, ())
+            inside = _named(marks.get(one.vma, []))
             found.append(Segment(one.start, one.end, group, name, one.perms, inside))
             end = one.end
     except Broken as problem:
@@ -64,20 +66,28 @@ def user_half(mm: int, root: int) -> tuple[list[Segment], str]:
     return found, broken
 
 
-def _marks(mm: int) -> tuple[dict[int, tuple[tuple[str, int], ...]], str]:
+def _marks(mm: int) -> tuple[Marks, str]:
     """The boundaries by the area they lie in; 0 for those that lie in none."""
-    marks: dict[int, list[tuple[str, int]]] = {}
+    marks: Marks = {}
     try:
         for one in boundaries.boundaries(mm):
-            marks.setdefault(one.vma, []).append((one.name, one.address))
+            marks.setdefault(one.vma, []).append(one)
     except Broken as problem:
         return {}, str(problem)
-    return {vma: tuple(found) for vma, found in marks.items()}, ""
+    return marks, ""
 
 
-def _gap(start: int, end: int, group: str, marks: dict) -> Segment:
-    inside = tuple((name, at) for name, at in marks.get(0, ()) if start < at <= end)
-    return Segment(start, end, group, "", "", inside)
+def _named(found: list[Boundary]) -> tuple[tuple[str, int], ...]:
+    """Boundaries by name and address."""
+    return tuple((one.name, one.address) for one in found)
+
+
+def _gap(start: int, end: int, group: str, marks: Marks) -> Segment:
+    """A gap; a boundary behind something belongs to what is in front of it."""
+    inside = [
+        one for one in marks.get(0, []) if start <= one.address - one.is_end < end
+    ]
+    return Segment(start, end, group, "", "", _named(inside))
 
 
 def _program(mm: int, root: int) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .. import kernel, layout, task
+from .. import kernel, layout, mm as mm_, task
 from ..errors import to_int
 from ..sizes import size_text
 from . import binprm, kin
@@ -19,18 +19,16 @@ from .words import counted
 
 MM = layout.Form(
     "struct mm_struct",
-    *("map_count", "mmap_base", "task_size", "?get_unmapped_area"),
+    *("map_count", "mmap_base", "task_size"),
     users="mm_users.counter",
 )
 TASK = layout.Form("struct task_struct", "flags", "pid", "mm")
 PF_RANDOMIZE = 0x40_0000  # include/linux/sched.h
-TOP_DOWN = "arch_get_unmapped_area_topdown"
 EXECUTABLE_STACK = {  # include/linux/binfmts.h; PT_GNU_STACK asks for it
     0: "no PT_GNU_STACK says whether it may be executed",
     1: "PT_GNU_STACK forbids to execute it",
     2: "PT_GNU_STACK asks for an executable one",
 }
-layout.expect(TOP_DOWN)
 
 
 class Old(NamedTuple):
@@ -106,8 +104,7 @@ class After(Steps):
         guest = kernel.memory()
         read = MM(guest, moment.task.mm)
         randomized = bool(TASK(guest, moment.task.address).flags & PF_RANDOMIZE)
-        chooses = getattr(read, "get_unmapped_area", None)
-        down = chooses == layout.address_of(TOP_DOWN) if chooses else None
+        down = mm_.is_topdown(moment.task.mm)
         where = "around"
         if down is not None:
             where = "below" if down else "above"
