@@ -102,8 +102,11 @@ def test_all_tasks_as_drgn_finds_them(moment: Moment, drgn: dict[str, Any]) -> N
 
 def test_all_tasks_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
     theirs = {one.task: one for one in oracles.crash_ps(crash["ps"]) if one.pid}
-    mine = {row["task"]: row for row in moment.table("threads") if row["pid"]}
+    rows = moment.table("threads")
+    mine = {row["task"]: row for row in rows if row["pid"]}
     assert set(mine) == set(theirs) and len(mine) > 80
+    idle = {one.task for one in oracles.crash_ps(crash["ps"]) if not one.pid}
+    assert {row["task"] for row in rows if not row["pid"]} == idle and len(idle) == 2
     for address, one in theirs.items():
         row = mine[address]
         assert (row["pid"], row["ppid"], row["cpu"]) == (one.pid, one.ppid, one.cpu)

@@ -470,7 +470,16 @@ def test_the_kernel_half(moments: Moments) -> None:
     ram = [row for row in iomem if row["name"] == "System RAM"]
     end = ram[-1]["end"] + 1
     assert regions["direct map"]["mapped"] == end
-    assert f"RAM ends at {end:#x}." in moment.lab("kernel")[0]
+    high = word_at(moment, known["high_memory"])
+    assert high == PAGE_OFFSET + end
+    said = f"RAM ends at {end:#x}, in the direct map at high_memory, {high:#x}."
+    assert said in moment.lab("kernel")[0]
+    assert (
+        "its last page at FIXADDR_TOP, 0xffffffffff7ff000." in moment.lab("kernel")[0]
+    )
+    vsyscall, rest = regions["vsyscall"], regions["fixmap's rest"]
+    assert regions["fixmap"]["end"] == vsyscall["start"] == 0xFFFF_FFFF_FF60_0000
+    assert rest["end"] == 0xFFFF_FFFF_FF80_0000 and not rest["mapped"]
     assert regions["vmemmap"]["mapped"] >= end // PAGE * 64
     assert regions["guard hole"]["mapped"] == 0
     image = regions["kernel image"]

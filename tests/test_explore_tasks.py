@@ -7,10 +7,13 @@ All at one stopped moment: see truth.py.
 from __future__ import annotations
 
 import errno
+import json
 import re
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import lab
+import modules
 import pytest
 from truth import Moment
 
@@ -70,13 +73,35 @@ def test_ps_has_the_kernel_threads_in_brackets(moment: Moment) -> None:
 
 
 def test_threads(moment: Moment) -> None:
-    rows = moment.table("threads")
+    idle, rows = [], []
+    for row in moment.table("threads"):
+        (rows if row["pid"] else idle).append(row)
+    assert [row["comm"].strip("[]") for row in idle] == ["swapper/0", "swapper/1"]
     found = {row["pid"]: row for row in rows}
     assert len(found) == len(rows)
     for pid, tid in everyone(moment):
         check_row(moment, found[tid], pid, tid)
     ours = {row["pid"] for row in rows if row["tgid"] in moment.users()}
     assert ours == {tid for _, tid in everyone(moment)}
+
+
+def test_all_tasks_and_their_stacks(
+    port: int, module: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As a module walks the kernel's lists, and asks each CPU for its idle task."""
+    program = modules.carrier("oracle.c", tmp_path, module("oracle"))
+    commands = (*lab.TO_A_HIT, "lab threads --json", "kill")
+    said = lab.debug(port, *commands, PROGRAM=program)
+    rows = json.loads(said[said.index("[\n") :].partition("\n]\n")[0] + "]")[0]["rows"]
+    lines = re.findall(r"oracle: task (.*)", lab.console_log(port))
+    known = [
+        tuple(int(word, 10 + 6 * (i > 1)) for i, word in enumerate(line.split()))
+        for line in lines
+    ]
+    names = ("pid", "tgid", "task", "stack", "stack_end")
+    found = [tuple(row[name] for name in names) for row in rows]
+    assert found == known and len(known) > 20
+    assert [row["comm"].strip("[]") for row in rows[:2]] == ["swapper/0", "swapper/1"]
 
 
 # --- lab tree -----------------------------------------------------------------

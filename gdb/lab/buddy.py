@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Iterator
 
 from . import kernel, layout, lists, page
-from .memory import Broken, Fault
+from .memory import Fault
 from .processors import per_cpu_offsets
 
 HPAGE_PMD_ORDER = 9  # pageblock_order, with huge pages

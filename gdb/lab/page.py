@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from . import kernel, layout
-from .memory import PAGE_SIZE, START_KERNEL_MAP, Fault
+from .memory import START_KERNEL_MAP, Fault
 
 # Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
 # often it is mapped stands in struct folio, at the same place.

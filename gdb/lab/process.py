@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from . import kernel, layout, lists, task
 from .memory import Broken, Fault
+from .processors import per_cpu_offsets
 
 PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 TASK_REPORT = 0x7F  # the states get_task_state() tells apart
@@ -37,6 +39,8 @@ TASK = layout.Form(
 PARENT = layout.Form("struct task_struct", "tgid")
 CRED = layout.Form("struct cred", uid="uid.val", euid="euid.val")
 SIGNAL = layout.Form("struct signal_struct", "nr_threads")
+RQ = layout.Form("struct rq", "idle")
+layout.expect("runqueues")
 
 
 class Process(NamedTuple):
@@ -108,8 +112,23 @@ def processes() -> Iterator[Process]:
 
 
 def threads() -> Iterator[Process]:
-    """All threads, process by process. Raises Broken."""
-    return _read(task.for_each_process_thread())
+    """The idle tasks, then all threads, process by process. Raises Broken."""
+    return _read(itertools.chain(idle_tasks(), task.for_each_process_thread()))
+
+
+def idle_tasks() -> Iterator[int]:
+    """What each CPU runs when it has nothing to do: swapper/N, idle_task(N).
+
+    On no list but their CPU's run queue. Yields struct task_struct *. Raises Broken.
+    """
+    place = layout.address_of("runqueues")
+    for offset in filter(None, per_cpu_offsets()):
+        try:
+            idle = RQ(kernel.memory(), place + offset).idle
+        except Fault as fault:
+            raise Broken(f"a run queue cannot be read: {fault}") from None
+        if idle:
+            yield idle
 
 
 def _read(addresses: Iterable[int]) -> Iterator[Process]:

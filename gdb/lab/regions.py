@@ -16,7 +16,9 @@ from .placement import PAGE_OFFSETS
 TIB = 1 << 40
 WORD = 1 << 64
 VSYSCALL = WORD - (10 << 20)  # VSYSCALL_ADDR
-FIXADDR_TOP = WORD - (8 << 20) - PAGE_SIZE
+PMD_SIZE = 2 << 20
+# The last page of the fixmap, in which vsyscall has a place: asm/fixmap.h
+FIXADDR_TOP = -(-(VSYSCALL + PAGE_SIZE) // PMD_SIZE) * PMD_SIZE - PAGE_SIZE
 MODULES_END = 0xFFFF_FFFF_FF00_0000
 EFI = WORD - (68 << 30), WORD - (4 << 30)  # EFI_VA_END, EFI_VA_START
 P4D_SHIFT = 39
@@ -80,6 +82,11 @@ def max_pfn() -> int:
     return kernel.memory().u64(layout.address_of("max_pfn"))
 
 
+def high_memory() -> int:
+    """Where RAM ends in the direct map, as the kernel keeps it."""
+    return kernel.memory().u64(layout.address_of("high_memory"))
+
+
 def physical_bits() -> int:
     """How many bits a physical address has on this processor."""
     place = layout.offsetof("struct cpuinfo_x86", "x86_phys_bits")
@@ -122,16 +129,19 @@ def regions() -> list[Region]:
 
 
 def _fixed_regions() -> list[Region]:
-    """The fixmap, whose first page is vsyscall's where the kernel has that.
+    """The fixmap up to FIXADDR_TOP, and in it vsyscall where the kernel has that.
 
-    CONFIG_X86_VSYSCALL_EMULATION: see enum fixed_addresses.
+    Then nothing lies above that page: with CONFIG_X86_VSYSCALL_EMULATION it is the
+    first of enum fixed_addresses, which count downwards.
     """
     start, what = fixaddr_start(), "pages at fixed addresses"
+    above = VSYSCALL + PAGE_SIZE
     if "VSYSCALL_PAGE" not in layout.enumerators("enum fixed_addresses"):
         return [Region(start, FIXADDR_TOP + PAGE_SIZE, "fixmap", what)]
     return [
         Region(start, VSYSCALL, "fixmap", what),
-        Region(VSYSCALL, VSYSCALL + PAGE_SIZE, "vsyscall", "old calls of user mode"),
+        Region(VSYSCALL, above, "vsyscall", "old calls of user mode"),
+        Region(above, FIXADDR_TOP + PAGE_SIZE, "fixmap's rest", "up to FIXADDR_TOP"),
     ]
 
 

@@ -32,7 +32,8 @@ class Kernel(LabCommand):
     """The kernel's half of the address space: lab kernel [--json]
 
     Its regions with base and size, for the levels of page tables this kernel runs
-    with, and how much of each is mapped now; what lies between them is unused.
+    with, and how much of each is mapped now; what lies between them is unused. The
+    page vsyscall lies in the fixmap, whose pages above it are unused, too.
     Then the parts of the kernel image with their physical addresses and rights,
     which fixed addresses are mapped, and loaded modules.
 
@@ -56,7 +57,10 @@ def _heading() -> str:
         f"{guest.levels} levels of page tables; top table swapper_pg_dir at physical "
         f"{guest.kernel_pgd:#x}. The image is linked for {text:#x} and runs there: KASLR "
         f"offset 0, phys_base {guest.phys_base:#x}. The direct map, vmalloc and vmemmap "
-        f"are {moved}. RAM ends at {regions.max_pfn() * PAGE_SIZE:#x}."
+        f"are {moved}. RAM ends at {regions.max_pfn() * PAGE_SIZE:#x}, in the direct map "
+        f"at high_memory, {regions.high_memory():#x}. The fixmap goes from FIXADDR_START, "
+        f"{regions.fixaddr_start():#x}, to its last page at FIXADDR_TOP, "
+        f"{regions.FIXADDR_TOP:#x}."
     )
     if not layout.has_symbol("kasan_init"):
         said += " No KASAN shadow in this kernel."

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from .. import family, process
-from ..memory import Broken
+from .. import family, process, registers
+from ..memory import Broken, Fault
 from ..result import Drawing, Result, Table, columns
 from .base import LabCommand, task_of
 
@@ -22,6 +22,9 @@ COLUMNS = columns(
     comm="text",
     task="address",
 )
+
+
+STACKS = columns(stack="address", stack_end="address")
 
 
 class Ps(LabCommand):
@@ -46,8 +49,10 @@ class Threads(LabCommand):
     """All threads of all processes: lab threads [--json]
 
     One row a thread, those of a process one after the other: pid is the thread's
-    id, tgid its process's, threads the number of threads of that process. The
-    columns are those of `lab ps`.
+    id, tgid its process's, threads the number of threads of that process. Before
+    them the idle tasks, swapper/N of each CPU, which are on no list. The columns are
+    those of `lab ps`, and where the kernel stack starts and ends; a task that has
+    ended gives it back.
 
     Example:
         (gdb) lab threads
@@ -57,7 +62,19 @@ class Threads(LabCommand):
 
     def run(self, arguments: list[str]) -> Result:
         self.take(arguments)
-        return Result([_table(process.threads())])
+        table = Table("", COLUMNS + STACKS)
+        try:
+            for one in process.threads():
+                table.rows.append((*process_row(one), *_stack(one.address)))
+        except (Broken, Fault) as problem:
+            table.broken = str(problem)
+        return Result([table])
+
+
+def _stack(address: int) -> tuple[int | None, int | None]:
+    """Where a task's kernel stack starts and ends. Raises memory.Fault."""
+    start = registers.task_stack_page(address)
+    return (start, start + registers.thread_size()) if start else (None, None)
 
 
 def _table(found: Iterator[process.Process]) -> Table:
