@@ -23,9 +23,13 @@ STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's, and where gdb is let to it: see rel
 
 # What all QEMUs of the lab have, those of the tests as well: no device, window or file that was not asked for, and with it
 # no way to start a program, to become somebody else or to take more of the processor, whoever gets hold of QEMU.
+#
+# Without vapic=off there is a device that only Windows uses, whose reset waits for the processor's thread, while that may
+# wait for the lock of replay: QEMU 7.2 then hangs when a checkpoint is loaded.
 QEMU_BASE=(
 	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	-sandbox "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+	-global apic-common.vapic=off
 )
 STUB_OPTION=(-gdb "unix:${STUB//,/,,},server=on,wait=off")
 
@@ -126,9 +130,6 @@ prepare_guest() {
 # A replay starts at a snapshot that the index makes at the kernel's first instruction. Before it is only the firmware,
 # which must not run a second time: what it reads then tells it whether the kernel is an ELF file is memory that QEMU
 # 7.2 has long used for something else (load_elfboot() in hw/i386/x86.c).
-#
-# Without vapic=off there is a device whose reset waits for the processor's thread, while that may wait for the lock of
-# replay: QEMU 7.2 then hangs when a checkpoint is loaded. Only Windows uses the device.
 set_machine() {
 	local mode=$1 from=init log=${2//,/,,} disk=${3//,/,,} ram=${6//,/,,}
 	case $mode in
@@ -140,7 +141,6 @@ set_machine() {
 		-accel tcg -machine "microvm,acpi=off,memory-backend=ram"
 		-icount "shift=7,rr=$mode,rrfile=$log,rrsnapshot=$from"
 		-drive "if=none,id=rr,file=$disk,format=qcow2,snapshot=off"
-		-global apic-common.vapic=off
 		-object "memory-backend-file,id=ram,size=$7,mem-path=$ram,share=on"
 		-m "$7" -smp 1 -kernel "$5" -initrd "$4" -append "$8"
 	)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Try to get at QEMU's monitor through places where a debug stub may be.
+
+Started by test_security.py, also as another user, who cannot read this file and has it
+from the command line: MARK PLACE... A place is a port of 127.0.0.1 or a unix socket. What
+would make the file MARK.written or MARK.started is sent to each, and also by somebody who
+leaves at once. Prints for each place how many bytes came back, or why none could.
+"""
+
+import json
+import socket
+import struct
+import sys
+
+ROUNDS = 200  # of leaving at once
+
+
+def packet(command: str) -> bytes:
+    """A command for QEMU's monitor, as gdb sends it."""
+    data = f"qRcmd,{command.encode().hex()}".encode()
+    return b"+$%s#%02x" % (data, sum(data) % 256)
+
+
+def connected(place: str) -> socket.socket:
+    """Raises OSError."""
+    family, address = socket.AF_UNIX, place
+    if place.isdigit():
+        family, address = socket.AF_INET, ("127.0.0.1", int(place))
+    client = socket.socket(family)
+    client.settimeout(10)
+    client.connect(address)
+    return client
+
+
+def leave_at_once(place: str, packets: bytes, reset: bool) -> None:
+    """Say it and go, by a reset or in order, before anybody can have looked."""
+    with connected(place) as client:
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        client.send(packets)
+
+
+def attack(place: str, packets: bytes) -> int:
+    """How many bytes the other side said. Raises OSError."""
+    said = 0
+    with connected(place) as client:
+        client.sendall(packets)
+        try:
+            while data := client.recv(4096):
+                said += len(data)
+                client.settimeout(2)
+        except TimeoutError:
+            pass
+    return said
+
+
+def main(mark: str, *places: str) -> None:
+    packets = packet(f"chardev-add file,id=attack,path={mark}.written")
+    packets += packet(f'migrate "exec:touch {mark}.started"')
+    # That is refused while the guest has the share mounted
+    helper = f"helper=touch {mark}.started #"
+    packets += packet(f'netdev_add "bridge,id=attack,br=none,{helper}"')
+    result: dict[str, object] = {}
+    for place in places:
+        for turn in range(ROUNDS if place.isdigit() else 0):
+            try:
+                leave_at_once(place, packets, reset=turn % 2 == 0)
+            except OSError:
+                pass  # turned away already
+        try:
+            result[place] = attack(place, packets)
+        except OSError as problem:
+            result[place] = type(problem).__name__
+    print(json.dumps(result))
+
+
+main(*sys.argv[1:])

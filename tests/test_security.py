@@ -1,0 +1,479 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nobody gets in: an attack from a second account on every mode, and who listens."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+import host
+import lab
+import pytest
+
+ATTACK = (lab.ROOT / "tests" / "attacker.py").read_text()
+REASON = "only root can be a second user here"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason=REASON)
+
+_spec = importlib.util.spec_from_file_location(
+    "relay", lab.ROOT / "scripts" / "relay.py"
+)
+assert _spec and _spec.loader
+relay = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(relay)
+
+
+# --- What belongs to a lab, and where it listens --------------------------------------
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    found = [pid]
+    for one in found:
+        found += parents.get(one, [])
+    return found
+
+
+def sockets(pids: list[int]) -> set[str]:
+    """The inodes of the sockets that these processes have."""
+    found = set()
+    for pid in pids:
+        for file in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                name = os.readlink(file)
+            except OSError:
+                continue  # closed meanwhile
+            if name.startswith("socket:["):
+                found.add(name[len("socket:[") : -1])
+    return found
+
+
+def listening(pid: int) -> set[str]:
+    """Where the processes of a lab listen: port of an address, or path of a socket."""
+    mine, found = sockets(family(pid)), set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = row.split()
+            # A UDP socket has no peer and receives, a TCP socket listens
+            waits = fields[3] == "0A" or table[:3] == "udp"
+            if waits and fields[9] in mine:
+                address, port = fields[1].split(":")
+                found.add(f"{address} {int(port, 16)}")
+    for row in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = row.split(maxsplit=7)
+        if fields[3] == "00010000" and fields[6] in mine:
+            found.add(fields[7] if len(fields) > 7 else "unnamed")
+    return found
+
+
+def check_listeners(pid: int, port: int, tcp: int | None) -> None:
+    """Only in the private folder, and on the one port that was asked for."""
+    folder = lab.run_folder(port)
+    assert folder.stat().st_mode & 0o7777 == 0o700
+    found = listening(pid)
+    expected = {f"0100007F {tcp}"} if tcp else set()
+    assert {one for one in found if not one.startswith(f"{folder}/")} == expected
+
+
+def check_cage(port: int) -> None:
+    """QEMU's threads are under seccomp and can never become more again."""
+    [qemu] = lab.guests(port)
+    for status in Path(f"/proc/{qemu}/task").glob("*/status"):
+        fields = dict(row.split(":\t", 1) for row in status.read_text().splitlines())
+        assert (fields["Seccomp"], fields["NoNewPrivs"]) == ("2", "1"), status
+
+
+# --- The attack -----------------------------------------------------------------------
+
+
+def attack(
+    mark: Path, places: list[object], as_nobody: bool = True
+) -> dict[str, object]:
+    """What came of it, by place."""
+    done = host.run(
+        *("/usr/bin/python3", "-I", "-c", ATTACK, mark, *places), as_nobody=as_nobody
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def places_of(port: int, tcp: int | None) -> list[object]:
+    """Where a debug stub is, was once, or might be."""
+    folder = lab.run_folder(port)
+    return [port, *([tcp] if tcp else []), folder / "gdb", folder / "stub"]
+
+
+def check_attack(pid: int, port: int, tcp: int | None, mark: Path) -> None:
+    """Another user is told nothing, and nothing is obeyed."""
+    check_cage(port)
+    check_listeners(pid, port, tcp)
+    result = attack(mark, places_of(port, tcp))
+    assert not [said for said in result.values() if isinstance(said, int) and said]
+    for place in result:
+        if "/" in place:
+            assert result[place] == "PermissionError"
+    # What came in before is done by now: the relay has closed these, one by one
+    assert list(mark.parent.iterdir()) == []
+    assert lab.guests(port)
+
+
+@pytest.fixture
+def mark() -> Iterator[Path]:
+    """A name in a folder where an attack may leave something."""
+    with host.open_folder() as folder:
+        folder.chmod(0o777)
+        yield folder / "mark"
+
+
+@pytest.fixture(scope="module")
+def waits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that says that it runs, and waits."""
+    folder = tmp_path_factory.mktemp("waits")
+    return lab.script(folder / "waits", "echo waiting", "sleep 1000")
+
+
+@contextmanager
+def running(name: str, port: int, **settings: Any) -> Iterator[subprocess.Popen[str]]:
+    """One of the lab's scripts, with a pipe as its standard input."""
+    script = subprocess.Popen(
+        [lab.ROOT / "scripts" / f"{name}.sh"],
+        cwd=lab.ROOT,
+        env=lab.environment(PORT=port, **settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        yield script
+    finally:
+        if script.poll() is None:
+            os.killpg(script.pid, signal.SIGTERM)
+        script.communicate(timeout=60)
+
+
+def read_until(script: subprocess.Popen[str], text: str) -> str:
+    """What a script says, up to and with some text."""
+    assert script.stdout
+    said = ""
+    while text not in said:
+        more = script.stdout.read(1)
+        assert more, f"no {text!r} in:\n{said}"
+        said += more
+    return said
+
+
+def connected(port: int) -> bool:
+    """Is gdb connected to the lab's stub?"""
+    rows = Path("/proc/net/unix").read_text().splitlines()
+    return any(
+        row.endswith(f" {lab.run_folder(port)}/stub") and " 03 " in row for row in rows
+    )
+
+
+@needs_root
+@pytest.mark.once
+@pytest.mark.parametrize("with_tcp", [False, True])
+def test_boot(port: int, mark: Path, waits: Path, with_tcp: bool) -> None:
+    tcp = lab.free_port() if with_tcp else None
+    settings: dict[str, Any] = {"PROGRAM": waits} | ({"GDB_TCP": tcp} if tcp else {})
+    with running("boot", port, **settings) as script:
+        read_until(script, "waiting")
+        check_attack(script.pid, port, tcp, mark)
+        if not tcp:
+            assert not (lab.run_folder(port) / "stub").exists()
+            return
+        # The same attack from the lab's own user gets through: and starts nothing
+        result = attack(mark, [tcp], as_nobody=False)
+        assert [file.name for file in mark.parent.iterdir()] == ["mark.written"], result
+        assert lab.wait_until(lambda: not lab.guests(port))  # by the sandbox
+
+
+@needs_root
+@pytest.mark.once
+@pytest.mark.parametrize("with_tcp", [False, True])
+def test_debug(port: int, mark: Path, with_tcp: bool) -> None:
+    tcp = lab.free_port() if with_tcp else None
+    with running("debug", port, **({"GDB_TCP": tcp} if tcp else {})) as script:
+        assert script.stdin
+        read_until(script, "(gdb) ")
+        check_attack(script.pid, port, tcp, mark)
+        if tcp:  # gdb leaves the guest alone
+            script.stdin.write("disconnect\n")
+            script.stdin.flush()
+            read_until(script, "(gdb) ")
+            check_attack(script.pid, port, tcp, mark)
+            script.stdin.write(f"target remote :{tcp}\n")
+        script.stdin.write(f'monitor migrate "exec:touch {mark}.started"\nquit\n')
+        script.stdin.flush()
+        said = read_until(script, "closed")
+        assert "Remote connection closed" in said and list(mark.parent.iterdir()) == []
+
+
+@needs_root
+@pytest.mark.once
+def test_verify(port: int, mark: Path, waits: Path) -> None:
+    with running("verify", port, PROGRAM=waits) as script:
+        log = lab.BUILD / "run" / str(port) / "console.log"
+        assert lab.wait_until(lambda: log.exists() and "waiting" in log.read_text())
+        check_attack(script.pid, port, None, mark)
+
+
+@needs_root
+@pytest.mark.once
+def test_record_and_replay(port: int, mark: Path, tmp_path: Path) -> None:
+    program = lab.script(tmp_path / "short", "echo waiting", "sleep 1")
+    settings = {"RECORDING": tmp_path / "recording", "PROGRAM": program}
+    with running("record", port, GIVEN_SMP="", **settings) as script:
+        read_until(script, "waiting")
+        check_attack(script.pid, port, None, mark)
+        read_until(script, "indexing")
+        assert lab.wait_until(lambda: connected(port))
+        [gdb] = [pid for pid in family(script.pid) if is_gdb(pid)]
+        os.kill(gdb, signal.SIGSTOP)  # it is over soon
+        check_attack(script.pid, port, None, mark)
+        os.kill(gdb, signal.SIGCONT)
+        read_until(script, "recorded in")
+        assert script.wait(60) == 0
+    with running("replay", port, RECORDING=tmp_path / "recording") as script:
+        assert script.stdin
+        read_until(script, "(gdb) ")
+        check_attack(script.pid, port, None, mark)
+        script.stdin.write(f'monitor migrate "exec:touch {mark}.started"\nquit\n')
+        script.stdin.flush()
+        script.wait(60)
+        assert list(mark.parent.iterdir()) == []
+
+
+def is_gdb(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "gdb\n"
+    except OSError:
+        return False
+
+
+@needs_root
+@pytest.mark.once
+def test_the_attack_is_one(port: int, mark: Path) -> None:
+    """Without the sandbox, it does start a program for the lab's user."""
+    folder = lab.run_folder(port)
+    folder.mkdir(mode=0o700)
+    command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-S"]
+    command += ["-machine", "microvm", "-gdb", f"unix:{folder}/stub,server=on,wait=off"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as qemu:
+        try:
+            assert lab.wait_until(lambda: lab.is_listening(folder / "stub"))
+            attack(mark, [folder / "stub"], as_nobody=False)
+            left = {file.name for file in mark.parent.iterdir()}
+        finally:
+            qemu.kill()
+    (folder / "stub").unlink()
+    folder.rmdir()
+    assert left == {"mark.written", "mark.started"}
+
+
+# --- The relay ------------------------------------------------------------------------
+
+
+class Stub:
+    """Something that listens as QEMU does, behind a relay of its own."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.place, self.port = folder / "gdb", port
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(folder / "stub"))
+        self.listening.listen()
+        self.listening.settimeout(30)
+        command = ["/usr/bin/python3", "-I", lab.ROOT / "scripts" / "relay.py"]
+        command += [folder / "stub", self.place, *([str(port)] if port else [])]
+        self.relay = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.relay.stdout and self.relay.stdout.readline() == "ready\n"
+
+    def debugger(self, tcp: bool = False) -> socket.socket:
+        """Somebody who connects."""
+        client = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        client.settimeout(30)
+        client.connect(("127.0.0.1", self.port) if tcp else str(self.place))
+        return client
+
+    def accept(self) -> socket.socket:
+        """The connection that the relay makes."""
+        server, _ = self.listening.accept()
+        server.settimeout(30)
+        return server
+
+    def close(self) -> None:
+        self.listening.close()
+        self.relay.kill()
+        self.relay.communicate()
+
+
+@pytest.fixture
+def stub(port: int, tmp_path: Path) -> Iterator[Stub]:
+    found = Stub(tmp_path, port)
+    yield found
+    found.close()
+
+
+def has_ended(end: socket.socket) -> bool:
+    """The other side has gone, without a word."""
+    try:
+        return end.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("tcp", [False, True])
+def test_the_relay_brings_everything_both_ways(stub: Stub, tcp: bool) -> None:
+    client = stub.debugger(tcp)
+    server = stub.accept()
+    every = bytes(range(256)) * 4096
+    for one, other in ((client, server), (server, client)):
+        sender = threading.Thread(target=one.sendall, args=(every,))
+        sender.start()
+        got = b""
+        while len(got) < len(every):
+            got += other.recv(1 << 20)
+        sender.join()
+        assert got == every
+    client.sendall(b"\x03")  # Ctrl-C is a byte as any other
+    assert server.recv(10) == b"\x03"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("tcp", [False, True])
+def test_the_relay_serves_one_at_a_time(stub: Stub, tcp: bool) -> None:
+    first = stub.debugger(tcp)
+    server = stub.accept()
+    for again in (False, True):
+        second = stub.debugger(again)
+        try:
+            second.sendall(b"$k#6b")
+        except ConnectionError:
+            pass  # closed already
+        assert has_ended(second)
+    first.sendall(b"first")
+    assert server.recv(100) == b"first"
+    first.close()
+    assert has_ended(server)
+    third = stub.debugger(tcp)
+    server = stub.accept()
+    third.sendall(b"third")
+    assert server.recv(100) == b"third"
+
+
+@pytest.mark.once
+def test_qemu_s_last_words_are_heard(stub: Stub) -> None:
+    """gdb acknowledges them when QEMU has gone: that is no broken pipe."""
+    client = stub.debugger()
+    server = stub.accept()
+    server.sendall(b"$W00#b7")
+    server.close()
+    assert client.recv(100) == b"$W00#b7" and client.recv(100) == b""
+    for _ in range(3):
+        client.sendall(b"+")
+    client.close()
+    stub.listening.close()
+    assert has_ended(stub.debugger())  # there is no stub any more
+
+
+@needs_root
+@pytest.mark.once
+def test_the_relay_turns_others_away(stub: Stub, mark: Path) -> None:
+    """Whatever they try, no byte and no connection reaches the stub."""
+    assert stub.port
+    result = attack(mark, [stub.port])
+    assert result[str(stub.port)] in (0, "ConnectionResetError", "BrokenPipeError")
+    stub.debugger(tcp=True).sendall(b"mine")
+    assert stub.accept().recv(100) == b"mine"  # the first that came
+    with pytest.raises(TimeoutError):
+        stub.listening.settimeout(0.5)
+        stub.listening.accept()
+
+
+@pytest.mark.once
+def test_whose_a_connection_is() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    client = socket.create_connection(address)
+    served, _ = listening.accept()
+    user, inode = relay.owner(served)
+    assert (user, inode) == (os.getuid(), os.fstat(client.fileno()).st_ino)
+    assert relay.is_ours(served)
+    client.close()  # now the kernel's table says that it is root's
+    assert relay.owner(served) is None and not relay.is_ours(served)
+    served.close()
+
+    # In the other table, as some programs connect
+    client = socket.socket(socket.AF_INET6)
+    client.connect((f"::ffff:{address[0]}", address[1]))
+    served, _ = listening.accept()
+    assert relay.owner(served) == (os.getuid(), os.fstat(client.fileno()).st_ino)
+    # As in the table of a user who is another one
+    real = os.getuid
+    os.getuid = lambda: real() + 1
+    try:
+        assert not relay.is_ours(served)
+    finally:
+        os.getuid = real
+    for one in (listening, client, served):
+        one.close()
+
+
+@pytest.mark.once
+def test_a_port_that_somebody_has(port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        taken = busy.getsockname()[1]
+        ended = lab.verify(port, GDB_TCP=taken)
+    assert ended.returncode != 0
+    [line] = ended.stderr.splitlines()
+    assert f"GDB_TCP={taken}" in line and "Address already in use" in line
+    for value in ("0", "65536", "http"):
+        ended = lab.verify(port, GDB_TCP=value)
+        assert f"GDB_TCP={value} is no port" in ended.stderr and ended.returncode
+    ended = lab.run("scripts/record.sh", PORT=port, GDB_TCP=taken, GIVEN_SMP="")
+    assert "leave GDB_TCP unset" in ended.stderr and ended.returncode
+
+
+# --- For whom the port is -------------------------------------------------------------
+
+
+def test_another_gdb_over_tcp(port: int, vmlinux: Path, waits: Path) -> None:
+    tcp = lab.free_port()
+    with running("boot", port, PROGRAM=waits, GDB_TCP=tcp) as script:
+        read_until(script, "waiting")
+        with lab.session(
+            "gdb", "-nx", "-q", "-iex", "set auto-load no", vmlinux
+        ) as person:
+            person.prompt()
+            person.gdb("set pagination off")
+            person.gdb("set confirm off")
+            assert "Remote debugging using" in person.gdb(f"target remote :{tcp}")
+            person.type("continue")
+            person.wait("Continuing.")
+            assert "received signal SIGINT" in person.interrupt()
+            person.gdb("hbreak scheduler_tick")
+            assert "hit Breakpoint 1" in person.gdb("continue")
+            person.gdb("delete")
+            assert "detached" in person.gdb("detach")
+            assert "Remote debugging using" in person.gdb(f"target remote :{tcp}")
+            assert "1.1" in person.gdb("info threads")
+            person.gdb("kill")
+        assert script.wait(60) is not None
