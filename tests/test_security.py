@@ -401,7 +401,8 @@ def test_the_relay_turns_others_away(stub: Stub, mark: Path) -> None:
     assert stub.port
     result = attack(mark, [stub.port])
     assert result[str(stub.port)] in (0, "ConnectionResetError", "BrokenPipeError")
-    stub.debugger(tcp=True).sendall(b"mine")
+    mine = stub.debugger(tcp=True)
+    mine.sendall(b"mine")
     assert stub.accept().recv(100) == b"mine"  # the first that came
     with pytest.raises(TimeoutError):
         stub.listening.settimeout(0.5)
