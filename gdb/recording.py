@@ -4,7 +4,8 @@
 From the environment: LAB_STEP is seal or check, LAB_RECORDING the folder, LAB_VMLINUX
 the kernel, LAB_QEMU what QEMU says of its version, LAB_MACHINE a file with QEMU's
 command line, a word a line. seal writes the manifest, with what the other variables
-say; check writes memory and kernel command line to the file LAB_OPENED.
+say; check writes memory and kernel command line to the file LAB_OPENED, and a copy of the
+disk for QEMU to LAB_DISK.
 """
 
 import datetime
@@ -17,6 +18,7 @@ import gdb
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 from lab import elffile, hostfiles, terminal, unforeseen  # noqa: E402 (found only now)
 from lab.replay import recording  # noqa: E402
+from lab.replay.moments import Moments  # noqa: E402
 
 
 def build_id(vmlinux: str) -> str:
@@ -42,6 +44,13 @@ def main() -> None:
         manifest = recording.read(folder)
         build = build_id(os.environ["LAB_VMLINUX"])
         recording.check(manifest, build, version, command)
+        try:
+            Moments.load(folder / "moments.json")
+        except ValueError:
+            raise recording.Refused(
+                f"{folder / 'moments.json'} is damaged: {recording.AGAIN}"
+            ) from None
+        recording.copy_disk(folder, Path(os.environ["LAB_DISK"]))
         lines = f"{manifest['memory']}\n{manifest['words']}\n"
         Path(os.environ["LAB_OPENED"]).write_text(lines)
         return

@@ -14,14 +14,12 @@ set -euo pipefail
 MEM=256M SMP=1 ACCEL=tcg PROGRAM='' ARGS=''
 check_settings
 make_run_folder
-recording_step check LAB_RECORDING="$RECORDING" LAB_OPENED="$RUN/opened" || exit 1
-{ read -r MEM && read -r WORDS; } <"$RUN/opened"
-check_settings
 disk=$LOGS/replay.qcow2
 SCRATCH+=("$disk")
 umask 077
-cp --reflink=auto --sparse=always -- "$RECORDING/disk.qcow2" "$disk" ||
-	die "the recording's disk cannot be copied to $LOGS: make room there."
+recording_step check LAB_RECORDING="$RECORDING" LAB_OPENED="$RUN/opened" LAB_DISK="$disk" || exit 1
+{ read -r MEM && read -r WORDS; } <"$RUN/opened"
+check_settings
 cp -- "$RECORDING/moments.json" "$RUN/moments.json"
 set_machine replay "$RECORDING/log" "$disk" "$RECORDING/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
 QEMU=("${MACHINE[@]}" -no-shutdown -S -serial "file:${LOGS//,/,,}/console.log")

@@ -405,6 +405,188 @@ def test_a_damaged_manifest(copied: Path, port: int) -> None:
     assert "in format 3, this lab reads 2" in refused(copied, port)
 
 
+def headed(file: Path, **fields: int) -> None:
+    """Other values in a disk's header: see QEMU's docs/interop/qcow2.txt."""
+    places = {"backing_at": 8, "backing_size": 16, "crypt": 32, "features": 72}
+    data = bytearray(file.read_bytes())
+    for name, value in fields.items():
+        size = 8 if name in ("backing_at", "features") else 4
+        data[places[name] : places[name] + size] = value.to_bytes(size, "big")
+    replaced(file, bytes(data))
+
+
+def extended(file: Path, kind: int) -> None:
+    """One more extension of a disk's header, before those that it has."""
+    data = bytearray(file.read_bytes())
+    length = int.from_bytes(data[100:104], "big")
+    one = kind.to_bytes(4, "big") + (4).to_bytes(4, "big") + b"else\0\0\0\0"
+    data[length : length + 1024] = (one + data[length:])[:1024]
+    replaced(file, bytes(data))
+
+
+@pytest.mark.once
+def test_a_disk_that_names_another_file(
+    copied: Path, port: int, tmp_path: Path
+) -> None:
+    """QEMU would open it, or connect to where it says."""
+    disk, copy = copied / "disk.qcow2", tmp_path / "disk"
+    said = "none that make record makes"
+
+    def damaged() -> str:
+        with pytest.raises(recordings.manifests.Refused) as told:
+            recordings.manifests.copy_disk(copied, copy)
+        return str(told.value)
+
+    def made(*options: str) -> None:
+        disk.unlink()
+        done = lab.run("qemu-img", "create", *options, disk, "1M")
+        assert done.returncode == 0, done.stderr
+
+    backed = ("-f", "qcow2", "-F", "raw", "-u", "-b")
+    for options in (
+        (*backed, "/etc/passwd"),
+        ("-f", "qcow2", "-o", f"data_file={tmp_path}/else"),
+        ("-f", "qcow2", "-o", "compat=0.10"),
+        ("-f", "raw"),
+        (*backed, "nbd://127.0.0.1:1/x"),
+    ):
+        made(*options)
+        assert said in damaged(), options
+    recordings.reseal(copied)
+    assert said in refused(copied, port)
+
+    made("-f", "qcow2")
+    whole = disk.read_bytes()
+    recordings.manifests.copy_disk(copied, copy)
+    assert copy.read_bytes() == whole
+    for damage in (
+        lambda: headed(disk, backing_at=104, backing_size=8),
+        lambda: headed(disk, crypt=1),
+        lambda: headed(disk, features=4),
+        lambda: extended(disk, 0x44415441),  # the name of a data file
+        lambda: extended(disk, 0x0537BE77),  # encryption
+        lambda: replaced(disk, whole[:80]),
+    ):
+        replaced(disk, whole)
+        damage()
+        assert said in damaged()
+
+
+@pytest.mark.once
+def test_what_a_manifest_leaves_out_or_adds(copied: Path, port: int) -> None:
+    """All files, exactly these, by names that stay in the folder."""
+    file = copied / "manifest.json"
+    whole = json.loads(file.read_text())
+    log = whole["files"]["log"]
+    other = copied.parent / "log"
+    other.write_bytes((copied / "log").read_bytes())
+    rest = {name: one for name, one in whole["files"].items() if name != "log"}
+    lists = [{}, rest, rest | {"../log": log}, rest | {str(other): log}]
+    lists += [whole["files"] | {"more": log}, [], None, "log"]
+    for files in lists:
+        sealed(file, whole | {"files": files})
+        assert "manifest.json is damaged" in unread(copied), files
+    assert "manifest.json is damaged" in refused(copied, port)
+
+
+def unread(folder: Path) -> str:
+    """The sentence with which a manifest is refused, without a gdb."""
+    with pytest.raises(recordings.manifests.Refused) as told:
+        recordings.manifests.read(folder)
+    return str(told.value)
+
+
+def sealed(file: Path, manifest: dict[str, Any]) -> None:
+    """Any manifest, with the hash of itself."""
+    manifest["sha256"] = recordings.manifests._own_digest(manifest)
+    replaced(file, json.dumps(manifest).encode())
+
+
+@pytest.mark.once
+def test_a_manifest_of_other_types(copied: Path, port: int) -> None:
+    file = copied / "manifest.json"
+    whole = json.loads(file.read_text())
+    log = whole["files"]["log"]
+    wrong: list[dict[str, Any]] = [
+        {name: value}
+        for name in ("kernel", "qemu", "memory", "program")
+        for value in (7, [[]])
+    ]
+    wrong += [{"words": ["a"]}, {"made": None}, {"more": 1}, {"format": True}]
+    wrong += [{"format": "2"}, {"kernel": whole["kernel"] | {"build_id": {}}}]
+    wrong += [{"qemu": whole["qemu"] | {"command": "qemu"}}]
+    wrong += [{"qemu": whole["qemu"] | {"command": [[]]}}]
+    for size in ("1", 1.5, True, None):
+        files = whole["files"] | {"log": log | {"bytes": size}}
+        wrong.append({"files": files})
+    for change in wrong:
+        sealed(file, whole | change)
+        assert "manifest.json is damaged" in unread(copied), change
+    deep = b"[" * 200_000
+    for data in (deep, b'{"format": ' + deep, b'{"format": %s}' % (b"9" * 5000)):
+        replaced(file, data)
+        assert "manifest.json is damaged" in refused(copied, port), data[:20]
+    sealed(file, whole | {"files": whole["files"] | {"log": log | {"bytes": 10**30}}})
+    assert "bytes instead of 1000000" in refused(copied, port)
+
+
+@pytest.mark.once
+def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None:
+    file = copied / "moments.json"
+    whole = json.loads(file.read_text())
+    first = whole[0]
+    bad: list[Any] = [7, None, {}, "x", [7], [[]], [{}], [first | {"more": 1}]]
+    for name in first:
+        bad += [[first | {name: value}] for value in ([], 1.5, True)]
+    bad += [[first | {"count": value}] for value in (-1, 10**30, None, "1")]
+    bad += [[first | {"kind": "other"}], [first | {"pid": 1 << 63}]]
+    every = [json.dumps(one).encode() for one in bad]
+    every += [b"[" * 200_000, b"[", b"", b"\xff"]
+    files = [file]
+    for number, data in enumerate(every):
+        files.append(tmp_path / str(number))
+        files[-1].write_bytes(data)
+    settings = {"LAB_RESULT": tmp_path / "result"}
+    settings["LAB_GIVEN"] = json.dumps([str(one) for one in files])
+    script = "load_moments.py"
+    ended = lab.gdb(f"source tests/in_gdb/{script}", **settings)
+    counted, *told = lab.result_of(script, settings, ended.stdout + ended.stderr)
+    assert counted == len(whole)
+    # An empty object has no members that could be wrong, and no moments
+    assert [one for one in told if one not in ("ValueError", "JSONDecodeError")] == [
+        *[0] * bad.count({}),
+        "UnicodeDecodeError",
+    ]
+    replaced(file, every[0])
+    recordings.reseal(copied)
+    assert "moments.json is damaged" in refused(copied, port)  # and a person is told
+
+
+def link(file: Path) -> None:
+    elsewhere = file.with_name("elsewhere")
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("change", [link, pipe, folder])
+@pytest.mark.parametrize("name", ["manifest.json", "disk.qcow2", "moments.json"])
+def test_what_is_no_file(copied: Path, port: int, name: str, change: Any) -> None:
+    change(copied / name)
+    line = refused(copied, port)
+    assert f"{copied / name} is no regular file" in line
+
+
 @pytest.mark.once
 def test_no_recording(port: int, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):

@@ -30,6 +30,17 @@ class Moment:
     comm: str
     what: str
 
+    def is_plausible(self) -> bool:
+        """Are the members of their types, and the numbers such as there are?"""
+        numbers = [self.count]
+        numbers += [one for one in (self.time, self.pid) if one is not None]
+        return (
+            all(type(one) is int and 0 <= one < 1 << 63 for one in numbers)
+            and self.kind in KINDS
+            and isinstance(self.comm, str)
+            and isinstance(self.what, str)
+        )
+
     @property
     def key(self) -> tuple[int, int, str]:
         return self.count, KINDS.index(self.kind), self.what
@@ -89,8 +100,13 @@ class Moments:
 
     @classmethod
     def load(cls, file: Path) -> Moments:
-        """Raises OSError, and ValueError or TypeError for what save() did not write."""
-        known = [Moment(**one) for one in json.loads(file.read_text("ascii"))]
+        """Raises OSError, and ValueError for what save() did not write."""
+        try:
+            known = [Moment(**one) for one in json.loads(file.read_text("ascii"))]
+        except (TypeError, RecursionError) as problem:
+            raise ValueError(str(problem)) from None
+        if not all(moment.is_plausible() for moment in known):
+            raise ValueError("a moment has a member that no moment has")
         return cls(
             [
                 replace(one, comm=one_line(one.comm), what=one_line(one.what))

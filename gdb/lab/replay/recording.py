@@ -6,17 +6,42 @@ Plain Python: it is used by gdb before a guest runs, and by the tests.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
+import stat
+import struct
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 FILES = ("log", "disk.qcow2", "initramfs.cpio", "console.log", "moments.json")
 AGAIN = "type make record to make a new one"
-KEYS = {"format", "made", "kernel", "qemu", "memory", "words", "program", "files"}
+# What a manifest holds, all of it
+FORM = {
+    "format": int,
+    "made": str,
+    "kernel": {"name": str, "release": str, "build_id": str},
+    "qemu": {"version": str, "command": [str]},
+    "memory": str,
+    "words": str,
+    "program": str,
+    "program_ended": str,
+    "files": {name: {"bytes": int, "sha256": str} for name in FILES},
+    "sha256": str,
+}
+MOST_OF_MANIFEST = 1 << 20  # bytes
+
+# Of a qcow2 header: magic, version; place and length of the backing file's name; all up
+# to the method of encryption; that; incompatible features; the header's own length
+_HEADER = struct.Struct(">4sIQI12sI36xQ20xI")
+FEATURE_NAMES = 0x6803F857  # the only header extension that qemu-img create writes
+HEADER_AREA = 1 << 16  # the first cluster
+_IRREGULAR = "{file} is no regular file: copy the recording whole, or " + AGAIN
 
 
 class Refused(Exception):
@@ -52,38 +77,125 @@ def seal(folder: Path, facts: dict[str, Any]) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """The manifest of a whole recording. Raises Refused for a damaged one."""
     file = folder / MANIFEST
-    if not file.is_file():
+    if not file.exists():
         raise Refused(f"there is no recording in {folder}: type make record")
+    damaged = Refused(f"{file} is damaged: {AGAIN}")
     try:
-        manifest = json.loads(file.read_bytes())
-        version = manifest["format"]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise Refused(f"{file} is damaged: {AGAIN}") from None
-    if version != FORMAT:
-        raise Refused(
-            f"the recording is in format {version}, this lab reads {FORMAT}: {AGAIN}"
-        )
-    if not KEYS <= manifest.keys() or manifest.get("sha256") != _own_digest(manifest):
-        raise Refused(f"{file} is damaged: {AGAIN}")
-    for name, told in manifest["files"].items():
-        _check_file(folder / name, told)
+        with opened(file) as data:
+            manifest = json.loads(data.read(MOST_OF_MANIFEST + 1)[:MOST_OF_MANIFEST])
+        if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+            raise damaged
+        if manifest["format"] != FORMAT:
+            raise Refused(
+                f"the recording is in format {manifest['format']}, this lab reads "
+                f"{FORMAT}: {AGAIN}"
+            )
+        if not _has_form(manifest, FORM) or manifest["sha256"] != _own_digest(manifest):
+            raise damaged
+    except (OSError, ValueError, RecursionError):
+        raise damaged from None
+    for name in FILES:
+        _check_file(folder / name, manifest["files"][name])
     return manifest
 
 
+def _has_form(value: Any, form: Any) -> bool:
+    """Is a value what seal() writes: of the types, and with the keys, of the form?"""
+    if isinstance(form, dict):
+        return (
+            isinstance(value, dict)
+            and value.keys() == form.keys()
+            and all(_has_form(value[key], form[key]) for key in form)
+        )
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_has_form(one, form[0]) for one in value)
+    return type(value) is form
+
+
+def opened(file: Path) -> BinaryIO:
+    """A file of a recording to read: no link to elsewhere, no pipe that never ends.
+
+    Raises Refused.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        number = os.open(file, flags)
+    except FileNotFoundError:
+        raise Refused(f"the recording is damaged, {file} is missing: {AGAIN}") from None
+    except OSError as problem:
+        if problem.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise Refused(_IRREGULAR.format(file=file)) from None
+        raise Refused(f"{file} cannot be read: {problem.strerror}") from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise Refused(_IRREGULAR.format(file=file))
+    return open(number, "rb")
+
+
 def _check_file(file: Path, told: dict[str, Any]) -> None:
-    if not file.is_file():
-        raise Refused(f"the recording is damaged, {file} is missing: {AGAIN}")
-    size = file.stat().st_size
-    if size != told["bytes"]:
+    with opened(file) as data:
+        size = os.fstat(data.fileno()).st_size
+        if size != told["bytes"]:
+            raise Refused(
+                f"the recording is damaged, {file} has {size} bytes instead of "
+                f"{told['bytes']}: {AGAIN}"
+            )
+        if hashlib.file_digest(data, "sha256").hexdigest() != told["sha256"]:
+            raise Refused(
+                f"the recording is damaged, {file} is not what was recorded "
+                f"(its SHA-256 differs): {AGAIN}"
+            )
+
+
+def copy_disk(folder: Path, copy: Path) -> None:
+    """Make the copy of the disk on which a replay works, and look what it names.
+
+    Raises Refused.
+    """
+    with opened(folder / "disk.qcow2") as disk:
+        number = disk.fileno()
+        command = ["cp", "--reflink=auto", "--sparse=always", f"/dev/fd/{number}", copy]
+        done = subprocess.run(command, pass_fds=[number], stderr=subprocess.DEVNULL)
+    if done.returncode:
         raise Refused(
-            f"the recording is damaged, {file} has {size} bytes instead of "
-            f"{told['bytes']}: {AGAIN}"
+            f"the recording's disk cannot be copied to {copy.parent}: make room there"
         )
-    if _digest(file) != told["sha256"]:
-        raise Refused(
-            f"the recording is damaged, {file} is not what was recorded "
-            f"(its SHA-256 differs): {AGAIN}"
-        )
+    with open(copy, "rb") as disk:
+        _check_disk(disk.read(HEADER_AREA))
+
+
+def _check_disk(head: bytes) -> None:
+    """Is it a disk as make record makes it, all of whose data is in the file itself?
+
+    A qcow2 file may name others, on this machine or another, and QEMU opens them: see
+    QEMU's docs/interop/qcow2.txt. Raises Refused.
+    """
+    foreign = Refused(f"the recording's disk is none that make record makes: {AGAIN}")
+    if len(head) < _HEADER.size:
+        raise foreign
+    (
+        magic,
+        version,
+        backing_at,
+        backing_size,
+        _,
+        crypt,
+        features,
+        length,
+    ) = _HEADER.unpack_from(head)
+    if (magic, version) != (b"QFI\xfb", 3):
+        raise foreign
+    if backing_at or backing_size or crypt or features:
+        raise foreign
+    at = length
+    while at + 8 <= len(head):
+        kind, size = struct.unpack_from(">II", head, at)
+        if kind == 0:
+            return
+        if kind != FEATURE_NAMES:
+            raise foreign
+        at += 8 + (size + 7 & -8)
+    raise foreign
 
 
 def check(manifest: dict[str, Any], kernel: str, qemu: str, command: list[str]) -> None:
