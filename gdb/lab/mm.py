@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from . import kernel, layout
-from .memory import START_KERNEL_MAP
+from .memory import START_KERNEL_MAP, Fault
 
 BOUNDARIES = (
     "start_code",
@@ -85,6 +85,9 @@ def access_process_vm(mm: int, address: int, size: int) -> bytes:
     """Read user memory of any process, current or not.
 
     Named after access_process_vm() in mm/memory.c; reads what is present and
-    never faults a page in. Parameter: struct mm_struct *. Raises memory.Fault.
+    never faults a page in. Parameter: struct mm_struct *. Raises memory.Fault, for
+    the kernel's half too, which the same page tables map.
     """
+    if address >> 63:
+        raise Fault(address, "in the kernel's half, which is not the process's")
     return kernel.memory().read_mapped(pgd_of(mm), address, size)

@@ -11,7 +11,7 @@ from .memory import PAGE_SIZE, Broken, Fault
 from .mm import mm_struct
 from .printable import text_of
 
-VM_EXEC = 0x4  # include/linux/mm.h
+VM_EXEC, VM_GROWSDOWN = 0x4, 0x100  # include/linux/mm.h
 
 
 class Places:
@@ -39,6 +39,11 @@ class Places:
         if not before or address >= self.areas[before - 1].vm_end:
             return None
         return self.areas[before - 1]
+
+    def above(self, address: int) -> tuple | None:
+        """The first area that starts behind an address, None if none does."""
+        after = bisect.bisect_right(self.starts, address)
+        return self.areas[after] if after < len(self.areas) else None
 
     def name(self, area: tuple) -> str:
         """What /proc/PID/maps calls an area; "[anon]" for what it does not name."""

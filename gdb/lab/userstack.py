@@ -16,7 +16,7 @@ from . import mm as mm_
 from .callframe import Frame as Rules, Rule
 from .dwarfexpr import MASK, Unknown
 from .memory import Broken, Fault
-from .places import Places
+from .places import VM_GROWSDOWN, Places
 from .registers import Registers
 from .userelf import Module, Modules
 
@@ -28,6 +28,7 @@ NUMBERS = {  # in its order
 }
 KEPT = (3, RBP, 12, 13, 14, 15)  # a function leaves these as they were
 MOST = 10_000  # frames; ends what goes on without an end
+STACK_LIMIT = 8 << 20  # _STK_LIM: how far a stack grows unless told otherwise
 WORD = struct.Struct("<Q")
 PAIR = struct.Struct("<QQ")
 
@@ -83,6 +84,7 @@ class UserStack:
         registers = {number: getattr(regs, name) for number, name in NUMBERS.items()}
         kind: Kind = "here"
         found_by = "registers"
+        seen = set()
         for _ in range(MOST):
             ip = registers[RIP]
             # A call may be the last instruction of its function, and what it
@@ -93,8 +95,9 @@ class UserStack:
             if rules is not None and rules.is_signal:
                 inside = ip  # nobody called this: the kernel put it there
             yield self._frame(kind, registers, module, inside, found_by)
+            stack = self._stack(registers[RSP])
             if rules is None:
-                following = self._guess(registers, module)
+                following = self._guess(registers, stack, module)
                 found_by = "frame pointer, a guess"
             else:
                 following = self._apply(rules, registers)
@@ -102,8 +105,15 @@ class UserStack:
             if following is None:
                 return  # where the thread began
             is_signal = rules is not None and rules.is_signal
-            if following[RSP] <= registers[RSP] and not is_signal:
-                raise Broken(f"the stack at {following[RSP]:#x} goes down, not up")
+            if not is_signal and not self.places.is_code(following[RIP]):
+                raise Broken(
+                    f"the return address {following[RIP]:#x} is no code of the process"
+                )
+            # A caller need not be further up: it has the same stack pointer when
+            # the return address is in a register, as in vfork().
+            seen.add((registers[RSP], ip))
+            if (following[RSP], following[RIP]) in seen:
+                raise Broken(f"the frame at {following[RSP]:#x} comes again")
             registers = following
             kind = "interrupted" if is_signal else "call"
         raise Broken(f"more than {MOST} frames")
@@ -167,15 +177,31 @@ class UserStack:
             return rule[1].value(registers, self.word, cfa)
         return registers.get(number) if kind == "same" else None
 
+    def _stack(self, sp: int) -> tuple:
+        """The area that a stack pointer is in, or the stack that will grow to it.
+
+        Raises Broken where there is none: a program may have put anything in rsp.
+        """
+        if sp >> 63:
+            raise Broken(f"the stack pointer {sp:#x} is in the kernel's half")
+        # The first frame of a stack of the program's own may end where that does.
+        area = self.places.find(sp) or self.places.find(sp - 1)
+        if area is None:
+            area = self.places.above(sp)
+            grows = area is not None and area.vm_flags & VM_GROWSDOWN
+            if area is None or not grows or area.vm_start - sp > STACK_LIMIT:
+                raise Broken(f"the stack pointer {sp:#x} is in no area of the process")
+        return area
+
     def _guess(
-        self, registers: dict[int, int], module: Module | None
+        self, registers: dict[int, int], stack: tuple, module: Module | None
     ) -> dict[int, int]:
         """The caller's registers if rbp points to a frame, as on kernel stacks.
 
         Raises Broken if it does not.
         """
         bp = registers.get(RBP, 0)
-        if bp >= registers[RSP] and self.places.find(bp) is not None:
+        if registers[RSP] <= bp and stack.vm_start <= bp < stack.vm_end:
             try:
                 above, ip = PAIR.unpack(self.read(bp, PAIR.size))
             except Fault:
