@@ -316,7 +316,9 @@ def test_kstack_is_proc_stack(moment: Moment) -> None:
     compared = 0
     for pid, tid in everyone(moment):
         expected = moment.proc(pid, f"task/{tid}/stack").splitlines()
-        rows = moment.table(f"kstack {tid}")
+        (said, *tables) = moment.lab(f"kstack {tid}")
+        assert tables or "has no kernel stack any more" in said
+        rows = tables[0]["rows"] if tables else []
         found = [
             f"[<0>] {row['symbol']}"
             for row in rows

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Iterator
 
-from . import kernel, layout, path, sockets, taskflags
+from . import kernel, layout, path, sockets, task, taskflags
 from .memory import Broken, Fault
 from .printable import text_of
 
@@ -67,12 +67,23 @@ def open_flag_names(flags: int) -> list[str]:
     return [ACCESS[flags & O_ACCMODE], *taskflags.names(rest, FLAGS)]
 
 
-def files_of(task: int) -> int:
+def files_of(address: int) -> int:
     """The struct files_struct * of a task, 0 if it has ended.
 
     Parameter: struct task_struct *. Raises memory.Fault.
     """
-    return TASK(kernel.memory(), task).files
+    return TASK(kernel.memory(), address).files
+
+
+def with_files(address: int) -> int | None:
+    """A task, or else a thread of its process, that has not closed its files yet.
+
+    None if all have. Parameter and result: struct task_struct *. Raises
+    memory.Fault, Broken.
+    """
+    if files_of(address):
+        return address
+    return next(filter(files_of, task.for_each_thread(address)), None)
 
 
 def for_each_file(files: int, root: int) -> Iterator[OpenFile]:

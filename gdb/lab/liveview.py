@@ -15,7 +15,7 @@ from . import boundaries, entry, kernel, processors, registers, segments, symbol
 from . import unforeseen
 from .memory import Broken, Fault
 from .pointers import Pointer, Pointers
-from .process import PF_KTHREAD
+from .task import PF_KTHREAD
 from .processors import Processor
 from .segments import Segment
 from .trace import changes

@@ -11,7 +11,6 @@ from . import kernel, layout, lists, task
 from .memory import Broken, Fault
 from .processors import per_cpu_offsets
 
-PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 TASK_REPORT = 0x7F  # the states get_task_state() tells apart
 TASK_UNINTERRUPTIBLE = 0x2
 TASK_IDLE = TASK_UNINTERRUPTIBLE | 0x400  # with TASK_NOLOAD
@@ -100,7 +99,7 @@ def reader() -> Callable[[int], Process]:
             found.cpu if has_own_cpu else found.thread_cpu,
             read_signal(found.signal).nr_threads,
             task.comm_text(found.comm),
-            bool(found.flags & PF_KTHREAD),
+            bool(found.flags & task.PF_KTHREAD),
         )
 
     return read

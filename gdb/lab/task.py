@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Iterator
 
 import gdb
@@ -17,7 +18,9 @@ TASK = layout.Form(
 )
 PID = layout.Form("struct pid", "level")
 UPID = layout.Form("struct upid", "nr")
-THREADS = layout.Form("struct task_struct", "signal", "exit_state")
+THREADS = layout.Form("struct task_struct", "signal", "exit_state", "flags")
+PF_EXITING, PF_KTHREAD = 0x4, 0x0020_0000  # include/linux/sched.h
+DAMAGED = "is damaged"
 layout.expect("pcpu_hot", "current_task", "cpu_number", "init_task")
 
 
@@ -148,12 +151,53 @@ def has_exited(address: int) -> bool:
     return THREADS(kernel.memory(), address).exit_state != 0
 
 
+def living_threads(address: int) -> list[int]:
+    """The threads of a task's process that have not ended.
+
+    The first one may end before the others: the process goes on, and is still
+    found by its id. Parameter and result: struct task_struct *. Raises Broken.
+    """
+    return [one for one in for_each_thread(address) if not has_exited(one)]
+
+
+def with_memory(address: int) -> Task | None:
+    """A task, or else a thread of its process, that has the process's memory.
+
+    A thread gives it up when it ends; it is gone with the last one. None for a
+    kernel thread too. Parameter: struct task_struct *. Raises memory.Fault, Broken.
+    """
+    found = task(address)
+    if found.mm:
+        return found
+    threads = (task(one) for one in for_each_thread(address))
+    return next((one for one in threads if one.mm), None)
+
+
+def why_no_memory(address: int) -> str:
+    """Why with_memory() is None, as the end of a sentence."""
+    flags = THREADS(kernel.memory(), address).flags
+    return "is a kernel thread" if flags & PF_KTHREAD else ended(address)
+
+
+def ended(address: int) -> str:
+    """How far the end of a task is. Parameter: struct task_struct *."""
+    read = THREADS(kernel.memory(), address)
+    if read.exit_state:
+        return "has ended"
+    return "is ending" if read.flags & PF_EXITING else DAMAGED
+
+
 def onlooker_root() -> int:
     """The root directory from which the names of files are told: struct path *.
 
     That of the first process, so that names are those a person in the guest's
     shell sees, also for a process that has another root.
     """
-    first = next(for_each_process(), init_task())
-    fs = TASK(kernel.memory(), first).fs
+    guest = kernel.memory()
+    for first in for_each_process():
+        for thread in chain((first,), for_each_thread(first)):
+            fs = TASK(guest, thread).fs
+            if fs:  # it has not ended
+                return fs + layout.offsetof("struct fs_struct", "root")
+    fs = TASK(guest, init_task()).fs
     return fs + layout.offsetof("struct fs_struct", "root")

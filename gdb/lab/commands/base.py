@@ -14,6 +14,8 @@ from ..result import Result
 from ..unforeseen import Command
 from ..view import json, text
 
+MOST_NAMED = 8  # threads that are named in a sentence
+
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
@@ -34,8 +36,9 @@ class Lab(Command):
     """Look around in the stopped kernel: lab COMMAND [PID] [--json]
 
     PID is the id of a process or thread; without it the current task of the
-    selected CPU is meant. `help lab COMMAND` explains a command and gives an
-    example; --json gives the same facts for a program.
+    selected CPU is meant. Where that task has ended and its process goes on, memory
+    and files are those of a thread that lives. `help lab COMMAND` explains a command
+    and gives an example; --json gives the same facts for a program.
     """
 
     def __init__(self) -> None:
@@ -132,16 +135,34 @@ def task_of(argument: str) -> int:
 def mm_of(argument: str) -> tuple[int, int]:
     """The task meant by a PID argument and its struct mm_struct *.
 
-    Raises gdb.GdbError if there is no such task or it has no address space.
+    If it has ended and its process goes on, another thread of it: the memory is
+    the same. Raises gdb.GdbError if there is no such task or it has no memory.
     """
     address = task_of(argument)
-    read = task.task(address)
-    if not read.mm:
-        kind = "has ended" if task.has_exited(address) else "is a kernel thread"
+    owner = task.with_memory(address)
+    if owner is None:
+        read, why = task.task(address), task.why_no_memory(address)
         raise gdb.GdbError(
-            f"Task {read.pid} ({read.comm}) {kind}: it has no address space of its own."
+            f"Task {read.pid} ({read.comm}) {why}: it has no address space of its own."
         )
-    return address, read.mm
+    return owner.address, owner.mm
+
+
+def goes_on(address: int) -> str:
+    """Which threads of a task's process live, behind that the task has ended.
+
+    "" if none does. Parameter: struct task_struct *. Raises Broken, Fault.
+    """
+    others = (one for one in task.living_threads(address) if one != address)
+    living = [task.task(one) for one in others]
+    if not living:
+        return ""
+    more = len(living) - MOST_NAMED
+    names = [f"{one.pid} ({one.comm})" for one in living[:MOST_NAMED]]
+    if more > 0:
+        names.append(f"{more} more")
+    said = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"; its process goes on with thread{'s' * (len(living) > 1)} {said}"
 
 
 def user_address(argument: str) -> int:

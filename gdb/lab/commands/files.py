@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import files, task
 from ..memory import Broken
 from ..result import Result, Table, columns
-from .base import LabCommand, task_of
+from .base import LabCommand, goes_on, task_of
 
 COLUMNS = columns(
     fd="number",
@@ -28,7 +28,8 @@ class Files(LabCommand):
     One row a descriptor: the path as the link /proc/PID/fd/N shows it, told from
     the first process's root directory; what kind of file it is; the position in
     bytes; the flags as /proc/PID/fdinfo/N has them, in octal, and by name;
-    whether an exec closes it; the mount and inode, and the struct file.
+    whether an exec closes it; the mount and inode, and the struct file. If the task
+    has ended and its process goes on, those of a thread that lives.
 
     Example:
         (gdb) lab files 1
@@ -39,18 +40,38 @@ class Files(LabCommand):
     def run(self, arguments: list[str]) -> Result:
         (pid,) = self.take(arguments, "[PID]")
         address = task_of(pid)
-        table = files.files_of(address)
-        if not table:
-            read = task.task(address)
-            said = f"{read.comm}, pid {read.pid}, has ended: its files are closed."
-            return Result([said])
+        owner = files.with_files(address)
+        if owner is None:
+            read, how = task.task(address), task.ended(address)
+            what = "its files are closed"
+            if how == task.DAMAGED:
+                what = "it has no table of files, though it has not ended"
+            return Result([f"{read.comm}, pid {read.pid}, {how}: {what}."])
+        table = files.files_of(owner)
         found = Table("", COLUMNS)
         try:
             for one in files.for_each_file(table, task.onlooker_root()):
                 found.rows.append(_row(one))
         except Broken as broken:
             found.broken = str(broken)
-        return Result([found])
+        return Result([found] if owner == address else [_whose(address, owner), found])
+
+
+def _whose(ended: int, owner: int) -> str:
+    """Whose files these are: each thread may have others, with unshare()."""
+    one, other = task.task(ended), task.task(owner)
+    said = (
+        f"{one.comm}, pid {one.pid}, {task.ended(ended)}{goes_on(ended)}. These are "
+        f"the files of thread {other.pid}"
+    )
+    apart = [
+        str(task.task(thread).pid)
+        for thread in task.living_threads(ended)
+        if files.files_of(thread) not in (0, files.files_of(owner))
+    ]
+    if apart:
+        said += f"; other threads have files of their own: {', '.join(apart)}"
+    return f"{said}."
 
 
 def _row(one: files.OpenFile) -> tuple:

@@ -12,7 +12,7 @@ from ..result import Result, Table, columns
 from ..elffile import BadElf
 from ..symfile import symbol_file
 from ..userstack import UserFrame, UserStack
-from .base import LabCommand, task_of
+from .base import LabCommand, goes_on, task_of
 
 FRAMES = columns(
     frame="number",
@@ -50,6 +50,12 @@ class Kstack(LabCommand):
         (pid,) = self.take(arguments, "[PID]")
         address = task_of(pid)
         processor = processors.running_on(address)
+        if processor is None and not registers.task_stack_page(address):
+            read = task.task(address)
+            said = "has no kernel stack"
+            if task.has_exited(address):
+                said = f"has ended and has no kernel stack any more{goes_on(address)}"
+            return Result([f"{read.comm}, pid {read.pid}, {said}."])
         table = Table("", FRAMES)
         frames: list[stack.Frame] = []
         try:
@@ -72,8 +78,6 @@ def _heading(
     who = f"{read.comm}, pid {read.pid}"
     if processor is not None:
         who += f", runs on CPU {processor.cpu}"
-    elif not registers.task_stack_page(address):
-        return f"{who}, has ended and has no kernel stack any more."
     else:
         who += ", does not run"
     if broken:
@@ -124,13 +128,13 @@ class Regs(LabCommand):
     def run(self, arguments: list[str]) -> Result:
         (pid,) = self.take(arguments, "[PID]")
         address = task_of(pid)
-        read = task.task(address)
+        read, owner = task.task(address), task.with_memory(address)
         processor = processors.running_on(address)
         found = registers.of_user_mode(address, processor)
         if found is None:
             return Result([f"{read.comm}, pid {read.pid}, {_why_none(address)}"])
         regs, source = found
-        places = Places(read.mm, task.onlooker_root()) if read.mm else None
+        places = Places(owner.mm, task.onlooker_root()) if owner else None
         table = Table("", REGISTERS)
         for name, value in regs._asdict().items():
             said = [_meaning(name, regs), places.text(value) if places else ""]
@@ -143,7 +147,7 @@ class Regs(LabCommand):
 def _why_none(address: int) -> str:
     """Why a task has no registers of user mode, as the end of a sentence."""
     if task.has_exited(address):
-        return "has ended: it has no registers any more."
+        return f"has ended: it has no registers any more{goes_on(address)}."
     return "is a kernel thread: it has no registers of user mode."
 
 
@@ -208,17 +212,15 @@ class Ustack(LabCommand):
                     f"{given} cannot be used: {why}; give the path of a program."
                 ) from None
         address = task_of(pid)
-        read = task.task(address)
+        read, owner = task.task(address), task.with_memory(address)
         found = registers.of_user_mode(address, processors.running_on(address))
-        if found is None or not read.mm:
-            why = (
-                _why_none(address)
-                if found is None
-                else "has ended: its memory is gone."
-            )
+        if found is None or owner is None:
+            gone = f"{task.ended(address)}: its memory is gone."
+            why = _why_none(address) if found is None else gone
             return Result([f"{read.comm}, pid {read.pid}, {why}"])
         regs, source = found
-        stack_of = UserStack(read.mm, Places(read.mm, task.onlooker_root()), given)
+        where = Places(owner.mm, task.onlooker_root())
+        stack_of = UserStack(owner.mm, where, given)
         table = Table("", USER_FRAMES)
         try:
             for number, frame in enumerate(stack_of.unwind(regs)):

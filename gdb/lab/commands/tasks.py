@@ -6,7 +6,7 @@ from __future__ import annotations
 from .. import facts, task
 from ..result import Result, Table, columns
 from ..taskmembers import THEMES
-from .base import LabCommand, task_of
+from .base import LabCommand, goes_on, task_of
 
 COLUMNS = columns(member="text", value="text", says="text", type="text", meaning="text")
 
@@ -30,9 +30,10 @@ class Task(LabCommand):
         (pid,) = self.take(arguments, "[PID]")
         address = task_of(pid)
         read = task.task(address)
-        result = Result(
-            [f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"]
-        )
+        said = f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"
+        if task.has_exited(address):
+            said += f"; it has ended{goes_on(address)}"
+        result = Result([said])
         for theme, catalogue in THEMES.items():
             table = Table(theme, COLUMNS)
             for fact in facts.facts("struct task_struct", address, catalogue):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 
-from .. import kernel, layout, process
-from ..task import Task
+from .. import kernel, layout
+from ..task import PF_KTHREAD, Task
 
 TASK = layout.Form("struct task_struct", "flags", "pid", "tgid")
 BPRM = layout.Form("struct linux_binprm", "filename", "mm")
@@ -72,7 +72,7 @@ class Follow:
         """Is this task followed?"""
         if self.everyone:
             flags = TASK(kernel.memory(), current.address).flags
-            return not flags & process.PF_KTHREAD
+            return not flags & PF_KTHREAD
         return current.tgid in self.tgids or current.tgid in self._trying.values()
 
     def executes(self, current: Task, bprm: int) -> None:
@@ -135,4 +135,4 @@ def lab_program() -> str:
 
 def is_kernel_thread(address: int) -> bool:
     """Is this a kernel thread, or idle? Parameter: struct task_struct *."""
-    return bool(TASK(kernel.memory(), address).flags & process.PF_KTHREAD)
+    return bool(TASK(kernel.memory(), address).flags & PF_KTHREAD)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Iterator
 
 from .. import kernel, layout, registers, task
-from ..process import PF_KTHREAD
+from ..task import PF_EXITING, PF_KTHREAD
 from ..task import Task
 
 EXEC = ("execve", "execveat")
@@ -26,7 +26,6 @@ SIGNAL = layout.Form(
 SIGNAL_GROUP_EXIT = 0x4  # include/linux/sched/signal.h
 SIGNAL_GROUP_COREDUMP = 0x8  # instead of it while core is dumped; before v5.17
 SIGNAL_UNKILLABLE = 0x40
-PF_EXITING = 0x4  # include/linux/sched.h
 
 
 def task_struct(address: int) -> tuple:
