@@ -4,6 +4,7 @@ a system call, an exception, an interrupt, a softirq, an NMI, and between two ta
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,22 @@ def test_a_signal_handler(said: Said) -> None:
     ]
     regs = {one["register"]: one for one in frames(said, "in handler", "regs")}
     assert regs["orig_ax"]["meaning"] == "system call 34 pause"
+
+
+def result(said: Said, place: str) -> str:
+    """What lab regs says of the register in which a call returns its result."""
+    rows = frames(said, place, "regs")
+    return next(one["meaning"] for one in rows if one["register"] == "ax")
+
+
+@pytest.mark.parametrize("place", ["segment_info", "__x64_sys_clock_gettime"])
+def test_a_call_that_runs_has_no_result(said: Said, place: str) -> None:
+    assert result(said, place).startswith("no result yet: ")
+
+
+def test_a_call_that_has_returned_has_one(said: Said) -> None:
+    assert result(said, "returns 0") == "the call's result: 0"
+    assert result(said, f"returns {-errno.ENOSYS}") == "the call's result: ENOSYS"
 
 
 def test_a_task_that_never_ran(said: Said) -> None:

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
-from . import registers, symbols
+from . import errors, kernel, layout, registers, symbols
 from .processors import Processor
 from .stack import Frame
 from .task import task
 
 NMI_STACK = "NMI"  # as stack.py calls it
 IDLE_PID = 0  # of swapper/0, swapper/1, ...: one for each CPU
+# On the way out of a system call: kernel/entry/common.c
+RETURNING = ("syscall_exit_", "__syscall_exit_", "exit_to_user_mode", "syscall_return_")
 EXCEPTION = "asm_exc_"  # entry points of exceptions; those of interrupts: asm_...
 
 
@@ -55,6 +58,27 @@ def _from_user(before: Frame | None, frame: Frame) -> Entry:
     if number < 0:
         return Entry(_interruption(before), frame.place)
     return Entry(syscall_text(number), frame.place, number)
+
+
+def result_text(regs: registers.Registers, frames: list[Frame]) -> str:
+    """What pt_regs->ax says of a system call: its result, once there is one.
+
+    Until the call returns it is what entry code put there, -ENOSYS. Parameters: the
+    registers, and the frames of the task's stack, [] if they are not known.
+    """
+    number, result = registers.syscall_get_nr(regs), errors.to_long(regs.ax)
+    said = f"the call's result: {errors.result_text(result)}"
+    if result != -errno.ENOSYS or not registers.syscall_name(number):
+        return said
+    table = layout.address_of("sys_call_table")
+    call = symbols.symbol_name(kernel.memory().u64(table + 8 * number))
+    for frame in frames:
+        inside = symbols.symbol_name(frame.ip - (frame.kind == "call"))
+        if inside == call:
+            return "no result yet: ENOSYS stands here until the call returns"
+        if inside.startswith(RETURNING):
+            return said
+    return "no result yet, or ENOSYS: that stands here until the call returns"
 
 
 def syscall_text(number: int) -> str:

@@ -4,6 +4,7 @@
 The result is, by place, what each command said with --json; see ASK.
 """
 
+import errno
 import json
 import os
 
@@ -66,6 +67,13 @@ for place, before in STOPS.items():
             gdb.execute(f"set $rbp = {int(rbp) & ~1 | odd}")
             found[f"{place} {odd}"] = {one: ask(one) for one in ASK}
         gdb.execute(f"set $rbp = {int(rbp)}")
+at("syscall_exit_to_user_mode", "")
+ax = "*(long *)&((struct pt_regs *)$rdi)->ax"
+result = int(gdb.parse_and_eval(ax))
+for value in (result, -errno.ENOSYS):  # the call itself, and one that returns just that
+    gdb.execute(f"set var {ax} = {value}")
+    found[f"returns {value}"] = {one: ask(one) for one in ASK}
+gdb.execute(f"set var {ax} = {result}")
 at("__switch_to_asm", "")
 rsp = gdb.selected_frame().read_register("rsp")
 while gdb.selected_frame().read_register("rsp") - rsp in range(-100, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from .. import entry, errors, processors, registers, stack, symbols, task
+from .. import entry, processors, registers, stack, symbols, task
 from ..memory import Broken
 from ..places import Places
 from ..result import Result, Table, columns
@@ -136,8 +136,10 @@ class Regs(LabCommand):
         regs, source = found
         places = Places(owner.mm, task.onlooker_root()) if owner else None
         table = Table("", REGISTERS)
+        result = _result(address, processor, regs)
         for name, value in regs._asdict().items():
-            said = [_meaning(name, regs), places.text(value) if places else ""]
+            meaning = result if name == "ax" else _meaning(name, regs)
+            said = [meaning, places.text(value) if places else ""]
             table.rows.append((name, value, ", ".join(filter(None, said))))
         for name, value in registers.bases(address, processor).items():
             table.rows.append((name, value, places.text(value) if places else ""))
@@ -151,6 +153,21 @@ def _why_none(address: int) -> str:
     return "is a kernel thread: it has no registers of user mode."
 
 
+def _result(
+    address: int, processor: processors.Processor | None, regs: registers.Registers
+) -> str:
+    """What ax is, "" for a task that is in no system call."""
+    if registers.syscall_get_nr(regs) < 0:
+        return ""
+    frames: list[stack.Frame] = []
+    try:
+        for frame in stack.unwind(address, processor):
+            frames.append(frame)
+    except (Broken, gdb.GdbError):
+        pass  # what could be read may be enough
+    return entry.result_text(regs, frames)
+
+
 def _meaning(name: str, regs: registers.Registers) -> str:
     """A phrase on what a register holds, beyond an address."""
     number = registers.syscall_get_nr(regs)
@@ -162,8 +179,6 @@ def _meaning(name: str, regs: registers.Registers) -> str:
         return "user mode" if registers.user_mode(regs) else "kernel mode"
     if number < 0:
         return ""
-    if name == "ax":
-        return f"the call's result: {errors.result_text(errors.to_long(regs.ax))}"
     if name in registers.ARGUMENTS:
         return f"argument {registers.ARGUMENTS.index(name) + 1}"
     return SYSCALL_KEEPS.get(name, "")
