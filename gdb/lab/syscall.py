@@ -26,6 +26,7 @@ import gdb
 from . import errors, kernel, layout, mm, path, payload, replay, terminal
 from .hitlog import HitLog
 from .memory import Fault
+from .ownstop import OwnStop
 from .replay import timetravel
 from .replay.monitor import going_back
 from .task import Task, get_current, register, smp_processor_id, task, task_pid_vnr
@@ -169,23 +170,15 @@ def _judge_success(call: Call, result: int, user: bytes | None) -> list:
     return wrong
 
 
-class Stop(gdb.Breakpoint):
-    """A breakpoint of the check; never stops the person by an accident.
-
-    Hardware breakpoints, because at reset no kernel is mapped into which
-    another kind could be planted.
-    """
+class Stop(OwnStop):
+    """A breakpoint of the check; never stops the person by an accident."""
 
     def __init__(self, check: "Check", address: int, internal: bool = True) -> None:
-        super().__init__(
-            f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=internal
-        )
-        self.silent = True  # its number means nothing; on_stop() says where we are
+        super().__init__(address, internal)
         self.check = check
-        self.place = address
         self.stopped = False  # was it this one that stopped, the last time here?
 
-    def stop(self) -> bool:
+    def is_reached(self) -> bool:
         if replay.travels():
             return False
         interrupted = False
@@ -328,7 +321,7 @@ class Check:
                 if stop.stopped:
                     stop.stopped = False
                 elif stop.enabled:
-                    stop.stop()
+                    stop.is_reached()
 
     def finish(self, call: Call, result: int, user: bytes | None) -> bool:
         """Judge a call and report it; returns whether gdb is to stop."""

@@ -16,6 +16,7 @@ import gdb
 
 from .. import kernel, layout, terminal
 from ..memory import START_KERNEL_MAP
+from ..ownstop import OwnStop
 from ..unforeseen import handler
 from .checkpoints import Checkpoints
 from .moments import FIELDS, Moment, Moments
@@ -208,15 +209,14 @@ class Replay:
             stop.delete()
 
 
-class Bound(gdb.Breakpoint):
+class Bound(OwnStop):
     """A place behind which nothing can be executed, in one direction."""
 
     def __init__(self, replay: Replay, address: int) -> None:
-        super().__init__(f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True)
-        self.silent = True
+        super().__init__(address)
         self.replay = replay
 
-    def stop(self) -> bool:
+    def is_reached(self) -> bool:
         # An exception from here would leave gdb waiting for a stop that it has had
         try:
             return self.is_here()

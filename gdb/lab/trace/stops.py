@@ -14,6 +14,7 @@ import gdb
 
 from .. import clock, kernel, layout
 from ..memory import Broken, Fault
+from ..ownstop import OwnStop
 from ..task import Task, get_current, register, smp_processor_id, task
 from ..unforeseen import sentence
 from .event import Call, Moment
@@ -27,16 +28,14 @@ CHANGING = (
 WORD = 8  # bytes of a return address
 
 
-class Place(gdb.Breakpoint):
+class Place(OwnStop):
     """A stop at one address, for all that has to happen there."""
 
     def __init__(self, stops: "Stops", address: int) -> None:
-        super().__init__(f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True)
-        self.silent = True
+        super().__init__(address)
         self.stops = stops
-        self.place = address
 
-    def stop(self) -> bool:
+    def is_reached(self) -> bool:
         return self.stops.at(self.place)
 
 
