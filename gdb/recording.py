@@ -17,6 +17,7 @@ import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 from lab import elffile, hostfiles, terminal, unforeseen  # noqa: E402 (found only now)
+from lab.printable import one_line  # noqa: E402
 from lab.replay import recording  # noqa: E402
 from lab.replay.moments import Moments  # noqa: E402
 
@@ -75,7 +76,7 @@ try:
     main()
     gdb.execute("quit 0")
 except (recording.Refused, OSError) as problem:
-    terminal.write(f"error: {problem}.\n", gdb.STDERR)
+    terminal.write(f"error: {one_line(str(problem))}.\n", gdb.STDERR)
     gdb.execute("quit 1")
 except Exception as mistake:
     terminal.write(f"{unforeseen.sentence('make record', mistake)}\n", gdb.STDERR)

@@ -2,7 +2,7 @@
 # Boot the guest and give its shell on this terminal: `make boot`.
 #
 # Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. Without a terminal the guest runs what
-# comes from standard input, as a shell script (or PROGRAM), and ends.
+# comes from standard input, as a shell script (or PROGRAM), and ends; a terminal for its output is then not the guest's.
 set -euo pipefail
 
 # shellcheck source=scripts/guest.sh
@@ -25,4 +25,8 @@ if [[ -n $GDB_TCP ]]; then # without it there is no stub
 	launch_relay
 	QEMU+=("${STUB_OPTION[@]}")
 fi
-setpriv --pdeathsig TERM "${QEMU[@]}" 8<&-
+if [[ -t 0 || ! -t 1 ]]; then
+	setpriv --pdeathsig TERM "${QEMU[@]}" 8<&-
+else
+	setpriv --pdeathsig TERM "${QEMU[@]}" 8<&- | printable
+fi

@@ -65,7 +65,7 @@ check_kvm() {
 		-kernel "$KDIR/vmlinux.pvh" -append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
 		</dev/null >"$RUN/probe.err" 2>&1 || true; } 2>/dev/null
 	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
-		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200)): leave ACCEL unset to emulate the processor."
+		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)): leave ACCEL unset to emulate the processor."
 }
 
 # A folder for what lives as long as this lab. The lock says that it does.
@@ -163,6 +163,12 @@ check_limit() {
 	[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 }
 
+# program_status FILE: with what the program ended that had this console; empty if the guest ended before it. What the
+# program says itself may look like that line: only the last one is /init's.
+program_status() {
+	LC_ALL=C sed -n 's/\r$//; s/.*lab: [^ ]* exited with \([0-9]\{1,3\}\)$/\1/p' "$1" | tail -n 1
+}
+
 # Does somebody listen on the stub's socket? Reads the kernel's table: to connect would stop the guest.
 stub_listens() {
 	[[ $(grep -F -- " $STUB" /proc/net/unix) == *" 00010000 "* ]] # __SO_ACCEPTCON
@@ -193,7 +199,7 @@ launch_guest() {
 		sleep 0.02
 	done
 	local last
-	last=$(tail -n 1 "$LOGS/qemu.log")
+	last=$(tail -n 1 "$LOGS/qemu.log" | printable)
 	die "QEMU did not start: ${last:-it ended without a word}"
 }
 

@@ -33,6 +33,13 @@ note() {
 	printf '%s\n' "$*" >&2
 }
 
+# printable: what the guest wrote, from standard input, as text that a terminal only shows. Ctrl-C does not end it, but
+# the end of whoever writes.
+printable() (
+	trap '' INT
+	exec python3 -IS "$ROOT/gdb/lab/printable.py" 7<&- 8<&- 9<&-
+)
+
 # known_kernels: the versions of kernel/sources.txt, one per line.
 known_kernels() {
 	awk '!/^#/ && NF { print $1 }' "$ROOT/kernel/sources.txt"

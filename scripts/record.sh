@@ -51,14 +51,18 @@ set_mode() {
 note "recording Linux $(kernel_name) with one processor and without the host's share, as QEMU needs it"
 set_mode record
 status=0
+exec 5> >(printable)
+console_pid=$!
 setpriv --pdeathsig TERM timeout --signal=KILL "$LIMIT" setpriv --pdeathsig KILL "${MACHINE[@]}" -serial chardev:console \
-	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null 2>"$LOGS/qemu.log" 8<&- &
+	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null >&5 2>"$LOGS/qemu.log" 5>&- 8<&- &
 QEMU_PID=$!
+exec 5>&-
 { wait "$QEMU_PID" || status=$?; } 2>/dev/null
 QEMU_PID=''
+wait "$console_pid" || true # all of it is to be seen before what comes next
 [[ $status != 137 ]] || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
-[[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log")"
-ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$part/console.log")
+[[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
+ended=$(program_status "$part/console.log")
 
 note "indexing: replaying it once, with checkpoints"
 set_mode index
@@ -75,7 +79,7 @@ trap 'kill "$index_pid" 2>/dev/null; exit 130' INT
 trap - INT
 [[ $status != 137 ]] || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
-wait "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log")"
+wait "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 QEMU_PID=''
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
 	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended"

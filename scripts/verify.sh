@@ -21,9 +21,9 @@ status=0
 LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON timeout --foreground --signal=KILL "$LIMIT" \
 	gdb -nx -q -batch -iex "set auto-load no" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null || status=$?
 [[ $status != 137 ]] || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."
-ended=$(sed -n 's/\r$//; s/.*lab: [^ ]* exited with //p' "$LOGS/console.log")
+ended=$(program_status "$LOGS/console.log")
 if [[ $ended != 0 ]]; then
-	tail -n 5 "$LOGS/console.log" >&2
+	tail -c 4096 "$LOGS/console.log" | tail -n 5 | printable >&2
 	die "the guest's program ended with ${ended:-nothing}: see $LOGS/console.log."
 fi
 exit "$status"

@@ -38,7 +38,7 @@ def show(*parts: object) -> None:
         highlight=False,
     )
     for part in parts:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Verdict))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     terminal.write_styled(re.sub(r"\n{3,}", "\n\n", "\n".join(lines) + "\n"))
 
@@ -48,7 +48,8 @@ def _terminal() -> tuple[bool, int]:
     tty = sys.__stdout__ is not None and os.isatty(1)
     width = gdb.parameter("width") or 0
     if not tty or width < 40:
-        width = os.get_terminal_size(1).columns if tty else NARROWEST
+        # Some terminals, such as a serial line, say that they have no columns
+        width = (os.get_terminal_size(1).columns if tty else NARROWEST) or SENTENCE
     # In gdb's TUI a line as wide as the terminal has an empty one behind it
     return tty, max(width - 1, 0) if tty else width
 
@@ -76,7 +77,11 @@ def hit_parts(hit: Hit) -> list[object]:
     return parts
 
 
-def verdict(hit: Hit) -> Text:
+class Verdict(Text):
+    """One line, however long: a script looks for it."""
+
+
+def verdict(hit: Hit) -> Verdict:
     """One line: what was checked, whether it holds, how long it took."""
     if hit.passed and hit.error:
         said = f"the call failed with {hit.error}; {hit.checks} checks passed"
@@ -88,7 +93,7 @@ def verdict(hit: Hit) -> Text:
         said = f"{len(hit.mismatches)} of {hit.checks} checks failed"
         mark, style = "FAIL", "bold red"
     who = f"hit {hit.number}, {hit.task.comm} {hit.task.pid}"
-    return Text.assemble(
+    return Verdict.assemble(
         (mark, style), f"  {who}: {said}, {hit.verdict_ms:.1f} ms from stop to verdict"
     )
 
@@ -143,6 +148,7 @@ def _words(hit: Hit, wrong: set[tuple[str, str]]) -> Table:
 def _areas(hit: Hit, wrong: set[tuple[str, str]]) -> Table:
     """One row an area: the walked one, and in what the copies differ from it."""
     table = _table("area", "walked", "name", "kernel", "delivered", "")
+    table.columns[2].no_wrap, table.columns[2].overflow = False, "fold"
     copies = [
         decode(data)[1] if data is not None else None
         for data in (hit.walk.data, hit.buffer, hit.delivered)
