@@ -36,7 +36,7 @@ class FrontEnd:
         )
         self.wait(PROMPT)
         self.ask("-gdb-set pagination off")
-        self.ask(f"-target-select remote 127.0.0.1:{port}")
+        self.ask(f"-target-select remote {lab.gdb_socket(port)}")
 
     def wait(self, pattern: re.Pattern[str]) -> list[str]:
         """Lines up to one; an end of gdb fails the test."""
@@ -131,7 +131,7 @@ def test_the_screen_is_the_labs_own(kernel: Path, vmlinux: Path, port: int) -> N
     words = "nokaslr lab.run=demo lab.then=reboot"
     with lab.qemu(port, kernel / "vmlinux.pvh", words):
         ended = lab.gdb(
-            f"target remote 127.0.0.1:{port}",
+            f"target remote {lab.gdb_socket(port)}",
             "source gdb/seginfo.py",
             "seginfo brief",
             "echo first\\n",
