@@ -7,6 +7,7 @@ from free_port()), and everything is found again by that number: see leaks().
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -288,6 +289,20 @@ def qemu_base() -> list[str]:
 
 
 @contextmanager
+def private_folder(port: int) -> Iterator[Path]:
+    """A folder as a lab has one, locked: what nobody locks any lab removes."""
+    folder = run_folder(port)
+    folder.mkdir(mode=0o700)
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(held)
+
+
+@contextmanager
 def qemu(
     port: int, kernel: Path, words: str, *options: str, paused: bool = True
 ) -> Iterator[Path]:
@@ -295,7 +310,6 @@ def qemu(
 
     microvm with 256 MiB unless options say otherwise.
     """
-    run_folder(port).mkdir(mode=0o700)
     log = run_folder(port) / "console.log"
     command = [*qemu_base(), "-smp", "2"]
     if "-machine" not in options:
@@ -306,25 +320,23 @@ def qemu(
     command += ["-append", f"console=ttyS0 quiet reboot=t panic=-1 {words}"]
     command += ["-serial", f"file:{log}"]
     stub = run_folder(port) / "stub"
-    command += ["-gdb", f"unix:{stub},server=on,wait=off"]
-    command += ["-S"] if paused else []
-    guest = subprocess.Popen(
-        [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    program = ["/usr/bin/python3", "-I", ROOT / "scripts" / "relay.py"]
-    relay = subprocess.Popen(
-        [*program, stub, gdb_socket(port)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert relay.stdout and relay.stdout.readline() == "ready\n"
-        wait_until(lambda: is_listening(stub) or guest.poll() is not None)
-        assert guest.poll() is None, guest.stderr and guest.stderr.read()
-        yield log
-    finally:
-        for one in (guest, relay):
-            one.kill()
-            one.communicate()
-        shutil.rmtree(run_folder(port))
+    command += ["-gdb", f"unix:{stub},server=on,wait=off", *(["-S"] if paused else [])]
+    bring = ["/usr/bin/python3", "-I", ROOT / "scripts" / "relay.py"]
+    bring += [stub, gdb_socket(port)]
+    with private_folder(port):
+        guest = subprocess.Popen(
+            [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        relay = subprocess.Popen(bring, stdout=subprocess.PIPE, text=True)
+        try:
+            assert relay.stdout and relay.stdout.readline() == "ready\n"
+            wait_until(lambda: is_listening(stub) or guest.poll() is not None)
+            assert guest.poll() is None, guest.stderr and guest.stderr.read()
+            yield log
+        finally:
+            for one in (guest, relay):
+                one.kill()
+                one.communicate()
 
 
 def gdb(

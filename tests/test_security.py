@@ -272,19 +272,17 @@ def is_gdb(pid: int) -> bool:
 @pytest.mark.once
 def test_the_attack_is_one(port: int, mark: Path) -> None:
     """Without the sandbox, it does start a program for the lab's user."""
-    folder = lab.run_folder(port)
-    folder.mkdir(mode=0o700)
+    stub = lab.run_folder(port) / "stub"
     command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-S"]
-    command += ["-machine", "microvm", "-gdb", f"unix:{folder}/stub,server=on,wait=off"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as qemu:
-        try:
-            assert lab.wait_until(lambda: lab.is_listening(folder / "stub"))
-            attack(mark, [folder / "stub"], as_nobody=False)
-            left = {file.name for file in mark.parent.iterdir()}
-        finally:
-            qemu.kill()
-    (folder / "stub").unlink()
-    folder.rmdir()
+    command += ["-machine", "microvm", "-gdb", f"unix:{stub},server=on,wait=off"]
+    with lab.private_folder(port):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as qemu:
+            try:
+                assert lab.wait_until(lambda: lab.is_listening(stub))
+                attack(mark, [stub], as_nobody=False)
+                left = {file.name for file in mark.parent.iterdir()}
+            finally:
+                qemu.kill()
     assert left == {"mark.written", "mark.started"}
 
 
