@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterator, NamedTuple
 
 from . import kernel, layout, mm as mm_, path, vma
-from .memory import PAGE_SIZE, Fault
+from .memory import PAGE_SIZE, Broken, Fault
 from .printable import text_of
 from .vmflags import VM_HUGETLB, flag_codes, permissions
 
@@ -46,17 +46,30 @@ def for_each_area(mm: int, root: int) -> Iterator[Area]:
     """All areas of an address space in order, then the gate area.
 
     Parameters: struct mm_struct *, and the struct path * of the directory from
-    which names of files are told. Raises Broken after what could be read.
+    which names of files are told. Raises Broken after what could be read, also where
+    what is found next is no area, or not all are found.
     """
     read = mm_.mm_struct(mm)
     files: dict[int, File] = {}
+    count = end = 0
     for address, one in vma.for_each_vma(mm):
+        if not end <= one.vm_start < one.vm_end:
+            raise Broken(
+                f"what follows {count} areas, at {address:#x}, is no area above them: "
+                f"it goes from {one.vm_start:#x} to {one.vm_end:#x}"
+            )
         yield _area(address, one, read, root, files)
+        count, end = count + 1, one.vm_end
     gate = gate_area()
     if gate is not None:
         address, one = gate
         yield _area(address, one, read, root, files)._replace(
             name="[vsyscall]", backing="vsyscall"
+        )
+    if count != read.map_count:
+        raise Broken(
+            f"map_count is {read.map_count} and {count} areas are found: one of them is "
+            "damaged, or the kernel is just changing them"
         )
 
 

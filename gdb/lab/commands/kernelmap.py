@@ -124,9 +124,11 @@ def _fixmap() -> Table:
         walk = paging.walk(kernel.memory().kernel_pgd, address)
         if walk.physical is None:
             continue
-        first = max(one for one in known if one <= number)
-        more = f" + {number - first}" if number > first else ""
-        table.rows.append((address, names[first] + more, walk.physical, walk.rights()))
+        first = max((one for one in known if one <= number), default=None)
+        name = f"number {number}"  # below all that have a name
+        if first is not None:
+            name = names[first] + (f" + {number - first}" if number > first else "")
+        table.rows.append((address, name, walk.physical, walk.rights()))
     return table
 
 
