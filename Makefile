@@ -27,6 +27,9 @@ V          ?=#       V=1 shows the kernel's build in full
 
 export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
 
+# A script ends with make, also if make is killed: the kernel tells it. LAB_MAKE tells it whom that was asked of.
+BOUND = exec env LAB_MAKE=$(shell echo $$PPID) setpriv --pdeathsig TERM
+
 CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
 
 # --- What is built ------------------------------------------------------------
@@ -39,7 +42,7 @@ setup: ## install the Debian packages that are missing
 	@scripts/setup.sh </dev/null
 
 kernel: setup ## get, configure and build the kernel
-	@scripts/build-kernel.sh </dev/null
+	@$(BOUND) scripts/build-kernel.sh </dev/null
 
 image: build/initramfs.cpio ## build the guest's programs and its initramfs
 
@@ -54,19 +57,19 @@ build/initramfs.cpio: $(BINARIES) $(wildcard initramfs/*)
 
 .PHONY: debug verify boot console record replay
 debug: kernel image ## boot the guest paused and open gdb on it
-	@scripts/debug.sh
+	@$(BOUND) scripts/debug.sh
 
 verify: kernel image ## the main job without a person: boot, check every hit, report
-	@scripts/verify.sh
+	@$(BOUND) scripts/verify.sh
 
 boot: kernel image ## a shell in the guest
-	@scripts/boot.sh
+	@$(BOUND) scripts/boot.sh
 
 record: kernel image ## run the lab once and keep a recording of it
-	@GIVEN_SMP=$(if $(filter file,$(origin SMP)),,$(SMP)) scripts/record.sh
+	@GIVEN=$(if $(filter file,$(origin SMP)),,SMP) $(BOUND) scripts/record.sh
 
 replay: kernel image ## open gdb on the recording, which goes back in time as well
-	@GIVEN="$(strip $(foreach name,MEM SMP ACCEL,$(if $(filter file,$(origin $(name))),,$(name))))" scripts/replay.sh
+	@GIVEN="$(strip $(foreach name,MEM SMP ACCEL,$(if $(filter file,$(origin $(name))),,$(name))))" $(BOUND) scripts/replay.sh
 
 console: ## the guest's console beside a running `make debug`
 	@scripts/console.sh

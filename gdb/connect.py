@@ -2,7 +2,9 @@
 """Connect gdb to the paused guest and say what to type next: make debug, make replay."""
 
 import os
+import runpy
 import sys
+from pathlib import Path
 
 import gdb
 
@@ -59,11 +61,32 @@ class Asking:
             self.wanted = None
 
 
+def load_kernels_own(vmlinux: Path) -> None:
+    """The lx- commands, which are in a file beside vmlinux.
+
+    gdb would load it by itself from a folder that is called safe; where there is a colon
+    in its name that would stand for two folders, not for this one.
+    """
+    loads = getattr(sys.modules["__main__"], "loaded_by_gdb", True)
+    gdb.execute(f"set auto-load python-scripts {'on' if loads else 'off'}")
+    with settings.needed():
+        # As gdb would: the file takes modules for imported that gdb has imported
+        known = {"gdb": gdb, "os": os, "sys": sys}
+        runpy.run_path(str(vmlinux.with_name("vmlinux-gdb.py")), known)
+
+
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, replay, terminal, unforeseen  # noqa: E402 (found only now)
+try:
+    from lab import kernel, replay, settings, terminal, unforeseen  # found only now
+except Exception as problem:
+    kind = type(problem).__name__
+    print(f"gdb's Python cannot load the lab: {kind}: {problem}", file=sys.stderr)
+    gdb.execute("quit 1")
 
 with unforeseen.said("the guest cannot be reached"):
+    load_kernels_own(Path(gdb.objfiles()[0].filename))
     kernel.connect(os.environ["LAB_SOCKET"])
+    Path(os.environ["LAB_STARTED"]).touch()
     Asking()
     screen = REPLAY if replay.active() else SCREEN
     terminal.write(screen.format(release=kernel.release()))

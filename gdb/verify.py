@@ -18,7 +18,7 @@ def main() -> int:
     gdb.execute("set pagination off")
     kernel.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py")
-    from lab.commands.seginfo import check
+    from lab.commands.seginfo import check, write_hits
     from lab.view.text import totals
 
     if not check.armed:
@@ -26,7 +26,7 @@ def main() -> int:
     gdb.execute("seginfo run")
     gdb.execute("continue")
     if os.environ["LAB_JSON"]:
-        gdb.execute(f"seginfo json {os.environ['LAB_JSON']}")
+        write_hits(os.environ["LAB_JSON"])
     terminal.write(f"seginfo: {totals(check.hits)}.\n")
     if not check.hits:
         terminal.write(
@@ -43,7 +43,7 @@ def main() -> int:
 
 try:
     gdb.execute(f"quit {main()}")
-except (gdb.error, KeyboardInterrupt) as error:
+except (gdb.error, gdb.GdbError, KeyboardInterrupt) as error:
     terminal.write(f"seginfo: {error}\n", gdb.STDERR)
     gdb.execute("quit 1")
 except Exception as mistake:  # a bug of ours must not look like success

@@ -9,24 +9,31 @@ set -euo pipefail
 . "$(dirname "$0")/guest.sh"
 
 then=shell
+check_settings
+make_run_folder
 if [[ ! -t 0 ]]; then
 	then=reboot
 	if [[ -z $PROGRAM ]]; then
-		script=$(mktemp) # end_guest removes it
-		trap 'rm -f -- "$script"' EXIT
-		{ echo "#!/bin/sh" && cat; } >"$script"
-		PROGRAM=$script
+		{ echo "#!/bin/sh" && cat; } >"$RUN/script" || die "what stands on standard input cannot be kept: make room in $shm."
+		PROGRAM=$RUN/script
 	fi
+else
+	TERMINAL=$(stty -g)
+	BOUND_BY=TERM # then QEMU leaves the terminal as it was
 fi
 prepare_guest "$then" -serial chardev:console \
-	-chardev "stdio,id=console,mux=on,signal=off,logfile=$LOGS/console.log" \
+	-chardev "stdio,id=console,mux=on,signal=off,logfile=${LOGS//,/,,}/console.log" \
 	-mon "chardev=console,mode=readline"
 if [[ -n $GDB_TCP ]]; then # without it there is no stub
 	launch_relay
 	QEMU+=("${STUB_OPTION[@]}")
 fi
 if [[ -t 0 || ! -t 1 ]]; then
-	setpriv --pdeathsig TERM "${QEMU[@]}" 8<&-
+	await "${QEMU[@]}"
 else
-	setpriv --pdeathsig TERM "${QEMU[@]}" 8<&- | printable
+	exec 6> >(printable)
+	console=$!
+	await "${QEMU[@]}" >&6 6>&-
+	exec 6>&-
+	wait "$console" || true
 fi

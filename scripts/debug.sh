@@ -10,7 +10,9 @@ set -euo pipefail
 
 then=reboot
 [[ ! -t 0 ]] || then=shell
+check_settings
+make_run_folder
 prepare_guest "$then" -S -serial chardev:console \
-	-chardev "socket,id=console,path=$RUN/console,server=on,wait=off,logfile=$LOGS/console.log"
+	-chardev "socket,id=console,path=${RUN//,/,,}/console,server=on,wait=off,logfile=${LOGS//,/,,}/console.log"
 launch_guest
 open_gdb

@@ -9,15 +9,15 @@
 
 PORT=${PORT:-1234} SMP=${SMP:-2} MEM=${MEM:-256M} ACCEL=${ACCEL:-tcg}
 PROGRAM=${PROGRAM:-} ARGS=${ARGS:-} GDB_TCP=${GDB_TCP:-}
+[[ $PROGRAM != -* ]] || PROGRAM=./$PROGRAM # a name, no option
 KDIR=$(kernel_dir)
 LOGS=$BUILD/run/$PORT
-QEMU_PID='' WATCHER_PID='' RELAY_PID=''
-SCRATCH=() # what else end_guest is to remove
+QEMU_PID='' RELAY_PID=''
 
 # The RAM file and the sockets: private to the user, in memory, with a short name,
 # since the name of a unix socket holds 107 bytes at most.
 shm=/dev/shm
-[[ -d $shm && -w $shm ]] || shm=${TMPDIR:-/tmp}
+[[ -d $shm && -w $shm ]] || shm=$(realpath -m -- "${TMPDIR:-/tmp}")
 RUN=$shm/seginfo-lab-$(id -u)-$PORT
 STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's, and where gdb is let to it: see relay.py
 
@@ -60,35 +60,136 @@ check_kvm() {
 	[[ -r /dev/kvm && -w /dev/kvm ]] ||
 		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
 	local log=$RUN/probe.log
-	# In braces, so that bash's own word on a QEMU that aborts goes nowhere
-	{ timeout 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
+	child_within 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
 		-kernel "$KDIR/vmlinux.pvh" -append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
-		</dev/null >"$RUN/probe.err" 2>&1 || true; } 2>/dev/null
+		</dev/null >"$RUN/probe.err" 2>&1
+	wait_for "$CHILD" || true
 	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
 		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)): leave ACCEL unset to emulate the processor."
 }
 
-# A folder for what lives as long as this lab. The lock says that it does.
+# A folder for what lives as long as this lab. The lock says that it does: QEMU holds it, too. The folder of a lab that
+# was killed goes with the next start of any other.
 make_run_folder() {
-	[[ -d $RUN ]] || mkdir -m 700 -- "$RUN" 2>/dev/null || true
-	[[ ! -L $RUN && -d $RUN && -O $RUN && $(stat -c %a -- "$RUN") == 700 ]] ||
-		die "$RUN cannot be made or is not a private folder of yours: give another PORT."
-	exec 8<"$RUN"
-	if ! flock --nonblock 8 || [[ ! $RUN -ef /proc/self/fd/8 ]]; then
-		die "a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
-	fi
+	local busy="a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap 'exit 129' HUP
+	sweep
+	while
+		[[ -d $RUN ]] || mkdir -m 700 -- "$RUN" 2>/dev/null || true
+		[[ ! -L $RUN && -d $RUN && -O $RUN && $(stat -c %a -- "$RUN") == 700 ]] ||
+			die "$RUN cannot be made or is not a private folder of yours: give another PORT."
+		{ exec 8<"$RUN"; } 2>/dev/null || continue # a sweep was faster
+		# What was killed just now is about to end, and so is a sweep.
+		flock --timeout 1 8 || die "$busy"
+		[[ ! $RUN -ef /proc/self/fd/8 ]]
+	do :; done
 	trap end_guest EXIT # from here on the folder is ours to remove
-	rm -rf -- /proc/self/fd/8/* # of a lab that was killed
-	mkdir -p "$LOGS" "$BUILD/share"
+	discard "$RUN"
+	{ mkdir -p -- "$LOGS" "$BUILD/share" && rm -f -- "$LOGS/console.log" && : >"$LOGS/qemu.log"; } 2>/dev/null ||
+		die "$LOGS cannot be written to: make it writable, or work in a clone of your own."
+	{ echo >"$LOGS/qemu.log" && echo >"$RUN/also"; } 2>/dev/null ||
+		die "there is no room left in $LOGS or in $RUN: make some."
+	: >"$RUN/also"
+	mind_output
+}
+
+# What goes to a file or a pipe goes by way of cat, which notices if it cannot be written: gdb and QEMU do not. Errors go
+# the same way if they go to the same place, so that the order stays.
+mind_output() {
+	[[ ! -t 1 ]] || return 0
+	exec 5>&2
+	if [[ /dev/stdout -ef /dev/stderr ]]; then
+		exec > >(exec cat 2>/dev/null 5>&- 8<&-) 2>&1
+	else
+		exec > >(exec cat 2>/dev/null 5>&- 8<&-)
+	fi
+	WRITER=$!
+}
+
+# output_is_written: to the end, which a reader may take its time for
+output_is_written() {
+	[[ -n ${WRITER:-} ]] || return 0
+	exec >&5 2>&5
+	trap - INT TERM HUP
+	local status=0
+	wait "$WRITER" || status=$?
+	# 141: the reader wanted no more, and knows that
+	[[ $status == 0 || $status == 141 ]] ||
+		echo "error: not all that was said could be written to standard output: make room there." >&2
+	return "$status"
+}
+
+# also_ours PATH...: to be removed with the folder. Said before it is made: nobody can be killed in between.
+also_ours() {
+	printf '%s\0' "$@" >>"$RUN/also" || die "$RUN cannot be written to: make room in $shm."
+}
+
+# discard FOLDER: a lab's folder is emptied, and what else was the lab's is removed. Who does it holds the lock.
+discard() {
+	local path
+	if [[ -f $1/also ]]; then
+		while IFS= read -r -d '' path; do
+			rm -rf -- "$path"
+		done <"$1/also"
+	fi
+	find "$1" -mindepth 1 -delete
+}
+
+# Remove what labs that were killed have left: the folders of this user's whose lock is free.
+sweep() {
+	local folder
+	for folder in {"$shm","${TMPDIR:-/tmp}"}/seginfo-lab-"$(id -u)"-*; do
+		[[ ! -L $folder && -d $folder && -O $folder ]] || continue
+		{ exec 7<"$folder"; } 2>/dev/null || continue
+		if flock --nonblock 7 && [[ $folder -ef /proc/self/fd/7 ]]; then
+			discard "$folder"
+			rmdir -- "$folder" 2>/dev/null || true
+		fi
+		exec 7<&-
+	done
+}
+
+# free_in FOLDER: the bytes that are free there.
+free_in() {
+	df --output=avail --block-size=1 -- "$1" | tail -n 1
+}
+
+# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs have not touched yet.
+room_in() {
+	local untouched
+	untouched=$({ find "$shm"/seginfo-lab-*/ram "$BUILD"/run/*/memory/ram -printf '%D %s %b\n' 2>/dev/null || true; } |
+		awk -v device="$(stat -c %d -- "$1")" '$1 == device { sum += $2 - 512 * $3 } END { printf "%.0f", sum }')
+	echo $(($(free_in "$1") - untouched))
+}
+
+# Where the guest's memory and what is as large goes: MEMORY, in memory itself or on the disk. Where it does not fit, QEMU
+# is told by SIGBUS, at any time.
+make_room() {
+	local mib=${MEM%?} need
+	[[ $MEM == *M ]] || mib=$((mib * 1024))
+	need=$(((mib + 4) << 20))
+	# its copy, the archive of it, and that behind the image
+	[[ -z $PROGRAM ]] || need=$((need + 3 * $(stat -L -c %s -- "$PROGRAM") + $(stat -c %s -- "$BUILD/initramfs.cpio")))
+	MEMORY=$RUN
+	(($(room_in "$RUN") < need)) || return 0
+	MEMORY=$LOGS/memory
+	also_ours "$MEMORY"
+	rm -rf -- "$MEMORY"
+	mkdir -m 700 -- "$MEMORY"
+	(($(room_in "$MEMORY") >= need)) ||
+		die "neither $shm nor $LOGS has room for $((need >> 20)) MiB: make some, or give the guest less with MEM=."
+	note "$shm has no room for a guest of $MEM: its memory is the file $MEMORY/ram, which is slower"
 }
 
 # The image, and behind it the program to run instead of the demo.
 make_initramfs() {
 	INITRAMFS=$BUILD/initramfs.cpio RUNS=demo
 	if [[ -n $PROGRAM ]]; then
-		"$ROOT/initramfs/build.sh" --program "$RUN/program.cpio" "$PROGRAM"
-		cat "$INITRAMFS" "$RUN/program.cpio" >"$RUN/initramfs.cpio"
-		INITRAMFS=$RUN/initramfs.cpio RUNS=/lab/program
+		await "$ROOT/initramfs/build.sh" --program "$MEMORY/program.cpio" "$PROGRAM"
+		await cat "$INITRAMFS" "$MEMORY/program.cpio" >"$MEMORY/initramfs.cpio"
+		INITRAMFS=$MEMORY/initramfs.cpio RUNS=/lab/program
 	fi
 }
 
@@ -100,20 +201,19 @@ set_words() {
 	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
 }
 
-# prepare_guest THEN QEMU-OPTION...: check everything, then say in QEMU how to start
-# it. THEN is what follows the program in the guest: shell or reboot.
+# prepare_guest THEN QEMU-OPTION...: after check_settings and make_run_folder, say in QEMU how to start the guest. THEN
+# is what follows the program in it: shell or reboot.
 prepare_guest() {
 	local then=$1
 	shift
-	check_settings
-	make_run_folder
+	make_room
 	[[ $ACCEL != kvm ]] || check_kvm
 	make_initramfs
 	set_words "$then"
 	QEMU=(
 		"${QEMU_BASE[@]}"
 		-accel "$ACCEL" -machine "microvm,acpi=off,memory-backend=ram"
-		-object "memory-backend-file,id=ram,size=$MEM,mem-path=$RUN/ram,share=on"
+		-object "memory-backend-file,id=ram,size=$MEM,mem-path=${MEMORY//,/,,}/ram,share=on"
 		-m "$MEM" -smp "$SMP"
 		-kernel "$KDIR/vmlinux.pvh" -initrd "$INITRAMFS" -append "$WORDS"
 		-fsdev "local,id=share,path=${BUILD//,/,,}/share,security_model=none,readonly=on"
@@ -151,9 +251,9 @@ recording_step() {
 	local machine=$RUN/machine
 	set_machine MODE @log @disk @initramfs @kernel @ram @memory @words
 	printf '%s\n' "${MACHINE[@]}" >"$machine"
-	(cd "$ROOT" && env LAB_STEP="$1" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
+	await env -C "$ROOT" LAB_STEP="$1" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
 		LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
-		gdb -nx -q -batch -iex "set auto-load no" -x gdb/recording.py </dev/null)
+		"${BATCH_GDB[@]}" -x gdb/recording.py </dev/null
 }
 
 # The recording that is meant, and how long making one may take.
@@ -177,7 +277,7 @@ stub_listens() {
 # Let gdb in, through a socket in our folder and through port GDB_TCP if one is given.
 launch_relay() {
 	local said='' out
-	exec {out}< <(exec setsid setpriv --pdeathsig TERM /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
+	exec {out}< <(bound setsid /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
 		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} 2>"$LOGS/relay.log" 8<&-)
 	RELAY_PID=$!
 	read -r said <&"$out" || true
@@ -187,11 +287,10 @@ launch_relay() {
 }
 
 # Run QEMU in the background, away from the terminal's Ctrl-C; wait for its stub.
-# It ends when this script does, however that happens.
 launch_guest() {
 	launch_relay
-	setsid setpriv --pdeathsig TERM "${QEMU[@]}" "${STUB_OPTION[@]}" </dev/null >"$LOGS/qemu.log" 2>&1 8<&- &
-	QEMU_PID=$!
+	child setsid "${QEMU[@]}" "${STUB_OPTION[@]}" </dev/null >"$LOGS/qemu.log" 2>&1
+	QEMU_PID=$CHILD
 	local tries
 	for ((tries = 0; tries < 500; tries++)); do
 		! stub_listens || return 0
@@ -203,41 +302,92 @@ launch_guest() {
 	die "QEMU did not start: ${last:-it ended without a word}"
 }
 
+# gdb without a person: nothing that one has set for a gdb or a Python of theirs is read.
+PYTHONS=("${!PYTHON@}")
+BATCH_GDB=(env "${PYTHONS[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -iex "set auto-load no")
+
+# The end, however it comes: of what was started first, then of the folder.
 end_guest() {
-	[[ -z $WATCHER_PID ]] || kill "$WATCHER_PID" 2>/dev/null || true
-	[[ -z $RELAY_PID ]] || kill "$RELAY_PID" 2>/dev/null || true
-	if [[ -n $QEMU_PID ]]; then
-		kill "$QEMU_PID" 2>/dev/null || true
-		wait "$QEMU_PID" 2>/dev/null || true
+	local status=$? running
+	trap '' INT TERM HUP
+	[[ -z $RELAY_PID ]] || kill -KILL "$RELAY_PID" 2>/dev/null || true
+	mapfile -t running < <(jobs -pr) # those that are not waited for: no other process has their number
+	if ((${#running[@]})); then
+		kill -KILL "${running[@]}" 2>/dev/null || true
+		{ wait "${running[@]}" || true; } 2>/dev/null
 	fi
-	rm -rf -- "$RUN" "${script:-}" "${SCRATCH[@]}"
+	[[ -z ${TERMINAL:-} ]] || (trap '' TTOU && stty "$TERMINAL") 2>/dev/null || true
+	discard "$RUN"
+	rmdir -- "$RUN" 2>/dev/null || true
+	((status > 128)) || output_is_written || status=1
+	exit "$status"
 }
 
-# gdb on the kernel's symbols, with the kernel's own lx- commands. GDB_ERRORS is the descriptor for what goes wrong.
-run_gdb() {
-	local scripts
-	scripts=$(realpath -e -- "$KDIR/obj/vmlinux-gdb.py")
-	gdb -q -iex "add-auto-load-safe-path $scripts" -iex "add-auto-load-safe-path $KDIR/obj" -ex "set pagination off" -ex "set confirm off" \
-		"$@" "$KDIR/obj/vmlinux" 2>&"${GDB_ERRORS:-2}"
+# child COMMAND...: as a process in the background, which ends with this script; CHILD is its number.
+child() {
+	bound "$@" <&0 &
+	CHILD=$!
 }
 
-# open_gdb: gdb for a person, or with commands from standard input, until it ends.
+# wait_for CHILD: wait for it; its status. A signal to this script ends the waiting at once, as it would not for a process in
+# the foreground. What bash says of a process that was killed is no news.
+wait_for() {
+	{ wait "$1"; } 2>/dev/null
+}
+
+# await COMMAND...: a process of this script's, from its start to its end
+await() {
+	child "$@"
+	wait_for "$CHILD"
+}
+
+# child_within SECONDS COMMAND...: as child(), killed when the time is over; see is_over.
+child_within() {
+	STARTED=$SECONDS SECONDS_GIVEN=$1
+	# shellcheck disable=SC2016 # for the bash in between, which sees to it that its parent lives, as bound() does
+	child timeout --foreground --signal=KILL "$1" setpriv --pdeathsig KILL \
+		bash -c '[[ $(<"/proc/$PPID/comm") == timeout ]] && exec "$@"' bash "${@:2}"
+}
+
+# is_over STATUS: did the last child_within() end because its time was over?
+is_over() {
+	[[ $1 == 137 ]] && ((SECONDS - STARTED >= SECONDS_GIVEN))
+}
+
+# die_of_room: if that is why the guest ended, which it does by SIGBUS, or said nothing
+die_of_room() {
+	local status=0
+	jobs -pr | grep -qFx "$QEMU_PID" || wait_for "$QEMU_PID" || status=$?
+	[[ $status != $((128 + 7)) ]] ||
+		die "no room is left for $MEMORY/ram, the guest's memory: make some, or give the guest less with MEM=."
+	(($(free_in "$LOGS") >= 4096)) || die "no room is left in $LOGS, where the guest's console is kept: make some."
+}
+
+# gdb on the kernel's symbols, with the kernel's own lx- commands, until it ends: for a person, or with commands from
+# standard input.
 open_gdb() {
+	local command=(gdb -q)
 	cd "$ROOT"
-	exec 6>&2
+	# connect.py loads them, and what is said here of loading by gdb goes for vmlinux
+	command+=(-iex "python loaded_by_gdb = gdb.parameter('auto-load python-scripts')" -iex "set auto-load python-scripts off")
+	command+=(-ex "set pagination off" -ex "set confirm off" -ex "source gdb/connect.py" "$KDIR/obj/vmlinux")
+	export LAB_SOCKET=$GDB_SOCKET LAB_STARTED=$RUN/started
+	local status=0
 	if [[ -t 0 ]]; then
-		# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
-		exec 7<&0
-		while sleep 1 && kill -0 $$ 2>/dev/null; do
-			[[ -t 7 ]] || kill "$QEMU_PID"
-		done 8<&- 2>/dev/null &
-		WATCHER_PID=$!
+		await_at_terminal "${command[@]}" || status=$?
+	else
+		await "${command[@]}" 8<&- || status=$?
 	fi
-	exec 2>/dev/null # where bash tells of a QEMU that was killed
-	(
-		# gdb gets a process group of its own: Ctrl-C stops the guest, and does not tell make to give up. Which terminal
-		# goes with it bash takes from its standard error.
-		[[ ! -t 0 ]] || { exec 2>&0 && set -m; }
-		LAB_SOCKET=$GDB_SOCKET GDB_ERRORS=6 run_gdb -ex "source gdb/connect.py"
-	)
+	die_of_room
+	[[ -e $LAB_STARTED ]] || die "gdb did not load the lab: see above${PYTHONS[*]:+; it may be because of ${PYTHONS[*]}, which is set}."
+	return "$status"
+}
+
+# await_at_terminal COMMAND...: in its foreground, see foreground.sh
+await_at_terminal() {
+	# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
+	# shellcheck disable=SC2016 # for that bash
+	child bash -c 'while sleep 1; do [[ -t 0 ]] || kill "$PPID"; done' >/dev/null 2>&1 8<&-
+	TERMINAL=$(stty -g)
+	BOUND_BY=TERM await "$ROOT/scripts/foreground.sh" "$@" 6>&2 8<&-
 }

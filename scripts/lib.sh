@@ -10,11 +10,19 @@
 
 set -euo pipefail
 
+# Started by a make that was killed meanwhile?
+[[ -z ${LAB_MAKE:-} || $LAB_MAKE == "$PPID" ]] || exit 143
+unset LAB_MAKE
+
 # git may call us from a hook, with variables that point into its own index.
 unset "${!GIT_@}"
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 BUILD=$(realpath -m -- "${BUILD:-$ROOT/build}")
+[[ $BUILD != *[[:cntrl:]]* ]] || { # gdb, make and lists of files take a line for a name
+	echo "error: the path of this clone or BUILD holds a control character: give them a plain name." >&2
+	exit 1
+}
 KERNEL=${KERNEL:-}
 KERNEL_SRC=${KERNEL_SRC:-}
 JUDGES=${JUDGES:-}
@@ -127,6 +135,16 @@ require_hash() {
 	rm -f -- "$1"
 	die "$3 has SHA-256 $found but kernel/sources.txt says $2: it was deleted;" \
 		"try again, or name another place to download from with KERNEL_MIRROR=."
+}
+
+# bound COMMAND...: exec a program that the kernel kills when this script ends, however it ends; with the signal BOUND_BY.
+# For a job in the background, or a subshell that is this script's own child. Asked for too late the signal never comes,
+# so the bash in between looks whether its parent still lives; and Ctrl-C, which a job in the background ignores, is
+# given back to it.
+BOUND_BY=KILL
+bound() {
+	# shellcheck disable=SC2016 # for that bash
+	exec setpriv --pdeathsig "$BOUND_BY" bash -c '[[ $PPID == "$0" ]] && exec env --default-signal=INT,QUIT "$@"' "$$" "$@"
 }
 
 # take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it starts.

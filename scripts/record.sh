@@ -10,8 +10,8 @@ set -euo pipefail
 . "$(dirname "$0")/guest.sh"
 
 check_limit
-[[ ${GIVEN_SMP:-1} == 1 ]] ||
-	die "SMP=$GIVEN_SMP: QEMU can record one processor only: leave SMP unset."
+[[ -z ${GIVEN:-} || $SMP == 1 ]] ||
+	die "SMP=$SMP: QEMU can record one processor only: leave SMP unset."
 [[ -z $GDB_TCP ]] || die "GDB_TCP=$GDB_TCP: nobody can be let in while a recording is made: leave GDB_TCP unset."
 [[ $ACCEL == tcg ]] || die "ACCEL=$ACCEL: QEMU can record only the processor it emulates: leave ACCEL unset."
 [[ ! -e $RECORDING || -f $RECORDING/manifest.json ]] ||
@@ -24,6 +24,7 @@ fi
 SMP=1
 check_settings
 make_run_folder
+make_room
 make_initramfs
 set_words reboot
 umask 077
@@ -34,33 +35,35 @@ flock 7 # until our own folder has its lock: another make record would take it f
 for old in "$RECORDING".part.??????; do # of a make record that was killed: nobody holds its lock
 	[[ ! -d $old || ! -O $old ]] || ! flock --nonblock "$old" true || rm -rf -- "$old"
 done
-part=$(mktemp -d -- "$RECORDING.part.XXXXXX" 2>/dev/null) ||
-	die "nothing can be made in ${RECORDING%/*}: name another folder with RECORDING=."
-SCRATCH+=("$part")
+for old in "$RECORDING".part.??????.old; do # of one that was killed just when it put its recording in the place of another
+	[[ ! -d $old || ! -O $old ]] || if [[ -e $RECORDING ]]; then rm -rf -- "$old"; else mv -T -- "$old" "$RECORDING"; fi
+done
+part=$(mktemp -u -- "$RECORDING.part.XXXXXX")
+also_ours "$part"
+mkdir -- "$part" 2>/dev/null || die "nothing can be made in ${RECORDING%/*}: name another folder with RECORDING=."
 exec 9<"$part"
 flock 9
 exec 7<&-
-cp -- "$INITRAMFS" "$part/initramfs.cpio"
-qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
+await cp -- "$INITRAMFS" "$part/initramfs.cpio"
+await qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
 
 # set_mode record|index
 set_mode() {
-	set_machine "$1" "$part/log" "$part/disk.qcow2" "$part/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
+	set_machine "$1" "$part/log" "$part/disk.qcow2" "$part/initramfs.cpio" "$KDIR/vmlinux.pvh" "$MEMORY/ram" "$MEM" "$WORDS"
 }
 
 note "recording Linux $(kernel_name) with one processor and without the host's share, as QEMU needs it"
 set_mode record
 status=0
-exec 5> >(printable)
-console_pid=$!
-setpriv --pdeathsig TERM timeout --signal=KILL "$LIMIT" setpriv --pdeathsig KILL "${MACHINE[@]}" -serial chardev:console \
-	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null >&5 2>"$LOGS/qemu.log" 5>&- 8<&- &
-QEMU_PID=$!
-exec 5>&-
-{ wait "$QEMU_PID" || status=$?; } 2>/dev/null
-QEMU_PID=''
-wait "$console_pid" || true # all of it is to be seen before what comes next
-[[ $status != 137 ]] || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
+exec 6> >(printable)
+console=$!
+child_within "$LIMIT" "${MACHINE[@]}" -serial chardev:console \
+	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null >&6 2>"$LOGS/qemu.log" 6>&-
+exec 6>&-
+wait_for "$CHILD" || status=$?
+wait "$console" || true # all of it is to be seen before what comes next
+! is_over "$status" || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
+[[ $status == 0 ]] || die_of_room
 [[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 ended=$(program_status "$part/console.log")
 
@@ -70,22 +73,20 @@ QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null)
 launch_guest
 status=0
 cd "$ROOT"
-# In the background, where Ctrl-C is not its affair but ours
-LAB_SOCKET=$GDB_SOCKET LAB_RECORDING=$part timeout --foreground --signal=KILL "$LIMIT" \
-	gdb -nx -q -batch -iex "set auto-load no" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null 8<&- &
-index_pid=$!
-trap 'kill "$index_pid" 2>/dev/null; exit 130' INT
-{ wait "$index_pid" || status=$?; } 2>/dev/null
-trap - INT
-[[ $status != 137 ]] || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
+export LAB_SOCKET=$GDB_SOCKET
+LAB_RECORDING=$part child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/index.py "$KDIR/obj/vmlinux" \
+	</dev/null 8<&-
+wait_for "$CHILD" || status=$?
+! is_over "$status" || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
+[[ $status == 0 ]] || die_of_room
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
-wait "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
-QEMU_PID=''
+wait_for "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
 	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended"
-if [[ -e $RECORDING ]]; then
-	mv -T -- "$RECORDING" "$part.old"
-	SCRATCH+=("$part.old")
-fi
+exec 7<"${RECORDING%/*}"
+flock 7         # between the two, another make record would take what was there for left over
+trap '' INT TERM HUP # and nothing would be there
+[[ ! -e $RECORDING ]] || mv -T -- "$RECORDING" "$part.old"
 mv -T -- "$part" "$RECORDING"
+also_ours "$part.old"
 note "recorded in $RECORDING ($(du -sh -- "$RECORDING" | cut -f 1)); the program ended with ${ended:-nothing, the guest before it}: type make replay"

@@ -15,13 +15,14 @@ MEM=256M SMP=1 ACCEL=tcg PROGRAM='' ARGS=''
 check_settings
 make_run_folder
 disk=$LOGS/replay.qcow2
-SCRATCH+=("$disk")
+also_ours "$disk"
 umask 077
 recording_step check LAB_RECORDING="$RECORDING" LAB_OPENED="$RUN/opened" LAB_DISK="$disk" || exit 1
 { read -r MEM && read -r WORDS; } <"$RUN/opened"
 check_settings
+make_room
 cp -- "$RECORDING/moments.json" "$RUN/moments.json"
-set_machine replay "$RECORDING/log" "$disk" "$RECORDING/initramfs.cpio" "$KDIR/vmlinux.pvh" "$RUN/ram" "$MEM" "$WORDS"
-QEMU=("${MACHINE[@]}" -no-shutdown -S -serial "file:${LOGS//,/,,}/console.log")
+set_machine replay "$RECORDING/log" "$disk" "$RECORDING/initramfs.cpio" "$KDIR/vmlinux.pvh" "$MEMORY/ram" "$MEM" "$WORDS"
+QEMU=("${MACHINE[@]}" -no-shutdown -S -serial "file:$LOGS/console.log")
 launch_guest
 LAB_MOMENTS=$RUN/moments.json open_gdb

@@ -14,15 +14,20 @@ JSON=${JSON:-} LIMIT=${LIMIT:-300}
 [[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
 # A result of an earlier run must not be taken for this one's.
 [[ ! -f $JSON ]] || rm -- "$JSON"
+check_settings
+make_run_folder
 prepare_guest reboot -S -serial "file:$LOGS/console.log"
 launch_guest
 cd "$ROOT"
+export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON
+child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null 8<&-
 status=0
-LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON timeout --foreground --signal=KILL "$LIMIT" \
-	gdb -nx -q -batch -iex "set auto-load no" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null || status=$?
-[[ $status != 137 ]] || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."
+wait_for "$CHILD" || status=$?
+! is_over "$status" || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."
 ended=$(program_status "$LOGS/console.log")
 if [[ $ended != 0 ]]; then
+	die_of_room
+	[[ -s $LOGS/console.log ]] || die "gdb ended before the guest had started: see above, and $LOGS/qemu.log."
 	tail -c 4096 "$LOGS/console.log" | tail -n 5 | printable >&2
 	die "the guest's program ended with ${ended:-nothing}: see $LOGS/console.log."
 fi

@@ -32,7 +32,7 @@ LIMIT = 300  # seconds; on a busy machine the longest trace takes a fourth of it
 
 # What `make test` exports for itself and what a calling make leaves behind.
 OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", "T")
-OURS += ("RECORDING", "GIVEN_SMP", "GDB_TCP")
+OURS += ("RECORDING", "GIVEN", "GDB_TCP")
 MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
 
 ports: list[int] = []  # all that this session took

@@ -35,7 +35,6 @@ def record(
     folder: Path, port: int, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run scripts/record.sh, the recipe of `make record`."""
-    settings.setdefault("GIVEN_SMP", "")
     return lab.run("scripts/record.sh", RECORDING=folder, PORT=port, **settings)
 
 

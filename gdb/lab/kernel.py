@@ -7,11 +7,12 @@ reads. It is made when first needed and forgotten when the connection ends.
 
 from __future__ import annotations
 
+import os
 import re
 
 import gdb
 
-from . import elffile, hostfiles, layout, placement, terminal
+from . import elffile, hostfiles, layout, placement, settings, terminal
 from .memory import (
     START_KERNEL_MAP,
     Fault,
@@ -37,10 +38,15 @@ def connect(socket: str) -> None:
     gdb would say where the processor is: at the reset vector, which it takes for
     whatever symbol comes before. Raises gdb.error.
     """
+    folder, name = os.path.split(os.path.abspath(socket))
+    before = os.getcwd()
     gdb.execute("set suppress-cli-notifications on")
     try:
-        gdb.execute(f"target remote {socket}", to_string=True)
+        # By its last name, for gdb takes a path with a colon for a host and a port
+        os.chdir(folder)
+        gdb.execute(f"target remote {name}", to_string=True)
     finally:
+        os.chdir(before)
         gdb.execute("set suppress-cli-notifications off")
 
 
@@ -179,7 +185,8 @@ def instructions(function: str) -> list[tuple[int, str, str]]:
     before = "on" if gdb.parameter("trust-readonly-sections") else "off"
     gdb.execute("set trust-readonly-sections on", to_string=True)
     try:
-        listing = gdb.execute(f"disassemble '{function}'", to_string=True)
+        with settings.needed():
+            listing = gdb.execute(f"disassemble '{function}'", to_string=True)
     finally:
         gdb.execute(f"set trust-readonly-sections {before}", to_string=True)
     lines = re.findall(r"(0x[0-9a-f]+) <[^>]*>:\t(\S+) *(.*)", listing)
@@ -261,7 +268,7 @@ def _short(banner: str) -> str:
 
 def _kernel_is_mapped() -> bool:
     """Does the stopped CPU execute kernel code (and not firmware)?"""
-    return int(gdb.parse_and_eval("(unsigned long)$pc")) >= START_KERNEL_MAP
+    return layout.evaluate("(unsigned long)$pc") >= START_KERNEL_MAP
 
 
 def _find_moved(address: int, expected: bytes) -> int:

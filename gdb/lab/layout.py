@@ -15,6 +15,7 @@ from typing import Callable, Iterator, TypeVar
 
 import gdb
 
+from . import settings
 from .memory import Memory
 
 
@@ -35,7 +36,8 @@ def lookup_type(name: str) -> gdb.Type:
 
     Raises gdb.error where the debug info has no such type.
     """
-    return gdb.lookup_type(name).strip_typedefs()
+    with settings.needed():
+        return gdb.lookup_type(name).strip_typedefs()
 
 
 @cached
@@ -126,13 +128,19 @@ def enumerators(name: str) -> dict[str, int]:
     return {field.name: field.enumval for field in lookup_type(name).fields()}
 
 
+def evaluate(expression: str) -> int:
+    """The value of an expression of C. Raises gdb.error."""
+    with settings.needed():
+        return int(gdb.parse_and_eval(expression))
+
+
 @cached
 def constant(name: str) -> int:
     """The value of an enumerator, also of an enum without a name.
 
     Raises gdb.error where there is none.
     """
-    return int(gdb.parse_and_eval(name))
+    return evaluate(name)
 
 
 _INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -248,13 +256,13 @@ def address_of(symbol: str) -> int:
 
     Raises gdb.error where the kernel has no such symbol.
     """
-    return int(gdb.parse_and_eval(f"(unsigned long)&'{symbol}'"))
+    return evaluate(f"(unsigned long)&'{symbol}'")
 
 
 @cached
 def variable_size(symbol: str) -> int:
     """The size of a variable in bytes. Raises gdb.error where there is none."""
-    return int(gdb.parse_and_eval(f"sizeof('{symbol}')"))
+    return evaluate(f"sizeof('{symbol}')")
 
 
 @cached

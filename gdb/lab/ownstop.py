@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import gdb
 
+from . import settings
+
 QUIET = "suppress-cli-notifications"
 
 
@@ -22,9 +24,10 @@ class OwnStop(gdb.Breakpoint):
     """
 
     def __init__(self, address: int, internal: bool = True) -> None:
-        super().__init__(
-            f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=internal
-        )
+        with settings.needed():
+            super().__init__(
+                f"*{address:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=internal
+            )
         self.place = address
 
     def is_reached(self) -> bool:

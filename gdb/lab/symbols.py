@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import gdb
 
-from . import kernel, layout, module
+from . import kernel, layout, module, settings
 
 MODULES_START = 0xFFFF_FFFF_A000_0000  # MODULES_VADDR without KASLR, pgtable_64_types.h
 MODULES_END = 0xFFFF_FFFF_FF00_0000
@@ -147,7 +147,8 @@ def _sprint(address: int, inside: int) -> str:
 
 def _of_debug_info(address: int) -> str:
     """What gdb knows of the kernel image beyond code, and without CONFIG_KALLSYMS."""
-    said = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
+    with settings.needed():
+        said = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
     found = re.match(r"(\S+)(?: \+ (\d+))? in section ", said)
     return f"{found[1]}+{int(found[2] or 0):#x}" if found else f"{address:#x}"
 

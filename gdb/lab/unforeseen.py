@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator
 
 import gdb
 
-from . import terminal
+from . import settings, terminal
 from .memory import Broken, Fault
 from .printable import one_line, printable
 
@@ -60,10 +60,11 @@ def _wanted() -> bool:
 def refused(what: str) -> Iterator[None]:
     """Whatever goes wrong in this block is a gdb.GdbError, whose sentence gdb shows.
 
-    Ctrl-C passes.
+    Ctrl-C passes. gdb's settings are those that the lab needs.
     """
     try:
-        yield
+        with settings.needed():
+            yield
     except Exception as problem:
         raise gdb.GdbError(printable(sentence(what, problem))) from None
 

@@ -199,12 +199,16 @@ class Json(Command):
     def do(self, argument: str) -> None:
         if not argument:
             raise gdb.GdbError("seginfo json takes the name of the file to write.")
-        name = os.path.expanduser(argument)
-        try:
-            with open(name, "w", encoding="ascii") as out:
-                out.write(hits_json(kernel.release(), check.hits))
-        except OSError as error:
-            raise gdb.GdbError(f"Cannot write {name}: {error.strerror}.") from None
+        write_hits(os.path.expanduser(argument))
+
+
+def write_hits(name: str) -> None:
+    """Write all hits to a file as JSON. Raises gdb.GdbError."""
+    try:
+        with open(name, "w", encoding="ascii") as out:
+            out.write(hits_json(kernel.release(), check.hits))
+    except OSError as error:
+        raise gdb.GdbError(f"Cannot write {name}: {error.strerror}.") from None
 
 
 def register() -> None:

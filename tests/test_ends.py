@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All that a lab starts ends with it, whoever is killed, and what is left goes with
+the next start of any lab."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+from pathlib import Path
+
+import killing
+import lab
+import pytest
+
+pytestmark = pytest.mark.once
+
+SLEEPS = ("echo here", "sleep 1000")
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
+
+
+def left(port: int, folder: Path) -> list[Path]:
+    """What a lab has left on the disk: its memory and sockets, files for a while."""
+    found = [lab.run_folder(port), lab.BUILD / "run" / str(port) / "replay.qcow2"]
+    found += [lab.BUILD / "run" / str(port) / "memory"]
+    return [path for path in found if path.exists()] + list(folder.iterdir())
+
+
+def console(port: int) -> str:
+    """What the guest said so far, if it is there."""
+    try:
+        return lab.console_log(port)
+    except OSError:
+        return ""
+
+
+def sweep() -> None:
+    """Start a lab, any."""
+    ended = lab.run("scripts/boot.sh", PORT=lab.free_port(), PROGRAM=lab.USER / "demo")
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "victim", "how"),
+    [
+        ("verify", "make", KILL),
+        ("verify", "make", TERM),
+        ("verify", "script", KILL),
+        ("verify", "timeout", KILL),
+        ("debug", "make", TERM),
+        ("debug", "script", KILL),
+        ("boot", "script", KILL),
+        ("record", "script", KILL),
+        ("record", "make", TERM),
+    ],
+)
+def test_all_ends_with_a_lab(
+    port: int, tmp_path: Path, target: str, victim: str, how: signal.Signals
+) -> None:
+    """At a moment when all of it runs; of a recording, when it is indexed."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    program = tmp_path / "sleeps"
+    settings = {"PROGRAM": lab.script(program, *SLEEPS), "TMPDIR": folder}
+    if target == "record":
+        lab.script(program, "demo >/dev/null")
+        settings["RECORDING"] = folder / "recording"
+    started = killing.Started(target, port, "continue\n", **settings)
+    try:
+        started.wait_for({"boot": "qemu"}.get(target, "gdb"))
+        if target != "record":
+            assert lab.wait_until(lambda: "here" in console(port)), started.said()
+        pid = started.wait_for(victim)
+        os.kill(pid, how)
+        assert lab.wait_until(lambda: killing.is_dead(pid), killing.SECONDS)
+        after = killing.gone_after(started.mark, killing.SECONDS)
+        assert after is not None, started.processes()
+    finally:
+        started.end()
+    if how == TERM:
+        assert left(port, folder) == []
+    sweep()
+    assert left(port, folder) == []
+
+
+@pytest.mark.parametrize("victim", ["make", "script", "foreground", "gdb"])
+def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
+    """And the terminal, which gdb has set for its prompt, is as it was."""
+    mark = {killing.MARK: str(port)}
+    whole = f"{killing.MARK}={port}".encode()
+    with lab.session("make", "debug", PORT=port, **mark) as person:
+        before = termios.tcgetattr(person.child.child_fd)
+        person.prompt()
+        assert lab.wait_until(
+            lambda: termios.tcgetattr(person.child.child_fd) != before
+        )
+        found = killing.marked(whole)
+        assert {"make", "script", "foreground", "gdb", "qemu"} <= set(found.values())
+        [pid] = [pid for pid, role in found.items() if role == victim]
+        os.kill(pid, KILL)
+        assert lab.wait_until(lambda: killing.is_dead(pid), killing.SECONDS)
+        assert killing.gone_after(whole, killing.SECONDS) is not None
+        assert termios.tcgetattr(person.child.child_fd) == before
+    sweep()
