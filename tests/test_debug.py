@@ -17,7 +17,6 @@ import pytest
 ENTRY = "__x64_sys_segment_info"
 CALLER = "do_syscall_64|do_syscall_x64|x64_sys_call"  # kernels differ
 DEBUG = lab.ROOT / "scripts" / "debug.sh"
-NO_BREAKPOINTS = "No breakpoints or watchpoints.\n"
 
 
 @pytest.fixture
@@ -194,7 +193,7 @@ def test_interrupt_and_continue_while_armed(person: lab.Session, port: int) -> N
 
     # Disarmed nothing is left, armed again it works again
     assert "disarmed" in person.gdb("seginfo disarm")
-    assert person.gdb("maint info breakpoints") == NO_BREAKPOINTS
+    assert person.gdb("maint info breakpoints").startswith("No breakpoints")
     assert "not armed" in person.gdb("seginfo")
     assert "disarmed" in person.gdb("seginfo disarm")
     assert "armed" in person.gdb("seginfo arm")

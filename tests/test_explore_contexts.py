@@ -78,16 +78,20 @@ def test_a_processor_in_user_mode(said: Said) -> None:
 def test_the_user_stack_from_live_or_saved_registers(said: Said) -> None:
     for place in ("user mode", "spinning"):
         found = names(frames(said, place, "ustack"))
-        assert found == ["spin", "calls_spin", "spinning", "start_thread", "clone3"]
+        assert found[:-1] == ["spin", "calls_spin", "spinning", "start_thread"]
+        assert found[-1] in ("clone3", "__clone3")  # C libraries differ
 
 
 def test_a_signal_handler(said: Said) -> None:
     rows = frames(said, "in handler", "ustack")
-    assert names(rows)[:6] == [
-        *("pause", "rests", "handler", "__restore_rt", "spin", "calls_spin")
+    rests = names(rows).index("rests")  # in what a C library needs for pause()
+    assert rests > 0 and rows[0]["kind"] == "here"
+    assert names(rows)[rests : rests + 5] == [
+        *("rests", "handler", "__restore_rt", "spin", "calls_spin")
     ]
-    assert [row["kind"] for row in rows[:6]] == [
-        *("here", "call", "call", "call", "interrupted", "call")
+    assert [row["kind"] for row in rows[1 : rests + 5]] == [
+        *["call"] * (rests + 2),
+        *("interrupted", "call"),
     ]
     regs = {one["register"]: one for one in frames(said, "in handler", "regs")}
     assert regs["orig_ax"]["meaning"] == "system call 34 pause"

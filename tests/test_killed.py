@@ -28,7 +28,7 @@ def test_a_task_killed_inside_the_call(
     parent = result["child"] - 1
     assert result["all hits"] == [killed, [parent, parent, True]]
     assert result["all calls"] == 0
-    assert result["breakpoints"] == "No breakpoints or watchpoints.\n"
+    assert result["breakpoints"].startswith("No breakpoints")
     assert "exited with 0" in lab.console_log(port)
 
 

@@ -240,13 +240,14 @@ def test_stays_usable(port: int, tmp_path: Path) -> None:
         person.gdb("winheight lab -8")
         assert len(person.window()) < 40
         check_areas(areas(person.all_of_window()), vmas(person))
+        # gdb 16.3 fails an assertion at a layout after a step without the TUI
+        person.gdb("layout src")
+        person.gdb("stepi")
+        person.gdb("layout lab")
         person.gdb("tui disable")
         person.gdb("stepi")
         assert not any("┐" in line for line in person.lines()[-3:])
         person.gdb("tui enable")
-        person.gdb("layout src")
-        person.gdb("stepi")
-        person.gdb("layout lab")
         person.gdb("winheight lab 45")
         is_whole()
         person.press("C-x", "a")
