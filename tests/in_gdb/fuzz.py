@@ -20,7 +20,7 @@ from collections import Counter
 from typing import Callable, Iterator, NamedTuple
 
 import gdb
-from lab import kernel, layout, liveview, payload, task, vma
+from lab import kernel, layout, liveview, payload, processors, task, vma
 from lab.commands import explore
 from lab.commands.functions import FUNCTIONS
 from lab.memory import Broken, Fault
@@ -156,10 +156,9 @@ def of_kernel() -> Iterator[Target]:
             yield Target(name, layout.address_of(name), size, "", 0)
     yield from of("mm_struct", layout.address_of("init_mm"), 0)
     yield from of("resource", layout.address_of("iomem_resource"), 0)
-    for cpu in range(2):
+    for start in filter(None, processors.per_cpu_offsets()):
         for name in filter(layout.has_symbol, OF_A_CPU):
-            yield Target(name, kernel.per_cpu(name, cpu), 128, "", 0)
-        start = guest.u64(layout.address_of("__per_cpu_offset") + 8 * cpu)
+            yield Target(name, start + layout.address_of(name), 128, "", 0)
         for page in range(32):
             yield Target("per-CPU memory", start + PAGE * page, PAGE, "", 0)
 
