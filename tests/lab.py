@@ -39,7 +39,7 @@ ports: list[int] = []  # all that this session took
 
 
 def free_port() -> int:
-    """A number for a lab, and a port of 127.0.0.1 on which nobody listens.
+    """A number that no lab has, and a port of 127.0.0.1 on which nobody listens.
 
     Below the ephemeral ones.
     """
@@ -50,7 +50,7 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in ports:
+        if port not in ports and not run_folder(port).exists():
             ports.append(port)
             return port
 
