@@ -248,7 +248,7 @@ def test_functions_of_the_kernel(kinds: Trace, vmlinux: Path) -> None:
     starts = sorted(symbols)
     for event in events:
         start = starts[bisect.bisect_right(starts, event["ip"]) - 1]
-        function, _, offset = event["inside"].partition("+")
+        function, offset = event["inside"].partition("/")[0].split("+")
         assert function in symbols[start] and int(offset, 16) == event["ip"] - start
 
 
