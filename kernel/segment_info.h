@@ -40,7 +40,7 @@ struct ma_struct {
  * @end_stack: lowest address of the area that holds @start_stack, 0 if none
  * @thread_sp: stack pointer of the calling thread in user mode
  * @mmap_base: where mmap() starts to look for room: down from here, or up in
- *	the legacy layout (ADDR_COMPAT_LAYOUT, or a stack without limit)
+ *	the legacy layout (ADDR_COMPAT_LAYOUT, or vm.legacy_va_layout)
  * @ma_size: number of valid entries in @ma
  * @ma: the first areas of the process, in address order
  */

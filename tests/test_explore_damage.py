@@ -409,6 +409,18 @@ def test_no_word_misleads_all_that_follows(moment: Moment, name: str) -> None:
     assert [moment.lab(command) for command in commands] == whole
 
 
+def test_idle_tasks_that_are_not_found(moment: Moment) -> None:
+    """All other threads are shown, and that some are missing."""
+    whole = moment.lab("threads")[0]["rows"]
+    place = value(moment, "&__per_cpu_offset")
+    with changed(moment, place + 8, 0):
+        (cut,) = moment.lab("threads")
+    assert "idle task" in cut["broken"]
+    assert [row for row in whole if row not in cut["rows"]] == [
+        row for row in whole if row["comm"] == "[swapper/1]"
+    ]
+
+
 def test_numbers_are_found_anew(moment: Moment) -> None:
     """Whatever the lab believed, with the RAM file or without."""
     whole = moment.lab("ps")

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from . import kernel, layout, lists, task
 from .memory import Broken, Fault
-from .processors import per_cpu_offsets
+from .processors import per_cpu_offsets, per_cpu_offsets_are_lost
 
 TASK_REPORT = 0x7F  # the states get_task_state() tells apart
 TASK_UNINTERRUPTIBLE = 0x2
@@ -111,8 +110,18 @@ def processes() -> Iterator[Process]:
 
 
 def threads() -> Iterator[Process]:
-    """The idle tasks, then all threads, process by process. Raises Broken."""
-    return _read(itertools.chain(idle_tasks(), task.for_each_process_thread()))
+    """The idle tasks, then all threads, process by process.
+
+    Raises Broken; where only idle tasks are not found, after all the others.
+    """
+    lost = None
+    try:
+        yield from _read(idle_tasks())
+    except Broken as broken:
+        lost = broken
+    yield from _read(task.for_each_process_thread())
+    if lost is not None:
+        raise lost
 
 
 def idle_tasks() -> Iterator[int]:
@@ -128,6 +137,10 @@ def idle_tasks() -> Iterator[int]:
             raise Broken(f"a run queue cannot be read: {fault}") from None
         if idle:
             yield idle
+    if per_cpu_offsets_are_lost():
+        raise Broken(
+            "__per_cpu_offset has a zero: a processor's idle task is not found"
+        )
 
 
 def _read(addresses: Iterable[int]) -> Iterator[Process]:

@@ -95,11 +95,21 @@ def per_cpu_offsets() -> tuple[int, ...]:
     that cannot be there has is BOOT_PERCPU_OFFSET, and until the areas are set up all
     have that: see arch/x86/kernel/setup_percpu.c. Raises memory.Fault.
     """
-    size = layout.variable_size("__per_cpu_offset")
-    place = layout.address_of("__per_cpu_offset")
-    found = struct.unpack(f"<{size // 8}Q", kernel.memory().read(place, size))
+    found = _per_cpu_offset()
     none = layout.address_of("__per_cpu_load")
     return found[0], *(0 if offset == none else offset for offset in found[1:])
+
+
+def per_cpu_offsets_are_lost() -> bool:
+    """Is a word of __per_cpu_offset[] zero, which none ever is? Raises memory.Fault."""
+    return 0 in _per_cpu_offset()
+
+
+def _per_cpu_offset() -> tuple[int, ...]:
+    """The array as it is."""
+    size = layout.variable_size("__per_cpu_offset")
+    place = layout.address_of("__per_cpu_offset")
+    return struct.unpack(f"<{size // 8}Q", kernel.memory().read(place, size))
 
 
 def processors() -> list[Processor]:
