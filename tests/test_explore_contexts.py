@@ -109,7 +109,7 @@ def test_a_call_that_runs_has_no_result(said: Said, place: str) -> None:
 
 
 def test_a_call_that_has_returned_has_one(said: Said) -> None:
-    assert result(said, "returns 0") == "the call's result: 0"
+    assert result(said, "returns 7") == "the call's result: 7"
     assert result(said, f"returns {-errno.ENOSYS}") == "the call's result: ENOSYS"
 
 

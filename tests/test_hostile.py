@@ -323,7 +323,10 @@ def test_a_console_passes_the_same_gate() -> None:
 
 @pytest.mark.once
 def test_nothing_is_written_past_the_gate() -> None:
-    """One file writes, and one makes commands, whose errors it gates."""
+    """One file writes, and one makes commands, whose errors it gates.
+
+    connect.py also says that the lab, and with it the gate, cannot be loaded.
+    """
     past: dict[str, set[str]] = {"write": set(), "Command": set()}
     for file in (lab.ROOT / "gdb").rglob("*.py"):
         where = file.name
@@ -334,4 +337,5 @@ def test_nothing_is_written_past_the_gate() -> None:
             elif isinstance(node, ast.Call):
                 if ast.unparse(node.func) in ("gdb.write", "print", "sys.stdout.write"):
                     past["write"].add(where)
-    assert past == {"write": {"terminal.py"}, "Command": {"unforeseen.py"}}
+    assert past["write"] == {"terminal.py", "connect.py"}
+    assert past["Command"] == {"unforeseen.py"}

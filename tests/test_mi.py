@@ -115,7 +115,7 @@ def test_own_stops_tell_what_a_breakpoint_of_the_persons_tells(
     assert any("sys_write" in line for line in lines), lines
     persons = fields(own)
     assert persons["reason"] == "breakpoint-hit" and persons["bkptno"] == number[1]
-    for told, function in ((hit, "segment_info"), (ended, "do_syscall_64")):
+    for told, function in ((hit, "segment_info"), (ended, "sys")):
         found = fields(told)
         assert set(found) == set(persons), told
         assert found["reason"] == "breakpoint-hit"
