@@ -48,9 +48,10 @@ check_number() {
 		die "$src/$1 has segment_info() as system call $owner, but programs are compiled for $number: give a tree without it."
 }
 
-readonly table=arch/x86/entry/syscalls/syscall_64.tbl pvh=arch/x86/platform/pvh/Makefile gdb=scripts/gdb
+readonly table=arch/x86/entry/syscalls/syscall_64.tbl pvh=arch/x86/platform/pvh/Makefile lib=lib/Makefile gdb=scripts/gdb
 readonly constants=$gdb/linux/constants.py.in
-touched=(mm/Makefile mm/Kconfig kernel/sys_ni.c include/linux/syscalls.h "$table" "$pvh" "$constants" "$gdb/vmlinux-gdb.py")
+touched=(mm/Makefile mm/Kconfig kernel/sys_ni.c include/linux/syscalls.h "$table" "$pvh" "$lib" "$constants")
+touched+=("$gdb/vmlinux-gdb.py")
 for file in "${touched[@]}"; do
 	[[ -f $src/$file ]] || die "$src has no $file: give a complete Linux source tree, 5.10 to 6.4."
 done
@@ -80,8 +81,10 @@ add "$table" '[[:space:]]segment_info[[:space:]]' \
 	"$number	64	segment_info		sys_segment_info"
 
 # xen_prepare_pvh() runs before KASAN's shadow is mapped and looks into it if it is instrumented: a fault without anybody
-# to take it, and the machine is reset without a word. As arch/x86/kernel/Makefile has it for head64.o.
+# to take it, and the machine is reset without a word. As arch/x86/kernel/Makefile has it for head64.o; and memcmp(),
+# which it calls, as lib/Makefile has it where there is CONFIG_AMD_MEM_ENCRYPT.
 add "$pvh" '^KASAN_SANITIZE_enlighten\.o' "$(last_line "$pvh" '^')" "KASAN_SANITIZE_enlighten.o := n"
+add "$lib" '^# called by xen_prepare_pvh' "$(last_line "$lib" '^')" $'\n# called by xen_prepare_pvh()\nKASAN_SANITIZE_string.o := n'
 
 # The kernel's own gdb commands. They are not ours, but what upstream has wrong in them is in the way; each line below
 # changes only what it finds.

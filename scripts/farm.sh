@@ -16,7 +16,7 @@ readonly src tree
 
 # Real folders in any case: those of the files that kernel/wire.sh touches, and what Kbuild enters with `make -C`, which
 # would find itself in SRC, where there may be a space in the path.
-readonly real_folders='^(mm|kernel|include(/linux|/uapi(/linux)?)?|arch(/x86(/entry(/syscalls)?|/platform(/pvh)?)?)?|scripts(/gdb(/linux)?)?|tools(/(arch|build|include|lib|objtool|scripts)(/.*)?)?)$'
+readonly real_folders='^(mm|kernel|lib|include(/linux|/uapi(/linux)?)?|arch(/x86(/entry(/syscalls)?|/platform(/pvh)?)?)?|scripts(/gdb(/linux)?)?|tools(/(arch|build|include|lib|objtool|scripts)(/.*)?)?)$'
 
 # What the kernel's own .gitignore says, for trees that have lost it (archives made without dot files).
 readonly build_products=(

@@ -12,6 +12,7 @@ import pytest
 
 TABLE = "arch/x86/entry/syscalls/syscall_64.tbl"
 PVH = "arch/x86/platform/pvh/Makefile"
+LIB = "lib/Makefile"
 CONSTANTS = "scripts/gdb/linux/constants.py.in"
 TIMERLIST = "scripts/gdb/linux/timerlist.py"
 RBTREE = "scripts/gdb/linux/rbtree.py"
@@ -23,6 +24,7 @@ TOUCHED = (
     "include/linux/syscalls.h",
     TABLE,
     PVH,
+    LIB,
     CONSTANTS,
     LOADER,
 )
@@ -51,6 +53,10 @@ GAINS = {
         "/*\n * Architecture-specific system calls\n */\n",
     ),
     PVH: ("KASAN_SANITIZE_enlighten.o := n\n", ""),
+    LIB: (
+        "\n# called by xen_prepare_pvh()\nKASAN_SANITIZE_string.o := n\n",
+        "",
+    ),
     TABLE: (f"{ENTRY}\n", "\n#\n# Due to a historical design error"),
 }
 
