@@ -71,16 +71,18 @@ check_kvm() {
 # A folder for what lives as long as this lab. The lock says that it does: QEMU holds it, too. The folder of a lab that
 # was killed goes with the next start of any other.
 make_run_folder() {
-	local busy="a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
+	local gone=0 busy="a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	trap 'exit 129' HUP
 	sweep
 	while
 		[[ -d $RUN ]] || mkdir -m 700 -- "$RUN" 2>/dev/null || true
-		[[ ! -L $RUN && -d $RUN && -O $RUN && $(stat -c %a -- "$RUN") == 700 ]] ||
+		if [[ -L $RUN || ! -d $RUN || ! -O $RUN || $(stat -c %a -- "$RUN" 2>/dev/null) != 700 ]]; then
+			[[ ! -e $RUN && ! -L $RUN ]] && ((++gone < 100)) && continue # a sweep was faster
 			die "$RUN cannot be made or is not a private folder of yours: give another PORT."
-		{ exec 8<"$RUN"; } 2>/dev/null || continue # a sweep was faster
+		fi
+		{ exec 8<"$RUN"; } 2>/dev/null || continue # so it was
 		# What was killed just now is about to end, and so is a sweep.
 		flock --timeout 1 8 || die "$busy"
 		[[ ! $RUN -ef /proc/self/fd/8 ]]

@@ -102,3 +102,12 @@ def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
         assert killing.gone_after(whole, killing.SECONDS) is not None
         assert termios.tcgetattr(person.child.child_fd) == before
     sweep()
+
+
+def test_labs_that_start_at_once() -> None:
+    """Each sweeps what it takes for left over: not what another is just making."""
+    lines = ["start() { for i in {1..12}; do (PORT=$1; export PORT"]
+    lines += [". scripts/guest.sh; make_run_folder) || echo failed; done; }"]
+    lines += [f"start {lab.free_port()} &" for _ in range(6)]
+    started = lab.run("bash", "-c", "\n".join([*lines, "wait"]))
+    assert started.stdout + started.stderr == "", started
