@@ -41,6 +41,13 @@ $(O)/open.o: fs/open.c
 
 bzImage: vmlinux
 
+modules_prepare:
+	@mkdir -p $(O)/scripts
+	@touch $(O)/scripts/module.lds
+
+modules: vmlinux
+	@touch $(O)/Module.symvers
+
 scripts_gdb:
 	@mkdir -p $(O)/scripts/gdb/linux
 	@touch $(O)/scripts/gdb/linux/constants.py
@@ -67,7 +74,9 @@ FILES = {
     "kernel/sys_ni.c": "COND_SYSCALL(rseq);\n",
     "mm/Makefile": "obj-y += mmap.o\n",
     "mm/Kconfig": "menu\n\nendmenu\n",
+    "lib/Makefile": "lib-y := string.o\n",
     "arch/x86/entry/syscalls/syscall_64.tbl": "0\tcommon\tread\t\tsys_read\n",
+    "arch/x86/platform/pvh/Makefile": "obj-y += enlighten.o\n",
     "scripts/gdb/vmlinux-gdb.py": "",
     "scripts/gdb/linux/constants.py.in": "LX_VALUE(SB_RDONLY)\n",
     "scripts/kconfig/merge_config.sh": MERGE,
