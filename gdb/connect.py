@@ -77,7 +77,8 @@ def load_kernels_own(vmlinux: Path) -> None:
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 try:
-    from lab import kernel, replay, settings, terminal, unforeseen  # found only now
+    from lab import replay  # found only now
+    from lab.target import kernel, settings, terminal, unforeseen, vmlinux
 except Exception as problem:
     kind = type(problem).__name__
     print(f"gdb's Python cannot load the lab: {kind}: {problem}", file=sys.stderr)
@@ -89,4 +90,4 @@ with unforeseen.said("the guest cannot be reached"):
     Path(os.environ["LAB_STARTED"]).touch()
     Asking()
     screen = REPLAY if replay.active() else SCREEN
-    terminal.write(screen.format(release=kernel.release()))
+    terminal.write(screen.format(release=vmlinux.release()))

@@ -12,7 +12,7 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, terminal, unforeseen  # noqa: E402 (found only now)
+from lab.target import kernel, terminal, unforeseen  # noqa: E402 (found only now)
 from lab.printable import text_of  # noqa: E402
 
 # A loaded checkpoint and so many instructions take about a tenth of a second.
@@ -30,12 +30,14 @@ def main() -> int:
     gdb.execute("set confirm off")
     kernel.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py", to_string=True)
-    from lab import layout, replay, task
-    from lab.clock import guest_time
+    from lab import replay
+    from lab.linux import task
+    from lab.target import structs
+    from lab.linux.timekeeping import guest_time
     from lab.commands.seginfo import check
     from lab.replay.moments import Moment
     from lab.replay.monitor import monitor
-    from lab.taskflags import exit_text
+    from lab.linux.taskflags import exit_text
     from lab.replay.timetravel import RESTART, entry
 
     if not check.armed:
@@ -53,7 +55,7 @@ def main() -> int:
     what = "the kernel's first instruction"
     here.moments.add(Moment(here.now, "start", None, None, "", what))
     gdb.execute("seginfo run")
-    form = layout.Form("struct linux_binprm", "filename")
+    form = structs.Form("struct linux_binprm", "filename")
 
     class ExecStop(gdb.Breakpoint):
         """A program is loaded and about to start: finalize_exec(), fs/exec.c."""
@@ -104,8 +106,8 @@ def main() -> int:
         RestartStop: RESTART,
     }
     for kind, symbol in places.items():
-        if layout.has_symbol(symbol):
-            place = f"*{layout.address_of(symbol):#x}"
+        if structs.has_symbol(symbol):
+            place = f"*{structs.address_of(symbol):#x}"
             kind(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True).silent = True
     while not here.is_over:
         now = here.now

@@ -16,7 +16,12 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import elffile, hostfiles, terminal, unforeseen  # noqa: E402 (found only now)
+from lab.target import (
+    elffile,
+    hostfiles,
+    terminal,
+    unforeseen,
+)  # noqa: E402 (found only now)
 from lab.printable import one_line  # noqa: E402
 from lab.replay import recording  # noqa: E402
 from lab.replay.moments import Moments  # noqa: E402

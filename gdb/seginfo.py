@@ -40,7 +40,7 @@ def _load():
 try:
     _load()
 except Exception as problem:
-    from lab import terminal, unforeseen
+    from lab.target import terminal, unforeseen
 
     why = unforeseen.sentence("it cannot be loaded", problem)
     terminal.write(f"seginfo: {why}\n", gdb.STDERR)

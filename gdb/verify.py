@@ -10,7 +10,7 @@ import sys
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab import kernel, terminal, unforeseen  # noqa: E402 (found only now)
+from lab.target import kernel, terminal, unforeseen  # noqa: E402 (found only now)
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gdb"))
-from lab.symfile import symbol_file  # noqa: E402
+from lab.programs.symfile import symbol_file  # noqa: E402
 
 REGISTERS = "rax rdx rcx rbx rsi rdi rbp rsp".split()
 REGISTERS += [f"r{number}" for number in range(8, 16)] + ["ra"]

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gdb"))
-from lab import elffile  # noqa: E402
-from lab.symfile import SymbolFile  # noqa: E402
+from lab.target import elffile  # noqa: E402
+from lab.programs.symfile import SymbolFile  # noqa: E402
 
 SEED = 8
 LIMIT = 10  # seconds for a copy

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gdb"))
-from lab import hostfiles  # noqa: E402
+from lab.target import hostfiles  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
 SHARE = FOLDER / "build" / "share"

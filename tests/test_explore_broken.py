@@ -45,15 +45,15 @@ def rows_of(moment: Moment) -> tuple[int, list[dict[str, Any]]]:
 def need(moment: Moment, member: str) -> None:
     """Skip where an area has no such member."""
     said = moment.gdb(
-        "python from lab import layout; "
-        f"print(layout.has_member('struct vm_area_struct', {member!r}))"
+        "python from lab.target import structs; "
+        f"print(structs.has_member('struct vm_area_struct', {member!r}))"
     )
     if said.strip() != "True":
         pytest.skip(f"areas of this kernel have no {member}")
 
 
 def need_maple(moment: Moment) -> None:
-    said = moment.gdb("python from lab import vma; print(vma.is_listed())")
+    said = moment.gdb("python from lab.linux import vma; print(vma.is_listed())")
     if said.strip() != "False":
         pytest.skip("this kernel has no maple tree")
 

@@ -397,7 +397,7 @@ def test_no_word_misleads_all_that_follows(moment: Moment, name: str) -> None:
     commands = ["current", "ps", f"mm {moment.pid('static')}", "walk linux_banner"]
     whole = [moment.lab(command) for command in commands]
     place, size = value(moment, f"&{name}"), FIRST[name]
-    refresh = "python from lab import kernel; kernel.refresh()"
+    refresh = "python from lab.target import kernel; kernel.refresh()"
     for word in WORDS:
         with changed(moment, place, word & (1 << 8 * size) - 1, size):
             moment.gdb(refresh)
@@ -425,14 +425,14 @@ def test_numbers_are_found_anew(moment: Moment) -> None:
     """Whatever the lab believed, with the RAM file or without."""
     whole = moment.lab("ps")
     wrong = "kernel._placement = placement.Placement(2 << 20, 0xffff900000000000, 5)"
-    moment.gdb("python from lab import kernel, memory, placement")
+    moment.gdb("python from lab.target import fits, kernel, memory, placement")
     for physical in ("kernel.memory().physical", "memory.Stub()"):
         moment.gdb(f"python kernel.memory().physical = {physical}")
         moment.gdb(f"python {wrong}; kernel.refresh()")
         assert moment.lab("ps") == whole
         found = moment.gdb("python print(kernel._placement._replace(page_offset=0))")
         assert found == "Placement(phys_base=0, page_offset=0, levels=4)\n"
-    moment.gdb("python kernel.forget(); kernel.check_running()")
+    moment.gdb("python kernel.forget(); fits.check_running()")
 
 
 def test_tables_that_lead_back(moment: Moment) -> None:

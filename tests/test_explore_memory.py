@@ -295,8 +295,9 @@ def test_pending_pages_make_the_counters_right(moments: Moments) -> None:
 
 
 NOTES = """python
-from lab import liveview, task
-notes = liveview._boundaries(task.task(task.find_task_by_pid({pid})).mm)
+from lab.linux import task
+from lab.window import picture
+notes = picture._boundaries(task.task(task.find_task_by_pid({pid})).mm)
 print(next(note.start for note in notes if note.name == "mmap_base"))
 end"""
 

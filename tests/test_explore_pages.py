@@ -518,8 +518,9 @@ def test_the_kernel_image(moments: Moments) -> None:
 
 
 FIVE = """python
-from lab import kernel, pageframe, pagewalk, paging, regions, task
-from lab.mm import pgd_of
+from lab.linux import pageframe, pagewalk, pgtable, regions, task
+from lab.linux.mm import pgd_of
+from lab.target import kernel
 guest = kernel.memory()
 top = next(
     frame for frame in range(regions.max_pfn() - 1, 0, -1)
@@ -531,9 +532,9 @@ before = guest.read(place, 8)
 gdb.selected_inferior().write_memory(place, (pgd_of(mm) | 0x67).to_bytes(8, "little"))
 guest.levels = 5
 try:
-    for one in paging.walk(top, {address}).entries:
+    for one in pgtable.walk(top, {address}).entries:
         print(one.name, one.index, hex(one.table))
-    print(hex(paging.walk(top, {address}).physical))
+    print(hex(pgtable.walk(top, {address}).physical))
     found = list(pagewalk.walk_page_range(top, {address}, {address} + 4096))
     print([hex(entry[0]) for entry in found])
 finally:
@@ -609,12 +610,12 @@ def test_the_stub_gives_the_same(moments: Moments) -> None:
     commands += [f"vma {row['start']:#x} {pid}", f"walk {row['start']:#x} {pid}"]
     commands += [f"read {row['start']:#x} 9000 {pid}", "walk vmalloc_base"]
     fast = [moment.lab(command) for command in commands]
-    moment.gdb("python from lab import kernel, memory")
+    moment.gdb("python from lab.target import fits, kernel, memory")
     moment.gdb("python kernel.memory().physical = memory.Stub(); kernel.refresh()")
     try:
         assert moment.gdb("python print(kernel.source())") == "debug stub\n"
         for command, known in zip(commands, fast):
             assert moment.lab(command) == known, command
     finally:
-        moment.gdb("python kernel.forget(); kernel.check_running()")
+        moment.gdb("python kernel.forget(); fits.check_running()")
     assert "RAM file" in moment.gdb("python print(kernel.source())")

@@ -32,7 +32,10 @@ def number(moment: Moment, expression: str) -> int:
 
     gdb's own expressions take seconds when they first name a kernel structure.
     """
-    names = "from lab import facts, kernel, layout, task"
+    names = (
+        "from lab.explain import facts; from lab.linux import task; "
+        "from lab.target import kernel, structs"
+    )
     return int(moment.gdb(f"python {names}; print({expression})"))
 
 

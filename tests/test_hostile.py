@@ -155,13 +155,13 @@ def test_the_live_window(moment: Moment) -> None:
     """Its lines, and its title; gdb draws them as they are."""
     for pid in list(processes(moment).values())[:4]:
         code = (
-            "from lab import liveview, task, processors; from lab.view import tui; "
-            "from lab.trace import changes; "
+            "from lab.linux import mm_changes, task; from lab.view import tui; "
+            "from lab.window import picture; "
             f"found = task.task(task.find_task_by_pid({pid})); "
-            "rows = changes.snapshot(found.mm, task.onlooker_root()).pieces; "
-            "picture = liveview.Picture(who=found.comm, doing=found.comm, rows=rows); "
-            "layout = tui.Layout(picture, 170); "
-            "print(layout.text(0, 0, 99)); print(picture.who)"
+            "rows = mm_changes.snapshot(found.mm, task.onlooker_root()).pieces; "
+            "shown = picture.Picture(who=found.comm, doing=found.comm, rows=rows); "
+            "layout = tui.Layout(shown, 170); "
+            "print(layout.text(0, 0, 99)); print(shown.who)"
         )
         said = "\n".join(lines_of(moment.gdb(f"python {code}").encode(), pid))
         assert "tmp/hostile" in said

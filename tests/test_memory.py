@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""gdb/lab/memory.py against QEMU, which knows the guest's memory best."""
+"""gdb/lab/target/memory.py against QEMU, which knows the guest's memory best."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_an_address_in_no_module_has_no_name(moment: Moment) -> None:
     for row in pieces(moment):
         behind = row["start"] + (row["size"] + 4095 & -4096)
         said = moment.gdb(
-            f"python from lab import symbols; print(symbols.sprint_symbol({behind}))"
+            f"python from lab.linux import kallsyms; print(kallsyms.sprint_symbol({behind}))"
         )
         assert said.strip() == f"{behind:#x}"
 

@@ -547,9 +547,9 @@ IMPOSSIBLE = {  # said as what cannot be followed, not as a mistake of the lab's
 
 def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
     before = (
-        *("source gdb/seginfo.py", "python from lab.trace import binprm"),
-        "python from lab.memory import Broken",
-        "python from lab.trace.execdraw import Part, stack_lines",
+        *("source gdb/seginfo.py", "python from lab.trace.exec import binprm"),
+        "python from lab.target.memory import Broken",
+        "python from lab.trace.exec.stack_drawing import Part, stack_lines",
         "python binprm.mm_.access_process_vm = lambda mm, address, size: b'x'",
     )
     commands = [

@@ -26,3 +26,8 @@ def rough_size(size: int) -> str:
             text = f"{amount:.{digits}f}"
             return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
     return f"{size} B"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number of things: 1 area, 23 areas."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -8,10 +8,10 @@ import sys
 import gdb
 
 sys.path.insert(0, "gdb")
-from lab import memory  # noqa: E402 (found only now)
+from lab.target import memory, ram_file  # noqa: E402 (found only now)
 
 
-def fault_of(ram: memory.RamFile, address: int, size: int) -> str:
+def fault_of(ram: ram_file.RamFile, address: int, size: int) -> str:
     """How a read fails; empty if it does not."""
     try:
         ram.locate(address, size)
@@ -20,7 +20,7 @@ def fault_of(ram: memory.RamFile, address: int, size: int) -> str:
     return ""
 
 
-ram = memory.find_ram_file()
+ram = ram_file.find_ram_file()
 result = {"name": None}
 if ram is not None:
     last = ram.blocks[-1].end

@@ -4,7 +4,7 @@
 import json
 import os
 
-from lab.trace.changes import Piece, Snapshot, changes
+from lab.linux.mm_changes import Piece, Snapshot, changes
 from lab.view.timeline import change_text
 
 FILE, OTHER = 0x1000, 0x2000  # struct file *

@@ -9,7 +9,7 @@ import json
 import os
 
 import gdb
-from lab import task
+from lab.linux import task
 
 ASK = ("current", "kstack", "regs", "ustack")
 ENTRY = "*entry_SYSCALL_64"

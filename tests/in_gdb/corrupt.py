@@ -15,8 +15,10 @@ import sys
 import gdb
 
 sys.path.insert(0, "gdb")
-from lab import kernel, task, vma  # noqa: E402
-from lab.syscall import ENTRY, FILL, PT_REGS  # noqa: E402
+from lab.linux import task, vma  # noqa: E402
+from lab.target import kernel, vmlinux
+from lab.check.hit import FILL  # noqa: E402
+from lab.check.stops import ENTRY, PT_REGS
 
 WHAT = os.environ["LAB_GIVEN"]
 BIT = 0x1000
@@ -76,12 +78,12 @@ def returns(function: str) -> list[int]:
     """The return instructions of a function."""
     return [
         address
-        for address, operation, operands in kernel.instructions(function)
+        for address, operation, operands in vmlinux.instructions(function)
         if operation.startswith("ret") or "<__x86_return_thunk>" in operands
     ]
 
 
-At(kernel.instructions(ENTRY)[0][0], entry)
+At(vmlinux.instructions(ENTRY)[0][0], entry)
 for place in returns(FILL):
     At(place, filled)
 for place in returns(ENTRY):

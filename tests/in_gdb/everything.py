@@ -12,7 +12,7 @@ import resource
 import time
 
 import gdb
-from lab import task
+from lab.linux import task
 
 GIVEN = json.loads(os.environ["LAB_GIVEN"])
 

@@ -6,8 +6,10 @@ namespace, and a clock that moves between any two stops.
 from itertools import count
 
 import gdb
-from lab import clock, kernel, layout, task
-from lab.trace import binprm, engine
+from lab.linux import task, timekeeping
+from lab.target import kernel, structs
+from lab.trace import engine
+from lab.trace.exec import binprm
 
 EPERM = 1
 
@@ -25,7 +27,7 @@ class Refuse(gdb.Breakpoint):
         return False
 
 
-place = layout.address_of("cap_bprm_creds_from_file")
+place = structs.address_of("cap_bprm_creds_from_file")
 Refuse(f"*{place:#x}", gdb.BP_HARDWARE_BREAKPOINT, internal=True).silent = True
 
 seen_by_all = task.task_pid_vnr
@@ -39,7 +41,7 @@ at, ticks = engine.Tracer._at, count(1)
 def ticking(tracer: engine.Tracer, place: int) -> None:
     """One nanosecond for each stop."""
     now = next(ticks)
-    clock.guest_time = lambda: now
+    timekeeping.guest_time = lambda: now
     at(tracer, place)
 
 

@@ -12,9 +12,10 @@ import time
 from typing import Any, Callable, Iterator
 
 import gdb
-from lab import kernel, layout, mm, pagewalk, process, task, vma
+from lab.linux import mm, pagewalk, process, task, vma
+from lab.target import kernel, structs
 from lab.commands.base import no_garbage_collection
-from lab.memory import PHYSICAL_MASK
+from lab.target.memory import PHYSICAL_MASK
 
 FEW = 3  # repeats of what takes long
 SLOW = 2000  # of what takes long: so many areas, and the rest is a matter of ratio
@@ -44,10 +45,10 @@ def shown(command: str) -> float:
 
 def processes_by_gdb_value() -> list[tuple[int, int, str]]:
     """As a user of gdb's Python writes it, and as lx-ps does."""
-    kind = layout.lookup_type("struct task_struct")
+    kind = structs.lookup_type("struct task_struct")
     pointer = kind.pointer()
     first = gdb.parse_and_eval("&init_task")
-    inside = layout.offsetof("struct task_struct", "tasks")
+    inside = structs.offsetof("struct task_struct", "tasks")
     found = []
     one = first
     while True:
@@ -82,7 +83,7 @@ def tasks() -> dict[str, float]:
 
 def areas_by_gdb_value(addresses: list[int]) -> int:
     """vm_start, vm_end, vm_flags and vm_file of some areas, by the list or their places."""
-    pointer = layout.lookup_type("struct vm_area_struct").pointer()
+    pointer = structs.lookup_type("struct vm_area_struct").pointer()
     total = 0
     for address in addresses:
         one = gdb.Value(address).cast(pointer)

@@ -9,19 +9,20 @@ import json
 import os
 
 import gdb
-from lab import layout, memory, page, pageframe, processors, regions
+from lab.linux import page, pageframe, processors, regions
+from lab.target import memory, structs
 
 
 def counted() -> dict[str, int]:
     """What the kernel counts as free in all zones: NR_FREE_PAGES, and per_cpu_pages."""
     free = lists = 0
     zones = gdb.parse_and_eval("contig_page_data.node_zones")
-    pagesets = "pageset" if layout.has_member("struct zone", "pageset") else ""
+    pagesets = "pageset" if structs.has_member("struct zone", "pageset") else ""
     for number in range(zones.type.range()[1] + 1):
         zone = zones[number]
         if not int(zone["present_pages"]):
             continue
-        nr = layout.constant("NR_FREE_PAGES")
+        nr = structs.constant("NR_FREE_PAGES")
         free += int(zone["vm_stat"][nr]["counter"])
         stats = "pageset" if pagesets else "per_cpu_zonestats"
         for offset in filter(None, processors.per_cpu_offsets()):
@@ -47,7 +48,7 @@ def told(pfn: int) -> list:
     return [pfn, one.order, one.kind, one.head and (one.head - vmemmap) // size]
 
 
-vmemmap, size = page.vmemmap(), layout.sizeof("struct page")
+vmemmap, size = page.vmemmap(), structs.sizeof("struct page")
 free: dict[str, int] = {}
 unknown = []
 for pfn in range(regions.max_pfn()):

@@ -20,10 +20,13 @@ from collections import Counter
 from typing import Callable, Iterator, NamedTuple
 
 import gdb
-from lab import kernel, layout, liveview, payload, processors, task, vma
+from lab.check import payload
+from lab.linux import processors, task, vma
+from lab.target import kernel, structs
+from lab.window import picture
 from lab.commands import explore
 from lab.commands.functions import FUNCTIONS
-from lab.memory import Broken, Fault
+from lab.target.memory import Broken, Fault
 
 LIMIT = 5  # seconds of the processor for a command; it takes a fraction of one
 GROWTH = 500  # MiB of gdb's memory
@@ -72,14 +75,14 @@ def on_alarm(*_: object) -> None:
 
 def member(type_name: str, path: str, address: int) -> int:
     """A pointer that is a member of something."""
-    return guest.u64(address + layout.offsetof(type_name, path))
+    return guest.u64(address + structs.offsetof(type_name, path))
 
 
 def of(kind: str, address: int, pid: int, type_name: str = "") -> Iterator[Target]:
     """One structure, nothing if there is none."""
     name = type_name or f"struct {kind}"
     if address:
-        yield Target(kind, address, layout.sizeof(name), name, pid)
+        yield Target(kind, address, structs.sizeof(name), name, pid)
 
 
 def of_file(file: int, pid: int) -> Iterator[Target]:
@@ -98,7 +101,7 @@ def of_file(file: int, pid: int) -> Iterator[Target]:
     yield from of("inode", inode, pid)
     yield from of("super_block", member("struct inode", "i_sb", inode), pid)
     mount = member("struct file", "f_path.mnt", file)
-    yield from of("mount", mount - layout.offsetof("struct mount", "mnt"), pid)
+    yield from of("mount", mount - structs.offsetof("struct mount", "mnt"), pid)
 
 
 def of_task(address: int, pid: int) -> Iterator[Target]:
@@ -152,13 +155,13 @@ def of_tables(table: int, level: int, pid: int) -> Iterator[Target]:
 def of_kernel() -> Iterator[Target]:
     """Variables of the kernel, one for all and one for each processor."""
     for name, size in GLOBALS.items():
-        if layout.has_symbol(name):
-            yield Target(name, layout.address_of(name), size, "", 0)
-    yield from of("mm_struct", layout.address_of("init_mm"), 0)
-    yield from of("resource", layout.address_of("iomem_resource"), 0)
+        if structs.has_symbol(name):
+            yield Target(name, structs.address_of(name), size, "", 0)
+    yield from of("mm_struct", structs.address_of("init_mm"), 0)
+    yield from of("resource", structs.address_of("iomem_resource"), 0)
     for start in filter(None, processors.per_cpu_offsets()):
-        for name in filter(layout.has_symbol, OF_A_CPU):
-            yield Target(name, start + layout.address_of(name), 128, "", 0)
+        for name in filter(structs.has_symbol, OF_A_CPU):
+            yield Target(name, start + structs.address_of(name), 128, "", 0)
         for page in range(32):
             yield Target("per-CPU memory", start + PAGE * page, PAGE, "", 0)
 
@@ -214,7 +217,7 @@ def fields(type_name: str) -> list[tuple[str, int, int]]:
             elif inner.sizeof:
                 yield name, at, inner.sizeof
 
-    return list(inside(layout.lookup_type(type_name), 0, ""))
+    return list(inside(structs.lookup_type(type_name), 0, ""))
 
 
 def bad_word(old: int, target: Target, known: list[int]) -> int:
@@ -327,7 +330,7 @@ def walk() -> None:
 
 def live() -> None:
     """What the live view does at a stop."""
-    liveview.look(history)
+    picture.look(history)
 
 
 def run(command: str) -> tuple[str, str]:
@@ -449,7 +452,7 @@ def main() -> dict[str, object]:
 
 fields_of: dict[str, list[tuple[str, int, int]]] = {}
 right: dict[str, int] = {}  # rows of a command when nothing is damaged
-history = liveview.History()
+history = picture.History()
 result = main()
 with open(GIVEN["result"], "w", encoding="utf-8") as file:
     json.dump(result, file)

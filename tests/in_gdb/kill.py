@@ -9,19 +9,20 @@ import json
 import os
 
 import gdb
-from lab import kernel, layout, task
+from lab.linux import task
+from lab.target import kernel, structs
 from lab.commands.seginfo import check
 
 WRITER_LOCKED = 1  # RWSEM_WRITER_LOCKED in kernel/locking/rwsem.c
 
 gdb.Breakpoint(
-    f"*{layout.address_of('__x64_sys_segment_info'):#x}",
+    f"*{structs.address_of('__x64_sys_segment_info'):#x}",
     gdb.BP_HARDWARE_BREAKPOINT,
     temporary=True,
 )
 gdb.execute("continue")
 child = task.task(task.get_current())
-lock = child.mm + layout.offsetof("struct mm_struct", "mmap_lock.count.counter")
+lock = child.mm + structs.offsetof("struct mm_struct", "mmap_lock.count.counter")
 
 
 def add(number: int) -> None:

@@ -24,7 +24,7 @@ def run(command: str) -> dict[str, str]:
 
 def stop_in(function: str) -> dict[str, object]:
     """Stop there when the program, and not the shell before it, execs."""
-    from lab import task
+    from lab.linux import task
 
     place = f"*{int(gdb.parse_and_eval(f'(unsigned long)&{function}')):#x}"
     stop = gdb.Breakpoint(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True)

@@ -12,7 +12,8 @@ import struct
 from contextlib import ExitStack
 
 import gdb
-from lab import kernel, syscall, unforeseen
+from lab.check import stops as syscall
+from lab.target import kernel, unforeseen
 from lab.commands.functions import Function
 from lab.commands.seginfo import check
 from lab.trace import stops

@@ -14,7 +14,9 @@ import json
 import os
 
 import gdb
-from lab import layout, maple, payload, syscall, task, vma
+from lab.check import hit, payload
+from lab.linux import maple, task, vma
+from lab.target import structs
 from lab.commands.seginfo import check
 
 
@@ -75,7 +77,7 @@ def flipped(address: int, ask) -> list:
 
 def name_areas(mm: int) -> int:
     """Make $mm, $task, $area0, ... known; the number of areas."""
-    pointer = layout.lookup_type("struct vm_area_struct").pointer()
+    pointer = structs.lookup_type("struct vm_area_struct").pointer()
     count = 0
     for address, _ in vma.for_each_vma(mm):
         gdb.set_convenience_variable(f"area{count}", gdb.Value(address).cast(pointer))
@@ -90,8 +92,8 @@ def name_nodes(mm: int) -> None:
     tree = vma.tree_of(mm)
     word = gdb.lookup_type("unsigned long").pointer()
     gdb.execute("set $node = (struct maple_node *)((long)$mm->mm_mt.ma_root & ~255)")
-    slot_at = layout.offsetof("struct maple_range_64", "slot")
-    pivot_at = layout.offsetof("struct maple_range_64", "pivot")
+    slot_at = structs.offsetof("struct maple_range_64", "slot")
+    pivot_at = structs.offsetof("struct maple_range_64", "pivot")
     slots = (
         (node.address, i)
         for node in maple.for_each_node(tree)
@@ -115,8 +117,8 @@ tid = task.task_pid_vnr(call.task.address)
 
 
 def ask_filled() -> list:
-    syscall.observe(call, buffer)
-    return syscall.judge(call, tid, None)[1]
+    hit.observe(call, buffer)
+    return hit.judge(call, tid, None)[1]
 
 
 result["areas"] = name_areas(call.mm)
@@ -137,13 +139,13 @@ gdb.execute("continue")  # to the hit
 
 def ask_returned() -> list:
     call.faults.clear()
-    return syscall.judge(call, tid, syscall.delivered(call, tid))[1]
+    return hit.judge(call, tid, hit.delivered(call, tid))[1]
 
 
 result["delivered"] = flipped(call.info, ask_returned)
 result["returned"] = changed(given["returned"], ask_returned)
 ask_returned()
-result["wrong tid"] = as_json(syscall.judge(call, tid + 1, check.hits[-1].delivered)[1])
+result["wrong tid"] = as_json(hit.judge(call, tid + 1, check.hits[-1].delivered)[1])
 
 gdb.execute("seginfo run")
 gdb.execute("continue")  # the guest must have survived it

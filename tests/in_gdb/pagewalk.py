@@ -7,8 +7,8 @@ how large the page is, what the entry is, physical address and mapcount.
 
 import json
 
-from lab import pageframe, pagewalk, paging, regions, task
-from lab.mm import pgd_of
+from lab.linux import pageframe, pagewalk, pgtable, regions, task
+from lab.linux.mm import pgd_of
 
 PAGE = 4096
 RAM = regions.max_pfn() * PAGE
@@ -19,14 +19,14 @@ def page_list(pid: int) -> None:
     mm = task.task(task.find_task_by_pid(pid)).mm
     rows = []
     for address, size, level, value in pagewalk.walk_page_range(pgd_of(mm), 0, 1 << 47):
-        entry = paging.Entry(level, "", 0, 0, value)
+        entry = pgtable.Entry(level, "", 0, 0, value)
         kind, physical = "present", None
         if entry.is_present:
             physical = entry.target
         else:
-            kind = paging.kind(entry)
+            kind = pgtable.kind(entry)
             if kind == "protnone":
-                physical = paging.protnone_target(entry)
+                physical = pgtable.protnone_target(entry)
         for inside in range(0, size, PAGE):
             mapcount = used_as = None
             if physical is not None and physical >> 32 == 0 and physical < RAM:

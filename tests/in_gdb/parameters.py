@@ -4,11 +4,12 @@
 import json
 import os
 
-from lab.trace import arguments, syscalls
+from lab.linux import syscalls as arguments
+from lab.trace import syscall
 
 found = {
     name: [[one.name, one.type] for one in arguments.parameters(name)]
-    for name in syscalls.all_names()
+    for name in syscall.all_names()
 }
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(found, file)

@@ -5,7 +5,7 @@ import json
 import os
 
 import gdb
-from lab.trace.points import Point, resolve
+from lab.trace.event import Point, resolve
 
 GONE = ("was_renamed", "is_gone")
 there = Point(("was_renamed", "do_exit"), "an end", lambda moment: None)

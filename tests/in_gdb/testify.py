@@ -20,7 +20,8 @@ STEP = 1 << 18
 
 def fetch(name: str) -> None:
     """Read the snapshot out of the witness's memory into a file."""
-    from lab import mm, payload
+    from lab.check import payload
+    from lab.linux import mm
     from lab.commands.seginfo import check
 
     hit = check.hits[-1]

@@ -11,7 +11,8 @@ import random
 import re
 
 import gdb
-from lab import kernel, layout, memory, mm, task, vma
+from lab.linux import mm, task, vma
+from lab.target import kernel, memory, structs
 
 PAGE = memory.PAGE_SIZE
 random.seed(1)
@@ -74,13 +75,13 @@ def user_pages() -> list[int]:
 def kernel_places() -> list[int]:
     """Addresses in all kinds of kernel memory."""
     stack = task.register("rsp")
-    image = layout.address_of("_text"), layout.address_of("_end") - 8
+    image = structs.address_of("_text"), structs.address_of("_end") - 8
     places = [stack, current.address, current.mm, *image]
     places += [random.randrange(*image) & -8 for _ in range(60)]
     places += (
-        [task.this_cpu_base() + layout.address_of("cpu_number")] if per_cpu() else []
+        [task.this_cpu_base() + structs.address_of("cpu_number")] if per_cpu() else []
     )
-    places += [kernel.memory().u64(layout.address_of("vmemmap_base")) + 64 * 4096]
+    places += [kernel.memory().u64(structs.address_of("vmemmap_base")) + 64 * 4096]
     for block in fast.physical.blocks:
         for _ in range(120):
             physical = random.randrange(block.start, block.end - 8) & -8
@@ -89,7 +90,7 @@ def kernel_places() -> list[int]:
 
 
 def per_cpu() -> bool:
-    return layout.has_symbol("cpu_number")
+    return structs.has_symbol("cpu_number")
 
 
 def compare() -> dict:
@@ -126,7 +127,7 @@ def compare() -> dict:
 def across_borders() -> list[str]:
     """Reads that begin in one page and end in another."""
     stack = task.register("rsp") & -PAGE
-    text = layout.address_of("_text") + (1 << 21)
+    text = structs.address_of("_text") + (1 << 21)
     direct = current.address & -PAGE
     wrong = []
     for border in (stack + PAGE, text, direct + PAGE):

@@ -13,7 +13,8 @@ import time
 from typing import Callable, Iterator
 
 import gdb
-from lab import kernel, layout, mm, vma
+from lab.linux import mm, vma
+from lab.target import kernel, structs
 from lab.commands.seginfo import check
 
 MEMBERS = ("vm_start", "vm_end", "vm_flags", "vm_file")
@@ -35,7 +36,7 @@ def by_gdb_value(mm_struct: int) -> Areas:
 
 def values_of(mm_struct: int) -> Iterator[gdb.Value]:
     """The areas as gdb.Values: along vm_next, or as the maple tree's walk has them."""
-    pointer = layout.lookup_type("struct vm_area_struct").pointer()
+    pointer = structs.lookup_type("struct vm_area_struct").pointer()
     if not vma.is_listed():
         yield from (gdb.Value(address).cast(pointer) for address, *_ in right)
         return

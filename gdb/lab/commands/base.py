@@ -9,9 +9,10 @@ from typing import Iterator
 
 import gdb
 
-from .. import kernel, task, terminal
+from ..linux import task
 from ..result import Result
-from ..unforeseen import Command
+from ..target import fits, kernel, terminal
+from ..target.unforeseen import Command
 from ..view import json, text
 
 MOST_NAMED = 8  # threads that are named in a sentence
@@ -70,9 +71,9 @@ class LabCommand(Command):
         as_json = "--json" in arguments
         if as_json:
             arguments.remove("--json")
-        kernel.check_symbols()
+        fits.check_symbols()
         kernel.memory()
-        if not kernel.check_running():
+        if not fits.check_running():
             raise gdb.GdbError(
                 "The kernel does not run yet: continue to a breakpoint in it first."
             )
@@ -189,3 +190,10 @@ def canonical(address: int, levels: int) -> int:
             "63 of an address are all the same."
         )
     return address
+
+
+def why_none(address: int) -> str:
+    """Why a task has no registers of user mode, as the end of a sentence."""
+    if task.has_exited(address):
+        return f"has ended: it has no registers any more{goes_on(address)}."
+    return "is a kernel thread: it has no registers of user mode."

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import gdb
 
-from .. import kernel
-from ..processors import this_processor
+from ..linux.processors import this_processor
+from ..linux.task import get_current, task
 from ..replay import needed
 from ..replay.blame import blame
 from ..result import Result, Table, columns
-from ..task import get_current, task
+from ..target import kernel
 from .base import LabCommand, canonical, number
 
 COLUMNS = columns(

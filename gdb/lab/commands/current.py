@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from .. import entry, stack, task
-from ..memory import Broken
-from ..processors import Processor, preempt_count, processors
+from ..linux import entry, stack, task
+from ..linux.processors import Processor, preempt_count, processors
 from ..result import Result, Table, columns
+from ..target.memory import Broken
 from .base import LabCommand
 
 COLUMNS = columns(

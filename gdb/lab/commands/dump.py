@@ -10,9 +10,10 @@ import time
 
 import gdb
 
-from .. import kernel, terminal, vmcore, vmcoreinfo
-from ..memory import Broken
+from ..dump import vmcore, vmcoreinfo
 from ..result import Result, Table, columns
+from ..target import terminal, vmlinux
+from ..target.memory import Broken
 from .base import LabCommand
 
 COLUMNS = columns(
@@ -80,13 +81,13 @@ def _result(core: vmcore.Core) -> Result:
     for one in core.segments:
         table.rows.append((one.physical, one.virtual, one.size, one.offset))
     own = "its own" if vmcoreinfo.is_kernels_own() else "made from debug info"
-    vmlinux, path = shlex.quote(kernel.vmlinux()), shlex.quote(core.path)
+    symbols, path = shlex.quote(vmlinux.path()), shlex.quote(core.path)
     return Result(
         [
             table,
             f"{core.path}: {core.ram >> 20} MiB of RAM, {core.written >> 20} MiB of "
             f"them written, {core.processors} processors, VMCOREINFO {own}.",
-            f"Open it with: crash {vmlinux} {path}",
-            f"or with: drgn -c {path} -s {vmlinux}",
+            f"Open it with: crash {symbols} {path}",
+            f"or with: drgn -c {path} -s {symbols}",
         ]
     )

@@ -7,12 +7,14 @@ import os
 
 import gdb
 
-from .. import area, elf, elffile, filemap, hostfiles, loaded, mm as mm_, task
-from ..elffile import BadElf
-from ..memory import Broken, Fault
-from ..places import Places
+from ..linux import filemap, maps, mm as mm_, task
+from ..linux.maps import Places
 from ..printable import quoted, text_of
+from ..programs import elf, elf_areas
 from ..result import Result, Table, columns
+from ..target import elffile, hostfiles
+from ..target.elffile import BadElf
+from ..target.memory import Broken, Fault
 from .base import LabCommand, mm_of
 
 HEADER = columns(field="text", value="address", meaning="text")
@@ -72,7 +74,7 @@ class Elf(LabCommand):
             raise gdb.GdbError(f"lab elf: {broken}.") from None
         root = task.onlooker_root()
         places = Places(mm, root)
-        path = area.file_of(what.file, root).name
+        path = maps.file_of(what.file, root).name
         return Result(
             [
                 f"{path}, headers read from {what.source}, loaded at {what.bias:#x}"
@@ -136,13 +138,13 @@ def _pieces(what: elf.Program, mm: int, root: int) -> Table:
     table = Table("what each LOAD became", PIECES)
     areas = []
     try:
-        areas.extend(area.for_each_area(mm, root))
+        areas.extend(maps.for_each_area(mm, root))
     except Broken as broken:
         table.broken = str(broken)
     numbers = [
         i for i, one in enumerate(what.segments) if one.p_type == elffile.PT_LOAD
     ]
-    for piece in loaded.pieces(what, areas):
+    for piece in elf_areas.pieces(what, areas):
         is_there = piece.area
         table.rows.append(
             (

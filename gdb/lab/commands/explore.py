@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All `lab` commands, in the order of `help lab`."""
+"""All `lab` commands; lab X is in the file X.py."""
 
 from __future__ import annotations
 
-from .. import unforeseen
-from . import layout
+from ..target import unforeseen
+from . import window
 from .base import Lab
 from .blame import Blame
 from .current import Current
@@ -12,19 +12,27 @@ from .dump import Dump
 from .elf import Elf
 from .files import Files
 from .functions import FUNCTIONS
-from .kernelmap import Kernel
+from .goto import Goto
+from .kernel import Kernel
+from .kstack import Kstack
+from .list import List
 from .map import Map
+from .maple import Maple
 from .mm import Mm
-from .pages import Walk
-from .physical import Phys
-from .processes import Ps, Threads, Tree
+from .phys import Phys
+from .ps import Ps
+from .rb import Rb
 from .read import Read
-from .stacks import Kstack, Regs, Ustack
-from .tasks import Task
-from .timeline import Goto, Timeline
+from .regs import Regs
+from .task import Task
+from .threads import Threads
+from .timeline import Timeline
 from .trace import Trace
-from .trees import List, Maple, Rb
-from .vmas import Vma, Vmas
+from .tree import Tree
+from .ustack import Ustack
+from .vma import Vma
+from .vmas import Vmas
+from .walk import Walk
 
 COMMANDS = (
     Current,
@@ -62,4 +70,4 @@ def register() -> None:
     Lab()
     for each in (*COMMANDS, *FUNCTIONS):
         each()
-    layout.register()
+    window.register()

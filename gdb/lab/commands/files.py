@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from .. import files, task
-from ..memory import Broken
+from ..linux import files, task
 from ..result import Result, Table, columns
+from ..target.memory import Broken
 from .base import LabCommand, goes_on, task_of
 
 COLUMNS = columns(

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import gdb
 
-from .. import kernel, layout, lookup
-from ..unforeseen import refused
+from ..linux import vma
+from ..target import fits, kernel, structs
+from ..target.unforeseen import refused
 from .base import mm_of, task_of, user_address
 
 
@@ -24,9 +25,9 @@ class Function(gdb.Function):
 
     def invoke(self, *arguments: gdb.Value) -> gdb.Value:
         with refused(f"${self.name}"):
-            kernel.check_symbols()
+            fits.check_symbols()
             kernel.memory()
-            if not kernel.check_running():
+            if not fits.check_running():
                 raise gdb.GdbError(
                     "The kernel does not run yet: continue to a breakpoint in it first."
                 )
@@ -41,7 +42,7 @@ class Function(gdb.Function):
 
 def pointer(address: int, type_name: str) -> gdb.Value:
     """An address as a pointer to a type of the kernel's."""
-    return gdb.Value(address).cast(layout.lookup_type(type_name).pointer())
+    return gdb.Value(address).cast(structs.lookup_type(type_name).pointer())
 
 
 class TaskFunction(Function):
@@ -93,7 +94,7 @@ class VmaFunction(Function):
         where, pid = self.one_of(arguments, 1, "ADDRESS[, PID]")
         address = user_address(where)
         _, mm = mm_of(pid)
-        found = lookup.find_vma(mm, address)
+        found = vma.find_vma(mm, address)
         inside = found is not None and found[1].vm_start <= address
         return pointer(found[0] if inside else 0, "struct vm_area_struct")
 

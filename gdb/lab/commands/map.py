@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from .. import kernel, segments, task
+from ..linux import segments, task
 from ..result import Drawing, Result
+from ..target import kernel
 from ..view import picture
 from .base import LabCommand, mm_of
 

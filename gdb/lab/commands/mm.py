@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from .. import area, boundaries, kernel, layout, mm as mm_, paging, rss, task
-from ..memory import PAGE_SIZE, Broken
+from ..linux import boundaries, maps, mm as mm_, pgtable, rss, task
 from ..result import Drawing, Result, Table, columns
 from ..sizes import size_text
+from ..target import kernel, structs
+from ..target.memory import PAGE_SIZE, Broken
 from .base import LabCommand, mm_of
 
 COUNTERS = columns(counter="text", value="number", size="size", meaning="text")
@@ -26,7 +27,7 @@ MEANINGS = {
     "swap": "swapped out: VmSwap",
 }
 
-MM = layout.Form(
+MM = structs.Form(
     "struct mm_struct",
     "map_count",
     "total_vm",
@@ -100,8 +101,8 @@ def _heading(mm: int, read: tuple) -> str:
         f"mm_struct {mm:#x}; its page tables start at pgd {read.pgd:#x} "
         f"(physical {physical:#x}), {kernel.memory().levels} levels"
     )
-    if paging.pti_is_on():
-        said += f"; user mode runs on a copy at {paging.user_copy(physical):#x}"
+    if pgtable.pti_is_on():
+        said += f"; user mode runs on a copy at {pgtable.user_copy(physical):#x}"
     return f"{said}. flags {read.flags:#x}, def_flags {read.def_flags:#x}."
 
 
@@ -131,7 +132,7 @@ def _boundaries(mm: int) -> Drawing:
 def _area_text(one: boundaries.Boundary, mm: int, root: int) -> str:
     if not one.vma:
         return "in no area"
-    found = area.area_of(one.vma, mm, root)
+    found = maps.area_of(one.vma, mm, root)
     size = size_text(found.size)
     return f"{one.start:#014x}-{one.end:#014x} {found.perms} {found.name or found.backing} ({size})"
 

@@ -7,11 +7,12 @@ from itertools import groupby
 
 import gdb
 
-from .. import kernel, peek
+from ..linux import pagewalk
 from ..result import Drawing, Result
 from ..sizes import rough_size, size_text
+from ..target import kernel
 from .base import LabCommand, canonical, number
-from .pages import page_tables
+from .page_tables import page_tables
 
 MOST = 1 << 20  # bytes that are shown at once
 
@@ -45,7 +46,7 @@ class Read(LabCommand):
             )
         canonical(end, kernel.memory().levels)
         drawing = Drawing(f"{size} bytes in {whose}", [], [])
-        pieces = list(peek.pieces(pgd, address, size))
+        pieces = list(pagewalk.pieces(pgd, address, size))
         for piece in pieces:
             drawing.data.append(
                 {
@@ -65,17 +66,17 @@ class Read(LabCommand):
         return Result([drawing])
 
 
-def _kind_of_piece(piece: peek.Piece) -> tuple[bool, str]:
+def _kind_of_piece(piece: pagewalk.Piece) -> tuple[bool, str]:
     """Pieces that are not there for one reason are told in one line."""
     return piece.data is None, piece.remark
 
 
-def _missing_line(pieces: list[peek.Piece]) -> str:
+def _missing_line(pieces: list[pagewalk.Piece]) -> str:
     size = sum(piece.size for piece in pieces)
     return f"{pieces[0].address:#018x}  {rough_size(size)}: {pieces[0].remark}"
 
 
-def _piece_lines(piece: peek.Piece) -> list[str]:
+def _piece_lines(piece: pagewalk.Piece) -> list[str]:
     """A piece as hexdump -C shows it."""
     assert piece.data is not None
     lines = [f"({piece.remark})"] if piece.remark else []

@@ -7,9 +7,10 @@ import os
 
 import gdb
 
-from .. import kernel, terminal
-from ..syscall import Check, Hit, Stop
-from ..unforeseen import Command, handler
+from ..check.hit import Hit
+from ..check.stops import Check, Stop
+from ..target import kernel, terminal, vmlinux
+from ..target.unforeseen import Command, handler
 from ..view import text
 from ..view.json import hits_json
 from .base import show_frame
@@ -206,7 +207,7 @@ def write_hits(name: str) -> None:
     """Write all hits to a file as JSON. Raises gdb.GdbError."""
     try:
         with open(name, "w", encoding="ascii") as out:
-            out.write(hits_json(kernel.release(), check.hits))
+            out.write(hits_json(vmlinux.release(), check.hits))
     except OSError as error:
         raise gdb.GdbError(f"Cannot write {name}: {error.strerror}.") from None
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab timeline and lab goto: the moments of a recording, and the way to them."""
+"""lab timeline: the moments of the recording that is replayed."""
 
 from __future__ import annotations
 
 import gdb
 
-from .. import replay, terminal
-from ..result import Result, Table, columns
+from .. import replay
 from ..replay.timetravel import Replay
+from ..result import Result, Table, columns
+from ..target import terminal
 from ..view import json, text
 from ..view.timeline import time_text
-from .base import LabCommand, show_frame
+from .base import LabCommand
 
 COLUMNS = columns(
     moment="number",
@@ -23,6 +24,8 @@ COLUMNS = columns(
     what="text",
     checkpoint="text",
 )
+
+
 HERE = "->"
 
 
@@ -81,37 +84,3 @@ class Timeline(LabCommand):
             terminal.write(json.result_json(result))
         else:
             text.show_result(result)
-
-
-class Goto(LabCommand):
-    """Jump to a moment of the recording, forward or back: lab goto N
-
-    N is a moment's number in lab timeline, or an instruction count with a # before it, as
-    lab timeline shows it. No breakpoint stops gdb on the way.
-
-    Example: go to moment 6, then to ten instructions before it.
-        (gdb) lab goto 6
-        (gdb) lab goto #40842110
-    """
-
-    name = "goto"
-
-    def do(self, argument: str) -> None:
-        one = replay.needed()
-        [wanted] = self.take(gdb.string_to_argv(argument), "N")
-        moments = list(one.moments)
-        told = f"there are moments 0 to {len(moments) - 1}; see lab timeline"
-        if wanted.startswith("#") and wanted[1:].isdecimal():
-            one.travel(int(wanted[1:]))
-        elif not wanted.isdecimal():
-            raise gdb.GdbError(
-                f"lab goto takes the number of a moment, or #COUNT: {told}."
-            )
-        elif int(wanted) >= len(moments):
-            raise gdb.GdbError(f"There is no moment {wanted}: {told}.")
-        else:
-            moment = moments[int(wanted)]
-            one.travel(moment.count)
-            who = f"{moment.comm} {moment.pid}: " if moment.pid is not None else ""
-            terminal.write(f"Moment {wanted}, {moment.kind}: {who}{moment.what}\n")
-        show_frame()

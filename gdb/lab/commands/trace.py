@@ -9,23 +9,23 @@ from typing import Callable, Iterator
 
 import gdb
 
-from .. import kernel, process, task, terminal
+from ..linux import process, task
 from ..replay.monitor import going_back
 from ..result import Drawing, Result
-from ..trace import syscalls
+from ..sizes import counted
+from ..target import fits, kernel, terminal
+from ..target.unforeseen import Command
+from ..trace import syscall
 from ..trace.ctrlc import told_of_ctrl_c
 from ..trace.engine import Timeline, Tracer
 from ..trace.event import Event
-from ..trace.execs import ExecTimeline
-from ..trace.exits import Exit
-from ..trace.faults import Faults
+from ..trace.exec.timeline import ExecTimeline
+from ..trace.exit.timeline import Exit
+from ..trace.fault.timeline import Faults
 from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
-from ..trace.forks import Fork
-from ..trace.mmaps import Mmap
-from ..trace.words import counted
-from ..unforeseen import Command
-from ..view import text
-from ..view import timeline as view
+from ..trace.fork.timeline import Fork
+from ..trace.mmap.timeline import Mmap
+from ..view import text, timeline as view
 from ..view.json import result_json
 from .base import number, show_frame, task_of
 from .seginfo import check, reporter
@@ -33,7 +33,7 @@ from .seginfo import check, reporter
 TIMELINES: dict[str, type[Timeline]] = {
     one.name: one for one in (ExecTimeline, Mmap, Faults, Fork, Exit)
 }
-SYSCALL = syscalls.Syscalls.name
+SYSCALL = syscall.Syscalls.name
 LIMIT = 1000  # events
 ALL = "all"
 NO_NAMES = "lab trace syscall takes names, such as openat,write, or all."
@@ -74,9 +74,9 @@ class Trace(Command):
         limit = _take_limit(arguments)
         if going_back():
             raise gdb.GdbError(BACK)
-        kernel.check_symbols()
+        fits.check_symbols()
         kernel.memory()
-        booted = kernel.check_running()
+        booted = fits.check_running()
         kind = _take_kind(arguments)
         follow = _take_follow(arguments, booted)
         colour = text.in_colour()
@@ -126,8 +126,8 @@ def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
     names = [name for name in arguments.pop(0).split(",") if name]
     if not names:
         raise gdb.GdbError(NO_NAMES)
-    names = syscalls.all_names() if names == [ALL] else names
-    return lambda tracer: syscalls.Syscalls(tracer, names)
+    names = syscall.all_names() if names == [ALL] else names
+    return lambda tracer: syscall.Syscalls(tracer, names)
 
 
 def _take_follow(arguments: list[str], booted: bool) -> Follow:

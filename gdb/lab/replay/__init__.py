@@ -11,10 +11,10 @@ import os
 
 import gdb
 
-from ..clock import guest_time
-from ..memory import Fault
-from ..task import get_current, task
-from ..unforeseen import Command, handler
+from ..linux.task import get_current, task
+from ..linux.timekeeping import guest_time
+from ..target.memory import Fault
+from ..target.unforeseen import Command, handler
 from .moments import Moment
 from .monitor import replay_place
 from .timetravel import OVER, Replay

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import gdb
 
-from .. import kernel, replay
-from ..memory import Broken, Fault, read_stub
-from ..mm import access_process_vm, mm_struct
-from ..process import processes
-from ..task import Task, for_each_process_thread, get_current, task
+from .. import replay
+from ..linux.mm import access_process_vm, mm_struct
+from ..linux.process import processes
+from ..linux.task import Task, for_each_process_thread, get_current, task
+from ..target import kernel
+from ..target.memory import Broken, Fault, read_stub
 from .monitor import quiet, uninterrupted
 from .timetravel import Replay
 

@@ -7,7 +7,7 @@ import re
 
 import gdb
 
-from .. import terminal
+from ..target import terminal
 from .monitor import monitor
 
 # A checkpoint takes as long as some million instructions, and 20 to 40 MB of disk.

@@ -14,10 +14,10 @@ from typing import Callable, Iterator
 
 import gdb
 
-from .. import kernel, layout, terminal
-from ..memory import START_KERNEL_MAP
-from ..ownstop import OwnStop
-from ..unforeseen import handler
+from ..target import kernel, structs, terminal
+from ..target.memory import START_KERNEL_MAP
+from ..target.ownstop import OwnStop
+from ..target.unforeseen import handler
 from .checkpoints import Checkpoints
 from .moments import FIELDS, Moment, Moments
 from .monitor import forward, going_back, monitor, quiet, replay_place, uninterrupted
@@ -52,7 +52,7 @@ class Replay:
         self.bounds: list[Bound] = []
         if self.moments.end is not None:
             self.bounds.append(StartStop(self))
-            if layout.has_symbol(RESTART):
+            if structs.has_symbol(RESTART):
                 self.bounds.append(EndStop(self))
 
     @property
@@ -242,7 +242,7 @@ class EndStop(Bound):
     """The guest is about to reset the machine, with which QEMU would end."""
 
     def __init__(self, replay: Replay) -> None:
-        super().__init__(replay, layout.address_of(RESTART))
+        super().__init__(replay, structs.address_of(RESTART))
 
     def is_here(self) -> bool:
         return not self.replay.travels and self.replay.now == self.replay.moments.end
@@ -250,4 +250,4 @@ class EndStop(Bound):
 
 def entry() -> int:
     """Where the firmware jumps to: a physical address, for paging is off."""
-    return layout.address_of(ENTRY) - START_KERNEL_MAP
+    return structs.address_of(ENTRY) - START_KERNEL_MAP

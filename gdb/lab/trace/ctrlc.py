@@ -14,7 +14,7 @@ from typing import Callable, Iterator
 
 import gdb
 
-from ..unforeseen import handler
+from ..target.unforeseen import handler
 
 PERIOD = 0.1  # seconds
 

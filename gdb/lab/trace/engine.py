@@ -8,14 +8,13 @@ from typing import Any, Callable
 import gdb
 
 from .. import replay
-from ..task import find_task_by_pid, register
-from ..unforeseen import handler
-from .changes import Change
-from .event import Event, Moment
+from ..linux.mm_changes import Change
+from ..linux.task import find_task_by_pid, register
+from ..sizes import counted
+from ..target.unforeseen import handler
+from .event import Event, Moment, Point, resolve
 from .follow import Follow
-from .points import Point, resolve
 from .stops import Stops
-from .words import counted
 
 CTRL_C = "Ctrl-C"
 

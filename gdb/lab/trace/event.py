@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Callable, Iterable
 
-from ..errors import to_int, to_long
-from ..task import Task, register
-from .changes import Change
+import gdb
 
-if TYPE_CHECKING:
-    from .points import Point
+from ..linux.errno import to_int, to_long
+from ..linux.mm_changes import Change
+from ..linux.registers import WRAPPER
+from ..linux.task import Task, register
+from ..target import structs
 
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # of a function: System V ABI
 
@@ -71,3 +72,68 @@ class Event:
     changes: tuple[Change, ...] = ()  # of the address space
     lines: tuple[str, ...] = ()  # a drawing below the sentence
     data: dict[str, Any] = field(default_factory=dict)  # the same for a program
+
+
+@dataclass(frozen=True)
+class Point:
+    """A function of the kernel at which a timeline stops.
+
+    enter() is called at its first instruction and says what to remember, None if
+    this call does not matter; leave() behind the call, with what was remembered;
+    ended() instead if the task ends before the function returns.
+    """
+
+    functions: tuple[str, ...]  # the first that the kernel has is taken
+    tells: str  # what is not known without it: "when the old mm is dropped"
+    enter: Callable[[Moment], Any]
+    leave: Callable[[Moment, Call], None] | None = None
+    ended: Callable[[Moment, Call], None] | None = None
+    optional: bool = False
+    everyone: bool = False  # also for tasks that are not followed
+    meanwhile: bool = False  # stopped at only between Tracer.stop_meanwhile()s
+
+    def function(self) -> str:
+        """The name of the function in this kernel, "" if it has none of them."""
+        return next(filter(structs.has_symbol, self.functions), "")
+
+
+def system_calls(
+    names: Iterable[str],
+    enter: Callable[[Moment, str], Any],
+    leave: Callable[[Moment, Call], None],
+    ended: Callable[[Moment, Call], None] | None = None,
+    everyone: bool = False,
+) -> list[Point]:
+    """A point for each system call of some, whose enter() also gets its name."""
+    return [
+        Point(
+            (WRAPPER + name,),
+            f"system call {name}",
+            lambda moment, name=name: enter(moment, name),
+            leave,
+            ended,
+            everyone=everyone,
+        )
+        for name in names
+    ]
+
+
+def resolve(points: list[Point], timeline: str) -> tuple[list[Point], list[str]]:
+    """The points this kernel has, and a sentence for each one it has not.
+
+    Raises gdb.GdbError for a missing one that is not optional.
+    """
+    there, missing = [], []
+    for point in points:
+        if point.function():
+            there.append(point)
+            continue
+        names = " nor ".join(f"{name}()" for name in point.functions)
+        if not point.optional:
+            raise gdb.GdbError(
+                f"lab trace {timeline}: this kernel has no {names}, which tells "
+                f"{point.tells}: it was renamed or inlined. Build one of the lab's "
+                "kernels, or add its name to gdb/lab/trace."
+            )
+        missing.append(f"This kernel has no {names}: not shown is {point.tells}.")
+    return there, missing

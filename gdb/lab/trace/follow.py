@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 
-from .. import kernel, layout
-from ..task import PF_KTHREAD, Task
+from ..linux.task import PF_KTHREAD, Task
+from ..target import kernel, structs
 
-TASK = layout.Form("struct task_struct", "flags", "pid", "tgid")
-BPRM = layout.Form("struct linux_binprm", "filename", "mm")
+TASK = structs.Form("struct task_struct", "flags", "pid", "tgid")
+BPRM = structs.Form("struct linux_binprm", "filename", "mm")
 MOST_NAMED = 5
 LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
 COMMAND_LINE = "saved_command_line"  # char *, init/main.c
@@ -125,7 +125,7 @@ def lab_program() -> str:
     lab.run= on the kernel's command line, see initramfs/init. Raises memory.Fault.
     """
     guest = kernel.memory()
-    line = guest.read_string(guest.u64(layout.address_of(COMMAND_LINE)), 4096)
+    line = guest.read_string(guest.u64(structs.address_of(COMMAND_LINE)), 4096)
     for word in line.decode("ascii", "replace").split():
         name, _, value = word.partition("=")
         if name == "lab.run" and value:

@@ -12,14 +12,14 @@ from typing import Any, Callable
 
 import gdb
 
-from .. import clock, kernel, layout
-from ..memory import Broken, Fault
-from ..ownstop import OwnStop
-from ..task import Task, get_current, register, smp_processor_id, task
-from ..unforeseen import sentence
-from .event import Call, Moment
+from ..linux import timekeeping
+from ..linux.task import Task, get_current, register, smp_processor_id, task
+from ..target import fits, kernel, structs
+from ..target.memory import Broken, Fault
+from ..target.ownstop import OwnStop
+from ..target.unforeseen import sentence
+from .event import Call, Moment, Point
 from .follow import Follow
-from .points import Point
 
 CHANGING = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"),
@@ -54,9 +54,9 @@ class Stops:
 
     def plant(self) -> None:
         """Set the breakpoints."""
-        layout.prepare()
+        structs.prepare()
         for point in self.points:
-            place = layout.address_of(point.function())
+            place = structs.address_of(point.function())
             self._entries.setdefault(place, []).append(point)
             self._stop_at(place)
         self.stop_meanwhile(False)
@@ -98,7 +98,7 @@ class Stops:
 
     def _at(self, place: int) -> None:
         kernel.refresh()  # gdb says nothing of a resumption after stop() is False
-        kernel.check_running()
+        fits.check_running()
         current, cpu = task(get_current()), smp_processor_id()
         stack = register("rsp")
         self._leave(place, stack, current, cpu)
@@ -150,4 +150,4 @@ class Stops:
             self._try(call.point.leave, moment, call)
 
     def _moment(self, current: Task, cpu: int, function: str) -> Moment:
-        return Moment(current, cpu, function, clock.guest_time())
+        return Moment(current, cpu, function, timekeeping.guest_time())

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 
-from ..payload import Mismatch
+from ..check.hit import Hit
+from ..check.payload import Mismatch
 from ..result import Drawing, Result, Table
-from ..syscall import Hit
 
 
 def _value(value: int | bytes | str) -> int | str:

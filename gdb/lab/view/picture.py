@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import groupby
 from textwrap import wrap
 
-from ..segments import Segment
+from ..linux.segments import Segment
 from ..sizes import rough_size
 
 WIDTH = 80

@@ -9,18 +9,19 @@ import re
 import sys
 from textwrap import wrap
 
-import gdb
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from .. import terminal
-from ..payload import MAX_AREAS, NAME_LEN, WORDS, Area, Mismatch, decode
+import gdb
+
+from ..check.hit import Hit
+from ..check.payload import MAX_AREAS, NAME_LEN, WORDS, Area, Mismatch, decode
 from ..printable import one_line, text_of
 from ..result import Drawing, Result, Table as Found
-from ..syscall import Hit
+from ..target import terminal
 from . import tables
 
 SENTENCE = 80  # columns of a sentence, on wider terminals too

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
+from ..linux.mm_changes import Change, Piece
+from ..linux.vmflags import flags_of
 from ..printable import one_line
-from ..trace.changes import Change, Piece
-from ..trace.event import Event
 from ..sizes import size_text
-from ..vmflags import flags_of
+from ..trace.event import Event
 from .tables import BOLD, GREEN, RED, YELLOW, styled
 
 TASK_WIDTH, FUNCTION_WIDTH = 16, 20

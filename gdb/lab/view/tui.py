@@ -13,15 +13,16 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Iterator, NamedTuple
 
-import gdb
 from rich.cells import cell_len
 
-from ..liveview import Note, Picture
-from ..pointers import Pointer
+import gdb
+
+from ..linux.mm_changes import Change, Piece
+from ..linux.segments import Segment
 from ..printable import one_line
-from ..segments import Segment
 from ..sizes import rough_size
-from ..trace.changes import Change, Piece
+from ..window.picture import Note, Picture
+from ..window.pointers import Pointer
 from .tables import BOLD, DIM, PLAIN, RED
 from .timeline import CHANGED, COLOURS, GONE, NEW, change_mark
 

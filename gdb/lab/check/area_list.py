@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rules of the kernel's list of areas, and where each is broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..linux import maple, maple_check, vma
+from ..target.memory import Broken
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A rule of the kernel's area list, and where it is broken."""
+
+    rule: str
+    broken: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.broken
+
+
+def check_list(
+    mm: int, map_count: int, found: list[tuple[int, tuple]], broken: str
+) -> tuple[Invariant, ...]:
+    """The invariants of the structure that found was read from.
+
+    See validate_mm() and browse_rb() in mm/mmap.c; for the maple tree
+    mas_validate_gaps() in lib/maple_tree.c.
+    """
+    count = f"map_count is {map_count}, there are {len(found)} areas"
+    rules = [
+        Invariant("the areas can be followed to the end", broken),
+        Invariant("every area has its start below its end", _empty(found)),
+        Invariant("areas are sorted and do not overlap", _unsorted(found)),
+        Invariant("every area points back to this mm", _strangers(mm, found)),
+        Invariant(
+            "map_count is the number of areas",
+            "" if map_count == len(found) else count,
+        ),
+    ]
+    if vma.is_listed():
+        rules.append(Invariant("vm_prev mirrors vm_next", _unmirrored(found)))
+        rules.append(
+            Invariant("the red-black tree gives the same sequence", _tree(mm, found))
+        )
+    else:
+        rules.append(
+            Invariant("every area is where the tree has it", _misplaced(mm, found))
+        )
+        rules.append(Invariant("the tree's gaps are the widest below", _gaps(mm)))
+    return tuple(rules)
+
+
+def _at(index: int, address: int, area: tuple) -> str:
+    return f"area {index} ({area.vm_start:#x}-{area.vm_end:#x}, at {address:#x})"
+
+
+def _empty(found: list[tuple[int, tuple]]) -> str:
+    for i, (address, area) in enumerate(found):
+        if area.vm_start >= area.vm_end:
+            return _at(i, address, area)
+    return ""
+
+
+def _unsorted(found: list[tuple[int, tuple]]) -> str:
+    end = 0
+    for i, (address, area) in enumerate(found):
+        if area.vm_start < end:
+            return f"{_at(i, address, area)} starts below {end:#x}, where the one before ends"
+        end = area.vm_end
+    return ""
+
+
+def _strangers(mm: int, found: list[tuple[int, tuple]]) -> str:
+    for i, (address, area) in enumerate(found):
+        if area.vm_mm != mm:
+            return f"{_at(i, address, area)} has vm_mm {area.vm_mm:#x}, not {mm:#x}"
+    return ""
+
+
+def _unmirrored(found: list[tuple[int, tuple]]) -> str:
+    before = 0
+    for i, (address, area) in enumerate(found):
+        if area.vm_prev != before:
+            return f"{_at(i, address, area)} has vm_prev {area.vm_prev:#x}, not {before:#x}"
+        before = address
+    return ""
+
+
+def _tree(mm: int, found: list[tuple[int, tuple]]) -> str:
+    in_list = [address for address, _ in found]
+    in_tree = []
+    try:
+        for address in vma.for_each_rb(mm):
+            in_tree.append(address)
+    except Broken as broken:
+        return str(broken)
+    for i, (listed, node) in enumerate(zip(in_list, in_tree)):
+        if listed != node:
+            return f"area {i} is at {listed:#x} in the list, at {node:#x} in the tree"
+    if len(in_list) != len(in_tree):
+        return f"the list has {len(in_list)} areas, the tree has {len(in_tree)}"
+    return ""
+
+
+def _misplaced(mm: int, found: list[tuple[int, tuple]]) -> str:
+    """Is an area's range in the maple tree another than its own?"""
+    try:
+        places = list(maple.mas_for_each(vma.tree_of(mm)))
+    except Broken as broken:
+        return str(broken)
+    for i, ((address, area), (first, last, _)) in enumerate(zip(found, places)):
+        if (area.vm_start, area.vm_end) != (first, last + 1):
+            return f"{_at(i, address, area)} is at {first:#x}-{last + 1:#x} in the tree"
+    return ""
+
+
+def _gaps(mm: int) -> str:
+    """Does a node of the maple tree tell a wrong gap?"""
+    try:
+        return maple_check.check_gaps(vma.tree_of(mm))
+    except Broken as broken:
+        return str(broken)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The hits of the check so far: in the order of time, each once.
+
+In a replay a hit can be seen again, from both sides, or be jumped over. It is known by
+its place there: the number of instructions since the start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Callable
+
+from .. import replay
+from ..target import terminal
+from .hit import Hit
+
+
+class HitLog:
+    """All hits, and the one that was reported last."""
+
+    def __init__(self, report: Callable[[Hit], None]) -> None:
+        self.hits: list[Hit] = []
+        self.last: Hit | None = None
+        self.report = report
+        self._by_place: dict[int, Hit] = {}
+
+    def hit(self, number: int) -> Hit | None:
+        """The hit of a number. A replay may have jumped over those before it."""
+        return next((hit for hit in self.hits if hit.number == number), None)
+
+    def add(self, hit: Hit) -> None:
+        """Number a hit, keep it and report it."""
+        if replay.active():
+            place = replay.instruction_count()
+            replay.note("hit", hit.summary, hit.task.pid, hit.task.comm)
+            number, _ = replay.hit_at(place)
+            hit = dataclasses.replace(hit, number=number)
+            self._keep(place, hit)
+        else:
+            hit = dataclasses.replace(hit, number=len(self.hits) + 1)
+            self.hits.append(hit)
+        self.last = hit
+        self.report(hit)
+
+    def _keep(self, place: int, hit: Hit) -> None:
+        is_latest = all(place > known for known in self._by_place)
+        self._by_place[place] = hit
+        if is_latest:
+            self.hits.append(hit)
+        else:
+            self.hits[:] = [self._by_place[one] for one in sorted(self._by_place)]
+
+    def again(self, place: int) -> bool:
+        """Show the hit that returns at a place of the replay, as it was judged.
+
+        Returns whether there is one. In this session only those are known whose calls
+        were executed forward; of the others the recording has the verdict.
+        """
+        hit, recorded = self._by_place.get(place), replay.hit_at(place)
+        if hit is not None:
+            self.last = hit
+            self.report(hit)
+        elif recorded is not None:
+            number, moment = recorded
+            terminal.write(
+                f"hit {number}, {moment.comm} {moment.pid}: {moment.what}, as recorded; "
+                "execute the call forward for all of it.\n"
+            )
+        return hit is not None or recorded is not None

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A core file of the whole guest, as a kdump kernel would leave it in /proc/vmcore.
+
+ELF: a note for each processor (NT_PRSTATUS) and one with VMCOREINFO, then the RAM. A
+piece of RAM has its physical address, and where the kernel's direct map has it; the
+kernel's image, which has another address besides, stands in it a second time.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
+from typing import IO, Callable, Iterator
+
+import gdb
+
+from ..linux import processors, task
+from ..target import kernel, structs
+from ..target.memory import PAGE_SIZE, START_KERNEL_MAP
+from . import ram, vmcoreinfo
+
+ET_CORE, EM_X86_64 = 4, 62
+PT_LOAD, PT_NOTE = 1, 4
+PF_RWX = 7
+NT_PRSTATUS, NT_VMCOREINFO = 1, 0
+EHDR = struct.Struct("<16s2HI3QI6H")
+PHDR = struct.Struct("<2I6Q")
+NOTE = struct.Struct("<3I")
+
+# struct elf_prstatus (include/linux/elfcore.h): pr_pid, then struct user_regs_struct
+PR_PID = struct.Struct("<32xi76x")
+PR_REG = (
+    *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8"),
+    *("rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "eflags"),
+    *("rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs"),
+)
+PRSTATUS_SIZE = 336
+MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A program header of the core: guest memory and where it is in the file."""
+
+    physical: int
+    virtual: int
+    size: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Core:
+    """A finished core file."""
+
+    path: str
+    size: int  # as the file's length says
+    written: int  # bytes of it that are not holes
+    ram: int  # bytes
+    segments: tuple[Segment, ...]
+    processors: int
+
+
+Progress = Callable[[int, int], None]  # called with bytes done, and bytes in all
+
+
+def write(path: str, progress: Progress) -> Core:
+    """Write a core file of the stopped guest; PATH appears when it is whole.
+
+    Raises memory.Fault, memory.Broken, OSError; then PATH is as it was before.
+    """
+    parts = ram.ranges()
+    notes = b"".join(_notes())
+    segments = _segments(parts, EHDR.size + (len(parts) + 2) * PHDR.size + len(notes))
+    with _replacing(path) as file:
+        file.write(_headers(segments, len(notes)) + notes)
+        written = file.tell() + _write_ram(file, parts, segments, progress)
+        size = max(segment.offset + segment.size for segment in segments)
+        file.truncate(size)
+    total = sum(part.size for part in parts)
+    count = len(gdb.selected_inferior().threads())
+    return Core(path, size, written, total, tuple(segments), count)
+
+
+def _segments(parts: list[ram.Range], headers: int) -> list[Segment]:
+    """The kernel's image, then each piece of RAM."""
+    guest = kernel.memory()
+    offset = -(-headers // PAGE_SIZE) * PAGE_SIZE
+    of_ram = []
+    for part in parts:
+        of_ram.append(
+            Segment(part.start, guest.page_offset + part.start, part.size, offset)
+        )
+        offset += part.size
+    start = structs.address_of("_text")
+    physical = start - START_KERNEL_MAP + guest.phys_base
+    size = structs.address_of("_end") - start
+    holder = next(one for one in of_ram if 0 <= physical - one.physical < one.size)
+    inside = holder.offset + physical - holder.physical
+    return [Segment(physical, start, size, inside), *of_ram]
+
+
+def _headers(segments: list[Segment], notes: int) -> bytes:
+    """The ELF header and all program headers, that of the notes first."""
+    count = len(segments) + 1
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    data = EHDR.pack(
+        ident, ET_CORE, EM_X86_64, 1, 0, EHDR.size, 0, 0, EHDR.size, PHDR.size, count,
+        *(0, 0, 0),
+    )  # fmt: skip
+    behind = EHDR.size + count * PHDR.size
+    data += PHDR.pack(PT_NOTE, 0, behind, 0, 0, notes, notes, 4)
+    for one in segments:
+        data += PHDR.pack(
+            PT_LOAD, PF_RWX, one.offset, one.virtual, one.physical, one.size, one.size,
+            PAGE_SIZE,
+        )  # fmt: skip
+    return data
+
+
+def _notes() -> Iterator[bytes]:
+    for processor in processors.processors():
+        yield _note(b"CORE", NT_PRSTATUS, _prstatus(processor))
+    yield _note(b"VMCOREINFO", NT_VMCOREINFO, vmcoreinfo.vmcoreinfo())
+
+
+def _note(name: bytes, kind: int, content: bytes) -> bytes:
+    name += b"\0"
+    head = NOTE.pack(len(name), len(content), kind)
+    return head + _padded(name) + _padded(content)
+
+
+def _padded(data: bytes) -> bytes:
+    return data.ljust(-(-len(data) // 4) * 4, b"\0")
+
+
+def _prstatus(processor: processors.Processor) -> bytes:
+    """The registers of a processor and the id of the task on it."""
+    with processors.select(processor):
+        frame = gdb.newest_frame()
+        values = [
+            MASK if name == "orig_rax" else int(frame.read_register(name)) & MASK
+            for name in PR_REG
+        ]
+    pid = task.task(processor.current).pid if processor.current else 0
+    data = PR_PID.pack(pid) + struct.pack(f"<{len(values)}Q", *values)
+    return data.ljust(PRSTATUS_SIZE, b"\0")
+
+
+def _write_ram(
+    file: IO[bytes],
+    parts: list[ram.Range],
+    segments: list[Segment],
+    progress: Progress,
+) -> int:
+    """The pages that are not zero; the rest of the file is holes."""
+    total, before, written = sum(part.size for part in parts), 0, 0
+    for part, segment in zip(parts, segments[1:]):
+        for address, data in ram.contents(part):
+            file.seek(segment.offset + address - part.start)
+            file.write(data)
+            written += len(data)
+            progress(before + address + len(data) - part.start, total)
+        before += part.size
+    return written
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[IO[bytes]]:
+    """A new file that takes the name path when the block ends well."""
+    folder, name = os.path.split(os.path.abspath(path))
+    with NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

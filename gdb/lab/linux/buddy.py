@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which page frames are free: the page allocator's own lists (mm/page_alloc.c).
+
+A free block is in the buddy allocator, where its first page is marked, or on a list of
+a CPU, where nothing marks it. What is on neither is in use, whatever its struct page
+looks like: the second and later pages of a block that is not compound look as free
+ones do.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from ..target import kernel, structs
+from ..target.memory import Fault
+from . import lists, page
+from .processors import per_cpu_offsets
+
+HPAGE_PMD_ORDER = 9  # pageblock_order, with huge pages
+# Lists for blocks of several orders, and a type of their own, came in v5.14
+# (28f836b6777b, 44042b449872)
+ZONE = structs.Form(
+    "struct zone", old="?pageset", new="?per_cpu_pageset", present="present_pages"
+)
+structs.expect("contig_page_data", "node_data")
+
+
+@structs.cached
+def nr_orders() -> int:
+    """How many orders blocks have: MAX_ORDER, plus one since v6.4 (23baf831a32c)."""
+    low, high = structs.member("struct zone", "free_area")[1].range()
+    return high - low + 1
+
+
+def free_block(pfn: int) -> tuple[int, int] | None:
+    """First frame and order of the buddy allocator's block that a frame is in.
+
+    None if it is in none. As is_free_buddy_page().
+    """
+    for order in range(nr_orders()):
+        first = pfn & -(1 << order)
+        try:
+            found = page.buddy_order(first)
+        except Fault:
+            continue
+        if found is not None and order <= found < nr_orders():
+            return first, found
+    return None
+
+
+def free_for_cpus() -> dict[int, int]:
+    """The free blocks that CPUs keep for themselves: first frames and orders.
+
+    Raises Broken, memory.Fault.
+    """
+    found: dict[int, int] = {}
+    inside = structs.offsetof("struct page", "lru")
+    for head, order in _lists():
+        for link in lists.list_for_each(head):
+            found[page.page_to_pfn(link - inside)] = order
+    return found
+
+
+def is_among(pfn: int, blocks: dict[int, int]) -> tuple[int, int] | None:
+    """Which of these blocks a frame is in: first frame and order."""
+    for order in range(nr_orders()):
+        first = pfn & -(1 << order)
+        if blocks.get(first, -1) >= order:
+            return first, blocks[first]
+    return None
+
+
+def _lists() -> Iterator[tuple[int, int]]:
+    """The lists of all CPUs: struct list_head *, and order: pindex_to_order()."""
+    kind = "struct per_cpu_pages"
+    place, array = structs.member(kind, "lists")
+    size = structs.sizeof("struct list_head")
+    types = structs.constant("MIGRATE_PCPTYPES")
+    costly = 4  # PAGE_ALLOC_COSTLY_ORDER + 1
+    if structs.has_member("struct zone", "pageset"):
+        place += structs.offsetof("struct per_cpu_pageset", "pcp")
+    for pagesets in _pagesets():
+        for offset in filter(None, per_cpu_offsets()):
+            for number in range(array.sizeof // size):
+                order = number // types
+                head = pagesets + offset + place + number * size & (1 << 64) - 1
+                yield head, order if order < costly else HPAGE_PMD_ORDER
+
+
+def _pagesets() -> Iterator[int]:
+    """Where each zone that has pages has its lists, less a CPU's offset."""
+    low, high = structs.member("struct pglist_data", "node_zones")[1].range()
+    first = structs.offsetof("struct pglist_data", "node_zones")
+    for node in _nodes():
+        for number in range(high - low + 1):
+            zone = node + first + number * structs.sizeof("struct zone")
+            read = ZONE(kernel.memory(), zone)
+            if read.present:
+                yield read.old if hasattr(read, "old") else read.new
+
+
+def _nodes() -> Iterator[int]:
+    """NODE_DATA() of all nodes: struct pglist_data *."""
+    if structs.has_symbol("contig_page_data"):
+        yield structs.address_of("contig_page_data")
+        return
+    array = structs.address_of("node_data")
+    for number in range(structs.variable_size("node_data") // 8):
+        node = kernel.memory().u64(array + 8 * number)
+        if node:
+            yield node
+
+
+class Lists:
+    """The lists of one moment, read when first asked for."""
+
+    def __init__(self) -> None:
+        self._of_cpus: dict[int, int] | None = None
+
+    def block(self, pfn: int) -> tuple[int, int, str] | None:
+        """The free block a frame is in: first frame, order, and whose it is.
+
+        None if it is in none. Raises Broken, memory.Fault where a list is damaged.
+        """
+        found = free_block(pfn)
+        if found is not None:
+            return *found, "in the buddy allocator"
+        if self._of_cpus is None:
+            self._of_cpus = free_for_cpus()
+        found = is_among(pfn, self._of_cpus)
+        return None if found is None else (*found, "on a list of a CPU's")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The page cache: what is in memory of a file (mm/filemap.c, lib/xarray.c)."""
+
+from __future__ import annotations
+
+from ..target import kernel, structs
+from ..target.memory import PAGE_SIZE, Fault
+from . import page
+
+FILE = structs.Form("struct file", "f_inode", "f_mapping")
+INODE = structs.Form("struct inode", "i_size")
+MAPPING = structs.Form("struct address_space", head="i_pages.xa_head")
+NODE = structs.Form("struct xa_node", "shift", "slots")
+MAX_SHIFT = 60  # an index has 64 bits
+LOWEST_NODE = 4096  # below it internal entries are no nodes: xa_is_node()
+
+
+def xa_load(head: int, index: int) -> int:
+    """The entry at an index of an xarray, 0 if there is none.
+
+    Parameter: xarray.xa_head. Raises memory.Fault. See lib/xarray.c.
+    """
+    guest = kernel.memory()
+    shift = None
+    while _is_node(head):
+        node = NODE(guest, head - 2)
+        if node.shift > MAX_SHIFT or shift is not None and node.shift >= shift:
+            raise Fault(head - 2, "no node of an xarray")
+        if shift is None and index >> node.shift >= len(node.slots) // 8:
+            return 0
+        shift = node.shift
+        head = _slot(node.slots, index >> shift)
+    if shift is None and index:
+        return 0  # a lone entry is that of index 0
+    return head
+
+
+def _slot(slots: bytes, index: int) -> int:
+    """What is in a slot; one of a wide entry says in which slot that begins."""
+    count = len(slots) // 8
+    entry = int.from_bytes(slots[index % count * 8 :][:8], "little")
+    if entry & 3 == 2 and entry >> 2 < count - 1:
+        entry = int.from_bytes(slots[(entry >> 2) * 8 :][:8], "little")
+    return entry
+
+
+def _is_node(entry: int) -> bool:
+    return entry & 3 == 2 and entry > LOWEST_NODE
+
+
+def find_get_page(mapping: int, index: int) -> int:
+    """The physical address of a page of a file, by its number in the file.
+
+    Parameter: struct address_space *. Raises Fault where it is not in memory.
+    """
+    guest = kernel.memory()
+    found = xa_load(MAPPING(guest, mapping).head, index)
+    if not found or found & 3:  # an internal entry, or what is left of a page gone
+        raise Fault(index * PAGE_SIZE, "not in the page cache")
+    head = page.compound_head(found)
+    pages = 1
+    if "head" in page.flag_names(page.PAGE(guest, head).flags):
+        pages = 1 << page.compound_order(head)
+    return (page.page_to_pfn(head) + index % pages) * PAGE_SIZE
+
+
+def file_size(file: int) -> int:
+    """The length of an open file in bytes. Parameter: struct file *."""
+    guest = kernel.memory()
+    return INODE(guest, FILE(guest, file).f_inode).i_size
+
+
+def kernel_read_all(file: int, largest: int) -> bytes:
+    """Read a whole open file from the page cache. Parameter: struct file *.
+
+    Raises Fault where it is not in memory, or is larger than so many bytes.
+    """
+    size = file_size(file)
+    if size > largest:
+        raise Fault(largest, f"a file of {size} bytes is not read further")
+    return kernel_read(file, 0, size)
+
+
+def kernel_read(file: int, offset: int, size: int) -> bytes:
+    """Read an open file from the page cache; short at the end of the file.
+
+    Parameter: struct file *. Raises Fault where it is not in memory. Named after
+    kernel_read() in fs/read_write.c.
+    """
+    physical = kernel.memory().physical
+    mapping = FILE(kernel.memory(), file).f_mapping
+    end = min(offset + size, file_size(file))
+    parts = []
+    while offset < end:
+        step = min(end - offset, PAGE_SIZE - offset % PAGE_SIZE)
+        place = find_get_page(mapping, offset // PAGE_SIZE) + offset % PAGE_SIZE
+        buffer, at = physical.locate(place, step)
+        parts.append(buffer[at : at + step])
+        offset += step
+    return b"".join(parts)

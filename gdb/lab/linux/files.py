@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Open files of a task: struct files_struct (include/linux/fdtable.h)."""
+
+from __future__ import annotations
+
+import stat
+import struct
+from dataclasses import dataclass
+from typing import Iterator
+
+from ..printable import text_of
+from ..target import kernel, structs
+from ..target.memory import Broken, Fault
+from . import path, task, taskflags
+
+NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
+WORD = 64  # bits of an unsigned long
+TASK = structs.Form("struct task_struct", "files")
+FILES = structs.Form("struct files_struct", "fdt")
+FDTABLE = structs.Form("struct fdtable", "max_fds", "fd", "close_on_exec", "open_fds")
+FILE = structs.Form(
+    "struct file", "f_inode", "f_flags", "f_mode", "f_pos", "f_op", mnt="f_path.mnt"
+)
+INODE = structs.Form("struct inode", "i_ino", "i_mode", "i_rdev")
+MOUNT = structs.Form("struct mount", "mnt_id")
+MINOR_BITS = 20  # include/linux/kdev_t.h
+
+O_ACCMODE = 0o3
+ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
+O_CLOEXEC = 0o2000000
+FLAGS = {  # include/uapi/asm-generic/fcntl.h
+    **{0o100: "O_CREAT", 0o200: "O_EXCL", 0o400: "O_NOCTTY", 0o1000: "O_TRUNC"},
+    **{0o2000: "O_APPEND", 0o4000: "O_NONBLOCK", 0o10000: "O_DSYNC"},
+    **{0o20000: "O_ASYNC", 0o40000: "O_DIRECT", 0o100000: "O_LARGEFILE"},
+    **{0o200000: "O_DIRECTORY", 0o400000: "O_NOFOLLOW", 0o1000000: "O_NOATIME"},
+    **{O_CLOEXEC: "O_CLOEXEC", 0o4000000: "O_SYNC", 0o10000000: "O_PATH"},
+    **{0o20000000: "O_TMPFILE"},
+}
+INCLUDES = {0o4000000: 0o10000, 0o20000000: 0o200000}  # of O_SYNC, of O_TMPFILE
+structs.expect("sysctl_nr_open")
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A descriptor and what it stands for."""
+
+    fd: int
+    path: str  # as the link /proc/PID/fd/N
+    kind: str
+    pos: int
+    flags: int  # as /proc/PID/fdinfo/N: f_flags, and O_CLOEXEC of the descriptor
+    mnt_id: int | None
+    inode: int | None
+    file: int  # struct file *
+
+    @property
+    def flag_names(self) -> list[str]:
+        """The flags as open(2) names them."""
+        return open_flag_names(self.flags)
+
+
+def open_flag_names(flags: int) -> list[str]:
+    """The flags of open(2) by name."""
+    rest = flags & ~O_ACCMODE
+    for flag, part in INCLUDES.items():
+        if rest & flag:
+            rest &= ~part
+    return [ACCESS[flags & O_ACCMODE], *taskflags.names(rest, FLAGS)]
+
+
+def files_of(address: int) -> int:
+    """The struct files_struct * of a task, 0 if it has ended.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    return TASK(kernel.memory(), address).files
+
+
+def with_files(address: int) -> int | None:
+    """A task, or else a thread of its process, that has not closed its files yet.
+
+    None if all have. Parameter and result: struct task_struct *. Raises
+    memory.Fault, Broken.
+    """
+    if files_of(address):
+        return address
+    return next(filter(files_of, task.for_each_thread(address)), None)
+
+
+def for_each_file(files: int, root: int) -> Iterator[OpenFile]:
+    """All open descriptors, the lowest first.
+
+    Parameters: struct files_struct *, and the struct path * of the directory from
+    which paths are told. What cannot be read of a file is said in its path.
+    Raises Broken, memory.Fault.
+    """
+    guest = kernel.memory()
+    table = FDTABLE(guest, FILES(guest, files).fdt)
+    limit = max(NR_OPEN, _nr_open())
+    if not 0 < table.max_fds <= limit:
+        raise Broken(f"the table has room for {table.max_fds} descriptors")
+    count = table.max_fds
+    pointers = struct.unpack(f"<{count}Q", guest.read(table.fd, 8 * count))
+    closing, used = _bits(table.close_on_exec, count), _bits(table.open_fds, count)
+    for fd, file in enumerate(pointers):
+        if not file:
+            continue
+        if not _is_set(used, fd):  # as behind the end of a table
+            raise Broken(f"descriptor {fd} has a file but is not marked as open")
+        yield open_file(fd, file, _is_set(closing, fd), root)
+
+
+def _bits(address: int, count: int) -> bytes:
+    """A bitmap of so many bits, in whole words. Raises memory.Fault."""
+    return kernel.memory().read(address, -(-count // WORD) * WORD // 8)
+
+
+def _is_set(bitmap: bytes, bit: int) -> bool:
+    return bool(bitmap[bit // 8] >> bit % 8 & 1)
+
+
+def _nr_open() -> int:
+    """The limit that /proc/sys/fs/nr_open sets."""
+    if not structs.has_symbol("sysctl_nr_open"):
+        return 0
+    return kernel.memory().u64(structs.address_of("sysctl_nr_open")) & 0xFFFF_FFFF
+
+
+def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
+    """One descriptor. Parameters: struct file *, as for_each_file()."""
+    try:
+        read = FILE(kernel.memory(), file)
+    except Fault as fault:
+        return OpenFile(fd, f"({fault})", "unreadable", 0, 0, None, None, file)
+    try:
+        name = text_of(path.file_path(file, root))
+    except Fault as fault:
+        name = f"({fault})"
+    inode = _readable(INODE, read.f_inode)
+    mount = read.mnt - structs.offsetof("struct mount", "mnt")
+    return OpenFile(
+        fd=fd,
+        path=name,
+        kind="unreadable" if inode is None else _kind(read, inode, name),
+        pos=read.f_pos,
+        flags=read.f_flags | (O_CLOEXEC if close_on_exec else 0),
+        mnt_id=getattr(_readable(MOUNT, mount), "mnt_id", None),
+        inode=getattr(inode, "i_ino", None),
+        file=file,
+    )
+
+
+def _readable(form: structs.Form, address: int) -> tuple | None:
+    """An object, None where there is none."""
+    try:
+        return form(kernel.memory(), address)
+    except Fault:
+        return None
+
+
+def _kind(file: tuple, inode: tuple, name: str) -> str:
+    """What a file is, in a few words."""
+    mode = inode.i_mode
+    if stat.S_ISSOCK(mode):
+        return text(file.f_inode)
+    if stat.S_ISFIFO(mode):
+        ends = ("", "its reading end", "its writing end", "both ends")
+        kind = "pipe" if name.startswith("pipe:[") else "FIFO"
+        return f"{kind}, {ends[file.f_mode & 3]}".removesuffix(", ")
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        kind = "character" if stat.S_ISCHR(mode) else "block"
+        major, minor = inode.i_rdev >> MINOR_BITS, inode.i_rdev & (1 << MINOR_BITS) - 1
+        return f"{kind} device {major}:{minor}"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISLNK(mode):
+        return "symbolic link"
+    return "file" if stat.S_ISREG(mode) else "anonymous inode"
+
+
+SOCKET = structs.Form("struct socket", "state", "type", "sk")
+SOCK = structs.Form(
+    "struct sock", family="__sk_common.skc_family", state="__sk_common.skc_state"
+)
+TCP_LISTEN = 10  # include/net/tcp_states.h, of other families too
+FAMILIES = {  # include/linux/socket.h
+    **{1: "unix", 2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 40: "vsock"},
+}
+TYPES = {1: "stream", 2: "datagram", 3: "raw", 5: "seqpacket"}  # include/linux/net.h
+
+
+def SOCKET_I(inode: int) -> int:  # noqa: N802, as the kernel calls it
+    """The struct socket * of a struct inode *. See include/net/sock.h."""
+    return (
+        inode
+        - structs.offsetof("struct socket_alloc", "vfs_inode")
+        + structs.offsetof("struct socket_alloc", "socket")
+    )
+
+
+def text(inode: int) -> str:
+    """Family, type and state of a socket. Parameter: struct inode *."""
+    guest = kernel.memory()
+    try:
+        socket = SOCKET(guest, SOCKET_I(inode))
+        sock = SOCK(guest, socket.sk) if socket.sk else None
+    except Fault as fault:
+        return f"socket ({fault})"
+    words = [TYPES.get(socket.type, f"type {socket.type}"), "socket"]
+    if sock is not None:
+        words.insert(0, FAMILIES.get(sock.family, f"family {sock.family}"))
+    if sock is not None and sock.state == TCP_LISTEN:
+        return f"{' '.join(words)}, listening"
+    return f"{' '.join(words)}, {_states().get(socket.state, socket.state)}"
+
+
+@structs.cached
+def _states() -> dict[int, str]:
+    """SS_CONNECTED as "connected": socket_state, include/uapi/linux/net.h."""
+    found = structs.enumerators("socket_state")
+    return {
+        value: name.removeprefix("SS_").lower().replace("_", " ")
+        for name, value in found.items()
+    }

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's doubly linked lists: struct list_head (include/linux/list.h)."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from ..target import kernel, structs
+from ..target.memory import Broken, Fault
+
+HEAD = structs.Form("struct list_head", "next", "prev")
+
+
+def list_for_each(head: int) -> Iterator[int]:
+    """The struct list_head * of each entry, the head itself left out.
+
+    Raises Broken for a cycle that misses the head, for a pointer that cannot be
+    read, and for an entry whose prev is not where the walk came from.
+    """
+    read = HEAD.reader(kernel.memory())
+    seen = {head}
+    try:
+        before, here = head, read(head).next
+    except Fault as fault:
+        raise Broken(f"the list at {head:#x} has no head: {fault}") from None
+    while here != head:
+        if here in seen:
+            raise Broken(f"the list at {head:#x} is a cycle: {here:#x} comes again")
+        seen.add(here)
+        try:
+            links = read(here)
+        except Fault as fault:
+            raise Broken(f"the list at {head:#x} is cut: {fault}") from None
+        if links.prev != before:
+            raise Broken(
+                f"the list at {head:#x} is torn: {here:#x} has prev {links.prev:#x}, "
+                f"not {before:#x}"
+            )
+        yield here
+        before, here = here, links.next
+
+
+def list_for_each_entry(head: int, type_name: str, member: str) -> Iterator[int]:
+    """The addresses of the structures that a list links by one of their members.
+
+    list_for_each_entry(head, "struct task_struct", "tasks"). Raises Broken.
+    """
+    inside = structs.offsetof(type_name, member)
+    for link in list_for_each(head):
+        yield link - inside

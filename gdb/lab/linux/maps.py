@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Areas as /proc/PID/maps tells of them, and what stands behind each.
+
+See show_map_vma() in fs/proc/task_mmu.c.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from dataclasses import dataclass
+from typing import Callable, Iterator, NamedTuple
+
+from ..printable import text_of
+from ..target import kernel, structs
+from ..target.memory import PAGE_SIZE, Broken, Fault
+from . import mm as mm_, path, vma
+from .mm import mm_struct
+from .vmflags import VM_HUGETLB, flag_codes, permissions
+
+FILE = structs.Form("struct file", "f_inode")
+INODE = structs.Form("struct inode", "i_ino", "i_sb", "i_mode")
+SUPER = structs.Form("struct super_block", "s_dev", "s_type")
+TYPE = structs.Form("struct file_system_type", "name")
+MINOR_BITS = 20  # MINORBITS, include/linux/kdev_t.h
+S_IFMT, S_IFCHR = 0o170000, 0o020000
+VSYSCALL_NONE = 2  # of vsyscall_mode's enum, arch/x86/entry/vsyscall/vsyscall_64.c
+structs.expect("gate_vma", "vsyscall_mode")
+
+
+class Area(NamedTuple):
+    """One area, as a line of /proc/PID/maps and more."""
+
+    start: int
+    end: int
+    perms: str
+    offset: int  # in the file, bytes; 0 without a file
+    dev: str  # major:minor, in hex
+    inode: int
+    name: str
+    size: int
+    flags: tuple[str, ...]  # as VmFlags of /proc/PID/smaps
+    backing: str
+    pgoff: int  # vm_pgoff, pages: for anonymous memory the page it started as
+    anon_vma: int
+    vma: int  # struct vm_area_struct *
+
+
+def for_each_area(mm: int, root: int) -> Iterator[Area]:
+    """All areas of an address space in order, then the gate area.
+
+    Parameters: struct mm_struct *, and the struct path * of the directory from
+    which names of files are told. Raises Broken after what could be read, also where
+    what is found next is no area, or not all are found.
+    """
+    read = mm_.mm_struct(mm)
+    files: dict[int, File] = {}
+    count = end = 0
+    for address, one in vma.for_each_vma(mm):
+        if not end <= one.vm_start < one.vm_end:
+            raise Broken(
+                f"what follows {count} areas, at {address:#x}, is no area above them: "
+                f"it goes from {one.vm_start:#x} to {one.vm_end:#x}"
+            )
+        yield _area(address, one, read, root, files)
+        count, end = count + 1, one.vm_end
+    gate = gate_area()
+    if gate is not None:
+        address, one = gate
+        yield _area(address, one, read, root, files)._replace(
+            name="[vsyscall]", backing="vsyscall"
+        )
+    if count != read.map_count:
+        raise Broken(
+            f"map_count is {read.map_count} and {count} areas are found: one of them is "
+            "damaged, or the kernel is just changing them"
+        )
+
+
+def describer(mm: int, root: int) -> Callable[[int], Area]:
+    """A function from a struct vm_area_struct * to what it is, for many of one mm.
+
+    Parameters as for_each_area(). The function raises memory.Fault.
+    """
+    guest = kernel.memory()
+    read = mm_.mm_struct(mm)
+    files: dict[int, File] = {}
+    return lambda address: _area(address, vma.VMA(guest, address), read, root, files)
+
+
+def area_of(address: int, mm: int, root: int) -> Area:
+    """One area: struct vm_area_struct *. Raises memory.Fault."""
+    return describer(mm, root)(address)
+
+
+def _area(
+    address: int, area: tuple, mm: tuple, root: int, files: dict[int, File]
+) -> Area:
+    file = name = None
+    try:
+        if area.vm_file:
+            file = files.get(area.vm_file)
+            if file is None:
+                file = files[area.vm_file] = file_of(area.vm_file, root)
+            name = file.name
+        if name is None or vma.is_named(area):
+            name = text_of(vma.vma_name(area, mm, root))
+    except Fault as fault:
+        name = f"? {fault}"
+    return Area(
+        area.vm_start,
+        area.vm_end,
+        permissions(area.vm_flags),
+        area.vm_pgoff * PAGE_SIZE if area.vm_file else 0,
+        file.device if file else "00:00",
+        file.inode if file else 0,
+        name,
+        area.vm_end - area.vm_start,
+        flag_codes(area.vm_flags),
+        backing(area, name, file),
+        area.vm_pgoff,
+        area.anon_vma,
+        address,
+    )
+
+
+@dataclass(frozen=True)
+class File:
+    """The file behind an area, as /proc/PID/maps tells of it."""
+
+    address: int  # struct file *
+    name: str
+    device: str  # major:minor in hex
+    inode: int
+    mode: int  # i_mode
+    filesystem: str
+
+
+def file_of(file: int, root: int) -> File:
+    """Read what is known of an open file.
+
+    Parameters: struct file *, and struct path * of the root directory from which
+    names are told. Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    inode = INODE(guest, FILE(guest, file).f_inode)
+    device = SUPER(guest, inode.i_sb)
+    kind = guest.read_string(TYPE(guest, device.s_type).name)
+    major, minor = device.s_dev >> MINOR_BITS, device.s_dev & (1 << MINOR_BITS) - 1
+    return File(
+        address=file,
+        name=text_of(path.mangle_path(path.file_path(file, root))),
+        device=f"{major:02x}:{minor:02x}",
+        inode=inode.i_ino,
+        mode=inode.i_mode,
+        filesystem=text_of(kind),
+    )
+
+
+def backing(area: tuple, name: str, file: File | None) -> str:
+    """What stands behind an area, in a word or two.
+
+    Parameters: a namedtuple of vma.VMA, the name it has in /proc/PID/maps, and
+    its file if it has one.
+    """
+    if area.vm_flags & VM_HUGETLB:
+        return "huge pages"
+    if file is None or not area.vm_ops:  # /dev/zero gives private memory away
+        return _without_file(area, name)
+    if file.filesystem == "tmpfs" and is_shmem(area) and not _is_visible(name):
+        return "shared memory"
+    if file.mode & S_IFMT == S_IFCHR:
+        return "device"
+    return "file"
+
+
+def _is_visible(name: str) -> bool:
+    """Is it a file of a mounted tmpfs, and not one that only the kernel names?"""
+    made = ("/dev/zero (deleted)", "/memfd:", "/SYSV")
+    return not name.startswith((*made, "[anon_shmem:"))
+
+
+def _without_file(area: tuple, name: str) -> str:
+    if name in ("[heap]", "[stack]"):
+        return name[1:-1]
+    if area.vm_ops:
+        return name[1:-1] if name.startswith("[v") else "special"
+    return "anonymous"
+
+
+@structs.cached
+def _shmem_operations() -> set[int]:
+    """vma_is_shmem(), and System V's (ipc/shm.c), which stand before shmem's own.
+
+    A set for anonymous shared memory came in v6.2 (d09e8ca6cb93).
+    """
+    symbols = ("shmem_vm_ops", "shmem_anon_vm_ops", "shm_vm_ops")
+    return {structs.address_of(one) for one in symbols if structs.has_symbol(one)}
+
+
+def is_shmem(area: tuple) -> bool:
+    """Is an area's memory in the page cache of shmem, which swap backs?"""
+    return area.vm_ops in _shmem_operations()
+
+
+def gate_area() -> tuple[int, tuple] | None:
+    """The page behind all processes, [vsyscall], as maps shows it: gate_vma.
+
+    None where the kernel has none. Its struct vm_area_struct * and its members.
+    """
+    if not structs.has_symbol("gate_vma"):
+        return None
+    guest = kernel.memory()
+    mode = guest.read(structs.address_of("vsyscall_mode"), 4)
+    if int.from_bytes(mode, "little") == VSYSCALL_NONE:
+        return None
+    address = structs.address_of("gate_vma")
+    return address, vma.VMA(guest, address)
+
+
+VM_EXEC, VM_GROWSDOWN = 0x4, 0x100  # include/linux/mm.h
+
+
+class Places:
+    """The areas of an address space as they are at this stop.
+
+    Parameters: struct mm_struct *, and the struct path * of the directory from
+    which names of files are told. A list of areas that is broken is known as
+    far as it could be read. Raises memory.Fault.
+    """
+
+    def __init__(self, mm: int, root: int) -> None:
+        self.mm = mm_struct(mm)
+        self.root = root
+        self.areas: list[tuple] = []
+        try:
+            for _, area in vma.for_each_vma(mm):
+                self.areas.append(area)
+        except Broken:
+            pass
+        self.starts = [area.vm_start for area in self.areas]
+
+    def find(self, address: int) -> tuple | None:
+        """The area around an address, None in a gap: vma_lookup() in mm.h."""
+        before = bisect.bisect_right(self.starts, address)
+        if not before or address >= self.areas[before - 1].vm_end:
+            return None
+        return self.areas[before - 1]
+
+    def above(self, address: int) -> tuple | None:
+        """The first area that starts behind an address, None if none does."""
+        after = bisect.bisect_right(self.starts, address)
+        return self.areas[after] if after < len(self.areas) else None
+
+    def name(self, area: tuple) -> str:
+        """What /proc/PID/maps calls an area; "[anon]" for what it does not name."""
+        try:
+            name = vma.vma_name(area, self.mm, self.root)
+        except Fault:
+            return "[unreadable name]"
+        return text_of(name) or "[anon]"
+
+    def path(self, area: tuple) -> str:
+        """The same as a name of files, in which nothing is escaped; "" if unknown."""
+        try:
+            return os.fsdecode(vma.vma_name(area, self.mm, self.root))
+        except Fault:
+            return ""
+
+    def text(self, address: int) -> str:
+        """NAME+OFFSET of an address, "" in a gap.
+
+        The offset is in the file that is mapped, else from the area's start.
+        """
+        area = self.find(address)
+        if area is None:
+            return ""
+        return f"{self.name(area)}+{offset(area, address):#x}"
+
+    def is_code(self, address: int) -> bool:
+        """May the process execute what is there?"""
+        area = self.find(address)
+        return area is not None and bool(area.vm_flags & VM_EXEC)
+
+
+def offset(area: tuple, address: int) -> int:
+    """How far an address is into the mapped file, or into an area without one."""
+    inside = address - area.vm_start
+    return inside + area.vm_pgoff * PAGE_SIZE if area.vm_file else inside

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Address spaces: struct mm_struct (include/linux/mm_types.h)."""
+
+from __future__ import annotations
+
+from ..target import kernel, structs
+from ..target.memory import START_KERNEL_MAP, Fault
+
+BOUNDARIES = (
+    "start_code",
+    "end_code",
+    "start_data",
+    "end_data",
+    "start_brk",
+    "brk",
+    "start_stack",
+)
+
+MM = structs.Form(
+    "struct mm_struct",
+    *BOUNDARIES,
+    "mmap_base",
+    "task_size",
+    "pgd",
+    "map_count",
+    "?mmap",
+    root="?mm_rb.rb_node",
+)
+
+# The function that looks for room; since v6.10 (529ce23a764f) a flag instead
+ROOM = structs.Form("struct mm_struct", "?get_unmapped_area", "?flags")
+TOP_DOWN = "arch_get_unmapped_area_topdown"
+BOTTOM_UP = "arch_get_unmapped_area"
+MMF_TOPDOWN = 1 << 31
+structs.expect(TOP_DOWN, BOTTOM_UP)
+
+
+def mm_struct(address: int) -> tuple:
+    """The members of MM. Parameter: struct mm_struct *. Raises memory.Fault."""
+    return MM(kernel.memory(), address)
+
+
+def is_topdown(mm: int) -> bool | None:
+    """Does mmap() look for room below mmap_base, and not above, as the legacy layout has it?
+
+    arch_pick_mmap_layout() in arch/x86/mm/mmap.c chooses. None where the mm does not
+    tell. Parameter: struct mm_struct *. Raises memory.Fault.
+    """
+    read = ROOM(kernel.memory(), mm)
+    if not hasattr(read, "get_unmapped_area"):
+        flags = read.flags  # bytes where it is a bitmap
+        if not isinstance(flags, int):
+            flags = int.from_bytes(flags, "little")
+        return bool(flags & MMF_TOPDOWN)
+    known = {
+        structs.address_of(name): name == TOP_DOWN
+        for name in (TOP_DOWN, BOTTOM_UP)
+        if structs.has_symbol(name)
+    }
+    return known.get(read.get_unmapped_area)
+
+
+def virt_to_phys(address: int) -> int:
+    """__pa(): the physical address behind the direct map or the kernel image.
+
+    See arch/x86/include/asm/page_64.h.
+    """
+    guest = kernel.memory()
+    if address >= START_KERNEL_MAP:
+        return address - START_KERNEL_MAP + guest.phys_base
+    return address - guest.page_offset
+
+
+def pgd_of(mm: int) -> int:
+    """The physical address of the top page table. Parameter: struct mm_struct *."""
+    return virt_to_phys(mm_struct(mm).pgd)
+
+
+def mmap_lock(mm: int) -> int:
+    """The struct rw_semaphore * of an address space. Parameter: struct mm_struct *."""
+    return mm + structs.offsetof("struct mm_struct", "mmap_lock")
+
+
+def access_process_vm(mm: int, address: int, size: int) -> bytes:
+    """Read user memory of any process, current or not.
+
+    Named after access_process_vm() in mm/memory.c; reads what is present and
+    never faults a page in. Parameter: struct mm_struct *. Raises memory.Fault, for
+    the kernel's half too, which the same page tables map.
+    """
+    if address >> 63:
+        raise Fault(address, "in the kernel's half, which is not the process's")
+    return kernel.memory().read_mapped(pgd_of(mm), address, size)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What became of an address space: areas and boundaries, before and after.
+
+Two areas have to do with each other when they share addresses. What shares
+addresses through any number of steps is one change: 1 before and 2 after is a
+split, 2 before and 1 after is a merge, if all show the same object: the same file
+or anonymous memory, with the same contents at the same addresses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterator, Literal, NamedTuple
+
+from ..printable import text_of
+from ..target import kernel, structs
+from ..target.memory import PAGE_SIZE
+from . import mm as mm_, path, vma
+from .vmflags import VM_SHARED, permissions
+
+# grown and shrunk: the same area with another start or end; protected: with other
+# permissions; flagged: with other flags; rearranged: several became several others,
+# such as when a boundary moved; replaced: by another object
+Kind = Literal[
+    *("added", "removed", "grown", "shrunk", "moved", "split", "merged"),
+    *("protected", "flagged", "rearranged", "replaced", "boundary"),
+]
+MM = structs.Form(
+    "struct mm_struct",
+    *("start_code", "end_code", "start_data", "end_data", "start_brk", "brk"),
+    *("mmap_base", "start_stack", "arg_start", "arg_end", "env_start", "env_end"),
+)
+
+
+class Piece(NamedTuple):
+    """An area as far as a change of it can be seen."""
+
+    start: int
+    end: int
+    flags: int  # vm_flags
+    pgoff: int  # pages: in the file, or where anonymous memory started
+    file: int  # struct file *, 0 for anonymous memory
+    name: str  # as in /proc/PID/maps
+    vma: int  # struct vm_area_struct *
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.end - self.start
+
+    @property
+    def perms(self) -> str:
+        """As in /proc/PID/maps: rw-p."""
+        return permissions(self.flags)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "start": self.start,
+            "end": self.end,
+            "perms": self.perms,
+            "name": self.name,
+        }
+
+    @property
+    def object(self) -> tuple[int, int, int]:
+        """What it shows, where that would begin, and whether writes go there.
+
+        Equal if contents are the same.
+        """
+        begins = self.pgoff * PAGE_SIZE - self.start
+        return self.file, begins, self.flags & VM_SHARED
+
+    def overlaps(self, places: tuple[int, int]) -> bool:
+        """Has it an address from a start to an end?"""
+        return self.start < places[1] and places[0] < self.end
+
+
+@dataclass(frozen=True)
+class Change:
+    """Some areas that became others, or a boundary of the mm that moved."""
+
+    kind: Kind
+    before: tuple[Piece, ...] = ()
+    after: tuple[Piece, ...] = ()
+    boundary: str = ""  # the name of the member of struct mm_struct
+    old: int = 0  # its values
+    new: int = 0
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For a program."""
+        if self.kind == "boundary":
+            return {
+                "kind": self.kind,
+                "boundary": self.boundary,
+                "before": self.old,
+                "after": self.new,
+            }
+        return {
+            "kind": self.kind,
+            "before": [piece.data for piece in self.before],
+            "after": [piece.data for piece in self.after],
+        }
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An address space at one moment."""
+
+    mm: int  # struct mm_struct *
+    pieces: tuple[Piece, ...]
+    boundaries: dict[str, int]
+
+
+def snapshot(mm: int, root: int) -> Snapshot:
+    """Read all areas and boundaries.
+
+    Parameters: struct mm_struct *, and the struct path * of the root directory
+    from which names are told. Raises memory.Fault, Broken.
+    """
+    read = mm_.mm_struct(mm)
+    names: dict[int, str] = {}
+    pieces = []
+    for address, one in vma.for_each_vma(mm):
+        name = names.get(one.vm_file) if one.vm_file else None
+        if name is None:
+            name = _name(one, read, root)
+            if one.vm_file:
+                names[one.vm_file] = name
+        pieces.append(
+            Piece(
+                one.vm_start,
+                one.vm_end,
+                one.vm_flags,
+                one.vm_pgoff,
+                one.vm_file,
+                name,
+                address,
+            )
+        )
+    return Snapshot(mm, tuple(pieces), MM(kernel.memory(), mm)._asdict())
+
+
+def _name(one: tuple, read: tuple, root: int) -> str:
+    if one.vm_file:
+        return text_of(path.mangle_path(path.file_path(one.vm_file, root)))
+    return text_of(vma.vma_name(one, read, root))
+
+
+def changes(
+    before: Snapshot, after: Snapshot, anew: tuple[int, int] = (0, 0)
+) -> tuple[Change, ...]:
+    """What became of the areas and boundaries, by address.
+
+    anew: from where to where nothing is what it was, however alike, since it was
+    unmapped and mapped again.
+    """
+    found = _moved(list(_of_areas(before.pieces, after.pieces, anew)))
+    for name, old in before.boundaries.items():
+        new = after.boundaries[name]
+        if old != new:
+            found.append(Change("boundary", boundary=name, old=old, new=new))
+    return tuple(found)
+
+
+def _of_areas(
+    before: tuple[Piece, ...], after: tuple[Piece, ...], anew: tuple[int, int]
+) -> Iterator[Change]:
+    kept = (piece for piece in before if not piece.overlaps(anew))
+    same = {_look(piece) for piece in kept} & {_look(piece) for piece in after}
+    old = [piece for piece in before if _look(piece) not in same]
+    new = [piece for piece in after if _look(piece) not in same]
+    for group_old, group_new in _groups(old, new):
+        kind = _kind(group_old, group_new)
+        if group_new and any(piece.overlaps(anew) for piece in group_old):
+            kind = "replaced"
+        yield Change(kind, tuple(group_old), tuple(group_new))
+
+
+def _look(piece: Piece) -> tuple:
+    """What makes two areas of two moments the same one.
+
+    Not the name: the heap's changes when brk moves across an area.
+    """
+    return piece[:5]
+
+
+def _groups(
+    old: list[Piece], new: list[Piece]
+) -> Iterator[tuple[list[Piece], list[Piece]]]:
+    """Areas that share addresses, through any number of steps, by address."""
+    marked = [(piece, False) for piece in old] + [(piece, True) for piece in new]
+    groups: tuple[list[Piece], list[Piece]] = ([], [])
+    end = 0
+    for piece, is_new in sorted(marked, key=lambda one: one[0].start):
+        if piece.start >= end and (groups[0] or groups[1]):
+            yield groups
+            groups = ([], [])
+        groups[is_new].append(piece)
+        end = max(end, piece.end)
+    if groups[0] or groups[1]:
+        yield groups
+
+
+def _kind(old: list[Piece], new: list[Piece]) -> Kind:
+    if not old or not new:
+        return "removed" if old else "added"
+    if len({piece.object for piece in old + new}) > 1:
+        return "replaced"
+    if len(old) == 1 and len(new) == 1:
+        if (old[0].start, old[0].end) == (new[0].start, new[0].end):
+            return "flagged" if old[0].perms == new[0].perms else "protected"
+        if old[0].flags != new[0].flags:
+            return "rearranged"
+        return "grown" if new[0].size > old[0].size else "shrunk"
+    if len(old) == 1:
+        return "split"
+    return "merged" if len(new) == 1 else "rearranged"
+
+
+def _moved(found: list[Change]) -> list[Change]:
+    """A removed and an added area that are the same object: its place changed."""
+    added = {one.after[0].vma: one for one in found if one.kind == "added"}
+    arrived = []
+    result = []
+    for one in found:
+        there = added.get(one.before[0].vma) if one.kind == "removed" else None
+        if there is not None and _is_moved(one.before[0], there.after[0]):
+            arrived.append(there)
+            one = Change("moved", one.before, there.after)
+        result.append(one)
+    return [one for one in result if one not in arrived]
+
+
+def _is_moved(old: Piece, new: Piece) -> bool:
+    """Is it the same area? Not every one that is at the same place in the slab."""
+    same = (old.size, old.flags, old.pgoff, old.file)
+    return same == (new.size, new.flags, new.pgoff, new.file)

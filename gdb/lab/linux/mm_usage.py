@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How much an address space holds: areas, mapped pages, page tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..target import kernel, structs
+from ..target.memory import PAGE_PRESENT, PAGE_SIZE
+from . import mm as mm_, pagewalk, vma
+from .pgtable import PAGE_RW
+from .vmflags import VM_MAYWRITE, VM_SHARED
+
+MM = structs.Form(
+    "struct mm_struct",
+    users="mm_users.counter",
+    count="mm_count.counter",
+    tables="pgtables_bytes.counter",
+)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an address space held at one moment."""
+
+    users: int  # mm_users: tasks that run in it, and who looks at it just now
+    count: int  # mm_count: who needs the mm_struct itself; all users are one of it
+    tables: int  # bytes of page tables
+    areas: dict[int, int]  # where each starts, and its vm_flags
+    mapped: dict[int, int]  # where each starts, and its mapped pages, of PAGE_SIZE
+    writable: dict[int, int]  # entries of private areas: address, number of pages
+    read_only: dict[int, int]
+
+    @property
+    def pages(self) -> int:
+        """All mapped pages."""
+        return sum(self.mapped.values())
+
+    def with_flag(self, flag: int) -> list[int]:
+        """Where the areas with a flag of vm_flags start."""
+        return [start for start, flags in self.areas.items() if flags & flag]
+
+
+def mm_users(mm: int) -> int:
+    """Who holds an address space: get_task_mm() counts, too, not only tasks.
+
+    Parameter: struct mm_struct *. Raises memory.Fault.
+    """
+    return MM(kernel.memory(), mm).users
+
+
+def space(mm: int) -> Space:
+    """Look at all areas and all page-table entries.
+
+    Parameter: struct mm_struct *. Raises memory.Fault, Broken.
+    """
+    read, pgd = MM(kernel.memory(), mm), mm_.pgd_of(mm)
+    areas: dict[int, int] = {}
+    writable: dict[int, int] = {}
+    read_only: dict[int, int] = {}
+    mapped: dict[int, int] = {}
+    for _, area in vma.for_each_vma(mm):
+        areas[area.vm_start] = area.vm_flags
+        mapped[area.vm_start] = 0
+        private = is_cow_mapping(area.vm_flags)
+        for address, size, _, entry in pagewalk.walk_page_range(
+            pgd, area.vm_start, area.vm_end
+        ):
+            if not entry & PAGE_PRESENT:
+                continue
+            count = size // PAGE_SIZE
+            mapped[area.vm_start] += count
+            if private:
+                (writable if entry & PAGE_RW else read_only)[address] = count
+    return Space(
+        read.users, read.count, read.tables, areas, mapped, writable, read_only
+    )
+
+
+def is_cow_mapping(flags: int) -> bool:
+    """Is a page of such an area copied when it is written to? See mm/internal.h."""
+    return flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE

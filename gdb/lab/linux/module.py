@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Loaded modules: struct module (include/linux/module.h), and their symbols.
+
+A module's symbols are in its own memory: the kernel keeps them to print names.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Iterator, NamedTuple
+
+from ..printable import text_of
+from ..target import kernel, structs
+from ..target.memory import Broken, Fault
+from . import lists
+
+# One layout for all until v6.3, since v6.4 (ac3b43283923) one piece of memory for
+# each kind of code and data.
+MODULE = structs.Form("struct module", "name", "state", "?kallsyms")
+LAYOUT = structs.Form("struct module_layout", "base", "size", "text_size")
+MEMORY = structs.Form("struct module_memory", "base", "size")
+KALLSYMS = structs.Form("struct mod_kallsyms", "symtab", "num_symtab", "strtab")
+SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym
+SHN_UNDEF = 0
+MAPPING_SYMBOL = re.compile(rb"\.L|\$[axtd](\.|$)")  # is_arm_mapping_symbol()
+KSYM_NAME_LEN = 512  # 128 before v6.1 (b8a94bfb3395)
+MOST_SYMBOLS = 1 << 20  # ends a count that is damaged; the largest have 100,000
+
+
+class Piece(NamedTuple):
+    """A range of addresses of a module."""
+
+    module: str
+    what: str
+    start: int
+    size: int
+    address: int  # struct module *
+    text_size: int  # where its code ends, from start on
+
+    def holds(self, start: int, size: int = 1) -> bool:
+        """Does a range lie in it as a whole?"""
+        return self.start <= start and start + size <= self.start + self.size
+
+
+class Symbol(NamedTuple):
+    """A symbol of a module: where it starts, and where the next one does."""
+
+    name: str
+    start: int
+    end: int
+    module: str
+
+
+def for_each_module() -> Iterator[Piece]:
+    """The memory of all modules. Raises Broken, memory.Fault."""
+    if not structs.has_symbol("modules"):
+        return
+    head = structs.address_of("modules")
+    for address in lists.list_for_each_entry(head, "struct module", "list"):
+        yield from _pieces_of(address)
+
+
+def _pieces_of(address: int) -> Iterator[Piece]:
+    """Parameter: struct module *. Raises memory.Fault."""
+    guest = kernel.memory()
+    name = text_of(MODULE(guest, address).name.split(b"\0")[0])
+    for what, place, form in _pieces():
+        read = form(guest, address + place)
+        if read.size:
+            text = getattr(read, "text_size", read.size)
+            yield Piece(name, what, read.base, read.size, address, text)
+
+
+@structs.cached
+def _pieces() -> tuple[tuple[str, int, structs.Form], ...]:
+    """What it is, where in struct module, and how to read it."""
+    if structs.has_member("struct module", "core_layout"):
+        names = ("core_layout", "init_layout")
+        return tuple(
+            (name, structs.offsetof("struct module", name), LAYOUT) for name in names
+        )
+    base = structs.offsetof("struct module", "mem")
+    step = structs.sizeof("struct module_memory")
+    kinds = structs.enumerators("enum mod_mem_type")
+    return tuple(
+        (name.removeprefix("MOD_").lower(), base + step * number, MEMORY)
+        for name, number in kinds.items()
+        if number < kinds["MOD_MEM_NUM_TYPES"] and name != "MOD_INVALID"
+    )
+
+
+def module_address_lookup(address: int) -> Symbol | None:
+    """The symbol around an address of a module, as the kernel finds it.
+
+    None where there is no module, or none that has symbols, and where the list of
+    modules or the module's symbols are damaged. See kernel/module/kallsyms.c.
+    """
+    try:
+        for piece in for_each_module():
+            if piece.holds(address) and not _is_unformed(piece.address):
+                return _find_kallsyms_symbol(piece, address)
+    except (Broken, Fault):
+        pass
+    return None
+
+
+def _is_unformed(module: int) -> bool:
+    """Is it still being put together? Parameter: struct module *."""
+    state = MODULE(kernel.memory(), module).state
+    return bool(
+        state == structs.enumerators("enum module_state")["MODULE_STATE_UNFORMED"]
+    )
+
+
+def _find_kallsyms_symbol(piece: Piece, address: int) -> Symbol | None:
+    """find_kallsyms_symbol(): the closest symbol below, and the next one.
+
+    Raises Broken, memory.Fault.
+    """
+    table = getattr(MODULE(kernel.memory(), piece.address), "kallsyms", 0)
+    if not table:
+        return None  # no CONFIG_KALLSYMS
+    strings, symbols = _tables(piece.address, table)
+    known = [
+        (value, strings + name)
+        for name, _, _, section, value, _ in SYM.iter_unpack(symbols)
+        if section != SHN_UNDEF
+    ]
+    below = [one for one in known if 0 < one[0] <= address]
+    below.sort(key=lambda one: one[0], reverse=True)  # of one place the first counts
+    for start, place in below:
+        name = _name(place)
+        if name:
+            end = piece.start + piece.text_size
+            above = sorted(one for one in known if address < one[0] < end)
+            end = next((value for value, place in above if _name(place)), end)
+            return Symbol(name, start, end, piece.module)
+    return None
+
+
+def _tables(module: int, kallsyms: int) -> tuple[int, bytes]:
+    """Where the names are, and all symbols but the first, which is none.
+
+    While the module is set up they are in memory that is given back afterwards.
+    Parameters: struct module *, struct mod_kallsyms *. Raises Broken, memory.Fault.
+    """
+    guest = kernel.memory()
+    read = KALLSYMS(guest, kallsyms)
+    size = read.num_symtab * SYM.size
+    if read.num_symtab > MOST_SYMBOLS:
+        raise Broken(f"a module with {read.num_symtab} symbols")
+    pieces = list(_pieces_of(module))
+    for start, length in ((read.symtab, size), (read.strtab, 1)):
+        if not any(piece.holds(start, length) for piece in pieces):
+            raise Broken(f"the symbols at {start:#x} are not in the module's memory")
+    return read.strtab, guest.read(read.symtab, size)[SYM.size :]
+
+
+def _name(address: int) -> str:
+    """A symbol's name, "" for those that the kernel passes over.
+
+    Raises Broken for what no compiler makes, memory.Fault.
+    """
+    name = kernel.memory().read_string(address, KSYM_NAME_LEN)
+    if not all(0x20 < letter < 0x7F for letter in name):
+        raise Broken(f"the name of a symbol at {address:#x} is none")
+    return "" if MAPPING_SYMBOL.match(name) else name.decode("ascii")

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Page frames: struct page (include/linux/mm_types.h, page-flags.h)."""
+
+from __future__ import annotations
+
+from ..target import kernel, structs
+from ..target.memory import START_KERNEL_MAP, Fault
+
+# Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
+# often it is mapped stands in struct folio, at the same place.
+PAGE = structs.Form(
+    "struct page",
+    "flags",
+    "mapping",
+    "index",
+    refcount="_refcount.counter",
+    mapcount="_mapcount.counter",
+)
+TAIL = structs.Form(
+    "struct page",
+    "flags",
+    "compound_head",
+    "?compound_dtor",
+    "?compound_order",
+    mapcount="?compound_mapcount.counter",
+)
+FOLIO = structs.Form(
+    "struct folio", order="?_folio_order", mapcount="?_entire_mapcount.counter"
+)
+PRIVATE = structs.Form("struct page", "private")
+SLAB_CACHE = structs.Form("struct kmem_cache", "name")
+
+PAGE_MAPPING_ANON = 1
+# page_type is stored where the mapcount is, and then a bit that is clear tells
+PAGE_TYPE_BASE = 0xF000_0000
+PG_BUDDY = 0x80  # since v4.18 (6e292b9be7f4); vmcoreinfo exports it
+
+
+HUGE_PAGES = 512  # HPAGE_PMD_NR
+
+
+def vmemmap() -> int:
+    """Address of the array of all struct page: pfn_to_page(0).
+
+    Raises Fault for a kernel that has no such array (neither sparse vmemmap nor
+    flat memory).
+    """
+    if structs.has_symbol("vmemmap_base"):
+        return kernel.memory().u64(structs.address_of("vmemmap_base"))
+    if structs.has_symbol("mem_map"):
+        return kernel.memory().u64(structs.address_of("mem_map"))
+    if kernel.memory().levels == 4 and not structs.has_symbol("page_offset_base"):
+        return 0xFFFF_EA00_0000_0000  # __VMEMMAP_BASE_L4
+    raise Fault(0, "this kernel's memory model has no array of struct page")
+
+
+def pfn_to_page(pfn: int) -> int:
+    """The struct page * of a page frame."""
+    return vmemmap() + pfn * structs.sizeof("struct page")
+
+
+def page_to_pfn(page: int) -> int:
+    """The number of a page frame. Parameter: struct page *."""
+    return (page - vmemmap()) // structs.sizeof("struct page")
+
+
+@structs.cached
+def page_flags() -> tuple[tuple[int, str], ...]:
+    """Bits and names of enum pageflags; one name for a bit with several.
+
+    Their numbers depend on the kernel's options, and come from its debug info.
+    """
+    names: dict[int, str] = {}
+    numbers = structs.enumerators("enum pageflags")
+    for name, bit in numbers.items():
+        if bit < numbers["__NR_PAGEFLAGS"]:
+            names.setdefault(bit, name.removeprefix("PG_"))
+    return tuple(sorted(names.items()))
+
+
+def is_zero_page(pfn: int) -> bool:
+    """Is it what anonymous memory shows until it is written: is_zero_pfn(), or a
+    part of the large page of zeros, is_huge_zero_page()?"""
+    zero = structs.address_of("empty_zero_page") - START_KERNEL_MAP
+    if pfn == zero + kernel.memory().phys_base >> 12:
+        return True
+    if not structs.has_symbol("huge_zero_page"):
+        return False
+    huge = kernel.memory().u64(structs.address_of("huge_zero_page"))
+    return bool(huge) and 0 <= pfn - page_to_pfn(huge) < HUGE_PAGES
+
+
+def flag_names(flags: int) -> tuple[str, ...]:
+    """The names of the bits in page->flags, lowest first."""
+    return tuple(name for bit, name in page_flags() if flags >> bit & 1)
+
+
+def compound_head(page: int) -> int:
+    """The first page of a compound one, or the page itself: struct page *."""
+    head = TAIL(kernel.memory(), page).compound_head
+    return head - 1 if head & 1 else page
+
+
+def compound_order(head: int) -> int:
+    """A compound page has 2**order pages. Parameter: struct page * of the first."""
+    second = TAIL(kernel.memory(), head + structs.sizeof("struct page"))
+    if hasattr(second, "compound_order"):
+        return second.compound_order
+    return FOLIO(kernel.memory(), head).order
+
+
+def compound_mapcount(head: int) -> int:
+    """How often a compound page is mapped as a whole: struct page * of the first."""
+    second = TAIL(kernel.memory(), head + structs.sizeof("struct page"))
+    if hasattr(second, "mapcount"):
+        return second.mapcount + 1
+    return FOLIO(kernel.memory(), head).mapcount + 1
+
+
+def page_mapcount(page: int) -> int:
+    """How many page-table entries map a page, those of huge pages among them.
+
+    Parameter: struct page *. Before v6.2 (cb67f4282bf9) the pages of a huge one had
+    the mappings of the whole counted in: those of a file's always, anonymous ones
+    once, while PG_double_map said so. See __page_mapcount() in mm/util.c.
+    """
+    guest = kernel.memory()
+    first = compound_head(page)
+    head = PAGE(guest, first)
+    count = PAGE(guest, page).mapcount + 1
+    if "head" not in flag_names(head.flags):
+        return count
+    double_map = _double_map()
+    if double_map is None:
+        return count + compound_mapcount(first)
+    second = TAIL(guest, first + structs.sizeof("struct page"))
+    is_anonymous = head.mapping & PAGE_MAPPING_ANON
+    if not is_anonymous and not is_huge(first):
+        return count
+    return count + compound_mapcount(first) - (second.flags >> double_map & 1)
+
+
+@structs.cached
+def _double_map() -> int | None:
+    """The bit PG_double_map in the flags of a compound page's second page."""
+    return structs.enumerators("enum pageflags").get("PG_double_map")
+
+
+def is_huge(head: int) -> bool | None:
+    """PageHuge(): is it a page of the pool? Parameter: struct page * of the first.
+
+    None where the kernel tells it in another way than by compound_dtor.
+    """
+    second = TAIL(kernel.memory(), head + structs.sizeof("struct page"))
+    if not hasattr(second, "compound_dtor"):
+        return None
+    return second.compound_dtor == _hugetlb_page_dtor()
+
+
+@structs.cached
+def _hugetlb_page_dtor() -> int | None:
+    """HUGETLB_PAGE_DTOR."""
+    return structs.enumerators("enum compound_dtor_id").get("HUGETLB_PAGE_DTOR")
+
+
+def buddy_order(pfn: int) -> int | None:
+    """The order of the free block that starts with a page frame: buddy_order().
+
+    None unless it is the first of one: PageBuddy(). Raises memory.Fault.
+    """
+    address = pfn_to_page(pfn)
+    kind = PAGE(kernel.memory(), address).mapcount & 0xFFFF_FFFF
+    if kind & (PAGE_TYPE_BASE | PG_BUDDY) != PAGE_TYPE_BASE:
+        return None
+    return PRIVATE(kernel.memory(), address).private

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The processors of the stopped guest: to gdb a thread is a processor."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Iterator
+
+import gdb
+
+from ..target import kernel, structs
+from .task import per_cpu_place
+
+MASK = 0xFFFF_FFFF_FFFF_FFFF
+REGISTERS = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
+    *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
+    *("rip", "eflags", "cs", "ss", "fs_base", "gs_base", "k_gs_base"),
+)
+CPL = 3  # the lowest two bits of cs: 0 in the kernel, 3 in user mode
+
+# Bits of the preempt count, include/linux/preempt.h. On x86 the highest bit is
+# clear when the scheduler shall run: PREEMPT_NEED_RESCHED, asm/preempt.h.
+PREEMPT_BITS = 0x0000_00FF
+SOFTIRQ_BITS = 0x0000_FF00
+SOFTIRQ_OFFSET = 0x0000_0100  # a softirq runs
+SOFTIRQ_DISABLE_OFFSET = 0x0000_0200
+HARDIRQ_BITS = 0x000F_0000
+NMI_BITS = 0x00F0_0000
+NEED_RESCHED = 0x8000_0000
+structs.expect("__per_cpu_offset", "__per_cpu_load", "__preempt_count")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A processor and its registers."""
+
+    thread: int  # gdb's number of it
+    cpu: int | None  # the kernel's number; None while the kernel does not use it
+    current: int  # struct task_struct * that runs on it, 0 while it has no number
+    registers: dict[str, int]
+
+    @property
+    def ip(self) -> int:
+        return self.registers["rip"]
+
+    @property
+    def in_user_mode(self) -> bool:
+        return self.registers["cs"] & CPL == CPL
+
+
+@dataclass(frozen=True)
+class PreemptCount:
+    """What a processor is at, of its preempt count (include/linux/preempt.h)."""
+
+    value: int
+    preempt: int  # preempt_disable() depth; always 0 without CONFIG_PREEMPT_COUNT
+    softirq_disabled: int  # local_bh_disable() depth
+    in_softirq: bool
+    hardirq: int  # depth
+    nmi: int  # depth
+    need_resched: bool
+
+    @property
+    def context(self) -> str:
+        """The innermost of NMI, hardirq, softirq and process."""
+        if self.nmi:
+            return "NMI"
+        if self.hardirq:
+            return "hardirq"
+        return "softirq" if self.in_softirq else "process"
+
+
+def preempt_count(cpu: int) -> PreemptCount:
+    """Decode a CPU's preempt count. Raises memory.Fault."""
+    place = per_cpu_place("preempt_count", "__preempt_count") + per_cpu_offsets()[cpu]
+    value = kernel.memory().u64(place) & 0xFFFF_FFFF
+    return PreemptCount(
+        value=value,
+        preempt=value & PREEMPT_BITS,
+        softirq_disabled=(value & SOFTIRQ_BITS) // SOFTIRQ_DISABLE_OFFSET,
+        in_softirq=bool(value & SOFTIRQ_OFFSET),
+        hardirq=(value & HARDIRQ_BITS) >> 16,
+        nmi=(value & NMI_BITS) >> 20,
+        need_resched=not value & NEED_RESCHED,
+    )
+
+
+def per_cpu_offsets() -> tuple[int, ...]:
+    """__per_cpu_offset[]: where each CPU has its per-CPU variables, 0 if it has none.
+
+    As long as the array is, whatever nr_cpu_ids says, which may be damaged. What a CPU
+    that cannot be there has is BOOT_PERCPU_OFFSET, and until the areas are set up all
+    have that: see arch/x86/kernel/setup_percpu.c. Raises memory.Fault.
+    """
+    found = _per_cpu_offset()
+    none = structs.address_of("__per_cpu_load")
+    return found[0], *(0 if offset == none else offset for offset in found[1:])
+
+
+def per_cpu_offsets_are_lost() -> bool:
+    """Is a word of __per_cpu_offset[] zero, which none ever is? Raises memory.Fault."""
+    return 0 in _per_cpu_offset()
+
+
+def _per_cpu_offset() -> tuple[int, ...]:
+    """The array as it is."""
+    size = structs.variable_size("__per_cpu_offset")
+    place = structs.address_of("__per_cpu_offset")
+    return struct.unpack(f"<{size // 8}Q", kernel.memory().read(place, size))
+
+
+def processors() -> list[Processor]:
+    """All processors, in the order of gdb's threads. Raises memory.Fault."""
+    offsets = per_cpu_offsets()
+    found = []
+    with _selection_kept():
+        for thread in sorted(gdb.selected_inferior().threads(), key=lambda t: t.num):
+            thread.switch()
+            found.append(_processor(thread.num, offsets))
+    return found
+
+
+def this_processor() -> Processor:
+    """The selected one. Raises memory.Fault."""
+    return _processor(gdb.selected_thread().num, per_cpu_offsets())
+
+
+def running_on(task: int) -> Processor | None:
+    """The processor on which a task runs, None if it runs on none.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    return next((one for one in processors() if one.current == task), None)
+
+
+def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
+    frame = gdb.newest_frame()
+    registers = {name: int(frame.read_register(name)) & MASK for name in REGISTERS}
+    # In the kernel GS has the per-CPU offset; in user mode, and for the few
+    # instructions between entry and swapgs, MSR_KERNEL_GS_BASE has.
+    bases = (registers["gs_base"], registers["k_gs_base"])
+    base = next((one for one in bases if one in offsets and one), None)
+    if base is None:
+        return Processor(number, None, 0, registers)
+    current = kernel.memory().u64(base + per_cpu_place("current_task"))
+    return Processor(number, offsets.index(base), current, registers)
+
+
+@contextmanager
+def select(processor: Processor) -> Iterator[None]:
+    """Make a processor gdb's selected thread for the time of a block."""
+    with _selection_kept():
+        for thread in gdb.selected_inferior().threads():
+            if thread.num == processor.thread:
+                thread.switch()
+        yield
+
+
+@contextmanager
+def _selection_kept() -> Iterator[None]:
+    """Select the thread and frame again that were selected before."""
+    thread, frame = gdb.selected_thread(), gdb.selected_frame()
+    try:
+        yield
+    finally:
+        thread.switch()
+        if frame.is_valid():
+            frame.select()

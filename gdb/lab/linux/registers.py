@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The registers a task had in user mode: struct pt_regs (asm/ptrace.h)."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ..target import kernel, structs
+from . import errno, kallsyms
+from .processors import CPL, MASK, Processor
+
+# In the order of the structure; gdb's names beside the kernel's.
+GENERAL = {
+    **{f"r{i}": f"r{i}" for i in (15, 14, 13, 12)},
+    **{"bp": "rbp", "bx": "rbx"},
+    **{f"r{i}": f"r{i}" for i in (11, 10, 9, 8)},
+    **{"ax": "rax", "cx": "rcx", "dx": "rdx", "si": "rsi", "di": "rdi"},
+}
+FRAME = {"ip": "rip", "cs": "cs", "flags": "eflags", "sp": "rsp", "ss": "ss"}
+NAMES = (*GENERAL, "orig_ax", *FRAME)
+PT_REGS = structs.Form("struct pt_regs", *NAMES)
+Registers = namedtuple("Registers", NAMES)  # a pt_regs, saved or live
+STACK = structs.Form(
+    "struct task_struct",
+    "stack",
+    "flags",
+    sp="thread.sp",
+    fsbase="thread.fsbase",
+    gsbase="thread.gsbase",
+    references="?stack_refcount.refs.counter",
+)
+# The arguments of a system call in order: syscall_get_arguments(), asm/syscall.h
+ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")
+NO_SYSCALL = -1  # what entry code leaves in orig_ax for an interrupt or exception
+
+# What the entry in sys_call_table is called differs from the call's name:
+# arch/x86/entry/syscalls/syscall_64.tbl
+RENAMED = {
+    "newstat": "stat",
+    "newfstat": "fstat",
+    "newlstat": "lstat",
+    "newuname": "uname",
+    "sendfile64": "sendfile",
+    "umount": "umount2",
+}
+WRAPPER = "__x64_sys_"
+structs.expect("sys_call_table")
+
+FLAGS = {  # arch/x86/include/uapi/asm/processor-flags.h
+    **{0: "CF", 2: "PF", 4: "AF", 6: "ZF", 7: "SF", 8: "TF", 9: "IF", 10: "DF"},
+    **{11: "OF", 14: "NT", 16: "RF", 17: "VM", 18: "AC", 19: "VIF", 20: "VIP"},
+    **{21: "ID"},
+}
+
+
+@structs.cached
+def thread_size() -> int:
+    """THREAD_SIZE: bytes of a kernel stack. That of the first task tells."""
+    return structs.variable_size("init_stack")
+
+
+def task_stack_page(task: int) -> int:
+    """The lowest address of a task's kernel stack, 0 if it has none any more.
+
+    A task that has ended gives its stack back before its task_struct.
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    read = STACK(kernel.memory(), task)
+    return read.stack if getattr(read, "references", 1) else 0
+
+
+def task_pt_regs(task: int) -> int:
+    """The struct pt_regs * at the top of a task's kernel stack, 0 without a stack.
+
+    Entry code saves the registers of user mode there. Parameter: struct
+    task_struct *. Raises memory.Fault. See arch/x86/include/asm/processor.h.
+    """
+    stack = task_stack_page(task)
+    return stack and stack + thread_size() - structs.sizeof("struct pt_regs")
+
+
+def pt_regs(address: int) -> Registers:
+    """Read saved registers. Parameter: struct pt_regs *. Raises memory.Fault."""
+    return Registers(**PT_REGS(kernel.memory(), address)._asdict())
+
+
+def user_mode(regs: Registers) -> bool:
+    """Are these registers of user mode? See arch/x86/include/asm/ptrace.h."""
+    return regs.cs & CPL == CPL
+
+
+def live_regs(processor: Processor) -> Registers:
+    """What a processor has in its registers now, in no system call."""
+    names = (GENERAL | FRAME).items()
+    values = {name: processor.registers[gdb_name] for name, gdb_name in names}
+    return Registers(orig_ax=NO_SYSCALL & MASK, **values)
+
+
+def of_user_mode(
+    task: int, processor: Processor | None
+) -> tuple[Registers, str] | None:
+    """The registers a task has in user mode, and where they were found.
+
+    None for a kernel thread and for a task that has no stack any more.
+    Parameters: struct task_struct *, and the processor it runs on, None if it
+    does not run. Raises memory.Fault.
+    """
+    if processor is not None and processor.in_user_mode:
+        return live_regs(processor), f"it runs in user mode on CPU {processor.cpu}"
+    place = task_pt_regs(task)
+    if not place or not user_mode(pt_regs(place)):
+        return None
+    said = f"saved at {place:#x} when it entered the kernel"
+    if processor is not None and kallsyms.in_entry_text(processor.ip):
+        said += ", unless entry code is still about to do that"
+    return pt_regs(place), said
+
+
+def bases(task: int, processor: Processor | None) -> dict[str, int]:
+    """The bases of the segments fs and gs in user mode: thread-local storage.
+
+    Of a task that does not run they are in its thread_struct. Raises memory.Fault.
+    """
+    if processor is None:
+        read = STACK(kernel.memory(), task)
+        return {"fs_base": read.fsbase, "gs_base": read.gsbase}
+    live = processor.registers
+    # The other one is the kernel's per-CPU offset, a kernel address.
+    gs = min(live["gs_base"], live["k_gs_base"])
+    return {"fs_base": live["fs_base"], "gs_base": gs}
+
+
+def syscall_get_nr(regs: Registers) -> int:
+    """The number of the system call the task is in, negative if it is in none.
+
+    See arch/x86/include/asm/syscall.h: an int, whatever the upper half holds.
+    """
+    return errno.to_int(regs.orig_ax)
+
+
+def syscall_get_arguments(regs: Registers) -> tuple[int, ...]:
+    """The six registers that carry a system call's arguments."""
+    return tuple(getattr(regs, name) for name in ARGUMENTS)
+
+
+def syscall_name(number: int) -> str:
+    """What a system call is called, "" for a number that the kernel has not.
+
+    From the names of the functions in sys_call_table. Raises memory.Fault.
+    """
+    if number < 0 or not structs.has_symbol("sys_call_table"):
+        return ""
+    table = structs.address_of("sys_call_table")
+    if kallsyms.symbol_name(table + 8 * number) != "sys_call_table":
+        return ""  # behind its end
+    functions = kallsyms.names_at(kernel.memory().u64(table + 8 * number))
+    names = [
+        function.removeprefix(WRAPPER)
+        for function in functions
+        if function.startswith(WRAPPER)
+    ]
+    if not names or "ni_syscall" in names:
+        return ""
+    return RENAMED.get(names[0], names[0])
+
+
+def flag_names(flags: int) -> list[str]:
+    """The bits of EFLAGS that are set, as the processor's manual names them."""
+    names = [name for bit, name in FLAGS.items() if flags >> bit & 1]
+    level = flags >> 12 & 3
+    return names + ([f"IOPL={level}"] if level else [])

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks as relatives: who they are, and in which system call current is."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from ..target import kernel, structs
+from . import registers, task
+from .task import PF_EXITING, PF_KTHREAD, Task
+
+EXEC = ("execve", "execveat")
+
+TASK = structs.Form(
+    "struct task_struct",
+    *("pid", "tgid", "exit_state", "exit_code", "exit_signal", "signal", "sighand"),
+    *("real_parent", "parent", "group_leader", "vfork_done", "flags"),
+)
+# group_exec_task was called group_exit_task before v5.17 (60700e38fb68), and was
+# that of a thread that dumps core, too
+SIGNAL = structs.Form(
+    "struct signal_struct",
+    *("flags", "group_exit_code", "nr_threads"),
+    *("?group_exec_task", "?group_exit_task"),
+)
+SIGNAL_GROUP_EXIT = 0x4  # include/linux/sched/signal.h
+SIGNAL_GROUP_COREDUMP = 0x8  # instead of it while core is dumped; before v5.17
+SIGNAL_UNKILLABLE = 0x40
+
+
+def task_struct(address: int) -> tuple:
+    """The members of TASK. Parameter: struct task_struct *. Raises memory.Fault."""
+    return TASK(kernel.memory(), address)
+
+
+def signal_struct(address: int) -> tuple:
+    """What the threads of a task's process share of signals and the end.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    return SIGNAL(kernel.memory(), task_struct(address).signal)
+
+
+def who(address: int) -> str:
+    """A task's name and number: sh 41. Parameter: struct task_struct *."""
+    found = task.task(address)
+    return f"{found.comm} {found.pid}"
+
+
+def process_name(address: int) -> str:
+    """The name and number of the process a task belongs to: sh 41.
+
+    Parameter: struct task_struct * of any of its threads.
+    """
+    return who(task_struct(address).group_leader)
+
+
+def is_exiting(address: int) -> bool:
+    """Has a task begun to end? Parameter: struct task_struct *."""
+    return bool(task_struct(address).flags & PF_EXITING)
+
+
+def is_kernel_thread(address: int) -> bool:
+    """Is this a kernel thread? Parameter: struct task_struct *."""
+    return bool(task_struct(address).flags & PF_KTHREAD)
+
+
+def owner_of_memory(current: Task) -> int:
+    """Whose memory it is: the number of the eldest process that runs in it.
+
+    Others got in with CLONE_VM. The parent does not tell who they are: CLONE_PARENT
+    makes siblings, and a parent may have ended. Raises memory.Fault, Broken.
+    """
+    for leader in task.for_each_process():  # a new one is put at the end
+        if any(task.task(one).mm == current.mm for one in task.for_each_thread(leader)):
+            return task_struct(leader).tgid
+    return current.tgid
+
+
+def is_init(address: int) -> bool:
+    """Is it the first process of its pid namespace? Parameter: task_struct *."""
+    return bool(signal_struct(address).flags & SIGNAL_UNKILLABLE)
+
+
+def thread_group_empty(address: int) -> bool:
+    """Is a task all that is left of its process? Those not released yet count, too.
+
+    Parameter: struct task_struct *. See include/linux/sched/signal.h. Raises Broken.
+    """
+    return all(one == address for one in task.for_each_thread(address))
+
+
+def other_threads(current: Task) -> Iterator[tuple[int, int]]:
+    """The threads of current's process that are alive, without current itself.
+
+    Yields struct task_struct * and thread id. Raises Broken.
+    """
+    for thread in task.for_each_thread(current.address):
+        found = task_struct(thread)
+        if thread != current.address and not found.exit_state:
+            yield thread, found.pid
+
+
+def system_call(address: int) -> tuple[str, registers.Registers]:
+    """The system call a task entered the kernel with, "" if with none.
+
+    With its registers in user mode. Parameter: struct task_struct *, of a task
+    that is in the kernel. Raises memory.Fault.
+    """
+    regs = registers.pt_regs(registers.task_pt_regs(address))
+    return registers.syscall_name(registers.syscall_get_nr(regs)), regs
+
+
+def status_of(address: int) -> int:
+    """The wait status of a process that has ended, as wait_task_zombie() finds it.
+
+    Parameter: struct task_struct * of its leader. See kernel/exit.c.
+    """
+    shared = signal_struct(address)
+    if shared.flags & SIGNAL_GROUP_EXIT:
+        return shared.group_exit_code & 0xFFFF_FFFF
+    return task_struct(address).exit_code & 0xFFFF_FFFF

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What stands at which physical address: struct resource (include/linux/ioport.h)."""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple
+
+from ..printable import text_of
+from ..target import kernel, structs
+from ..target.memory import Broken, Fault
+
+RESOURCE = structs.Form(
+    "struct resource", "start", "end", "name", "flags", "parent", "sibling", "child"
+)
+
+
+class Resource(NamedTuple):
+    """One line of /proc/iomem."""
+
+    start: int
+    end: int  # the last address, as the kernel counts here
+    name: str
+    depth: int  # 0 for those directly in the bus's address space
+    address: int  # struct resource *
+
+
+def for_each_resource() -> Iterator[Resource]:
+    """The tree of iomem_resource, as /proc/iomem shows it: r_next().
+
+    Raises Broken, after what could be read.
+    """
+    guest = kernel.memory()
+    root = structs.address_of("iomem_resource")
+    below = [(RESOURCE(guest, root).child, 0)]
+    seen = {root}
+    while below:
+        address, depth = below.pop()
+        if not address:
+            continue
+        if address in seen:
+            raise Broken(f"the resources are a cycle: {address:#x} comes again")
+        seen.add(address)
+        try:
+            read = RESOURCE(guest, address)
+            name = guest.read_string(read.name) if read.name else b"<BAD>"
+        except Fault as fault:
+            raise Broken(f"the resources are cut: {fault}") from None
+        yield Resource(read.start, read.end, text_of(name), depth, address)
+        below += [(read.sibling, depth), (read.child, depth + 1)]
+
+
+def resources_at(physical: int) -> list[Resource]:
+    """The resources that hold a physical address, from the outermost inwards.
+
+    Raises Broken.
+    """
+    return [one for one in for_each_resource() if one.start <= physical <= one.end]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Counters of resident memory: mm->rss_stat (include/linux/mm_types_task.h)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from ..target import kernel, structs
+from . import task
+from .processors import per_cpu_offsets
+
+# Until v6.1 a task counts on its own and adds to the mm every 64 page faults
+# (SPLIT_RSS_COUNTING); since v6.2 a CPU does (f1a7941243c1), in percpu_counters.
+MM = structs.Form("struct mm_struct", "rss_stat")
+TASK = structs.Form("struct task_struct", "mm", "active_mm", "?rss_stat")
+PERCPU = structs.Form("struct percpu_counter", "count", "counters")
+KINDS = {
+    "file": "MM_FILEPAGES",
+    "anon": "MM_ANONPAGES",
+    "shmem": "MM_SHMEMPAGES",
+    "swap": "MM_SWAPENTS",
+}
+
+
+class Counter(NamedTuple):
+    """One kind of pages."""
+
+    kind: str  # file, anon, shmem, swap
+    counted: int  # as /proc/PID/status shows it
+    pending: int  # counted by tasks or CPUs, but not yet added
+
+    @property
+    def pages(self) -> int:
+        return self.counted + self.pending
+
+
+def rss_stat(mm: int, tasks: list[int]) -> list[Counter]:
+    """How many pages of each kind an address space has.
+
+    Parameters: struct mm_struct *, and the struct task_struct * of all who use
+    it. Raises memory.Fault.
+    """
+    if structs.has_member("struct mm_struct", "rss_stat.count"):
+        counts = [_of_tasks(mm, tasks, index) for index in _indices()]
+    else:
+        counts = [_of_cpus(mm, index) for index in _indices()]
+    return [Counter(kind, *found) for kind, found in zip(KINDS, counts)]
+
+
+def _indices() -> list[int]:
+    return [structs.constant(name) for name in KINDS.values()]
+
+
+def _of_tasks(mm: int, tasks: list[int], index: int) -> tuple[int, int]:
+    """get_mm_counter(), and what the tasks have not added yet."""
+    guest = kernel.memory()
+    counted = _signed(MM(guest, mm).rss_stat, "q", index)
+    if not structs.has_member("struct task_struct", "rss_stat"):
+        return counted, 0
+    at = structs.offsetof("struct task_rss_stat", "count")
+    return counted, sum(
+        _signed(TASK(guest, one).rss_stat[at:], "i", index) for one in tasks
+    )
+
+
+def _of_cpus(mm: int, index: int) -> tuple[int, int]:
+    """percpu_counter_read(), and what the CPUs have not added yet."""
+    guest = kernel.memory()
+    counter = mm + structs.offsetof("struct mm_struct", "rss_stat")
+    counter += index * structs.sizeof("struct percpu_counter")
+    read = PERCPU(guest, counter)
+    pending = 0
+    for offset in filter(None, per_cpu_offsets()):
+        place = read.counters + offset & (1 << 64) - 1
+        pending += _signed(guest.read(place, 4), "i", 0)
+    return read.count, pending
+
+
+def _signed(data: bytes, code: str, index: int) -> int:
+    form = struct.Struct(f"<{code}")
+    return form.unpack_from(data, index * form.size)[0]
+
+
+def users(mm: int) -> tuple[list[int], list[int]]:
+    """Who uses an address space: the tasks it belongs to, and those who borrow it.
+
+    A kernel thread keeps the tables of the process before it (active_mm) and
+    thereby saves a switch. Parameter: struct mm_struct *; gives struct
+    task_struct *. Raises Broken.
+    """
+    guest = kernel.memory()
+    owners, borrowers = [], []
+    for one in task.for_each_process_thread():
+        read = TASK(guest, one)
+        if read.mm == mm:
+            owners.append(one)
+        elif read.active_mm == mm and not read.mm:
+            borrowers.append(one)
+    return owners, borrowers

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Both halves of an address space as runs of one use, gaps included."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..target import kernel, structs
+from ..target.memory import Broken
+from . import boundaries, maps, mm as mm_, regions
+from .boundaries import Boundary
+
+Marks = dict[int, list[Boundary]]
+MM = structs.Form("struct mm_struct", "exe_file")
+LAST_2_GIB = 0xFFFF_FFFF_8000_0000
+SPECIAL = ("vdso", "vvar", "vvar_vclock", "special", "vsyscall")
+
+
+class Segment(NamedTuple):
+    """A run of addresses."""
+
+    start: int
+    end: int
+    group: str  # segments of one group are drawn to one scale
+    name: str  # "" for a gap
+    perms: str
+    marks: tuple[tuple[str, int], ...]  # boundaries of the mm in it, low to high
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+    @property
+    def is_gap(self) -> bool:
+        return not self.name
+
+
+def user_half(mm: int, root: int) -> tuple[list[Segment], str]:
+    """The user's half from low to high, and why it ends early if it does.
+
+    Parameters: struct mm_struct *, and the struct path * of the directory from
+    which names are told. Raises memory.Fault.
+    """
+    marks, broken = _marks(mm)
+    program = _program(mm, root)
+    found: list[Segment] = []
+    end = 0
+    try:
+        for one in maps.for_each_area(mm, root):
+            if one.backing == "vsyscall":
+                continue  # it is in the kernel's half
+            below = found[-1].group if found else ""
+            group = _group(one, program, below if one.start == end else "")
+            if one.start > end:
+                found.append(
+                    _gap(end, one.start, group if group == below else "", marks)
+                )
+            name = one.name or one.backing
+            inside = _named(marks.get(one.vma, []))
+            found.append(Segment(one.start, one.end, group, name, one.perms, inside))
+            end = one.end
+    except Broken as problem:
+        return found, str(problem)
+    top = mm_.mm_struct(mm).task_size
+    if end < top:
+        found.append(_gap(end, top, "", marks))
+    return found, broken
+
+
+def _marks(mm: int) -> tuple[Marks, str]:
+    """The boundaries by the area they lie in; 0 for those that lie in none."""
+    marks: Marks = {}
+    try:
+        for one in boundaries.boundaries(mm):
+            marks.setdefault(one.vma, []).append(one)
+    except Broken as problem:
+        return {}, str(problem)
+    return marks, ""
+
+
+def _named(found: list[Boundary]) -> tuple[tuple[str, int], ...]:
+    """Boundaries by name and address."""
+    return tuple((one.name, one.address) for one in found)
+
+
+def _gap(start: int, end: int, group: str, marks: Marks) -> Segment:
+    """A gap; a boundary behind something belongs to what is in front of it."""
+    inside = [
+        one for one in marks.get(0, []) if start <= one.address - one.is_end < end
+    ]
+    return Segment(start, end, group, "", "", _named(inside))
+
+
+def _program(mm: int, root: int) -> tuple[str, int]:
+    """Device and inode of the program: /proc/PID/exe."""
+    file = MM(kernel.memory(), mm).exe_file
+    if not file:
+        return "", 0
+    found = maps.file_of(file, root)
+    return found.device, found.inode
+
+
+def _group(one: maps.Area, program: tuple[str, int], before: str) -> str:
+    """Which group an area belongs to.
+
+    before is the group of the area that ends where this one starts: memory behind
+    the program's data that has no file is its bss.
+    """
+    if one.backing in ("heap", "stack"):
+        return one.backing
+    if "gd" in one.flags:
+        return "stack"
+    if one.backing in SPECIAL:
+        return "pages of the kernel"
+    if (one.dev, one.inode) == program:
+        return "program"
+    if one.backing == "anonymous" and before == "program":
+        return "program"
+    return "mapped"
+
+
+def kernel_half() -> list[Segment]:
+    """The kernel's half from low to high."""
+    found: list[Segment] = []
+    end = regions.WORD - (1 << 11 + 9 * kernel.memory().levels)
+    for one in _kernel_parts():
+        if one.start > end:
+            group = one.group if found and found[-1].group == one.group else ""
+            found.append(Segment(end, one.start, group, "", "", ()))
+        found.append(one)
+        end = one.end
+    if end < regions.WORD:
+        found.append(Segment(end, regions.WORD, found[-1].group, "", "", ()))
+    return found
+
+
+def _kernel_parts() -> list[Segment]:
+    """The regions, with the kernel image taken apart."""
+    parts = []
+    for one in regions.regions():
+        if one.name == "kernel image":
+            continue
+        group = "modules and fixed" if one.start >= LAST_2_GIB else "kernel"
+        parts.append(Segment(one.start, one.end, group, one.name, "", ()))
+    for section in regions.sections():
+        start, end = section.start, section.end
+        name = f"kernel {section.name}"
+        parts.append(Segment(start, end, "kernel image", name, "", ()))
+    return sorted(parts)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Arguments of a system call, by the types and names the kernel's source gives them.
+
+SYSCALL_DEFINEx() (include/linux/syscalls.h) makes __do_sys_NAME() with the true
+types, and __se_sys_NAME() which takes all as long and calls it. gcc inlines both. It
+lists the arguments of an inlined function backwards, those first that it does not use:
+so only the list of the second one is in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import gdb
+
+from ..printable import quoted, text_of
+from ..target import structs
+from ..target.memory import Broken, Fault
+from . import files, mm, registers, task, uapi_flags
+from .errno import to_int
+
+STRING_LIMIT = 48  # characters of a string that are shown
+PATH_MAX = 4096
+STEP = 64  # bytes; divides a page, since the next page may not be there
+LENGTHS = {"buf": "count"}  # text without a NUL: which parameter says how long it is
+DESCRIPTORS = (
+    "fd",
+    "dfd",
+    "olddfd",
+    "newdfd",
+    "oldfd",
+    "newfd",
+    "fildes",
+    "in_fd",
+    "out_fd",
+)
+AT_FDCWD = -100  # include/uapi/linux/fcntl.h
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a system call."""
+
+    name: str
+    type: str  # as C has it
+    size: int  # bytes
+    signed: bool
+    pointer: bool
+
+    @property
+    def is_string(self) -> bool:
+        return self.type == "const char *"
+
+
+@structs.cached
+def parameters(function: str) -> tuple[Parameter, ...]:
+    """The parameters of a system call, () where the debug info has none.
+
+    function is its name without a prefix: "openat", of __do_sys_openat().
+    """
+    typed = {one.name: _parameter(one) for one in _arguments(f"__do_sys_{function}")}
+    order = [one.name for one in _arguments(f"__se_sys_{function}")]
+    if set(order) != set(typed):
+        return ()  # a call without parameters has only its wrapper
+    return tuple(typed[name] for name in order)
+
+
+def _arguments(name: str) -> list[gdb.Symbol]:
+    """The arguments of a function that may be inlined; [] where there is none."""
+    try:
+        (place, *_) = gdb.decode_line(name)[1] or ()
+    except (gdb.error, ValueError):
+        return []
+    block = gdb.block_for_pc(place.pc)
+    while block is not None and (block.function is None or block.function.name != name):
+        block = block.superblock
+    found = [one for one in block or () if one.is_argument]
+    alone = gdb.lookup_static_symbol(name) or gdb.lookup_global_symbol(name)
+    return found if alone else found[::-1]
+
+
+def _parameter(symbol: gdb.Symbol) -> Parameter:
+    kind = symbol.type.strip_typedefs()
+    is_number = kind.code in structs.SCALARS
+    return Parameter(
+        symbol.name,
+        str(symbol.type),
+        kind.sizeof,
+        is_number and kind.code != gdb.TYPE_CODE_BOOL and kind.is_signed,
+        kind.code == gdb.TYPE_CODE_PTR,
+    )
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A parameter and what was passed for it."""
+
+    name: str
+    value: int
+    text: str  # decoded for a person
+
+
+class Decoder:
+    """Decodes the arguments of one task's call."""
+
+    def __init__(self, address: int, root: int) -> None:
+        """Parameters: struct task_struct *, struct path * to tell names from."""
+        self.task = task.task(address)
+        self.root = root
+
+    def arguments(self, function: str, regs: registers.Registers) -> list[Argument]:
+        """All arguments of a call. Raises nothing: what is unreadable says so."""
+        values = registers.syscall_get_arguments(regs)
+        known = parameters(function)
+        cut = {one.name: _cut(raw, one) for one, raw in zip(known, values)}
+        return [
+            Argument(one.name, cut[one.name], self._text(function, one, cut))
+            for one in known
+        ]
+
+    def _text(self, function: str, one: Parameter, values: dict[str, int]) -> str:
+        value = values[one.name]
+        if one.is_string:
+            return self._string(value, values.get(LENGTHS.get(one.name, "")))
+        if one.pointer:
+            return f"{value:#x}" if value else "NULL"
+        if one.name in DESCRIPTORS:
+            return self._descriptor(to_int(value))
+        names = uapi_flags.names(function, one.name)
+        if names is not None:
+            return names(value & (1 << 8 * one.size) - 1)
+        if one.size == 8 and not one.signed and value >= 1 << 16:
+            return f"{value:#x}"
+        return str(value)
+
+    def _string(self, address: int, length: int | None) -> str:
+        """Text of the program's, as far as it is present in memory.
+
+        To its NUL if no length is given.
+        """
+        if not address:
+            return "NULL"
+        text, most = b"", PATH_MAX if length is None else length
+        try:
+            while len(text) < min(most, STRING_LIMIT + 1):
+                step = min(STEP - (address + len(text)) % STEP, most - len(text))
+                text += mm.access_process_vm(self.task.mm, address + len(text), step)
+                if length is None and b"\0" in text:
+                    text = text.split(b"\0")[0]
+                    break
+        except Fault:
+            return f"{address:#x} (not in memory)"
+        return quoted(text_of(text), STRING_LIMIT)
+
+    def _descriptor(self, number: int) -> str:
+        if number == AT_FDCWD:
+            return "AT_FDCWD"
+        if number < 0:
+            return str(number)
+        try:
+            table = files.files_of(self.task.address)
+            for one in files.for_each_file(table, self.root) if table else ():
+                if one.fd == number:
+                    return f"{number}<{one.path}>"
+        except (Fault, Broken):
+            pass  # the table is being changed: its number is enough
+        return str(number)
+
+
+def _cut(raw: int, one: Parameter) -> int:
+    """A register as a value of the parameter's type."""
+    bits = 8 * one.size
+    value = raw & (1 << bits) - 1
+    return value - (1 << bits) if one.signed and value >> (bits - 1) else value
+
+
+Names = Callable[[int], str]

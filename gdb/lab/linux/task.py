@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks: struct task_struct (include/linux/sched.h)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Iterator
+
+import gdb
+
+from ..printable import text_of
+from ..target import kernel, structs
+from . import lists
+
+TASK = structs.Form(
+    "struct task_struct", "pid", "tgid", "comm", "mm", "fs", "thread_pid"
+)
+PID = structs.Form("struct pid", "level")
+UPID = structs.Form("struct upid", "nr")
+THREADS = structs.Form("struct task_struct", "signal", "exit_state", "flags")
+PF_EXITING, PF_KTHREAD = 0x4, 0x0020_0000  # include/linux/sched.h
+DAMAGED = "is damaged"
+structs.expect("pcpu_hot", "current_task", "cpu_number", "init_task")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a report says of a task."""
+
+    address: int  # struct task_struct *
+    pid: int  # the thread's id: gettid(2)
+    tgid: int  # the process's id: getpid(2)
+    comm: str
+    mm: int  # struct mm_struct *, 0 for a kernel thread
+    fs: int  # struct fs_struct *
+
+
+def register(name: str) -> int:
+    """A register of the stopped CPU as an unsigned 64-bit number."""
+    value = gdb.selected_frame().read_register(name)
+    return int(value) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def this_cpu_base() -> int:
+    """The per-CPU offset of the stopped CPU.
+
+    In kernel mode GS holds it; in user mode, and for the few instructions
+    between entry and swapgs, MSR_KERNEL_GS_BASE does.
+    """
+    base = register("gs_base")
+    return base if base >= 1 << 63 else register("k_gs_base")
+
+
+def per_cpu_place(name: str, symbol: str = "") -> int:
+    """Where a variable stands in a CPU's area that may be a member of pcpu_hot.
+
+    symbol is what it is called elsewhere, where that is another name.
+    current_task, cpu_number, preempt_count and hardirq_stack_ptr moved into
+    pcpu_hot in v6.2 (e57ef2ed97c1, 7443b296e699, 64701838bf05, d7b6d709a76a).
+    """
+    if structs.has_symbol("pcpu_hot"):
+        return structs.address_of("pcpu_hot") + structs.offsetof(
+            "struct pcpu_hot", name
+        )
+    return structs.address_of(symbol or name)
+
+
+def smp_processor_id() -> int:
+    """The number of the stopped CPU, as the kernel counts."""
+    place = this_cpu_base() + per_cpu_place("cpu_number")
+    return kernel.memory().u64(place) & 0xFFFF_FFFF
+
+
+def get_current() -> int:
+    """current: the struct task_struct * that runs on the stopped CPU."""
+    return kernel.memory().u64(this_cpu_base() + per_cpu_place("current_task"))
+
+
+def task(address: int) -> Task:
+    """Read one task.
+
+    Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    read = TASK(kernel.memory(), address)
+    return Task(address, read.pid, read.tgid, comm_text(read.comm), read.mm, read.fs)
+
+
+def comm_text(comm: bytes) -> str:
+    """task_struct.comm as text; any process may put any bytes in its own."""
+    return text_of(comm.split(b"\0")[0])
+
+
+def task_pid_vnr(address: int) -> int:
+    """The thread id as the task itself sees it, in its own pid namespace.
+
+    Parameter: struct task_struct *. Raises memory.Fault. See kernel/pid.c.
+    """
+    guest = kernel.memory()
+    pid = TASK(guest, address).thread_pid
+    number = structs.offsetof("struct pid", "numbers")
+    number += PID(guest, pid).level * structs.sizeof("struct upid")
+    return UPID(guest, pid + number).nr
+
+
+def init_task() -> int:
+    """The struct task_struct * of the first task, swapper/0, whose pid is 0."""
+    return structs.address_of("init_task")
+
+
+def for_each_process() -> Iterator[int]:
+    """The thread group leaders, init_task left out, as the kernel links them.
+
+    Yields struct task_struct *. Raises Broken. See include/linux/sched/signal.h.
+    """
+    head = init_task() + structs.offsetof("struct task_struct", "tasks")
+    return lists.list_for_each_entry(head, "struct task_struct", "tasks")
+
+
+def for_each_thread(leader: int) -> Iterator[int]:
+    """The threads of a process, its leader among them.
+
+    Parameter: struct task_struct * of any of them. Yields struct task_struct *.
+    Raises Broken.
+    """
+    signal = THREADS(kernel.memory(), leader).signal
+    head = signal + structs.offsetof("struct signal_struct", "thread_head")
+    return lists.list_for_each_entry(head, "struct task_struct", "thread_node")
+
+
+def for_each_process_thread() -> Iterator[int]:
+    """All tasks but init_task. Yields struct task_struct *. Raises Broken."""
+    for leader in for_each_process():
+        yield from for_each_thread(leader)
+
+
+def find_task_by_pid(pid: int) -> int | None:
+    """The struct task_struct * of a process or thread, None if there is none.
+
+    0 is init_task. Raises Broken.
+    """
+    if pid == 0:
+        return init_task()
+    guest = kernel.memory()
+    for address in for_each_process_thread():
+        if TASK(guest, address).pid == pid:
+            return address
+    return None
+
+
+def has_exited(address: int) -> bool:
+    """Is a task a zombie or dead? Parameter: struct task_struct *."""
+    return THREADS(kernel.memory(), address).exit_state != 0
+
+
+def living_threads(address: int) -> list[int]:
+    """The threads of a task's process that have not ended.
+
+    The first one may end before the others: the process goes on, and is still
+    found by its id. Parameter and result: struct task_struct *. Raises Broken.
+    """
+    return [one for one in for_each_thread(address) if not has_exited(one)]
+
+
+def with_memory(address: int) -> Task | None:
+    """A task, or else a thread of its process, that has the process's memory.
+
+    A thread gives it up when it ends; it is gone with the last one. None for a
+    kernel thread too. Parameter: struct task_struct *. Raises memory.Fault, Broken.
+    """
+    found = task(address)
+    if found.mm:
+        return found
+    threads = (task(one) for one in for_each_thread(address))
+    return next((one for one in threads if one.mm), None)
+
+
+def why_no_memory(address: int) -> str:
+    """Why with_memory() is None, as the end of a sentence."""
+    flags = THREADS(kernel.memory(), address).flags
+    return "is a kernel thread" if flags & PF_KTHREAD else ended(address)
+
+
+def ended(address: int) -> str:
+    """How far the end of a task is. Parameter: struct task_struct *."""
+    read = THREADS(kernel.memory(), address)
+    if read.exit_state:
+        return "has ended"
+    return "is ending" if read.flags & PF_EXITING else DAMAGED
+
+
+def onlooker_root() -> int:
+    """The root directory from which the names of files are told: struct path *.
+
+    That of the first process, so that names are those a person in the guest's
+    shell sees, also for a process that has another root.
+    """
+    guest = kernel.memory()
+    for first in for_each_process():
+        for thread in chain((first,), for_each_thread(first)):
+            fs = TASK(guest, thread).fs
+            if fs:  # it has not ended
+                return fs + structs.offsetof("struct fs_struct", "root")
+    fs = TASK(guest, init_task()).fs
+    return fs + structs.offsetof("struct fs_struct", "root")

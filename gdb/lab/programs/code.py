@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which function an instruction belongs to: the program's, or the kernel's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..linux import kallsyms, mm as mm_, registers, task as task_
+from ..linux.maps import Places
+from ..linux.registers import Registers
+from ..linux.task import Task
+from ..target import kernel, structs
+from .userelf import Modules
+
+TASK = structs.Form("struct task_struct", "self_exec_id")
+FILE = structs.Form("struct file", "f_inode", dentry="f_path.dentry")
+INODE = structs.Form("struct inode", "i_ino", "i_generation")
+MOST = 32  # programs whose files are kept
+
+
+@dataclass
+class Program:
+    """What was read of one program in one process."""
+
+    modules: Modules | None = None
+    files: dict[int, tuple] = field(default_factory=dict)  # by struct file *
+    known: dict[tuple, str] = field(default_factory=dict)
+
+
+class Code:
+    """Names instructions of many processes; what it read of the last ones is kept.
+
+    No pointer is taken for what it points to: the kernel soon has another mm_struct,
+    or another file, at the place of one that is gone.
+    """
+
+    def __init__(self) -> None:
+        self._programs: dict[tuple, Program] = {}
+
+    def name(self, current: Task, regs: Registers, area: tuple | None) -> str:
+        """FUNCTION+OFFSET, or FILE+OFFSET where no symbols are known.
+
+        Parameters: current, registers of user mode or of the kernel, and the area
+        of the instruction, None if it is in none. Raises memory.Fault.
+        """
+        if not registers.user_mode(regs):
+            return kallsyms.sprint_symbol(regs.ip)
+        if area is None:
+            return f"{regs.ip:#x}"
+        program, file = self._program(current), _file(area)
+        key = file, area.vm_start, area.vm_pgoff, regs.ip
+        if key not in program.known:
+            modules = _modules(program, current.mm, area, file, regs.ip)
+            program.known[key] = _in_program(modules, regs.ip)
+        return program.known[key]
+
+    def area(self, current: Task, ip: int) -> tuple | None:
+        """The area of an instruction as it was when last read, None if unknown.
+
+        Raises memory.Fault.
+        """
+        modules = self._program(current).modules
+        return modules.places.find(ip) if modules else None
+
+    def _program(self, current: Task) -> Program:
+        executed = TASK(kernel.memory(), current.address).self_exec_id
+        key = current.mm, current.tgid, executed
+        if key not in self._programs and len(self._programs) == MOST:
+            del self._programs[next(iter(self._programs))]
+        return self._programs.setdefault(key, Program())
+
+
+def _file(area: tuple) -> tuple:
+    """What tells the file of an area from all others, () if it has none."""
+    if not area.vm_file:
+        return ()
+    file = FILE(kernel.memory(), area.vm_file)
+    return file, INODE(kernel.memory(), file.f_inode)
+
+
+def _modules(program: Program, mm: int, area: tuple, file: tuple, ip: int) -> Modules:
+    """The files of a process; its areas are read again when this one is new."""
+    known = program.modules
+    is_same = program.files.setdefault(area.vm_file, file) == file
+    if known is None or known.places.find(ip) != area or not is_same:
+        where = Places(mm, task_.onlooker_root())
+        known = program.modules = Modules(
+            where, lambda at, size: mm_.access_process_vm(mm, at, size), ""
+        )
+        program.files = {area.vm_file: file}
+    return known
+
+
+def _in_program(modules: Modules, ip: int) -> str:
+    module = modules.at(ip)
+    found = module and module.file.symbol(ip - module.bias)
+    return f"{found[0]}+{found[1]:#x}" if found else modules.places.text(ip)
+
+
+def syscall_of(current: Task) -> str:
+    """The name of the system call a task is in, "" if it is in none.
+
+    Raises memory.Fault.
+    """
+    place = registers.task_pt_regs(current.address)
+    if not place:
+        return ""
+    number = registers.syscall_get_nr(registers.pt_regs(place))
+    return registers.syscall_name(number)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The program of a process: its ELF headers, and the areas they became.
+
+See fs/binfmt_elf.c. The headers are read where the process has them mapped, else
+from the page cache of the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from ..linux import filemap, mm as mm_, vma
+from ..target import elffile, kernel, structs
+from ..target.elffile import PT_LOAD, BadElf, ElfFile, Header, Segment
+from ..target.memory import PAGE_SIZE, Broken, Fault
+
+MM = structs.Form("struct mm_struct", "exe_file", "saved_auxv")
+INODE_OF = structs.Form("struct file", "f_inode")
+
+TYPES = {2: "ET_EXEC", 3: "ET_DYN", 1: "ET_REL", 4: "ET_CORE"}
+
+AT_PHDR, AT_BASE, AT_ENTRY = 3, 7, 9
+AT_PLATFORM, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 15, 25, 31, 33
+# include/uapi/linux/auxvec.h and arch/x86/include/uapi/asm/auxvec.h
+AUXV = {
+    0: ("AT_NULL", "the end"),
+    2: ("AT_EXECFD", "descriptor of the program"),
+    AT_PHDR: ("AT_PHDR", "where the program headers are"),
+    4: ("AT_PHENT", "size of a program header"),
+    5: ("AT_PHNUM", "number of program headers"),
+    6: ("AT_PAGESZ", "size of a page"),
+    AT_BASE: ("AT_BASE", "where the interpreter is, 0 without one"),
+    8: ("AT_FLAGS", "flags"),
+    AT_ENTRY: ("AT_ENTRY", "where the program starts"),
+    11: ("AT_UID", "real user id"),
+    12: ("AT_EUID", "effective user id"),
+    13: ("AT_GID", "real group id"),
+    14: ("AT_EGID", "effective group id"),
+    AT_PLATFORM: ("AT_PLATFORM", "name of the processor"),
+    16: ("AT_HWCAP", "what the processor can, from CPUID"),
+    17: ("AT_CLKTCK", "ticks a second of times()"),
+    23: ("AT_SECURE", "1 after a set-user-id exec"),
+    AT_RANDOM: ("AT_RANDOM", "16 random bytes"),
+    26: ("AT_HWCAP2", "what more the processor can"),
+    AT_EXECFN: ("AT_EXECFN", "the name given to execve()"),
+    AT_SYSINFO_EHDR: ("AT_SYSINFO_EHDR", "where the vdso is"),
+    51: ("AT_MINSIGSTKSZ", "least stack for a signal"),
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program and where it was loaded."""
+
+    file: int  # struct file *
+    header: Header
+    segments: tuple[Segment, ...]
+    bias: int  # what was added to each p_vaddr
+    source: str  # where the headers were read
+
+    @property
+    def loads(self) -> list[Segment]:
+        return [one for one in self.segments if one.p_type == PT_LOAD]
+
+    def find(self, kind: int) -> Segment | None:
+        """The first program header of a type."""
+        return next((one for one in self.segments if one.p_type == kind), None)
+
+
+def saved_auxv(mm: int) -> list[tuple[int, int]]:
+    """The auxiliary vector, as /proc/PID/auxv has it, AT_NULL with it.
+
+    Empty in the middle of an exec. Parameter: struct mm_struct *. Raises
+    memory.Fault.
+    """
+    raw = MM(kernel.memory(), mm).saved_auxv
+    pairs = []
+    for pair in struct.iter_unpack("<2Q", raw):
+        pairs.append(pair)
+        if not pair[0]:
+            break
+    return pairs if len(pairs) > 1 else []
+
+
+def exe_file(mm: int) -> int:
+    """The struct file * of the program, 0 if there is none."""
+    return MM(kernel.memory(), mm).exe_file
+
+
+def program(mm: int) -> Program:
+    """The program of an address space. Parameter: struct mm_struct *.
+
+    Raises Broken if there is no ELF program, or one of another kind than the
+    kernel's; memory.Fault where its headers are nowhere in memory.
+    """
+    file = exe_file(mm)
+    if not file:
+        raise Broken("this process has no program")
+    raw, source = _of_file(mm, file, 0, elffile.EHDR.size)
+    try:
+        header = elffile.header(raw)
+    except BadElf as odd:
+        raise Broken(f"this process's program cannot be read: {odd}") from None
+    raw, _ = _of_file(mm, file, header.e_phoff, header.phdrs_size)
+    if len(raw) < header.phdrs_size:
+        raise Broken("the program headers end behind the end of the program")
+    segments = elffile.segments(raw)
+    entry = dict(saved_auxv(mm)).get(AT_ENTRY)
+    bias = _mapped_at(mm, file, segments) if entry is None else entry - header.e_entry
+    return Program(file, header, segments, bias, source)
+
+
+def _mapped_at(mm: int, file: int, segments: tuple[Segment, ...]) -> int:
+    """The bias in the middle of an exec, from the first area of the file."""
+    first = next((one for one in segments if one.p_type == PT_LOAD), None)
+    area = _first_area(mm, file, first.p_offset) if first else None
+    return area.vm_start - page_down(first.p_vaddr) if first and area else 0
+
+
+def _first_area(mm: int, file: int, offset: int) -> tuple | None:
+    """The area that has a file mapped from an offset on, None if there is none."""
+    guest = kernel.memory()
+    inode = INODE_OF(guest, file).f_inode
+    for _, area in vma.for_each_vma(mm):
+        if area.vm_file and area.vm_pgoff == offset // PAGE_SIZE:
+            if INODE_OF(guest, area.vm_file).f_inode == inode:
+                return area
+    return None
+
+
+def is_same(what: Program, other: ElfFile) -> bool:
+    """Is this the file of a program? Sections may have been stripped from either."""
+    same = ("e_ident", "e_type", "e_machine", "e_entry", "e_phnum")
+    return other.segments == what.segments and all(
+        getattr(other.header, name) == getattr(what.header, name) for name in same
+    )
+
+
+def _of_file(mm: int, file: int, offset: int, size: int) -> tuple[bytes, str]:
+    """Bytes from the first pages of the program, and from where they are.
+
+    Fewer at the end of the program. Raises Fault.
+    """
+    try:
+        area = _first_area(mm, file, 0)
+        if area and offset + size <= area.vm_end - area.vm_start:
+            raw = mm_.access_process_vm(mm, area.vm_start + offset, size)
+            return raw, f"memory at {area.vm_start:#x}"
+    except (Fault, Broken):
+        pass  # not read by the process yet, or the areas cannot be followed
+    return filemap.kernel_read(file, offset, size), "the page cache"
+
+
+def page_down(address: int) -> int:
+    """ELF_PAGESTART(): where the page of an address starts."""
+    return address & -PAGE_SIZE
+
+
+def page_up(address: int) -> int:
+    """ELF_PAGEALIGN(): where the first page at or above an address starts."""
+    return -(-address // PAGE_SIZE) * PAGE_SIZE

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A user program's ELF file: call frames, symbols, lines.
+
+It may be the guest's own, in which anything may stand. What it says is bounded, and
+where it is damaged something is not known; nothing here raises but BadElf, at once.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import os
+import struct
+
+from ..printable import text_of
+from ..target import hostfiles
+from ..target.elffile import BadElf, Data, parse
+from ..target.hostfiles import ROOT, Unfit
+from .callframe import CallFrames, Frame
+from .linenumbers import Lines
+
+SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
+OBJECT = 1  # STT_OBJECT
+FUNCTIONS = (0, 2, 10)  # STT_NOTYPE of assembly code, STT_FUNC, STT_GNU_IFUNC
+LOCAL = 0  # STB_LOCAL
+MAX_NAME = 4096  # bytes of a symbol's name
+
+
+class SymbolFile:
+    """An ELF file. Addresses are those it was linked for.
+
+    Parameters: the file's bytes, what to call it, and whether it is the guest's own copy,
+    which no file of this machine is known to be the same as. Raises BadElf.
+    """
+
+    def __init__(self, data: bytes, name: str, of_guest: bool) -> None:
+        self.name = name
+        self.of_guest = of_guest
+        self.elf = parse(Data(data))
+        self.build_id = self.elf.build_id()
+        self._lines = None if of_guest else Lines(data)
+
+    @functools.cached_property
+    def frames(self) -> CallFrames | None:
+        """What .eh_frame knows, None if the file has none, or none that can be read."""
+        section = self.elf.section(".eh_frame")
+        if section is None:
+            return None
+        try:
+            return CallFrames(self.elf.data(section), section.sh_addr)
+        except BadElf:
+            return None
+
+    def rules(self, address: int) -> Frame | None:
+        """How to get to the caller from an address, None where that is not known."""
+        return self.frames.find(address) if self.frames else None
+
+    def symbol(self, address: int) -> tuple[str, int] | None:
+        """The function around an address and how far into it that is."""
+        starts, symbols = self._functions
+        index = bisect.bisect_right(starts, address) - 1
+        if index < 0:
+            return None
+        size, name = symbols[index]
+        inside = address - starts[index]
+        return (text_of(name), inside) if inside < size else None
+
+    @functools.lru_cache(64)
+    def variable(self, name: str) -> int | None:
+        """The address of a variable, None if the file knows none of this name."""
+        wanted = name.encode() + b"\0"
+        data, names = self._table(".symtab")
+        for place, info, _, _, value, _ in SYMBOL.iter_unpack(data):
+            if info & 0xF == OBJECT and names.startswith(wanted, place):
+                return value
+        return None
+
+    def _table(self, *sections: str) -> tuple[bytes, bytes]:
+        """The first symbol table there is, in whole symbols, and its strings."""
+        for name in sections:
+            section = self.elf.section(name)
+            if section is not None and section.sh_link < len(self.elf.sections):
+                try:
+                    data = self.elf.data(section)
+                    names = self.elf.data(self.elf.sections[section.sh_link])
+                except BadElf:
+                    continue
+                return data[: len(data) - len(data) % SYMBOL.size], names
+        return b"", b""
+
+    @functools.cached_property
+    def _functions(self) -> tuple[list[int], list[tuple[int, bytes]]]:
+        """Functions by address; of several at one address the plainest name."""
+        data, names = self._table(".symtab", ".dynsym")
+        best: dict[int, tuple] = {}
+        for name, info, _, index, value, size in SYMBOL.iter_unpack(data):
+            if not index or not value or info & 0xF not in FUNCTIONS or not name:
+                continue
+            text = names[name : name + MAX_NAME].split(b"\0", 1)[0]
+            rank = (not size, info >> 4 == LOCAL, len(text) - len(text.lstrip(b"_")))
+            if value not in best or rank + (len(text),) < best[value][0]:
+                best[value] = (rank + (len(text),), size, text)
+        starts = sorted(best)
+        ends = starts[1:] + [1 << 64]
+        return starts, [
+            (best[start][1] or end - start, best[start][2])
+            for start, end in zip(starts, ends)
+        ]
+
+    def line(self, address: int) -> str:
+        """FILE:LINE of an instruction, "" where that is not known.
+
+        A file in the clone is told from there. Slow: decodes the lines of a whole unit.
+        """
+        found = self._lines and self._lines.find(address)
+        return f"{found[0].removeprefix(f'{ROOT}/')}:{found[1]}" if found else ""
+
+
+@functools.lru_cache(32)
+def _parsed(path: str, is_given: bool, version: tuple[int, ...]) -> SymbolFile | str:
+    """The file, or why there is none."""
+    try:
+        data = hostfiles.read(path) if is_given else hostfiles.read_plain(path)
+        return SymbolFile(data, path, of_guest=False)
+    except (Unfit, BadElf) as why:
+        return str(why)
+
+
+def symbol_file(path: str, is_given: bool) -> SymbolFile:
+    """The ELF file at a path of this machine.
+
+    Parameters: the path, and whether the person gave it; else it must be one of
+    hostfiles.candidates(). Raises BadElf where there is none.
+    """
+    try:
+        what = os.stat(path)
+        version = what.st_dev, what.st_ino, what.st_size, what.st_mtime_ns
+    except (OSError, ValueError):
+        version = ()
+    found = _parsed(path, is_given, version)
+    if isinstance(found, str):
+        raise BadElf(found)
+    return found

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether vmlinux and the running kernel belong together, and can be worked with."""
+
+from __future__ import annotations
+
+import re
+
+import gdb
+
+from ..printable import text_of
+from . import structs, terminal
+from .kernel import memory, refresh
+from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
+from .vmlinux import banner_of_symbols, file_contents
+
+_checked: Memory | None = None  # of this one is known that the symbols fit it
+
+
+def check_symbols() -> None:
+    """Refuse symbols with which the lab cannot work; needs no target.
+
+    Raises gdb.GdbError: no kernel symbols, no debug info, no segment_info,
+    randomised structures.
+    """
+    if not structs.has_symbol("linux_banner"):
+        raise gdb.GdbError(
+            "No kernel symbols: start gdb on the vmlinux of the kernel that runs, "
+            "or type `file PATH/TO/vmlinux`."
+        )
+    if not structs.has_type("struct task_struct") or not structs.has_member(
+        "struct mm_struct", "start_code"
+    ):
+        raise gdb.GdbError(
+            "This vmlinux has no debug info: build the kernel with "
+            "CONFIG_DEBUG_INFO=y, as `make kernel` does."
+        )
+    if not structs.has_symbol("segment_info_fill"):
+        raise gdb.GdbError(
+            "This kernel has no segment_info system call: build one with "
+            "CONFIG_SEGMENT_INFO=y, as `make kernel` does."
+        )
+    if _structures_are_randomised():
+        raise gdb.GdbError(
+            "This kernel was built with structure randomisation, so its debug info "
+            "cannot be trusted: build it with CONFIG_RANDSTRUCT_NONE=y."
+        )
+
+
+def _structures_are_randomised() -> bool:
+    """Is mm_struct, which every randomised kernel shuffles, out of order?
+
+    The boundaries stand in one block, in this order, since Linux 2.6.
+    """
+    names = ("start_code", "end_code", "start_data", "end_data")
+    names += ("start_brk", "brk", "start_stack", "arg_start", "arg_end")
+    places = [structs.offsetof("struct mm_struct", name) for name in names]
+    return places != [places[0] + 8 * i for i in range(len(places))]
+
+
+def check_running() -> bool:
+    """Is the kernel in memory the one these symbols belong to?
+
+    False while it cannot be told because no kernel is mapped yet. Raises
+    gdb.GdbError if it is another one, or moved by KASLR.
+    """
+    global _checked
+    if _checked is memory():
+        return True
+    refresh()
+    expected = banner_of_symbols()
+    address = structs.address_of("linux_banner")
+    try:
+        found = read_stub(address, len(expected))
+    except Fault:
+        found = b""
+    if found == expected:
+        _check_build()
+        _check_ram_file(address, expected)
+        _checked = memory()
+        return True
+    moved = _find_moved(address, expected)
+    if moved:
+        raise gdb.GdbError(
+            f"KASLR is on: the kernel runs {moved >> 20} MiB above the addresses in "
+            "vmlinux. Boot it with nokaslr on its command line."
+        )
+    if not found and not _kernel_is_mapped():
+        return False
+    running = text_of(found.split(b"\0")[0])
+    if not running.startswith("Linux version"):
+        running = "another one"
+    raise gdb.GdbError(
+        "vmlinux is not the kernel that runs: the symbols are of "
+        f"{_short(expected.decode())}, in memory is {_short(running)}. "
+        "Start gdb on the vmlinux of the running kernel."
+    )
+
+
+def _check_ram_file(address: int, expected: bytes) -> None:
+    """Do without a RAM file that is not this guest's, such as one left behind."""
+    guest = memory()
+    try:
+        found = guest.read(address, len(expected))
+    except Fault:
+        found = b""
+    if found != expected:
+        terminal.write(
+            f"seginfo: the {guest.physical.name} is not this guest's memory: reading "
+            "through the debug stub.\n"
+        )
+        guest.physical = Stub()
+        refresh()
+
+
+def _check_build() -> None:
+    """Refuse another build of the same version: its notes hold another build id.
+
+    The lab builds kernels with a fixed date, so that banners can be the same.
+    """
+    start, end = structs.address_of("__start_notes"), structs.address_of("__stop_notes")
+    if read_stub(start, end - start) != file_contents(start, end - start):
+        raise gdb.GdbError(
+            "vmlinux is not the kernel that runs: it is another build of the same "
+            "version. Start gdb on the vmlinux of the running kernel."
+        )
+
+
+def _short(banner: str) -> str:
+    """Version and build of a banner without the compiler in the middle."""
+    return re.sub(r"^Linux version (\S+) .*(#\d.*)$", r"\1 \2", banner.strip())
+
+
+def _kernel_is_mapped() -> bool:
+    """Does the stopped CPU execute kernel code (and not firmware)?"""
+    return structs.evaluate("(unsigned long)$pc") >= START_KERNEL_MAP
+
+
+def _find_moved(address: int, expected: bytes) -> int:
+    """How far KASLR moved the image: 0 if the banner is nowhere else.
+
+    KASLR moves in steps of CONFIG_PHYSICAL_ALIGN, 2 MiB or more, within the
+    first GiB of the kernel's mapping.
+    """
+    step = 2 << 20
+    if not _kernel_is_mapped():
+        return 0
+    for move in range(step, 1 << 30, step):
+        try:
+            if read_stub(address + move, len(expected)) == expected:
+                return move
+        except Fault:
+            continue
+    return 0

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All members of a structure, whatever this kernel's has: DWARF, then one read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import gdb
+
+from . import kernel, structs
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a member without members of its own stands."""
+
+    path: str  # such as shared.rb.rb_left
+    type: str  # in C
+    offset: int  # bytes
+    size: int  # bytes
+    shift: int  # for a bit field: its lowest bit
+    bits: int  # for a bit field: how many, else 0
+    is_pointer: bool
+    is_number: bool
+    is_signed: bool = False
+    is_whole: bool = False  # a structure or union, with members of its own
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member and its value; an array of other than numbers is bytes."""
+
+    place: Place
+    value: int | bytes
+
+
+@structs.cached
+def places(type_name: str) -> tuple[Place, ...]:
+    """The members of a structure, those of structures in it one by one."""
+    return tuple(one for one in _all(type_name).values() if not one.is_whole)
+
+
+def place_of(type_name: str, path: str) -> Place | None:
+    """One member, which may be a structure; None where this kernel has none such."""
+    return _all(type_name).get(path)
+
+
+@structs.cached
+def _all(type_name: str) -> dict[str, Place]:
+    found = _places(structs.lookup_type(type_name), "", 0)
+    return {one.path: one for one in found}
+
+
+def _places(kind: gdb.Type, prefix: str, base: int) -> Iterator[Place]:
+    for field in kind.fields():
+        if not hasattr(field, "bitpos"):
+            continue  # a static member
+        inner = field.type.strip_typedefs()
+        path = prefix + (field.name or "")
+        at = base + field.bitpos // 8
+        is_whole = inner.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION)
+        if inner.sizeof and field.name:
+            is_pointer = inner.code == gdb.TYPE_CODE_PTR
+            is_number = is_pointer or inner.code in structs.SCALARS
+            yield Place(
+                path=path,
+                type=str(field.type),
+                offset=at,
+                size=inner.sizeof,
+                shift=field.bitpos % 8,
+                bits=field.bitsize,
+                is_pointer=is_pointer,
+                is_number=is_number,
+                is_signed=is_number and not is_pointer and inner.is_signed,
+                is_whole=is_whole,
+            )
+        if is_whole:
+            below = f"{path}." if field.name else prefix
+            yield from _places(inner, below, at)
+
+
+def members(type_name: str, address: int) -> list[Member]:
+    """Read all members of an object at once. Raises memory.Fault."""
+    raw = kernel.memory().read(address, structs.sizeof(type_name))
+    return [Member(place, value_in(place, raw)) for place in places(type_name)]
+
+
+def read(place: Place, address: int) -> int | bytes:
+    """Read one member of the object at an address. Raises memory.Fault."""
+    data = kernel.memory().read(address + place.offset, place.size)
+    return _value(place, data)
+
+
+def value_in(place: Place, raw: bytes) -> int | bytes:
+    """One member of an object of which all bytes are given."""
+    return _value(place, raw[place.offset : place.offset + place.size])
+
+
+def _value(place: Place, data: bytes) -> int | bytes:
+    if not place.is_number:
+        return data
+    if not place.bits:
+        return int.from_bytes(data, "little", signed=place.is_signed)
+    return int.from_bytes(data, "little") >> place.shift & (1 << place.bits) - 1

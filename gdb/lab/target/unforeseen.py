@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The last gate: what nobody foresaw becomes one sentence, and gdb goes on.
+
+gdb says "Python Exception" and a part of a traceback for whatever comes out of a
+command, a function, a breakpoint, a handler of its events or a window. So all of these
+pass through here. What the lab foresees, such as memory that cannot be read, is said as
+it is; anything else is a mistake of the lab's, which the sentence asks to report. Where
+it happened is shown after `set lab debug on`, or with LAB_DEBUG=1 in the environment.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+import gdb
+
+from ..printable import one_line, printable
+from . import settings, terminal
+from .memory import Broken, Fault
+
+FORESEEN = (Fault, Broken, gdb.error)
+LONGEST = 200  # characters of a mistake's own words
+DEBUG = "lab debug"
+
+
+def sentence(what: str, problem: BaseException) -> str:
+    """What went wrong, in one sentence; with the switch on, and where.
+
+    Parameters: the command or whatever else went wrong, and how.
+    """
+    if isinstance(problem, gdb.GdbError):
+        return str(problem)
+    if isinstance(problem, FORESEEN):
+        return f"{what}: {' '.join(str(problem).split()).rstrip('.')}."
+    words = one_line(str(problem))[:LONGEST]
+    kind = type(problem).__name__ + (f" ({words})" if words else "")
+    said = f"{what}: this is a mistake of the lab's, {kind}. Please report it"
+    if not debugs():
+        return f"{said}; with `set lab debug on` it also shows where."
+    return f"{said} with this:\n{''.join(traceback.format_exception(problem))}"
+
+
+def debugs() -> bool:
+    """Does the person want to see where a mistake happened?"""
+    try:
+        return bool(gdb.parameter(DEBUG))
+    except RuntimeError:  # not registered yet
+        return _wanted()
+
+
+def _wanted() -> bool:
+    return os.environ.get("LAB_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Whatever goes wrong in this block is a gdb.GdbError, whose sentence gdb shows.
+
+    Ctrl-C passes. gdb's settings are those that the lab needs.
+    """
+    try:
+        with settings.needed():
+            yield
+    except Exception as problem:
+        raise gdb.GdbError(printable(sentence(what, problem))) from None
+
+
+@contextmanager
+def said(what: str) -> Iterator[None]:
+    """Whatever goes wrong in this block is written, and no more comes of it.
+
+    For what gdb calls by itself, where an exception would reach nobody. Ctrl-C passes.
+    """
+    try:
+        yield
+    except Exception as problem:
+        terminal.write(f"{sentence(what, problem)}\n", gdb.STDERR)
+
+
+def handler(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a function that gdb calls by itself: see said()."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def called(*arguments: Any) -> Any:
+            with said(what):
+                return function(*arguments)
+
+        return called
+
+    return decorate
+
+
+class Command(gdb.Command):
+    """A command of the lab. A subclass has its help as docstring, and do()."""
+
+    def __init__(self, name: str, *kind: Any, **more: Any) -> None:
+        super().__init__(name, *kind, **more)
+        self.called = name
+
+    def do(self, argument: str) -> None:
+        """What the command does. What it raises is said; gdb.GdbError as it is."""
+        raise NotImplementedError
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        with refused(self.called):
+            self.do(argument)
+
+
+class _Settings(gdb.Command):
+    """Settings of the lab."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, gdb.COMMAND_DATA, prefix=True)
+
+
+class _Debug(gdb.Parameter):
+    """A sentence that asks to report a mistake of the lab's comes with a traceback."""
+
+    set_doc = "Set whether the lab shows where a mistake of its own happened."
+    show_doc = "Show whether the lab shows where a mistake of its own happened."
+
+    def __init__(self) -> None:
+        super().__init__(DEBUG, gdb.COMMAND_DATA, gdb.PARAM_BOOLEAN)
+        self.value = _wanted()
+
+    def get_set_string(self) -> str:
+        return ""
+
+    def get_show_string(self, value: str) -> str:
+        return f"lab debug is {value}."
+
+
+def register() -> None:
+    """Make the switch known to gdb, once: its setting outlives the package."""
+    try:
+        gdb.parameter(DEBUG)
+    except RuntimeError:
+        for name in ("set lab", "show lab"):
+            _Settings(name)
+        _Debug()

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace exec: the way from execve() to the first instruction of a new program.
+
+See fs/exec.c. An exec is an execstate.Exec from the call to its return; the steps
+between are in execbefore.py, execafter.py and execload.py.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from ...linux import registers, signals, task
+from ...linux.errno import error_text, is_error, result_text, to_int
+from ...linux.syscalls import AT_FDCWD
+from ...printable import quoted
+from ...result import Table, columns
+from ...sizes import counted
+from ...target import kernel, structs
+from ..engine import Timeline, Tracer
+from ..event import Call, Moment, Point, system_calls
+from . import binprm
+from .after import After
+from .before import Before
+from .load import Load
+from .state import Exec, Execs
+
+CALLS = {"execve": 0, "execveat": 1}  # which argument the path is
+INNER = "kernel_execve"  # of /init, and of helpers that the kernel starts
+SIGKILL = "SIGKILL"
+PENDING = structs.Form("struct task_struct", own="pending.signal.sig[0]")
+LONGEST = 60  # characters of a path in the table
+TOTALS = columns(
+    exec="number", task="number", program="text", result="text", areas="number"
+)
+
+
+class ExecTimeline(Timeline):
+    """Programs that are executed, step by step."""
+
+    name = "exec"
+    follows = "execve: the new mm, its stack, the ELF file, to the first instruction"
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__(tracer)
+        self.execs = Execs(tracer)
+        self.rows: list[tuple] = []
+
+    def points(self) -> list[Point]:
+        calls = system_calls(
+            CALLS, self._asked, self._returned, self._died, everyone=True
+        )
+        inner = Point(
+            (INNER,),
+            "what the kernel executes by itself",
+            self._asked_by_kernel,
+            self._returned,
+            self._died,
+            optional=True,
+            everyone=True,
+        )
+        steps = (kind(self.execs).points() for kind in (Before, After, Load))
+        return [*calls, inner, *chain.from_iterable(steps)]
+
+    def _asked(self, moment: Moment, name: str) -> Any:
+        if not self._matters(moment):
+            return None
+        given = registers.syscall_get_arguments(registers.pt_regs(moment.argument(0)))
+        at, mm = CALLS[name], moment.task.mm
+        path = binprm.user_string(mm, given[at])
+        argv = binprm.user_strings(mm, given[at + 1])
+        envp = binprm.user_strings(mm, given[at + 2])
+        first = ""
+        if at:
+            number = to_int(given[0])
+            first = "AT_FDCWD, " if number == AT_FDCWD else f"{number}, "
+        shown = "(not in memory)" if path is None else quoted(path, 200)
+        count = "(not in memory)"
+        if envp is not None:
+            count = counted(len(envp), "environment string")
+        one = self.execs.begin(moment, path or "")
+        inner = task.task_pid_vnr(moment.task.address)
+        who = f" by {moment.task.pid}, which is {inner} in its pid namespace"
+        self.execs.tell(
+            one,
+            moment,
+            f"{name}({first}{shown}, {binprm.list_text(argv)}, {count})"
+            + who * (inner != moment.task.pid),
+            step="call",
+            call=name,
+            path=path,
+            argv=argv,
+            envp=envp,
+            vnr=inner,
+        )
+        return True
+
+    def _asked_by_kernel(self, moment: Moment) -> Any:
+        if not self._matters(moment):
+            return None
+        path = binprm.text(moment.argument(0))
+        one = self.execs.begin(moment, path)
+        what = f'the kernel executes "{path}" by itself, without a system call'
+        self.execs.tell(one, moment, what, step="call", call=INNER, path=path)
+        return True
+
+    def _matters(self, moment: Moment) -> bool:
+        """Is the process followed, or may it become so?"""
+        follow = self.tracer.follow
+        return follow.everyone or bool(follow.program) or follow.wants(moment.task)
+
+    def _returned(self, moment: Moment, call: Call) -> None:
+        one = self.execs.by_task.pop(moment.task.address, None)
+        if one is None:
+            return
+        result = moment.int_result  # also what a system call says fits into one
+        if is_error(result):
+            self._failed(one, moment, result)
+            return
+        self._row(one, moment, "started")
+        runs = f"{one.runner} for the script {one.path}" if one.runner else one.path
+        self.execs.tell(
+            one,
+            moment,
+            f"= 0: user mode goes on in the new program, {runs}, which has "
+            f"{counted(one.areas, 'area')}",
+            step="return",
+            result=result,
+        )
+
+    def _failed(self, one: Exec, moment: Moment, result: int) -> None:
+        if one.refused:
+            who = f"{one.refused}() refused"
+        elif result_text(result) == "ENOEXEC":
+            who = "no handler takes the file"
+        elif not one.bprm:
+            who = "refused before anything was made for it"
+        else:
+            who = f"refused after {one.step}"
+        pending = _pending(moment)
+        then = "the old program goes on"
+        if one.gone:
+            then = "there is nothing to go back to"
+        if pending:
+            then += f", {' and '.join(pending)} is pending"
+        if SIGKILL in pending:  # of zap_other_threads(): another thread was faster
+            then = f"{SIGKILL} is pending, this thread ends"
+        self._row(one, moment, result_text(result))
+        self.execs.tell(
+            one,
+            moment,
+            f"= {error_text(result)}: {who}; {then}",
+            step="return",
+            result=result,
+            refused=one.refused or None,
+            gone=one.gone,
+            pending=pending,
+        )
+
+    def _died(self, moment: Moment, call: Call) -> None:
+        one = self.execs.by_task.pop(moment.task.address, None)
+        if one is None:
+            return
+        self._row(one, moment, "died")
+        what = f"does not return: the thread is killed after {one.step}"
+        self.execs.tell(one, moment, what, step="return", result=None)
+
+    def _row(self, one: Exec, moment: Moment, result: str) -> None:
+        if one.wanted:
+            areas = one.areas if result == "started" else None
+            row = (one.number, moment.task.pid, _short(one), result, areas)
+            self.rows.append(row)
+
+    def summary(self) -> list[Any]:
+        under_way = [
+            (one.number, one.tid, _short(one), "under way", None)
+            for one in self.execs.by_task.values()
+            if one.number
+        ]
+        rows = sorted(self.rows + under_way)
+        return [Table("Programs executed", TOTALS, rows)] if rows else []
+
+
+def _short(one: Exec) -> str:
+    """The program's path for a table: its end if it is long."""
+    path = one.path or one.asked
+    return path if len(path) <= LONGEST else f"...{path[-LONGEST:]}"
+
+
+def _pending(moment: Moment) -> list[str]:
+    """The signals that the thread gets before it is in user mode again."""
+    return signals.set_names(PENDING(kernel.memory(), moment.task.address).own)

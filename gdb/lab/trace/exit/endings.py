@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The end of a task in words: why it ends, who is told, who takes its children."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...linux import relatives, signals
+from ...linux.errno import to_int
+from ...linux.task import Task
+from ...linux.taskflags import exit_text
+from ...sizes import counted
+from ...target import kernel, structs
+
+AUTOREAP = 0xFF  # bool of do_notify_parent(): nobody will wait
+WAITS = ("wait4", "waitid")
+# Who makes the kernel forget a task, if not one of WAITS or kin.EXEC
+ITSELF, LAST_THREAD = "itself", "its last thread"
+KERNEL_WAIT, PARENT_ENDED = "kernel_wait", "parent ended"
+EXEC_IDS = structs.Form(
+    "struct task_struct", "parent_exec_id", "self_exec_id", "parent"
+)
+SIGCHLD = 17
+
+
+@dataclass(frozen=True)
+class End:
+    """Why a task is in do_exit()."""
+
+    what: str
+    data: dict[str, Any]
+
+
+def end_of(current: Task, code: int, others: int) -> End:
+    """What a task's end means for it and for its process.
+
+    Parameters: the task, what do_exit() was called with: a wait status, and how many
+    other threads of its process have not begun to end.
+    """
+    call, regs = relatives.system_call(current.address)
+    shared = relatives.signal_struct(current.address)
+    given = to_int(regs.di)
+    by_call = call in ("exit", "exit_group") and code == (given & 0xFF) << 8
+    executes = getattr(shared, "group_exec_task", 0) or getattr(
+        shared, "group_exit_task", 0
+    )
+    whole = bool(
+        shared.flags & (relatives.SIGNAL_GROUP_EXIT | relatives.SIGNAL_GROUP_COREDUMP)
+    )
+    zapped = bool(executes) and not whole and not by_call
+    if by_call:
+        why = f"{call}({given})"
+    elif zapped:
+        why = "another thread executes a program"
+    elif whole and not code & 0x7F:
+        why = "another thread called exit_group()"
+    else:
+        why = signals.signal_name(code & 0x7F)
+    return End(
+        f"{why}: {_meaning(current, code, others, whole, zapped)}",
+        {
+            "call": call if by_call else "",
+            "code": code,
+            "status_text": exit_text(code),
+            "process": current.tgid,
+            "leader": current.pid == current.tgid,
+            "others": others,
+        },
+    )
+
+
+def _meaning(current: Task, code: int, others: int, whole: bool, zapped: bool) -> str:
+    is_leader = current.pid == current.tgid
+    name = "the first thread" if is_leader else f"thread {current.pid}"
+    if not others:
+        if is_leader:
+            return f"process {current.tgid} ends, {exit_text(code)}"
+        return f"{name} ends, the last one of process {current.tgid}"
+    if zapped:
+        return f"{name} ends; only that one goes on"
+    said = f"{name} ends; {counted(others, 'other thread')} "
+    if whole:
+        return said + ("has" if others == 1 else "have") + " still to end"
+    said += "goes on" if others == 1 else "go on"
+    return said + (", and it stays a zombie meanwhile" if is_leader else "")
+
+
+def reported_signal(ended: int, signal: int) -> int:
+    """The signal a parent gets: SIGCHLD if one of the two has executed a program.
+
+    See do_notify_parent() in kernel/signal.c. Parameter: struct task_struct *.
+    """
+    guest = kernel.memory()
+    read = EXEC_IDS(guest, ended)
+    parent = EXEC_IDS(guest, read.parent)
+    return signal if read.parent_exec_id == parent.self_exec_id else SIGCHLD
+
+
+def ignores_sigchld(parent: int) -> bool:
+    """Will SIGCHLD not even be sent? Parameter: struct task_struct *."""
+    ignored, _ = signals.collect_sigign_sigcatch(relatives.task_struct(parent).sighand)
+    return bool(ignored >> SIGCHLD - 1 & 1)
+
+
+def tracer_text(ended: int, signal: int) -> str:
+    """What exit_notify() does for a traced task when its process has others yet.
+
+    Parameter: struct task_struct *. Until all threads are gone a first thread cannot
+    be waited for, see delay_group_leader().
+    """
+    found = relatives.task_struct(ended)
+    name, then = f"thread {found.pid}", "which is to wait for it"
+    if found.pid == found.tgid:
+        name, then = "the first thread", "which cannot wait for it before the others"
+    return (
+        f"{name} is a zombie now; {signals.signal_name(signal)} for its tracer "
+        f"{relatives.process_name(found.parent)}, {then}"
+    )
+
+
+def report_text(ended: int, signal: int, leaves: bool, why: str) -> str:
+    """What do_notify_parent() did: struct task_struct * of who has ended.
+
+    leaves: no zombie. why: what is to be said first, of one whom another task reports.
+    """
+    found = relatives.task_struct(ended)
+    said = f"{why}process {found.tgid}"
+    said += " leaves no zombie" if leaves else " is a zombie now"
+    said += f", {exit_text(relatives.status_of(ended))}"
+    role = "parent" if found.parent == found.real_parent else "tracer"
+    whom = f"its {role} {relatives.process_name(found.parent)}"
+    if leaves:
+        ignores = ignores_sigchld(found.parent)
+        return f"{said}: {whom} {'ignores SIGCHLD' if ignores else 'has SA_NOCLDWAIT'}"
+    return (
+        f"{said}; {signals.signal_name(signal) if signal else 'no signal'} for {whom}"
+    )
+
+
+def release_of(current: int, released: int) -> str:
+    """Why release_task() is called. Parameters: struct task_struct *."""
+    if released == current:
+        return ITSELF
+    if relatives.is_exiting(current):
+        return PARENT_ENDED
+    if relatives.is_kernel_thread(current):
+        return KERNEL_WAIT
+    call, _ = relatives.system_call(current)
+    return call if call in (*WAITS, *relatives.EXEC) else PARENT_ENDED
+
+
+def release_text(name: str, is_process: bool, how: str) -> str:
+    """The same in words; the name of the task that is released: process 41."""
+    if how == ITSELF:
+        whom = "it" if is_process else "a thread"
+        return f"{name} is released by itself: nobody waits for {whom}"
+    if how == LAST_THREAD:
+        return f"{name} is released next, with its last thread: nobody waits for it"
+    if how in relatives.EXEC:
+        return f"{how}(): takes the place and number of the first thread"
+    if how == PARENT_ENDED:
+        return f"releases {name}, which no parent waits for"
+    waited = ", for which the kernel waited" * (how == KERNEL_WAIT)
+    return f"releases {name}{waited} in {how}(): its number is free again"
+
+
+def heir_text(parent: int) -> str:
+    """Who adopts an orphan: struct task_struct *. See find_new_reaper()."""
+    if relatives.is_init(parent):
+        return f"{relatives.process_name(parent)}, as no ancestor asked for orphans"
+    return f"{relatives.process_name(parent)}, a subreaper (PR_SET_CHILD_SUBREAPER)"

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who decides that other threads end: exit_group(), a fatal signal, an execve()."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ...linux import processors, relatives, signals, task
+from ...sizes import counted
+from ...target import kernel, structs
+from ..engine import Tracer
+from ..event import Call, Moment, Point
+
+SIGINFO = structs.Form("struct kernel_siginfo", "si_signo")
+MM = structs.Form("struct mm_struct", "flags", "binfmt")
+BINFMT = structs.Form("struct linux_binfmt", "?core_dump")
+MMF_DUMPABLE_MASK = 0x3  # include/linux/sched/coredump.h
+
+
+class Kills:
+    """The part of a timeline that tells of it."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+
+    def points(self) -> Iterator[Point]:
+        """Where it stops."""
+        yield Point(
+            ("zap_other_threads",), "which threads are killed", self._kills_others
+        )
+        yield Point(
+            ("complete_signal",),
+            "which signal is fatal",
+            self._sends,
+            self._sent,
+            optional=True,
+            everyone=True,
+        )
+        yield Point(
+            ("do_coredump", "vfs_coredump"),
+            "which signal would dump core",
+            self._dumps,
+            optional=True,
+        )
+
+    def _kills_others(self, moment: Moment) -> None:
+        """The thread that ends the process, or executes a program, is alone left."""
+        threads = [tid for _, tid in relatives.other_threads(moment.task)]
+        if not threads:
+            return
+        call, _ = relatives.system_call(moment.task.address)
+        shared = relatives.signal_struct(moment.task.address)
+        code = shared.group_exit_code
+        if (
+            not shared.flags & relatives.SIGNAL_GROUP_EXIT
+        ):  # de_thread() leaves it alone
+            said = f"{call}(): the new program has one thread"
+        elif call == "exit_group":
+            said = f"exit_group({code >> 8}) ends the whole process"
+        else:
+            said = f"{signals.signal_name(code & 0x7F)} ends the whole process"
+        self._tell_killed(moment, said, moment.task.tgid, threads)
+
+    def _tell_killed(
+        self, moment: Moment, said: str, process: int, threads: list[int], **data: Any
+    ) -> None:
+        if threads:
+            numbers = ", ".join(map(str, threads))
+            verb = "gets" if len(threads) == 1 else "get"
+            said += f": {counted(len(threads), 'thread')} {verb} SIGKILL: {numbers}"
+        data |= {"process": process, "threads": threads}
+        self.tracer.emit(moment, said, step="kills", **data)
+
+    def _sends(self, moment: Moment) -> int | None:
+        target = moment.argument(1)
+        flags = relatives.signal_struct(target).flags
+        if flags & relatives.SIGNAL_GROUP_EXIT or not self._follows(target):
+            return None
+        return target
+
+    def _sent(self, moment: Moment, call: Call) -> None:
+        """A signal without a handler ends all threads, before any of them sees it."""
+        target = call.note
+        shared = relatives.signal_struct(target)
+        if not shared.flags & relatives.SIGNAL_GROUP_EXIT:
+            return
+        found = task.task(target)
+        said = f"{signals.signal_name(shared.group_exit_code & 0x7F)} is fatal for "
+        said += f"process {found.tgid} ({found.comm})"
+        threads = [
+            relatives.task_struct(one).pid
+            for one in task.for_each_thread(target)
+            if not relatives.task_struct(one).exit_state
+        ]
+        # A timer's signal is not the deed of whoever runs on the processor just now
+        context = processors.preempt_count(moment.cpu).context
+        if context != "process":
+            said = f"in a {context} that interrupts {moment.task.comm}: {said}"
+        self._tell_killed(moment, said, found.tgid, threads, context=context)
+
+    def _dumps(self, moment: Moment) -> None:
+        """coredump_wait() kills the others; without it zap_other_threads() will."""
+        signal = SIGINFO(kernel.memory(), moment.argument(0)).si_signo
+        said, never = f"{signals.signal_name(signal)} is fatal, ", why_no_core(moment)
+        others = []
+        if never:
+            said += f"and leaves no core dump: {never}"
+        else:
+            said += "and may leave a core dump"
+            others = [tid for _, tid in relatives.other_threads(moment.task)]
+        self._tell_killed(moment, said, moment.task.tgid, others, dumps=not never)
+
+    def _follows(self, address: int) -> bool:
+        return self.tracer.follow.wants(task.task(address))
+
+
+def why_no_core(moment: Moment) -> str:
+    """Why do_coredump() does not even begin, "" if it does. Raises memory.Fault."""
+    guest = kernel.memory()
+    mm = MM(guest, moment.task.mm)
+    if not mm.binfmt or not getattr(BINFMT(guest, mm.binfmt), "core_dump", 0):
+        return "the kernel cannot write one for this kind of program"
+    if not mm.flags & MMF_DUMPABLE_MASK:
+        return "the process is not to be read by others (PR_SET_DUMPABLE, set-user-ID)"
+    return ""

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One page fault: what was tried, and how the place looked before and after.
+
+The processor says what was tried in an error code and in CR2; see
+asm/trap_pf.h and exc_page_fault() in arch/x86/mm/fault.c.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ...linux import filemap, mm as mm_, page, pgtable, signals, vma as lookup
+from ...linux.registers import Registers, user_mode
+from ...linux.vmflags import VM_GROWSDOWN, VM_HUGETLB, VM_MAYSHARE
+from ...target import kernel, structs
+from ...target.memory import PAGE_PRESENT, PAGE_SIZE, Broken, Fault
+
+PF_PROT, PF_WRITE, PF_INSTR = 1, 2, 16  # X86_PF_...
+FAULT_AROUND = 65536  # bytes, what fault_around_bytes starts with
+PMD_SIZE = 1 << 21  # what one page table maps
+ENTRY = 8  # bytes of a page-table entry
+RLIMIT_STACK = 3  # asm-generic/resource.h
+LIMITS = structs.Form("struct signal_struct", stack=f"rlim[{RLIMIT_STACK}].rlim_cur")
+TASK = structs.Form("struct task_struct", "signal")
+COUNTERS = structs.Form("struct task_struct", "min_flt", "maj_flt")
+structs.expect("fault_around_bytes", "empty_zero_page", "huge_zero_page")
+
+Use = Literal["none", "zero", "anonymous", "file", "kernel"]
+Verb = Literal["read", "write", "execute"]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What was tried, and where."""
+
+    address: int
+    error_code: int
+    place: int  # struct pt_regs *
+    regs: Registers
+
+    @property
+    def verb(self) -> Verb:
+        if self.error_code & PF_INSTR:
+            return "execute"
+        return "write" if self.error_code & PF_WRITE else "read"
+
+    @property
+    def is_refused(self) -> bool:
+        """Was there a page, which may not be used like this?"""
+        return bool(self.error_code & PF_PROT)
+
+    @property
+    def from_user(self) -> bool:
+        """Was it an instruction of the program, and not of the kernel?"""
+        return user_mode(self.regs)
+
+    @property
+    def page(self) -> int:
+        """The address of the page."""
+        return self.address & -PAGE_SIZE
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an address is at one moment: area, page-table entry, page frame."""
+
+    address: int
+    vma: int  # struct vm_area_struct *, 0 where the address is in no area
+    area: tuple | None  # that area, or the stack that could grow down to it
+    is_changing: bool  # could no area be found because another CPU changes them?
+    entry: pgtable.Entry | None  # the last one of the walk; None for a broken table
+    use: Use  # of the page frame
+    holders: int  # entries that map the page of the address: __page_mapcount()
+    references: int  # all that keep it, these among them; of a huge page all of it
+    is_part: bool  # of a huge page, which may be mapped page by page
+    is_cached: bool  # is the page of the file in the page cache?
+    around: dict[int, int]  # entries of the pages that may be mapped along, if not 0
+    min_flt: int
+    maj_flt: int
+
+    @property
+    def is_present(self) -> bool:
+        return self.entry is not None and self.entry.is_leaf and self.entry.is_present
+
+    @property
+    def pfn(self) -> int | None:
+        """The frame of the first page that the entry maps."""
+        if self.entry is None or not self.is_present:
+            return None
+        return self.entry.target // PAGE_SIZE
+
+    def allows(self, verb: Verb) -> bool:
+        """Would the processor let this access pass?"""
+        if self.entry is None or not self.is_present:
+            return False
+        if verb == "write":
+            return bool(self.entry.value & pgtable.PAGE_RW)
+        return verb == "read" or not self.entry.value & pgtable.PAGE_NX
+
+
+def look(mm: int, task: int, address: int) -> Look:
+    """Look at an address of a process now.
+
+    Parameters: struct mm_struct *, struct task_struct *. Raises memory.Fault.
+    """
+    counters = COUNTERS(kernel.memory(), task)
+    vma, area, is_changing = _area(mm, task, address)
+    walk = pgtable.walk(mm_.pgd_of(mm), address)
+    entry = None if walk.broken else walk.last
+    frame: tuple[Use, int, int, bool] = ("none", 0, 0, False)
+    if entry is not None and entry.is_leaf and entry.is_present:
+        frame = _frame((entry.target + address % entry.size) // PAGE_SIZE)
+    is_file = area is not None and vma and area.vm_file and area.vm_ops
+    return Look(
+        address,
+        vma,
+        area,
+        is_changing,
+        entry,
+        *frame,
+        bool(is_file) and _is_cached(area, address),
+        _around(area, entry, address) if is_file else {},
+        counters.min_flt,
+        counters.maj_flt,
+    )
+
+
+def _area(mm: int, task: int, address: int) -> tuple[int, tuple | None, bool]:
+    """The members vma, area and is_changing of a Look."""
+    if address >= pgtable.USER_HALF:
+        return 0, None, False
+    try:
+        found = lookup.find_vma(mm, address)
+    except (Broken, Fault):
+        return 0, None, True
+    if found is None:
+        return 0, None, False
+    vma, area = found
+    if address >= area.vm_start:
+        return vma, area, False
+    return 0, area if _may_grow(task, area, address) else None, False
+
+
+def _may_grow(task: int, area: tuple, address: int) -> bool:
+    """Is it a stack that may be as long as down to this address?
+
+    acct_stack_growth() in mm/mmap.c asks for more, but this is what keeps all that
+    is below a stack from being told as its own.
+    """
+    if not area.vm_flags & VM_GROWSDOWN:
+        return False
+    guest = kernel.memory()
+    limit = LIMITS(guest, TASK(guest, task).signal).stack
+    return area.vm_end - (address & -PAGE_SIZE) <= limit
+
+
+def _frame(pfn: int) -> tuple[Use, int, int, bool]:
+    """The members use, holders, references and is_part of a Look."""
+    if page.is_zero_page(pfn):
+        return "zero", 0, 0, False
+    guest = kernel.memory()
+    try:
+        own = page.pfn_to_page(pfn)
+        head = page.PAGE(guest, page.compound_head(own))
+        holders = page.page_mapcount(own)
+    except Fault:
+        return "kernel", 0, 0, False  # no struct page: a device
+    use: Use = "file" if head.mapping else "kernel"
+    if head.mapping & page.PAGE_MAPPING_ANON:
+        use = "anonymous"
+    return use, holders, head.refcount, "head" in page.flag_names(head.flags)
+
+
+def _is_cached(area: tuple, address: int) -> bool:
+    if area.vm_flags & VM_HUGETLB:
+        return False  # it counts in huge pages
+    mapping = filemap.FILE(kernel.memory(), area.vm_file).f_mapping
+    try:
+        filemap.find_get_page(mapping, file_page(area, address))
+    except Fault:
+        return False
+    return True
+
+
+def file_page(area: tuple, address: int) -> int:
+    """Which page of its file an address shows, from 0."""
+    return area.vm_pgoff + (address - area.vm_start) // PAGE_SIZE
+
+
+def _around(area: tuple, entry: pgtable.Entry | None, address: int) -> dict[int, int]:
+    """The entries of do_fault_around()'s window, by address: mm/memory.c."""
+    if entry is None or entry.level != 1:
+        return {}
+    size = fault_around_bytes()
+    first = max(address & -size, area.vm_start)
+    table_end = (address & -PMD_SIZE) + PMD_SIZE
+    last = min(first + size, area.vm_end, table_end)
+    place = entry.address + ((first >> 12) - (address >> 12)) * ENTRY
+    count = (last - first) // PAGE_SIZE
+    buffer, at = kernel.memory().physical.locate(place, count * ENTRY)
+    values = struct.unpack_from(f"<{count}Q", buffer, at)
+    pages = range(first, last, PAGE_SIZE)
+    return {address: value for address, value in zip(pages, values) if value}
+
+
+def fault_around_bytes() -> int:
+    """How much is mapped along with a page of a file, if it is in the page cache."""
+    if not structs.has_symbol("fault_around_bytes"):
+        return FAULT_AROUND
+    return kernel.memory().u64(structs.address_of("fault_around_bytes"))
+
+
+def mapped_around(before: Look, after: Look, page_address: int) -> list[int]:
+    """The pages around this one that were mapped meanwhile."""
+    return [
+        address
+        for address, value in after.around.items()
+        if address != page_address
+        and value & PAGE_PRESENT
+        and not before.around.get(address, 0) & PAGE_PRESENT
+    ]
+
+
+def is_shared(area: tuple) -> bool:
+    """Was the area mapped with MAP_SHARED?"""
+    return bool(area.vm_flags & VM_MAYSHARE)
+
+
+ACTION = structs.Form("struct k_sigaction", handler="sa.sa_handler")
+TASK = structs.Form("struct task_struct", "sighand", "blocked")
+
+
+def handler_of(address: int, number: int) -> int:
+    """The function a program has for a signal that is forced on it, 0 for none.
+
+    One that is blocked or ignored has none: force_sig_info_to_task() in
+    kernel/signal.c. Parameter: struct task_struct *. Raises memory.Fault.
+    """
+    guest = kernel.memory()
+    read = TASK(guest, address)
+    place = read.sighand + structs.offsetof("struct sighand_struct", "action")
+    place += (number - 1) * structs.sizeof("struct k_sigaction")
+    handler = ACTION(guest, place).handler
+    is_blocked = int.from_bytes(read.blocked, "little") >> (number - 1) & 1
+    return 0 if is_blocked or handler in (signals.SIG_DFL, signals.SIG_IGN) else handler
+
+
+def look_data(one: Look) -> dict[str, Any]:
+    """For a program."""
+    return {
+        "level": one.entry.name if one.entry else None,
+        "entry": one.entry.value if one.entry else None,
+        "pfn": one.pfn,
+        "use": one.use,
+        "holders": one.holders,
+        "references": one.references,
+        "page_cache": one.is_cached,
+        "min_flt": one.min_flt,
+        "maj_flt": one.maj_flt,
+    }

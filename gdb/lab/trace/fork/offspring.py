@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a new task was asked for and what it got: parent and child compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...linux import relatives, task, uapi_flags
+from ...linux.mm_usage import Space, mm_users, space
+from ...linux.signals import signal_name
+from ...linux.task import Task
+from ...linux.vmflags import VM_DONTCOPY, VM_WIPEONFORK
+from ...sizes import counted, rough_size, size_text
+from ...target import kernel, structs
+
+# include/uapi/linux/sched.h
+CLONE_VM, CLONE_VFORK, CLONE_PARENT = 0x100, 0x4000, 0x8000
+CLONE_THREAD, CLONE_SETTLS = 0x1_0000, 0x8_0000
+FORK_TOO = 0x120_0000  # CLONE_CHILD_CLEARTID, _SETTID: with them it is still a fork()
+SIGCHLD = 17
+PARTS = {  # members of task_struct that point to what a task has or shares
+    "mm": "memory",
+    "files": "open files",
+    "fs": "directories",
+    "sighand": "signal handlers",
+    "signal": "the process",
+    "nsproxy": "namespaces",
+    "io_context": "I/O context",
+    "sysvsem.undo_list": "semaphore undo list",
+    "cred": "credentials",
+}
+MEMBERS = structs.Form(
+    "struct task_struct",
+    **{path.replace(".", "_"): f"?{path}" for path in PARTS},
+)
+
+
+@dataclass
+class Request:
+    """A system call that asks for a new task."""
+
+    call: str
+    arguments: Any  # struct kernel_clone_args
+    copies: bool  # is the caller's memory to be copied?
+    before: Space | None = None  # then that, while nobody can change its areas
+    after: Space | None = None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A new task that has not run yet."""
+
+    task: Task
+    what: str
+    lines: tuple[str, ...]
+    data: dict[str, Any]
+
+
+def asked_for(arguments: Any) -> tuple[str, ...]:
+    """The request in words. Parameter: struct kernel_clone_args."""
+    lines = [f"flags      {uapi_flags.clone_text(arguments.flags)}"]
+    if arguments.exit_signal:
+        lines[0] += f"; {signal_name(arguments.exit_signal)} to the parent at its end"
+    if arguments.stack:
+        # Both ends come with clone3() only; it has been made the upper one since
+        bottom, top = arguments.stack - arguments.stack_size, arguments.stack
+        where = f"{bottom:#x}-{top:#x}, {rough_size(top - bottom)}"
+        lines.append("stack      " + (where if top > bottom else f"starts at {top:#x}"))
+    if arguments.flags & CLONE_SETTLS:
+        lines.append(f"tls        {arguments.tls:#x}, where its thread-local data is")
+    return tuple(lines)
+
+
+def where(maker: Task, asked: int) -> str:
+    """Where the new task runs. Parameters: current, and the flags asked for."""
+    if asked & CLONE_THREAD:
+        return "on its own stack"
+    if not asked & CLONE_VM:
+        return "in its copy of the memory"
+    if asked & CLONE_PARENT:  # its parent is that of who made it
+        return (
+            f"in the memory of {relatives.process_name(maker.address)}, which made it"
+        )
+    return "in its parent's memory"
+
+
+def child(parent: Task, address: int, request: Request) -> Child:
+    """Compare a new task with the one that made it.
+
+    Parameters: current, struct task_struct * of the new one. Raises memory.Fault.
+    """
+    new, arguments = task.task(address), request.arguments
+    shared, own = _compare(parent.address, address)
+    data: dict[str, Any] = {
+        "call": request.call,
+        "flags": arguments.flags,
+        "exit_signal": arguments.exit_signal,
+        "stack": arguments.stack,  # the upper end, where the new task starts
+        "stack_size": arguments.stack_size,
+        "tls": arguments.tls,
+        "child": new.pid,
+        "child_process": new.tgid,
+        "parent": relatives.task_struct(
+            relatives.task_struct(address).real_parent
+        ).tgid,
+        "shared": shared,
+        "own": own,
+    }
+    lines = list(asked_for(arguments))
+    for title, parts in (("shared", shared), ("its own", own)):
+        if parts:
+            named = [PARTS[one] for one in parts]
+            lines.append(f"{title:<10} {', '.join(named)}")
+    if new.mm and new.mm == parent.mm:
+        users = mm_users(new.mm)
+        lines.append(f"memory     {counted(users, 'user')} now (mm_users)")
+        data["mm_users"] = users
+    elif request.before is not None and request.after is not None and new.mm:
+        now, copy = request.after, space(new.mm)
+        lines += _copied(request.before, now, copy)
+        data |= _numbers(request.before, now, copy)
+    what = f"a new process {new.pid}"
+    if arguments.flags & CLONE_THREAD:
+        what = f"a new thread {new.pid} of process {new.tgid}"
+    elif not arguments.flags & ~FORK_TOO and arguments.exit_signal == SIGCHLD:
+        what += ", as fork() makes it"
+    if arguments.flags & CLONE_VFORK:
+        what += "; the caller waits until it executes a program or ends"
+    return Child(new, what, tuple(lines), data)
+
+
+def _compare(parent: int, new: int) -> tuple[list[str], list[str]]:
+    """Which members of task_struct point to the same, and which do not.
+
+    What neither of the two has is left out.
+    """
+    guest = kernel.memory()
+    mine, its = MEMBERS(guest, parent), MEMBERS(guest, new)
+    shared, own = [], []
+    for path in PARTS:
+        name = path.replace(".", "_")
+        pointer = getattr(its, name, 0)
+        if pointer:
+            (shared if pointer == getattr(mine, name) else own).append(path)
+    return shared, own
+
+
+def _read_only(before: Space, after: Space) -> int:
+    """Pages that could be written to before and no more after."""
+    return sum(after.read_only.get(address, 0) for address in before.writable)
+
+
+def _left(now: Space, copy: Space) -> int:
+    """Mapped pages that fork() did not enter in the copy, though it has their area."""
+    wiped = now.with_flag(VM_WIPEONFORK)
+    return sum(
+        max(0, pages - copy.mapped[start])
+        for start, pages in now.mapped.items()
+        if start in copy.mapped and start not in wiped
+    )
+
+
+def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
+    return {
+        "areas": len(now.areas),
+        "areas_copied": len(copy.areas),
+        "left_out": [one for one in now.areas if one not in copy.areas],
+        "wiped": now.with_flag(VM_WIPEONFORK),
+        "pages": now.pages,
+        "pages_copied": copy.pages,
+        "pages_left": _left(now, copy),
+        "page_tables": now.tables,
+        "page_tables_copied": copy.tables,
+        "made_read_only": _read_only(before, now),
+        "mm_users": copy.users,
+        "mm_count": copy.count,
+    }
+
+
+def _copied(before: Space, now: Space, copy: Space) -> list[str]:
+    """The copy of an address space in words."""
+    lines = [
+        f"memory     {len(copy.areas)} of {counted(len(now.areas), 'area')} copied"
+    ]
+    for starts, why in (
+        (now.with_flag(VM_DONTCOPY), "left out (VM_DONTCOPY: MADV_DONTFORK)"),
+        (now.with_flag(VM_WIPEONFORK), "empty in the child (MADV_WIPEONFORK)"),
+    ):
+        lines += [
+            f"           {start:#x}... with {counted(now.mapped[start], 'page')} is {why}"
+            for start in starts
+        ]
+    lines.append(
+        f"pages      {copy.pages} of {counted(now.pages, 'mapped page')} entered in "
+        f"its page tables of {size_text(copy.tables)} (parent: {size_text(now.tables)})"
+    )
+    left = _left(now, copy)
+    if left:  # vma_needs_copy(): the area has no page of its own (anon_vma)
+        lines.append(
+            f"           {counted(left, 'page')} of files, shared memory or zeros: "
+            "left for it to find when it wants them"
+        )
+    protected = _read_only(before, now)
+    return lines + [
+        f"copy on    {counted(protected, 'page')} that the parent could write to can "
+        "only be read now,",
+        "write      by both: who writes to one first gets a copy of it",
+    ]

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace syscall: any system call, its arguments and its result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import gdb
+
+from ..linux import kallsyms, registers, task
+from ..linux.errno import is_error, result_text
+from ..linux.registers import RENAMED, WRAPPER
+from ..linux.syscalls import Argument, Decoder
+from ..result import Table, columns
+from ..target import structs
+from .engine import Timeline, Tracer
+from .event import Call, Moment, Point, system_calls
+
+TOTALS = columns(syscall="text", calls="number", errors="number")
+UNKNOWN = "ni_syscall"  # what sys_call_table has where there is none
+RESTORES = "rt_sigreturn"  # its result is the %rax of the code that goes on
+RETURN_ADDRESSES = ("mmap", "mremap", "brk", "shmat")
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A call that was entered."""
+
+    name: str
+    arguments: list[Argument]
+
+
+class Syscalls(Timeline):
+    """The system calls whose names were given, or all of them."""
+
+    name = "syscall"
+    follows = "system calls by name: arguments and results"
+
+    def __init__(self, tracer: Tracer, names: list[str]) -> None:
+        super().__init__(tracer)
+        self.functions = list(dict.fromkeys(map(_function, names)))  # each once
+        self.calls: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+    def points(self) -> list[Point]:
+        return system_calls(self.functions, self._enter, self._leave, self._ended)
+
+    def _enter(self, moment: Moment, function: str) -> Entered:
+        regs = registers.pt_regs(moment.argument(0))
+        decoder = Decoder(moment.task.address, task.onlooker_root())
+        name = RENAMED.get(function, function)
+        if function == UNKNOWN:
+            name = f"syscall {registers.syscall_get_nr(regs)}"
+        return Entered(name, decoder.arguments(function, regs))
+
+    def _leave(self, moment: Moment, call: Call) -> None:
+        result = moment.result
+        name = call.note.name
+        if name == RESTORES:
+            self._tell(moment, call.note, "restores the registers", None)
+            return
+        failed = is_error(result)
+        self.errors[name] += failed
+        is_address = name in RETURN_ADDRESSES and not failed
+        said = f"{moment.pointer:#x}" if is_address else result_text(result)
+        self._tell(moment, call.note, f"= {said}", result)
+
+    def _ended(self, moment: Moment, call: Call) -> None:
+        self._tell(call.entered, call.note, "does not return", None)
+
+    def _tell(
+        self, moment: Moment, entered: Entered, said: str, result: int | None
+    ) -> None:
+        self.calls[entered.name] += 1
+        inside = ", ".join(f"{one.name}={one.text}" for one in entered.arguments)
+        self.tracer.emit(
+            moment,
+            f"{entered.name}({inside}) {said}",
+            syscall=entered.name,
+            arguments={one.name: one.value for one in entered.arguments},
+            texts={one.name: one.text for one in entered.arguments},
+            result=result,
+        )
+
+    def summary(self) -> list[Any]:
+        rows = [
+            (name, count, self.errors[name]) for name, count in self.calls.most_common()
+        ]
+        return [Table("System calls", TOTALS, rows)]
+
+
+def _function(name: str) -> str:
+    """The name a system call has in the kernel: newfstat for fstat.
+
+    Raises gdb.GdbError for a name that no call has.
+    """
+    inside = {shown: function for function, shown in RENAMED.items()}
+    function = inside.get(name, name)
+    if structs.has_symbol(WRAPPER + function):
+        return function
+    raise gdb.GdbError(
+        f"This kernel has no system call {name}; `info functions ^{WRAPPER}` "
+        "lists those it has."
+    )
+
+
+def all_names() -> list[str]:
+    """Every system call this kernel has, and UNKNOWN for numbers it has not."""
+    table = kallsyms.kallsyms()
+    names = (table.name(i) for i in range(len(table.addresses))) if table else ()
+    found = {one.removeprefix(WRAPPER) for one in names if one.startswith(WRAPPER)}
+    return sorted(found)
