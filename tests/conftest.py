@@ -7,6 +7,7 @@ environment say which one is meant.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -15,6 +16,11 @@ import pytest
 
 # the fixtures module, moments and traced
 pytest_plugins = ("modules", "truth", "timelines")
+
+# A shell that starts something in the background lets it ignore Ctrl-C, and all that it
+# starts: but the tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
