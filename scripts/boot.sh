@@ -14,7 +14,8 @@ make_run_folder
 if [[ ! -t 0 ]]; then
 	then=reboot
 	if [[ -z $PROGRAM ]]; then
-		{ echo "#!/bin/sh" && cat; } >"$RUN/script" || die "what stands on standard input cannot be kept: make room in $shm."
+		{ echo "#!/bin/sh" && cat; } >"$RUN/script" ||
+			die "there is no room in $shm for the commands from standard input: make some."
 		PROGRAM=$RUN/script
 	fi
 else

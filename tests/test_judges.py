@@ -56,7 +56,7 @@ def judges() -> Iterator[None]:
 
 
 def guest(port: int, program: Path, arguments: str = "") -> str:
-    """What is on the console when a program has run, and the kernel came down in order."""
+    """What is on the console when a program has run, and the kernel shut down by itself."""
     settings = {"PORT": port, "PROGRAM": program, "ARGS": arguments, "MEM": MEM}
     done = lab.run("scripts/boot.sh", limit=1800, **settings)
     said = done.stdout.replace("\r", "")

@@ -140,7 +140,7 @@ def is_same(what: Program, other: ElfFile) -> bool:
 def _of_file(mm: int, file: int, offset: int, size: int) -> tuple[bytes, str]:
     """Bytes from the first pages of the program, and from where they are.
 
-    Fewer at the end of the program. Raises Fault.
+    There are fewer at the end of the program. Raises Fault.
     """
     try:
         area = _first_area(mm, file, 0)

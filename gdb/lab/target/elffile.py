@@ -48,7 +48,7 @@ class Source(Protocol):
     size: int
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes that are all inside; fewer where the file has just been cut."""
+        """Bytes that are all inside; fewer if the file has just been truncated."""
 
 
 class Data:
