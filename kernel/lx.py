@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the lab adds to the kernel's own gdb commands: whatever goes wrong is one sentence.
 
-kernel/wire.sh puts this into the lab's copy of scripts/gdb as linux/lab.py, and lets
-vmlinux-gdb.py import it before the modules with the commands and call ready() after them.
+And what the guest wrote is shown, never obeyed, in the one form that the lab has for it.
+
+kernel/wire.sh puts this into the lab's copy of scripts/gdb as linux/lab.py, with
+gdb/lab/printable.py beside it, and lets vmlinux-gdb.py import it before the modules with
+the commands and call ready() after them. It lets these take the guest's strings by the
+codecs lab_name and lab_text, which are here.
 """
 
+import codecs
+
 import gdb
+
+from linux.printable import printable, text_of
 
 _COMMAND, _FUNCTION = gdb.Command, gdb.Function
 
@@ -17,10 +25,11 @@ NOT_YET = (
 # What a command does wrong that is not mended, told whenever it is typed
 LIMITS = {
     "lx-symbols": (
-        "lx-symbols: of a module's sections only .text, .data, .rodata and .bss get their "
-        "addresses. A breakpoint in its __init or __exit code gets a wrong address and is "
-        "never hit, and the symbols of a module stay after rmmod, for whatever takes its "
-        "place: then type lx-symbols again.\n"
+        "lx-symbols: of a module's sections only .text, .text.hot, .text.unlikely, .data, "
+        ".data..read_mostly, .rodata and .bss get their addresses. A breakpoint in its "
+        "__init or __exit code gets a wrong address and is never hit, and the symbols of "
+        "a module stay after rmmod, for whatever takes its place: then type lx-symbols "
+        "again.\n"
     ),
 }
 
@@ -46,17 +55,26 @@ def _sentence(name, problem):
     return f"{name} cannot do this: {type(problem).__name__}, {said}."
 
 
-def _plain(text):
-    """Text of the guest without what a terminal would obey; backslashes are doubled."""
+def _name(raw):
+    """A string of the guest in one line, which no other string has."""
+    return text_of(bytes(raw))
 
-    def shown(char):
-        if char == "\\":
-            return r"\\"
-        if char in "\n\t" or char.isprintable():
-            return char
-        return char.encode("unicode_escape").decode()
 
-    return "".join(map(shown, text))
+def _text(raw):
+    """Lines of the guest, such as its log's."""
+    return "\n".join(map(text_of, bytes(raw).expandtabs().split(b"\n")))
+
+
+def _codec(name):
+    """What VALUE.string("lab_name") and BYTES.decode("lab_text") find."""
+    form = {"lab_name": _name, "lab_text": _text}.get(name)
+    if form is None:
+        return None
+    return codecs.CodecInfo(
+        encode=codecs.utf_8_encode,
+        decode=lambda raw, errors="strict": (form(raw), len(raw)),
+        name=name,
+    )
 
 
 def _guarded(name, invoke, result_needed):
@@ -68,15 +86,15 @@ def _guarded(name, invoke, result_needed):
                 raise gdb.GdbError(f"{name}: {NOT_YET}.")
             gdb.write(LIMITS[name])
         write = gdb.write
-        gdb.write = lambda text, *stream: write(_plain(text), *stream)
+        gdb.write = lambda text, *to: write(printable(text.expandtabs()), *to)
         try:
             result = invoke(*args)
-        except gdb.GdbError:
-            raise
+        except gdb.GdbError as refused:
+            raise gdb.GdbError(printable(str(refused))) from None
         except Exception as problem:
             if gdb.parameter("python print-stack") == "full":
                 raise
-            raise gdb.GdbError(_sentence(name, problem)) from None
+            raise gdb.GdbError(printable(_sentence(name, problem))) from None
         finally:
             gdb.write = write
         if result is None and result_needed:
@@ -103,4 +121,5 @@ def ready():
     gdb.Command, gdb.Function = _COMMAND, _FUNCTION
 
 
+codecs.register(_codec)
 gdb.Command, gdb.Function = _Command, _Function

@@ -90,7 +90,7 @@ add "$lib" '^# called by xen_prepare_pvh' "$(last_line "$lib" '^')" $'\n# called
 # changes only what it finds.
 while IFS= read -r file; do
 	touched+=("$gdb/linux/${file##*/}")
-done < <(find "$src/$gdb/linux/" -name '*.py' ! -name constants.py ! -name lab.py | sort)
+done < <(find "$src/$gdb/linux/" -name '*.py' ! -name constants.py ! -name lab.py ! -name printable.py | sort)
 
 # mend FILE SED-SCRIPT: not every kernel has every file
 mend() {
@@ -101,9 +101,12 @@ mend() {
 }
 
 for file in "${touched[@]}"; do
-	# A name of the guest that is no UTF-8 ends no list.
-	[[ $file != *.py ]] || mend "$file" 's/\.string()/.string(errors="backslashreplace")/g'
+	# A string of the guest, whatever bytes it has, is text that nobody can forge and that ends no list and no line:
+	# see kernel/lx.py.
+	[[ $file != *.py ]] || mend "$file" 's/\.string()/.string("lab_name")/g'
 done
+mend "$gdb/linux/proc.py" '/linux_banner/s/lab_name/lab_text/'
+mend "$gdb/linux/dmesg.py" "/encode(/!s/encoding='utf8', errors='replace'/\"lab_text\"/"
 
 # In 5.10.223 and other stable kernels SB_RDONLY and the like have become BIT(n), 1UL << n, which is no Python and has to
 # be read by gdb. Upstream mended this in 6.5.
@@ -151,6 +154,7 @@ place_link() {
 place_link mm/segment_info.c "$here/segment_info.c"
 place_link include/uapi/linux/segment_info.h "$here/segment_info.h"
 place_link scripts/gdb/linux/lab.py "$here/lx.py"
+place_link scripts/gdb/linux/printable.py "${here%/*}/gdb/lab/printable.py"
 for file in "${touched[@]}"; do
 	place "$file"
 done

@@ -366,7 +366,7 @@ def shown(name: bytes) -> str:
     for one in name.decode("utf-8", "surrogateescape"):
         if one == "\\":
             text += r"\\"
-        elif one.isprintable():
+        elif one.isprintable() and one not in "\u3164\ufe0f":  # to be seen as nothing
             text += one
         elif "\udc80" <= one <= "\udcff":  # no UTF-8
             text += rf"\x{ord(one) & 0xFF:02x}"

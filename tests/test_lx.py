@@ -11,6 +11,7 @@ from typing import Any, Callable
 import lab
 import modules
 import pytest
+from test_hostile import check, names
 
 # What to type where a name alone is not enough. NAME is a file to write.
 TYPED = {
@@ -49,8 +50,8 @@ SAYS = {
     "lx-cmdline": r"lab\.run=",
     "lx-configdump": r"Dumped config to ",
     "lx-cpus": r"Online CPUs +: \[0, 1\]",
-    "lx-device-list-bus": r"bus platform:\s0x[^\n]*\n\s+dev ",
-    "lx-device-list-class": r"\tdev ttyS0:",
+    "lx-device-list-bus": r"bus platform:\s+0x[^\n]*\n\s+dev ",
+    "lx-device-list-class": r" dev ttyS0:",
     "lx-device-list-tree": r"dev ttyS0:",
     "lx-dmesg": r"\[ +\d+\.\d+\] Linux version ",
     "lx-iomem": r"[0-9a-f]+-[0-9a-f]+ : System RAM",
@@ -85,6 +86,10 @@ REFUSES = {
     'print $lx_device_find_by_bus_name("platform", "no such")': r"there is none",
 }
 
+# What would be the same, or not be seen, in a form of less care
+NAMES = [name[:15] for name in names()]
+NAMES += [b"\\xff\xff", b"\xff\\xff", "\u3164\ufe0fx".encode(), "\x9b2J".encode()]
+
 BEFORE = r"does not run yet.*let it boot first|head is not accessible|" + "|".join(
     REFUSES.values()
 )
@@ -103,6 +108,7 @@ def said(
         name: [line.replace("NAME", str(dumped)) for line in lines]
         for name, lines in TYPED.items()
     }
+    given["names"] = [name.hex() for name in NAMES]
     program = modules.carrier("timed.c", tmp, module("hello"))
     result = lab.inside("lx.py", port, tmp, given, (), PROGRAM=program)
     assert lab.leaks(port) == []
@@ -147,20 +153,27 @@ def test_at_a_hit(said: dict[str, Any]) -> None:
     assert "CONFIG_SEGMENT_INFO=y\n" in said["config"]
 
 
-def test_lx_symbols_says_what_it_gets_wrong(said: dict[str, Any]) -> None:
+def test_lx_symbols_says_what_it_gets_wrong(said: dict[str, Any], kernel: Path) -> None:
     told = said["hit"]["lx-symbols"]["lx-symbols"]["said"]
     assert "__init" in told and "rmmod" in told
+    told = told[: told.index(" get their addresses")]
+    source = (kernel / "obj/scripts/gdb/linux/symbols.py").read_text()
+    taken = source[source.index("for section_name in [") :].split("]")[0]
+    assert set(re.findall(r"\.[\w.]*\w", told)) == set(re.findall(r'"(.*?)"', taken))
     assert "do_init_module" in said["breakpoints"]
     assert said["symbols_hit"].startswith('Symbol "init_task" is static storage')
 
 
 def test_a_hostile_name(said: dict[str, Any]) -> None:
-    """Nothing in a name reaches the terminal raw, nor ends the list."""
-    told = said["hostile"]
-    assert told["failed"] == ""
-    assert r"\x1b]0;\\xff\\\x9b" in told["said"]
-    raw = set(told["said"]) - {"\n"}
-    assert all(char.isprintable() for char in raw)
+    """Each is in its row in the lab's form, so that no two are the same, and ends no list."""
+    assert len({told["said"] for told in said["hostile"]}) == len(NAMES)
+    for name, told in zip(NAMES, said["hostile"], strict=True):
+        assert told["failed"] == ""
+        check(told["said"], name)
+        rows = told["said"].splitlines()
+        assert len(rows) == len(said["hostile"][0]["said"].splitlines()), name
+        last = f" {lab.shown(name)}"
+        assert any(row.endswith(last) for row in rows), (last, rows)
 
 
 def test_no_warning_from_a_new_python(kernel: Path) -> None:

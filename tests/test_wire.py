@@ -16,6 +16,8 @@ LIB = "lib/Makefile"
 CONSTANTS = "scripts/gdb/linux/constants.py.in"
 TIMERLIST = "scripts/gdb/linux/timerlist.py"
 RBTREE = "scripts/gdb/linux/rbtree.py"
+DMESG = "scripts/gdb/linux/dmesg.py"
+PROC = "scripts/gdb/linux/proc.py"
 LOADER = "scripts/gdb/vmlinux-gdb.py"
 TOUCHED = (
     "mm/Makefile",
@@ -28,11 +30,12 @@ TOUCHED = (
     CONSTANTS,
     LOADER,
 )
-COMMANDS = (TIMERLIST, RBTREE)  # changed where they are
+COMMANDS = (TIMERLIST, RBTREE, DMESG, PROC)  # changed where they are
 OURS = {
-    "mm/segment_info.c": "segment_info.c",
-    "include/uapi/linux/segment_info.h": "segment_info.h",
-    "scripts/gdb/linux/lab.py": "lx.py",
+    "mm/segment_info.c": "kernel/segment_info.c",
+    "include/uapi/linux/segment_info.h": "kernel/segment_info.h",
+    "scripts/gdb/linux/lab.py": "kernel/lx.py",
+    "scripts/gdb/linux/printable.py": "gdb/lab/printable.py",
 }
 PROTOTYPE = "asmlinkage long sys_segment_info(struct segment_info __user *info);"
 ENTRY = "451\t64\tsegment_info\t\tsys_segment_info"
@@ -147,7 +150,7 @@ def test_entry_stands_in_order(src: Path, tree: Path) -> None:
 def test_our_files_are_links(src: Path, tree: Path, name: str) -> None:
     """So that an edit where the debugger shows the source is an edit of ours."""
     assert wire(src, tree).returncode == 0
-    assert (tree / name).resolve() == host.ROOT / "kernel" / OURS[name]
+    assert (tree / name).resolve() == host.ROOT / OURS[name]
 
 
 def test_gdb_constants_are_python(src: Path, tree: Path) -> None:
@@ -171,6 +174,10 @@ def test_gdb_commands_are_mended(src: Path, tree: Path) -> None:
     before, rest = (tree / RBTREE).read_text().split("def rb_prev(")
     assert "dereference()" not in rest.split("\nclass ")[0]
     assert before == (src / RBTREE).read_text().split("def rb_prev(")[0]
+    assert re.search(r'\.decode\(\s*"lab_text"\)', (tree / DMESG).read_text())
+    strings = re.findall(r"\.string\((.*?)\)", (tree / PROC).read_text())
+    assert set(strings) == {'"lab_name"', '"lab_text"'}
+    assert strings.count('"lab_text"') == 1  # lx-version: it has a newline
     loader = (tree / LOADER).read_text()
     assert loader.index("import linux.lab\n") < loader.index("import linux.utils\n")
     assert loader.endswith("\n    linux.lab.ready()\n")
@@ -212,7 +219,7 @@ def test_wired_source_stays_as_it_is(src: Path, tree: Path, tmp_path: Path) -> N
     for name in TOUCHED + COMMANDS:
         assert (second / name).read_text() == (wired / name).read_text()
     for name in OURS:
-        assert (second / name).resolve() == host.ROOT / "kernel" / OURS[name]
+        assert (second / name).resolve() == host.ROOT / OURS[name]
 
 
 def test_last_line_without_newline(src: Path, tree: Path) -> None:

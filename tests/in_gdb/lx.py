@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Every lx- command and $lx_ function, before boot and at a hit: all that each says.
 
-Given: what to type for a command or function that wants arguments.
+Given: what to type for a command or function that wants arguments; and "names", in hex,
+which a process of the guest gives itself.
 """
 
 import json
@@ -50,9 +51,11 @@ result["breakpoints"] = gdb.execute("maint info breakpoints", to_string=True)
 
 # A program may call itself anything.
 comm = gdb.parse_and_eval("$lx_current().comm")
-for number, byte in enumerate(b"\x1b]0;\xff\\\xc2\x9b\0"):
-    gdb.selected_inferior().write_memory(int(comm[number].address), bytes([byte]))
-result["hostile"] = typed("lx-ps")
+result["hostile"] = []
+for name in GIVEN["names"]:
+    raw = bytes.fromhex(name)[:15].ljust(16, b"\0")
+    gdb.selected_inferior().write_memory(int(comm.address), raw)
+    result["hostile"].append(typed("lx-ps"))
 gdb.execute("seginfo disarm")
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(result, file)
