@@ -18,9 +18,9 @@ import gdb
 
 from ..target import settings, structs, vmlinux
 from . import module
+from .regions import MODULES_END
 
 MODULES_START = 0xFFFF_FFFF_A000_0000  # MODULES_VADDR without KASLR, pgtable_64_types.h
-MODULES_END = 0xFFFF_FFFF_FF00_0000
 MASK = 0xFFFF_FFFF_FFFF_FFFF
 TEXTS = (("_stext", "_etext"), ("_sinittext", "_einittext"))
 SCHEDULER_TEXTS = (

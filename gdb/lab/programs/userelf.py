@@ -132,7 +132,7 @@ def _elf(read: Callable[[], bytes], name: str) -> Iterator[SymbolFile]:
 
 
 def _page_cache(file: int) -> bytes:
-    """A whole file out of the guest's page cache. Raises Fault, BadElf."""
+    """A whole file out of the guest's page cache. Raises Fault."""
     return filemap.kernel_read_all(file, LARGEST)
 
 
