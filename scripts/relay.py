@@ -8,7 +8,10 @@ on what comes to the unix socket STUB. Says "ready" when it listens, or why it c
 QEMU's stub asks nobody for a name, and through it goes QEMU's monitor, which opens files.
 Both sockets are in a private folder; but a TCP port is everybody's, so there the kernel
 is asked whose the connection is. Only this user comes in: root could get in anyway, and
-services of root's connect to where others tell them.
+services of root's connect to where others tell them. A browser of this user's does so, too:
+any page that is open in it may have it send a request to this port, and the stub would
+skip all of that up to the first packet. So nobody is brought to the stub who has not begun
+as a debugger does, which no request over HTTP can.
 
 On STUB itself gdb would see QEMU's end as a broken pipe, for it acknowledges the last
 packet when QEMU has gone; and what a second debugger writes while it waits QEMU would
@@ -25,6 +28,15 @@ from pathlib import Path
 
 ESTABLISHED = "01"
 TABLES = {"/proc/net/tcp": "", "/proc/net/tcp6": "0000000000000000FFFF0000"}
+
+# How a debugger begins: with acknowledgements or Ctrl-C, then gdb's first question. A
+# page may choose the first word of a request, if its own name has come to mean 127.0.0.1;
+# but in no such word is a colon. In what lldb asks before that there is none, so it does
+# not get to QEMU, which does not know it: the answer is QEMU's.
+ACKS = b"+-\x03"
+NO_ACKS, UNKNOWN = b"$QStartNoAckMode#b0", b"+$#00"
+ASKS = b"$qSupported:"
+MOST_ARRIVING = 16
 
 
 def table_name(address: tuple[str, int], prefix: str) -> str:
@@ -62,16 +74,48 @@ def is_ours(client: socket.socket) -> bool:
         return False
 
 
-def received(end: socket.socket) -> bytes:
-    """What has come; nothing if the other end has gone."""
+def received(end: socket.socket) -> bytes | None:
+    """What has come; nothing if the other end has gone, None if it was to another one.
+
+    For a number that was told by the poll may be a new socket's by now.
+    """
     try:
-        return end.recv(1 << 16)
+        return end.recv(1 << 16, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
     except OSError:
         return b""
 
 
+class Arrival:
+    """Somebody who has connected, and has yet to begin as a debugger does."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.said = b""
+        self.is_answered = False
+
+    def hear(self) -> bool | None:
+        """Take what has come: is it a debugger? None if that cannot be told yet."""
+        data = received(self.client)
+        if data is None:
+            return None
+        self.said = (self.said + data).lstrip(ACKS)
+        if self.said.startswith(NO_ACKS) and not self.is_answered:
+            self.is_answered = True
+            try:
+                self.client.sendall(UNKNOWN)
+            except OSError:
+                return False
+            self.said = self.said.removeprefix(NO_ACKS).lstrip(ACKS)
+        if self.said.startswith(ASKS):
+            return True
+        may_be = any(begin.startswith(self.said) for begin in (NO_ACKS, ASKS))
+        return None if data and may_be else False
+
+
 class Relay:
-    """The listening sockets, and the debugger that is connected."""
+    """The listening sockets, who arrives there, and the debugger that is connected."""
 
     def __init__(self, stub: str, listening: list[socket.socket]) -> None:
         self.stub = stub
@@ -79,6 +123,7 @@ class Relay:
         self.poll = select.poll()
         for one in listening:
             self.poll.register(one, select.POLLIN)
+        self.arriving: dict[int, Arrival] = {}
         self.pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
         self.client: socket.socket | None = None
 
@@ -88,7 +133,9 @@ class Relay:
             for number, _ in self.poll.poll():
                 if number in self.listening:
                     self.meet(self.listening[number])
-                elif number in self.pairs:  # and not gone since the poll
+                elif number in self.arriving:  # and not gone since the poll
+                    self.hear(number)
+                elif number in self.pairs:
                     self.pass_on(*self.pairs[number])
 
     def meet(self, listening: socket.socket) -> None:
@@ -101,11 +148,36 @@ class Relay:
         if self.client is not None or is_tcp and not is_ours(client):
             client.close()
             return
+        if len(self.arriving) == MOST_ARRIVING:  # the first came to say nothing
+            self.turned(next(iter(self.arriving))).close()
+        self.arriving[client.fileno()] = Arrival(client)
+        self.poll.register(client, select.POLLIN)
+
+    def turned(self, number: int) -> socket.socket:
+        """One who arrives no more."""
+        self.poll.unregister(number)
+        return self.arriving.pop(number).client
+
+    def hear(self, number: int) -> None:
+        """Somebody who arrives says something, or leaves."""
+        arrival = self.arriving[number]
+        is_debugger = arrival.hear()
+        if is_debugger is None:
+            return
+        client = self.turned(number)
+        if is_debugger and self.client is None:
+            self.bring(client, arrival.said)
+        else:
+            client.close()
+
+    def bring(self, client: socket.socket, said: bytes) -> None:
+        """A debugger gets to the stub, with what it has said."""
         server = socket.socket(socket.AF_UNIX)
         try:
-            if is_tcp:
+            if client.family == socket.AF_INET:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server.connect(self.stub)
+            server.sendall(said)
         except OSError:
             client.close()
             server.close()
@@ -118,6 +190,8 @@ class Relay:
     def pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         """What one end says to the other. Who has gone will not read any more."""
         data = received(source)
+        if data is None:
+            return
         if not data:
             self.gone(source, sink)
         elif sink.fileno() in self.pairs:

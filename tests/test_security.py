@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
@@ -288,6 +289,29 @@ def test_the_attack_is_one(port: int, mark: Path) -> None:
 
 # --- The relay ------------------------------------------------------------------------
 
+HELLO = b"$qSupported:multiprocess+;swbreak+#1b"  # what gdb asks first
+UNKNOWN = b"+$#00"  # as QEMU says
+MONITOR = b"+$qRcmd,696e666f#35"  # something for QEMU's monitor
+
+# How a browser speaks to a port that a page has named. A form or a script of any page's may
+# send anything as text/plain, unasked; if the page's own name has come to mean 127.0.0.1
+# (rebinding), it may choose the first word, too, of the characters that RFC 9110 allows.
+BROWSERS = {
+    "GET": b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % MONITOR,
+    "POST": (
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
+        b"Origin: https://page.example\r\nContent-Length: 56\r\n\r\n+%s%s"
+    )
+    % (HELLO, MONITOR),
+    "kill": b"+$k#6b /%s HTTP/1.1\r\nHost: page.example\r\n\r\n" % MONITOR,
+    "asks": b"$qSupported#37$k#6b / HTTP/1.1\r\n\r\n+%s%s" % (HELLO, MONITOR),
+    "lldb": b"+$QStartNoAckMode#b0+$QStartNoAckMode#b0$k#6b / HTTP/1.1\r\n\r\n" + HELLO,
+    "many": b"+$QStartNoAckMode#b0" * 100_000 + b" / HTTP/1.1\r\n\r\n" + HELLO,
+    "space": b"+$qSupported :" + HELLO,
+    "TLS": b"\x16\x03\x01\x02\0\x01" + HELLO,
+    "ICE": b"\0\x60\0\x01" + HELLO,
+}
+
 
 class Stub:
     """Something that listens as QEMU does, behind a relay of its own."""
@@ -316,6 +340,14 @@ class Stub:
         server.settimeout(30)
         return server
 
+    def connection(self, tcp: bool = False) -> tuple[socket.socket, socket.socket]:
+        """A debugger who has begun, and what the relay makes of it."""
+        client = self.debugger(tcp)
+        client.sendall(HELLO)
+        server = self.accept()
+        assert server.recv(100) == HELLO
+        return client, server
+
     def close(self) -> None:
         self.listening.close()
         self.relay.kill()
@@ -329,19 +361,23 @@ def stub(port: int, tmp_path: Path) -> Iterator[Stub]:
     found.close()
 
 
-def has_ended(end: socket.socket) -> bool:
-    """The other side has gone, without a word."""
+def has_ended(end: socket.socket, said: bytes = b"") -> bool:
+    """The other side has gone, without a word, or with just these."""
+    got = b""
     try:
-        return end.recv(1) == b""
+        while more := end.recv(1):
+            got += more
+            if not said.startswith(got):
+                return False
     except ConnectionError:
-        return True
+        pass
+    return True
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("tcp", [False, True])
 def test_the_relay_brings_everything_both_ways(stub: Stub, tcp: bool) -> None:
-    client = stub.debugger(tcp)
-    server = stub.accept()
+    client, server = stub.connection(tcp)
     every = bytes(range(256)) * 4096
     for one, other in ((client, server), (server, client)):
         sender = threading.Thread(target=one.sendall, args=(every,))
@@ -358,12 +394,11 @@ def test_the_relay_brings_everything_both_ways(stub: Stub, tcp: bool) -> None:
 @pytest.mark.once
 @pytest.mark.parametrize("tcp", [False, True])
 def test_the_relay_serves_one_at_a_time(stub: Stub, tcp: bool) -> None:
-    first = stub.debugger(tcp)
-    server = stub.accept()
+    first, server = stub.connection(tcp)
     for again in (False, True):
         second = stub.debugger(again)
         try:
-            second.sendall(b"$k#6b")
+            second.sendall(HELLO)
         except ConnectionError:
             pass  # closed already
         assert has_ended(second)
@@ -371,8 +406,7 @@ def test_the_relay_serves_one_at_a_time(stub: Stub, tcp: bool) -> None:
     assert server.recv(100) == b"first"
     first.close()
     assert has_ended(server)
-    third = stub.debugger(tcp)
-    server = stub.accept()
+    third, server = stub.connection(tcp)
     third.sendall(b"third")
     assert server.recv(100) == b"third"
 
@@ -380,8 +414,7 @@ def test_the_relay_serves_one_at_a_time(stub: Stub, tcp: bool) -> None:
 @pytest.mark.once
 def test_qemu_s_last_words_are_heard(stub: Stub) -> None:
     """gdb acknowledges them when QEMU has gone: that is no broken pipe."""
-    client = stub.debugger()
-    server = stub.accept()
+    client, server = stub.connection()
     server.sendall(b"$W00#b7")
     server.close()
     assert client.recv(100) == b"$W00#b7" and client.recv(100) == b""
@@ -389,7 +422,9 @@ def test_qemu_s_last_words_are_heard(stub: Stub) -> None:
         client.sendall(b"+")
     client.close()
     stub.listening.close()
-    assert has_ended(stub.debugger())  # there is no stub any more
+    late = stub.debugger()
+    late.sendall(HELLO)
+    assert has_ended(late)  # there is no stub any more
 
 
 @needs_root
@@ -399,12 +434,58 @@ def test_the_relay_turns_others_away(stub: Stub, mark: Path) -> None:
     assert stub.port
     result = attack(mark, [stub.port])
     assert result[str(stub.port)] in (0, "ConnectionResetError", "BrokenPipeError")
-    mine = stub.debugger(tcp=True)
-    mine.sendall(b"mine")
-    assert stub.accept().recv(100) == b"mine"  # the first that came
+    stub.connection(tcp=True)  # the first that came
     with pytest.raises(TimeoutError):
         stub.listening.settimeout(0.5)
         stub.listening.accept()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", BROWSERS)
+@pytest.mark.parametrize("split", [0, 1, 15, 25])
+def test_the_relay_turns_browsers_away(stub: Stub, name: str, split: int) -> None:
+    """They are this user's: but no byte and no connection reaches the stub."""
+    page, said = stub.debugger(tcp=True), BROWSERS[name]
+    try:
+        page.sendall(said[:split])
+        time.sleep(0.02 * bool(split))  # so that the relay gets it in two
+        page.sendall(said[split:])
+    except OSError:
+        pass  # turned away already
+    stub.connection(tcp=True)  # the first that came
+    assert has_ended(page, UNKNOWN if name in ("lldb", "many") else b"")
+
+
+@pytest.mark.once
+def test_who_says_nothing_is_in_nobody_s_way(stub: Stub) -> None:
+    """A browser may connect before it is asked to, and wait."""
+    silent = [stub.debugger(tcp=True) for _ in range(3 * relay.MOST_ARRIVING)]
+    client, _ = stub.connection(tcp=True)
+    assert has_ended(silent[0])
+    silent[-1].sendall(HELLO)
+    assert has_ended(silent[-1])  # it comes second
+    client.close()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("tcp", [False, True])
+def test_how_debuggers_begin(stub: Stub, tcp: bool) -> None:
+    """Whole, byte by byte, and as lldb does."""
+    for begins in (HELLO, b"+" + HELLO, b"+\x03" + HELLO, b"++-" + HELLO):
+        client = stub.debugger(tcp)
+        for at in range(len(begins)):
+            client.sendall(begins[at : at + 1])
+        server, got = stub.accept(), b""
+        while len(got) < len(HELLO):
+            got += server.recv(100)
+        assert got == HELLO
+        client.close()
+        assert has_ended(server)
+    client = stub.debugger(tcp)
+    client.sendall(b"+$QStartNoAckMode#b0")
+    assert client.recv(100) == UNKNOWN
+    client.sendall(b"+" + HELLO)
+    assert stub.accept().recv(100) == HELLO
 
 
 @pytest.mark.once
