@@ -29,6 +29,8 @@ from pathlib import Path
 ESTABLISHED = "01"
 TABLES = {"/proc/net/tcp": "", "/proc/net/tcp6": "0000000000000000FFFF0000"}
 
+EVERYBODY = ["0", "0", "4294967295"]  # uid_map where all users are known
+
 # How a debugger begins: with acknowledgements or Ctrl-C, then gdb's first question. A
 # page may choose the first word of a request, if its own name has come to mean 127.0.0.1;
 # but in no such word is a colon. In what lldb asks before that there is none, so it does
@@ -220,25 +222,53 @@ class Relay:
         end.close()
 
 
-def listen(family: int, address: str | tuple[str, int]) -> socket.socket:
-    """A socket that listens. Raises OSError."""
+def shares_its_number() -> bool:
+    """May others have this user's number in the kernel's tables?
+
+    In a user namespace every user whom it does not know has the same one there.
+    """
+    unknown = int(Path("/proc/sys/kernel/overflowuid").read_text())
+    known = Path("/proc/self/uid_map").read_text().split()
+    return os.getuid() == unknown and known != EVERYBODY
+
+
+class Refused(Exception):
+    """Why nobody can be let in."""
+
+
+def listen(where: str, family: int, address: str | tuple[str, int]) -> socket.socket:
+    """A socket that listens. Raises Refused."""
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(address)
-    listening.listen()
+    try:
+        listening.bind(address)
+        listening.listen()
+    except OSError as problem:
+        why = problem.strerror or problem  # a path that is too long has no number
+        raise Refused(f"nobody can listen on {where}: {why}") from None
     return listening
+
+
+def sockets(path: str, port: str | None) -> list[socket.socket]:
+    """Where to listen. Raises Refused."""
+    if port is not None and shares_its_number():
+        raise Refused(
+            "in this user namespace your user cannot be told from others: leave GDB_TCP unset"
+        )
+    found = [listen(path, socket.AF_UNIX, path)]
+    if port is not None:
+        where = f"port {port} of 127.0.0.1"
+        found.append(listen(where, socket.AF_INET, ("127.0.0.1", int(port))))
+    return found
 
 
 def main(stub: str, path: str, port: str | None = None) -> int:
     """Listen, say so, and serve."""
     os.umask(0o077)
     try:
-        listening = [listen(socket.AF_UNIX, path)]
-        if port is not None:
-            listening.append(listen(socket.AF_INET, ("127.0.0.1", int(port))))
-    except OSError as problem:
-        where = path if port is None else f"port {port} of 127.0.0.1"
-        print(f"nobody can listen on {where}: {problem.strerror}", flush=True)
+        listening = sockets(path, port)
+    except Refused as problem:
+        print(problem, flush=True)
         return 1
     print("ready", flush=True)
     Relay(stub, listening).run()

@@ -289,6 +289,9 @@ def test_the_attack_is_one(port: int, mark: Path) -> None:
 
 # --- The relay ------------------------------------------------------------------------
 
+AS_NOBODY = ("setpriv", f"--reuid={host.NOBODY}", "--clear-groups")
+if os.geteuid() != 0:
+    AS_NOBODY = ()  # only root can be somebody else
 HELLO = b"$qSupported:multiprocess+;swbreak+#1b"  # what gdb asks first
 UNKNOWN = b"+$#00"  # as QEMU says
 MONITOR = b"+$qRcmd,696e666f#35"  # something for QEMU's monitor
@@ -515,6 +518,58 @@ def test_whose_a_connection_is() -> None:
         os.getuid = real
     for one in (listening, client, served):
         one.close()
+
+
+def refused(*command: object) -> str:
+    """What the relay says that refuses to listen."""
+    done = host.run(*command)
+    assert done.returncode == 1 and not done.stderr, done
+    [line] = done.stdout.splitlines()
+    return line
+
+
+@pytest.mark.once
+def test_where_the_relay_cannot_listen(port: int, tmp_path: Path) -> None:
+    start = ("/usr/bin/python3", "-I", lab.ROOT / "scripts" / "relay.py", "stub")
+    busy, free = tmp_path / "busy", tmp_path / "free"
+    busy.touch()
+    said = f"nobody can listen on {busy}: Address already in use"
+    assert refused(*start, busy) == refused(*start, busy, port) == said
+    long = tmp_path / ("long" * 30)
+    said = f"nobody can listen on {long}: AF_UNIX path too long"
+    assert refused(*start, long, port) == said
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        said = f"nobody can listen on port {taken} of 127.0.0.1: Address already in use"
+        assert refused(*start, free, taken) == said
+
+
+@pytest.mark.once
+def test_a_namespace_where_others_look_like_us(port: int) -> None:
+    """The kernel's tables have one number there for all whom it does not know."""
+    unknown = Path("/proc/sys/kernel/overflowuid").read_text().strip()
+    start = (
+        "/usr/bin/python3",
+        "-I",
+        "-c",
+        (lab.ROOT / "scripts/relay.py").read_text(),
+    )
+    with host.open_folder() as folder:
+        folder.chmod(0o777)
+        ends = (folder / "stub", folder / "gdb")
+        for options in ([], ["--map-user", unknown]):
+            apart = ("unshare", "--user", *options)
+            if host.run(*apart, "true").returncode:
+                pytest.skip("no user namespace can be made here")
+            assert "told from others" in refused(*apart, *start, *ends, port)
+        # With a number of one's own, or one of all numbers, nobody is like us
+        for apart in (("unshare", "--user", "--map-root-user"), AS_NOBODY):
+            ends[1].unlink(missing_ok=True)
+            with subprocess.Popen(
+                [*apart, *start, *ends, str(port)], stdout=subprocess.PIPE, text=True
+            ) as alone:
+                assert alone.stdout and alone.stdout.readline() == "ready\n"
+                alone.kill()
 
 
 @pytest.mark.once
