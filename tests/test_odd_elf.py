@@ -151,6 +151,25 @@ def test_mutants(tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+def test_what_a_file_may_cost() -> None:
+    """Names that lie in one another, more symbols, names or notes than a program has."""
+    done = subprocess.run(
+        ["/usr/bin/python3", lab.ROOT / "tests" / "elf_bounds.py"],
+        capture_output=True,
+        text=True,
+        timeout=lab.LIMIT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["name"] == 4096 and found["times"] < 8, found
+    assert found["too many"] == 0, found
+    read, why = found["names"]
+    assert read < 1 << 20 and why == f"its sections' names have {1 << 31} bytes"
+    read, size = found["notes"]
+    assert read < 2 * size, found
+
+
+@pytest.mark.once
 def test_which_files_of_the_host_are_opened(tmp_path: Path) -> None:
     done = subprocess.run(
         ["/usr/bin/python3", lab.ROOT / "tests" / "host_names.py", tmp_path],

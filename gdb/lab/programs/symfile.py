@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 import os
 import struct
+from array import array
 
 from ..printable import text_of
 from ..target import hostfiles
@@ -24,6 +26,7 @@ OBJECT = 1  # STT_OBJECT
 FUNCTIONS = (0, 2, 10)  # STT_NOTYPE of assembly code, STT_FUNC, STT_GNU_IFUNC
 LOCAL = 0  # STB_LOCAL
 MAX_NAME = 4096  # bytes of a symbol's name
+MAX_SYMBOLS = 1 << 20  # of a table; those of a large browser's are fewer
 
 
 class SymbolFile:
@@ -57,13 +60,16 @@ class SymbolFile:
 
     def symbol(self, address: int) -> tuple[str, int] | None:
         """The function around an address and how far into it that is."""
-        starts, symbols = self._functions
+        data, names = self._function_table
+        starts, places = self._functions
         index = bisect.bisect_right(starts, address) - 1
         if index < 0:
             return None
-        size, name = symbols[index]
+        name, *_, size = SYMBOL.unpack_from(data, places[index] * SYMBOL.size)
+        if not size:  # as far as the next one
+            size = next(iter(starts[index + 1 : index + 2]), 1 << 64) - starts[index]
         inside = address - starts[index]
-        return (text_of(name), inside) if inside < size else None
+        return (text_of(_string(names, name)), inside) if inside < size else None
 
     @functools.lru_cache(64)
     def variable(self, name: str) -> int | None:
@@ -76,36 +82,56 @@ class SymbolFile:
         return None
 
     def _table(self, *sections: str) -> tuple[bytes, bytes]:
-        """The first symbol table there is, in whole symbols, and its strings."""
+        """The first symbol table there is, in whole symbols, and its strings.
+
+        One that is too large is none: half of it would give functions wrong names.
+        """
         for name in sections:
             section = self.elf.section(name)
-            if section is not None and section.sh_link < len(self.elf.sections):
-                try:
-                    data = self.elf.data(section)
-                    names = self.elf.data(self.elf.sections[section.sh_link])
-                except BadElf:
-                    continue
-                return data[: len(data) - len(data) % SYMBOL.size], names
+            if section is None or section.sh_link >= len(self.elf.sections):
+                continue
+            if section.sh_size // SYMBOL.size > MAX_SYMBOLS:
+                continue
+            try:
+                data = self.elf.data(section)
+                names = self.elf.data(self.elf.sections[section.sh_link])
+            except BadElf:
+                continue
+            return data[: len(data) - len(data) % SYMBOL.size], names
         return b"", b""
 
     @functools.cached_property
-    def _functions(self) -> tuple[list[int], list[tuple[int, bytes]]]:
-        """Functions by address; of several at one address the plainest name."""
-        data, names = self._table(".symtab", ".dynsym")
-        best: dict[int, tuple] = {}
-        for name, info, _, index, value, size in SYMBOL.iter_unpack(data):
-            if not index or not value or info & 0xF not in FUNCTIONS or not name:
-                continue
-            text = names[name : name + MAX_NAME].split(b"\0", 1)[0]
-            rank = (not size, info >> 4 == LOCAL, len(text) - len(text.lstrip(b"_")))
-            if value not in best or rank + (len(text),) < best[value][0]:
-                best[value] = (rank + (len(text),), size, text)
-        starts = sorted(best)
-        ends = starts[1:] + [1 << 64]
-        return starts, [
-            (best[start][1] or end - start, best[start][2])
-            for start, end in zip(starts, ends)
-        ]
+    def _function_table(self) -> tuple[bytes, bytes]:
+        return self._table(".symtab", ".dynsym")
+
+    @functools.cached_property
+    def _functions(self) -> tuple[array, array]:
+        """Addresses of functions, rising, and the number of the symbol of each.
+
+        Of several at one address the plainest name. Names stay where they are: in
+        a guest's file each may be long, and all may lie in one another.
+        """
+        data, names = self._function_table
+        found = sorted(
+            value << 32 | number
+            for number, (name, info, _, index, value, _) in enumerate(
+                SYMBOL.iter_unpack(data)
+            )
+            if index and value and info & 0xF in FUNCTIONS and name
+        )
+
+        def rank(key: int) -> tuple[bool, bool, int, int, int]:
+            number = key & 0xFFFF_FFFF
+            name, info, *_, size = SYMBOL.unpack_from(data, number * SYMBOL.size)
+            text = _string(names, name)
+            lead = len(text) - len(text.lstrip(b"_"))
+            return not size, info >> 4 == LOCAL, lead, len(text), number
+
+        starts, places = array("Q"), array("I")
+        for value, same in itertools.groupby(found, lambda key: key >> 32):
+            starts.append(value)
+            places.append(min(same, key=rank) & 0xFFFF_FFFF)
+        return starts, places
 
     def line(self, address: int) -> str:
         """FILE:LINE of an instruction, "" where that is not known.
@@ -114,6 +140,11 @@ class SymbolFile:
         """
         found = self._lines and self._lines.find(address)
         return f"{found[0].removeprefix(f'{ROOT}/')}:{found[1]}" if found else ""
+
+
+def _string(names: bytes, place: int) -> bytes:
+    """A string of a symbol table."""
+    return names[place : place + MAX_NAME].split(b"\0", 1)[0]
 
 
 @functools.lru_cache(32)

@@ -28,8 +28,9 @@ PF_X, PF_W, PF_R = 1, 2, 4
 SHT_NOTE, SHT_NOBITS = 7, 8
 NT_GNU_BUILD_ID = 3
 MAX_HEADERS = 64 * 1024  # ELF_MIN_ALIGN * 16: what load_elf_phdrs() takes at most
-MAX_NOTES = 64 * 1024  # bytes; a program's have some hundred
+MAX_NOTES = 64 * 1024  # bytes of all in a file; a program's have some hundred
 MAX_NAME = 256  # bytes of a section's name
+MAX_NAMES = 0xFFFF * MAX_NAME  # of as many sections as a header can count
 PAGE_MASK = ~0xFFF
 
 EHDR = struct.Struct("<16s2HI3QI6H")
@@ -230,9 +231,11 @@ class ElfFile:
             for one in self.sections
             if one.sh_type == SHT_NOTE
         ]
+        left = MAX_NOTES
         for offset, address, size in places:
-            if size > MAX_NOTES or offset + size > self.source.size:
+            if size > left or offset + size > self.source.size:
                 continue
+            left -= size
             for kind, at, body in _notes(self.source.read(offset, size)):
                 if kind == NT_GNU_BUILD_ID and body:
                     return Sample(address + at, offset + at, body)
@@ -249,10 +252,14 @@ def parse(source: Source) -> ElfFile:
         return ElfFile(source, head, segments(raw), (), str(odd))
 
 
-def _read(source: Source, offset: int, size: int, what: str) -> bytes:
-    """Bytes that must all be there. Raises BadElf."""
+def _read(
+    source: Source, offset: int, size: int, what: str, most: int | None = None
+) -> bytes:
+    """Bytes that must all be there, and not be too many. Raises BadElf."""
     if offset + size > source.size:
         raise BadElf(f"its {what} end behind the file's end")
+    if most is not None and size > most:
+        raise BadElf(f"its {what} have {size} bytes")
     data = source.read(offset, size)
     if len(data) != size:
         raise BadElf(f"its {what} end behind the file's end")
@@ -273,7 +280,7 @@ def _sections(source: Source, head: Header) -> tuple[Section, ...]:
             raise BadElf("its section headers name no section that has their names")
         _, kind, _, _, offset, size, *_ = rows[head.e_shstrndx]
         size = 0 if kind == SHT_NOBITS else size
-        names = _read(source, offset, size, "sections' names")
+        names = _read(source, offset, size, "sections' names", MAX_NAMES)
     return tuple(
         Section(_name(names, name), kind, flags, address, offset, size, link)
         for name, kind, flags, address, offset, size, link, *_ in rows
