@@ -255,9 +255,7 @@ def test_hits_and_timelines(port: int, program: Program) -> None:
 def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "recording"
     settings = {"PORT": port, "PROGRAM": program("hostile_calls.c"), "ARGS": 3}
-    lines, ended = on_terminal(
-        "scripts/record.sh", RECORDING=folder, GIVEN_SMP="", **settings
-    )
+    lines, ended = on_terminal("scripts/record.sh", RECORDING=folder, **settings)
     assert ended == 0, lines
     assert lab.shown(names()[0]) in lines  # the console, as it was recorded
     assert "the program ended with 3: " in "\n".join(lines)

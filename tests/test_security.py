@@ -206,6 +206,20 @@ def test_boot(port: int, mark: Path, waits: Path, with_tcp: bool) -> None:
         assert lab.wait_until(lambda: not lab.guests(port))  # by the sandbox
 
 
+def check_attack_on_gdb(
+    script: subprocess.Popen[str], port: int, tcp: int | None, mark: Path
+) -> None:
+    """While gdb is connected, and while it leaves the guest alone."""
+    check_attack(script.pid, port, tcp, mark)
+    if tcp:
+        assert script.stdin
+        script.stdin.write("disconnect\n")
+        script.stdin.flush()
+        read_until(script, "(gdb) ")
+        check_attack(script.pid, port, tcp, mark)
+        script.stdin.write(f"target remote :{tcp}\n")
+
+
 @needs_root
 @pytest.mark.once
 @pytest.mark.parametrize("with_tcp", [False, True])
@@ -214,13 +228,7 @@ def test_debug(port: int, mark: Path, with_tcp: bool) -> None:
     with running("debug", port, **({"GDB_TCP": tcp} if tcp else {})) as script:
         assert script.stdin
         read_until(script, "(gdb) ")
-        check_attack(script.pid, port, tcp, mark)
-        if tcp:  # gdb leaves the guest alone
-            script.stdin.write("disconnect\n")
-            script.stdin.flush()
-            read_until(script, "(gdb) ")
-            check_attack(script.pid, port, tcp, mark)
-            script.stdin.write(f"target remote :{tcp}\n")
+        check_attack_on_gdb(script, port, tcp, mark)
         script.stdin.write(f'monitor migrate "exec:touch {mark}.started"\nquit\n')
         script.stdin.flush()
         said = read_until(script, "closed")
@@ -229,21 +237,29 @@ def test_debug(port: int, mark: Path, with_tcp: bool) -> None:
 
 @needs_root
 @pytest.mark.once
-def test_verify(port: int, mark: Path, waits: Path) -> None:
-    with running("verify", port, PROGRAM=waits) as script:
+@pytest.mark.parametrize("with_tcp", [False, True])
+def test_verify(port: int, mark: Path, waits: Path, with_tcp: bool) -> None:
+    tcp = lab.free_port() if with_tcp else None
+    settings: dict[str, Any] = {"PROGRAM": waits} | ({"GDB_TCP": tcp} if tcp else {})
+    with running("verify", port, **settings) as script:
         log = lab.BUILD / "run" / str(port) / "console.log"
         assert lab.wait_until(lambda: log.exists() and "waiting" in log.read_text())
-        check_attack(script.pid, port, None, mark)
+        check_attack(script.pid, port, tcp, mark)
+        [gdb] = [pid for pid in family(script.pid) if is_gdb(pid)]
+        os.kill(gdb, signal.SIGKILL)  # nothing was kept for when it has gone
+        assert script.wait(60) != 0
+    assert list(mark.parent.iterdir()) == []
 
 
 @needs_root
 @pytest.mark.once
-def test_record_and_replay(port: int, mark: Path, tmp_path: Path) -> None:
-    program = lab.script(tmp_path / "short", "echo waiting", "sleep 1")
-    settings = {"RECORDING": tmp_path / "recording", "PROGRAM": program}
-    with running("record", port, GIVEN_SMP="", **settings) as script:
+def test_record_and_replay(port: int, mark: Path, tmp_path: Path, waits: Path) -> None:
+    settings = {"RECORDING": tmp_path / "recording", "PROGRAM": waits}
+    with running("record", port, **settings) as script:
         read_until(script, "waiting")
         check_attack(script.pid, port, None, mark)
+        [qemu] = lab.guests(port)
+        os.kill(qemu, signal.SIGTERM)  # the guest's end, for who records it
         read_until(script, "indexing")
         assert lab.wait_until(lambda: connected(port))
         [gdb] = [pid for pid in family(script.pid) if is_gdb(pid)]
@@ -252,14 +268,17 @@ def test_record_and_replay(port: int, mark: Path, tmp_path: Path) -> None:
         os.kill(gdb, signal.SIGCONT)
         read_until(script, "recorded in")
         assert script.wait(60) == 0
-    with running("replay", port, RECORDING=tmp_path / "recording") as script:
-        assert script.stdin
-        read_until(script, "(gdb) ")
-        check_attack(script.pid, port, None, mark)
-        script.stdin.write(f'monitor migrate "exec:touch {mark}.started"\nquit\n')
-        script.stdin.flush()
-        script.wait(60)
-        assert list(mark.parent.iterdir()) == []
+    for tcp in (None, lab.free_port()):
+        settings = {"RECORDING": tmp_path / "recording"}
+        settings |= {"GDB_TCP": tcp} if tcp else {}
+        with running("replay", port, **settings) as script:
+            assert script.stdin
+            read_until(script, "(gdb) ")
+            check_attack_on_gdb(script, port, tcp, mark)
+            script.stdin.write(f'monitor migrate "exec:touch {mark}.started"\nquit\n')
+            script.stdin.flush()
+            script.wait(60)
+            assert list(mark.parent.iterdir()) == []
 
 
 def is_gdb(pid: int) -> bool:
@@ -583,7 +602,7 @@ def test_a_port_that_somebody_has(port: int) -> None:
     for value in ("0", "65536", "http"):
         ended = lab.verify(port, GDB_TCP=value)
         assert f"GDB_TCP={value} is no port" in ended.stderr and ended.returncode
-    ended = lab.run("scripts/record.sh", PORT=port, GDB_TCP=taken, GIVEN_SMP="")
+    ended = lab.run("scripts/record.sh", PORT=port, GDB_TCP=taken)
     assert "leave GDB_TCP unset" in ended.stderr and ended.returncode
 
 
