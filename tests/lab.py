@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 import pexpect
 
@@ -417,10 +417,29 @@ def wait_until(condition: Callable[[], object], limit: float = 30) -> bool:
     return True
 
 
+class UnixSocket(NamedTuple):
+    """A row of /proc/net/unix."""
+
+    is_listening: bool
+    is_connected: bool
+    inode: str
+    path: str  # "" if it has none
+
+
+def unix_sockets() -> list[UnixSocket]:
+    """All of this machine, without connecting to any, which would stop a guest."""
+    rows = Path("/proc/net/unix").read_text().splitlines()[1:]
+    return [
+        UnixSocket(flags == "00010000", state == "03", inode, "".join(path))
+        for _, _, _, flags, _, state, inode, *path in (
+            row.split(None, 7) for row in rows
+        )
+    ]
+
+
 def is_listening(path: Path) -> bool:
-    """Does somebody listen on a socket? Not by connecting, which would stop a guest."""
-    table = Path("/proc/net/unix").read_text().splitlines()
-    return any(" 00010000 " in row and row.endswith(f" {path}") for row in table)
+    """Does somebody listen on a socket?"""
+    return any(one.is_listening and one.path == str(path) for one in unix_sockets())
 
 
 def guests(port: int) -> list[int]:

@@ -74,10 +74,9 @@ def listening(pid: int) -> set[str]:
             if waits and fields[9] in mine:
                 address, port = fields[1].split(":")
                 found.add(f"{address} {int(port, 16)}")
-    for row in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        fields = row.split(maxsplit=7)
-        if fields[3] == "00010000" and fields[6] in mine:
-            found.add(fields[7] if len(fields) > 7 else "unnamed")
+    for one in lab.unix_sockets():
+        if one.is_listening and one.inode in mine:
+            found.add(one.path or "unnamed")
     return found
 
 
@@ -182,10 +181,8 @@ def read_until(script: subprocess.Popen[str], text: str) -> str:
 
 def connected(port: int) -> bool:
     """Is gdb connected to the lab's stub?"""
-    rows = Path("/proc/net/unix").read_text().splitlines()
-    return any(
-        row.endswith(f" {lab.run_folder(port)}/stub") and " 03 " in row for row in rows
-    )
+    stub = f"{lab.run_folder(port)}/stub"
+    return any(one.is_connected and one.path == stub for one in lab.unix_sockets())
 
 
 @needs_root
