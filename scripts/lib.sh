@@ -45,7 +45,7 @@ note() {
 # the end of whoever writes.
 printable() (
 	trap '' INT
-	exec python3 -IS "$ROOT/gdb/lab/printable.py" 7<&- 8<&- 9<&-
+	exec /usr/bin/python3 -IS "$ROOT/gdb/lab/printable.py" 7<&- 8<&- 9<&-
 )
 
 # known_kernels: the versions of kernel/sources.txt, one per line.

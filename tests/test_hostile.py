@@ -19,6 +19,7 @@ import threading
 from pathlib import Path
 from typing import Callable, Iterator
 
+import host
 import lab
 import pytest
 import recordings
@@ -317,6 +318,19 @@ def test_a_console_passes_the_same_gate() -> None:
     pieces.stdin.write("é\u202e".encode()[1:] + b"x")
     pieces.stdin.flush()
     assert pieces.communicate()[0].decode() == r"é\u202ex"
+
+
+@pytest.mark.once
+def test_the_gate_is_no_python_of_the_person_s(tmp_path: Path) -> None:
+    """As all that the scripts run in Python, it runs in Debian's."""
+    host.command(tmp_path / "bin", "python3", "echo another Python")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = host.run(
+        *("bash", "-c", ". scripts/lib.sh && printf '\\033' | printable"),
+        cwd=lab.ROOT,
+        PATH=path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, r"\x1b", "")
 
 
 @pytest.mark.once
