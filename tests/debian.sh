@@ -14,15 +14,39 @@
 . "$ROOT/scripts/archive.sh"
 
 (($# >= 2)) || die "which Debian, and where? See the head of $0."
-readonly suite=$1 folder=$2
+suite=$1 folder=$(realpath -ms -- "$2")
+readonly suite folder
 shift 2
 (($#)) || set -- make test
 ((EUID == 0)) || die "a chroot can be made by root only: run this as root."
 command -v debootstrap >/dev/null || die "debootstrap is missing: type apt-get install debootstrap."
 
+# is_safe PATH TEST...: is it root's, and for find what TEST says?
+is_safe() {
+	[[ -n $(find "$1" -maxdepth 0 -uid 0 "${@:2}") ]]
+}
+
+# check_path: root runs what is in the folder, so nobody else may write in it or put something else in its place.
+check_path() {
+	local path=$folder
+	if [[ -e $path || -L $path ]]; then
+		is_safe "$path" -type d ! -perm /022 ||
+			die "$folder is no folder that is root's and that only root can write in: name another, or remove it."
+	fi
+	while [[ $path != / ]]; do
+		path=$(dirname -- "$path")
+		[[ -e $path ]] || continue
+		is_safe "$path" \( -type l -o ! -perm /022 -o -perm -1000 \) ||
+			die "in $path others than root can put something in the place of $folder: name another folder."
+	done
+}
+
+check_path
 if [[ ! -d $folder ]]; then
 	read -r site < <(archive_sites) || die "apt on this machine uses no http archive to get $suite from: add one to its sources."
 	rm -rf -- "$folder.new"
+	mkdir -p -- "${folder%/*}/"
+	mkdir -m 755 -- "$folder.new" # and it was not there
 	debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$folder.new" "$site"
 	mv -T -- "$folder.new" "$folder"
 fi

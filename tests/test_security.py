@@ -603,6 +603,50 @@ def test_a_port_that_somebody_has(port: int) -> None:
     assert "leave GDB_TCP unset" in ended.stderr and ended.returncode
 
 
+# --- Whose files are run --------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.once
+def test_another_debian_is_root_s(tmp_path: Path) -> None:
+    """tests/debian.sh runs as root what is in its folder: in no stranger's."""
+    programs = tmp_path / "bin"
+    host.command(programs, "debootstrap", "mkdir -p -- $4/root/lab")
+    host.command(programs, "git", "exit 0")
+    host.command(programs, "unshare", "echo entered")
+    start = (lab.ROOT / "tests" / "debian.sh", "trixie")
+    path = f"{programs}:{os.environ['PATH']}"
+
+    def said(folder: Path) -> str:
+        done = host.run(*start, folder, PATH=path)
+        if done.returncode == 0:
+            assert done.stdout == "entered\n"
+            return "entered"
+        assert not done.stdout
+        [line] = done.stderr.splitlines()
+        return line
+
+    inside = tmp_path / "inside"
+    assert said(inside / "chroot") == said(inside / "chroot") == "entered"
+    for owner, mode in ((host.NOBODY, 0o755), (0, 0o777), (0, 0o775)):
+        for folder in (inside / "chroot", inside):
+            os.chown(folder, owner, owner)
+            folder.chmod(mode)
+            refusal = said(inside / "chroot")
+            assert refusal.startswith("error: ") and f"{inside}" in refusal
+            assert ("only root can write in" in refusal) == (folder != inside)
+            os.chown(folder, 0, 0)
+            folder.chmod(0o755)
+    inside.chmod(0o1777)  # as /tmp has it: others may not rename what is there
+    assert said(inside / "chroot") == "entered"
+    odd = [inside / name for name in ("file", "link", "nothing")]
+    odd[0].touch()
+    odd[1].symlink_to("chroot")
+    odd[2].symlink_to("missing")
+    for one in odd:
+        assert "only root can write in" in said(one)
+
+
 # --- For whom the port is -------------------------------------------------------------
 
 
