@@ -14,11 +14,14 @@ Linux {release} is paused before its first instruction. Type next:
     source gdb/seginfo.py     set the breakpoint and load the lab
     continue                  run to the first call of segment_info, and check it
 
-    help seginfo              what the check does
-    help lab                  the commands to look around with
+    help seginfo, help lab    once it is loaded: what the check does, and all commands
     lx-ps, lx-dmesg, ...      the kernel's own commands
-    make console              the guest's console, in another terminal
-    quit                      ends gdb and the guest
+    {console:<25} the guest's console, in another terminal
+{tcp}    quit                      ends gdb and the guest
+"""
+
+TCP = """\
+    disconnect                then, in another gdb: target remote :{port}
 """
 
 REPLAY = """
@@ -90,4 +93,11 @@ with unforeseen.said("the guest cannot be reached"):
     Path(os.environ["LAB_STARTED"]).touch()
     Asking()
     screen = REPLAY if replay.active() else SCREEN
-    terminal.write(screen.format(release=vmlinux.release()))
+    port, tcp = os.environ.get("PORT") or "1234", os.environ.get("GDB_TCP")
+    terminal.write(
+        screen.format(
+            release=vmlinux.release(),
+            console="make console" + (f" PORT={port}" if port != "1234" else ""),
+            tcp=TCP.format(port=tcp) if tcp else "",
+        )
+    )

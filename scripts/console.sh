@@ -7,5 +7,9 @@ set -euo pipefail
 
 [[ -S $RUN/console ]] ||
 	die "no lab with PORT=$PORT runs: type make debug in another terminal, or give its PORT."
+# Two at once would be one behind the other: QEMU takes the next when the first has left.
+exec 9>>"$RUN/console.lock"
+flock --nonblock 9 ||
+	die "the console of the lab with PORT=$PORT is open in another terminal: leave it there with Ctrl-]."
 echo "The guest's console; Ctrl-] leaves it. What it said so far is in ${LOGS#"$ROOT/"}/console.log."
 exec socat "STDIO,raw,echo=0,escape=0x1d" "UNIX-CONNECT:$RUN/console"

@@ -334,7 +334,10 @@ child() {
 # wait_for CHILD: wait for it; its status. A signal to this script ends the waiting at once, as it would not for a process in
 # the foreground. What bash says of a process that was killed is no news.
 wait_for() {
-	{ wait "$1"; } 2>/dev/null
+	local status=0
+	# Not the end of the group: leaving the script in it would leave our standard error open, and who reads it waiting
+	{ wait "$1" || status=$?; } 2>/dev/null
+	return "$status"
 }
 
 # await COMMAND...: a process of this script's, from its start to its end

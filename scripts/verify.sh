@@ -12,6 +12,10 @@ set -euo pipefail
 JSON=${JSON:-} LIMIT=${LIMIT:-300}
 [[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 [[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
+# Said now and not after the run: a pipe would even wait for its reader for ever.
+if [[ -d $JSON || -p $JSON || -S $JSON || (-n $JSON && ! -e $JSON && ! -w ${JSON%/*}/) ]]; then
+	die "JSON=$JSON cannot be written: give the name of a file, in a folder that is there and yours."
+fi
 # A result of an earlier run must not be taken for this one's.
 [[ ! -f $JSON ]] || rm -- "$JSON"
 check_settings

@@ -204,6 +204,8 @@ def test_interrupt_and_continue_while_armed(person: lab.Session, port: int) -> N
         guest.wait("Ctrl-]")
         guest.type("echo $((6 * 7))")
         guest.wait("42")
+        other = lab.run("scripts/console.sh", PORT=port)
+        assert other.returncode != 0 and "open in another terminal" in other.stderr
         guest.type("demo | tail -n 1")
         for number in (4, 5, 6):
             person.wait(f"hit {number}, demo")

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import struct
 from pathlib import Path
 from typing import Callable
@@ -158,6 +160,16 @@ def test_refusals(moment: Moment) -> None:
     assert "No such file or directory" in moment.refused(f"lab dump {missing}")
     assert "Usage: lab dump FILE" in moment.refused("lab dump")
     assert "Usage: lab dump FILE" in moment.refused("lab dump a b")
+
+
+def test_what_no_file_is_stays_as_it_is(moment: Moment, tmp_path: Path) -> None:
+    pipe, link, core = (tmp_path / name for name in ("pipe", "link", "core"))
+    os.mkfifo(pipe)
+    link.symlink_to(core)
+    assert "is a device or a pipe" in moment.refused(f"lab dump {pipe}")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    moment.gdb(f"lab dump {link}")
+    assert link.is_symlink() and core.stat().st_size > 255 * MIB
 
 
 def test_a_dump_that_fails_leaves_all_as_it_was(moment: Moment, tmp_path: Path) -> None:

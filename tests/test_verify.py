@@ -53,9 +53,25 @@ def test_three_hits_of_the_demo_as_text_and_as_json(port: int, tmp_path: Path) -
 
 
 def test_json_to_a_place_that_is_not_there(port: int, tmp_path: Path) -> None:
-    ended = lab.verify(port, JSON=tmp_path / "none" / "result.json")
-    assert ended.returncode != 0
-    assert "none/result.json" in ended.stderr and "Traceback" not in ended.stderr
+    """Told before the run, which would be in vain."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (tmp_path / "none" / "result.json", tmp_path, pipe):
+        ended = lab.verify(port, JSON=place)
+        assert ended.returncode != 0 and ended.stdout == ""
+        assert ended.stderr.startswith(f"error: JSON={place} cannot be written: ")
+
+
+def test_what_is_refused_ends_whoever_reads_it(port: int, tmp_path: Path) -> None:
+    """With both outputs in one pipe, as in `make verify 2>&1 | tail`."""
+    (tmp_path / "program").write_text("no program")
+    ended = lab.run(
+        *("bash", "-c", "scripts/verify.sh 2>&1 | cat"),
+        PORT=port,
+        PROGRAM=tmp_path / "program",
+        limit=60,
+    )
+    assert "is neither an ELF program nor a script" in ended.stdout
 
 
 def test_program_that_never_calls(port: int, tmp_path: Path) -> None:

@@ -38,9 +38,14 @@ class Dump(LabCommand):
 
     def run(self, arguments: list[str]) -> Result:
         (argument,) = self.take(arguments, "FILE")
-        path = os.path.expanduser(argument)
+        path = os.path.realpath(os.path.expanduser(argument))
         if os.path.isdir(path):
             raise gdb.GdbError(f"{path} is a folder: give the name of a file in it.")
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise gdb.GdbError(
+                f"{path} is a device or a pipe, which a core cannot replace: give the "
+                "name of a file."
+            )
         progress = Progress()
         try:
             core = vmcore.write(path, progress)
