@@ -12,7 +12,7 @@ PROGRAM=${PROGRAM:-} ARGS=${ARGS:-} GDB_TCP=${GDB_TCP:-}
 [[ $PROGRAM != -* ]] || PROGRAM=./$PROGRAM # a name, no option
 KDIR=$(kernel_dir)
 LOGS=$BUILD/run/$PORT
-QEMU_PID='' RELAY_PID=''
+QEMU_PID=''
 
 # The RAM file and the sockets: private to the user, in memory, with a short name,
 # since the name of a unix socket holds 107 bytes at most.
@@ -40,9 +40,9 @@ check_settings() {
 		die "GDB_TCP=$GDB_TCP is no port: give a number from 1 to 65535, or leave it unset."
 	[[ $SMP =~ ^[1-8]$ ]] || die "SMP=$SMP is no number of processors: give 1 to 8."
 	[[ $MEM =~ ^[1-9][0-9]{0,4}[MG]$ ]] || die "MEM=$MEM is no size: give for example MEM=256M or MEM=2G."
-	local mib=${MEM%?}
-	[[ $MEM == *M ]] || mib=$((mib * 1024))
-	[[ $mib -ge 64 && $mib -le 3072 ]] ||
+	MIB=${MEM%?}
+	[[ $MEM == *M ]] || MIB=$((MIB * 1024))
+	[[ $MIB -ge 64 && $MIB -le 3072 ]] ||
 		die "MEM=$MEM is out of range: give 64M to 3G, which all lies below the PCI hole."
 	[[ $ACCEL == tcg || $ACCEL == kvm ]] || die "ACCEL=$ACCEL is unknown: give tcg or kvm."
 	[[ -f $KDIR/vmlinux.pvh && -f $BUILD/initramfs.cpio ]] ||
@@ -71,24 +71,22 @@ check_kvm() {
 # A folder for what lives as long as this lab. The lock says that it does: QEMU holds it, too. The folder of a lab that
 # was killed goes with the next start of any other.
 make_run_folder() {
-	local gone=0 busy="a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
+	local tries status=1
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	trap 'exit 129' HUP
 	sweep
-	while
-		[[ -d $RUN ]] || mkdir -m 700 -- "$RUN" 2>/dev/null || true
-		if [[ -L $RUN || ! -d $RUN || ! -O $RUN || $(stat -c %a -- "$RUN" 2>/dev/null) != 700 ]]; then
-			[[ ! -e $RUN && ! -L $RUN ]] && ((++gone < 100)) && continue # a sweep was faster
-			die "$RUN cannot be made or is not a private folder of yours: give another PORT."
-		fi
-		{ exec 8<"$RUN"; } 2>/dev/null || continue # so it was
-		# What was killed just now is about to end, and so is a sweep.
-		flock --timeout 1 8 || die "$busy"
-		[[ ! $RUN -ef /proc/self/fd/8 ]]
-	do :; done
+	for ((tries = 0; status && tries < 100; tries++)); do # a sweep may be faster
+		mkdir -m 700 -- "$RUN" 2>/dev/null || true
+		status=0
+		hold "$RUN" 1 || status=$? # what was killed just now is about to end, and so is a sweep
+		((status != 2)) ||
+			die "a lab with PORT=$PORT is running: give this one another number, for example PORT=$((PORT % 65535 + 1))."
+	done
+	((!status)) || die "$RUN cannot be made or is not a private folder of yours: give another PORT."
+	exec 8<&7 7<&-
 	trap end_guest EXIT # from here on the folder is ours to remove
-	discard "$RUN"
+	discard 8
 	{ mkdir -p -- "$LOGS" "$BUILD/share" && rm -f -- "$LOGS/console.log" && : >"$LOGS/qemu.log"; } 2>/dev/null ||
 		die "$LOGS cannot be written to: make it writable, or work in a clone of your own."
 	{ echo >"$LOGS/qemu.log" && echo >"$RUN/also"; } 2>/dev/null ||
@@ -97,23 +95,51 @@ make_run_folder() {
 	mind_output
 }
 
-# What goes to a file or a pipe goes by way of cat, which notices if it cannot be written: gdb and QEMU do not. Errors go
-# the same way if they go to the same place, so that the order stays.
+# hold FOLDER SECONDS: open a lab's folder as descriptor 7, and wait so long for its lock. 0 if it is held; 2 if a lab
+# has the lock; 1, and nothing is open, if there is no such folder of ours.
+hold() {
+	{ exec 7<"$1/."; } 2>/dev/null || return 1 # with the dot it is a folder, and no pipe to wait for
+	local status=1
+	if is_private "$1" 7; then
+		if ! flock --timeout "$2" 7; then
+			status=2
+		elif is_private "$1" 7; then # or a sweep has removed it meanwhile
+			return 0
+		fi
+	fi
+	exec 7<&-
+	return "$status"
+}
+
+# is_private FOLDER DESCRIPTOR: is what is open the folder of this name, no link to it, and of this user alone? Others may
+# change where a name in $shm leads, between any two looks at it; but not what is open, nor the name of a folder of ours.
+is_private() {
+	local format='%d %i %u %a %F' open named
+	open=$(LC_ALL=C stat -L -c "$format" "/proc/self/fd/$2") || return 1
+	named=$(LC_ALL=C stat -c "$format" -- "$1" 2>/dev/null) || return 1
+	[[ $open == "$named" && $open == *" $EUID 700 directory" ]]
+}
+
+# What goes to a file or a pipe goes by way of writer.py, which notices if it cannot be written: gdb and QEMU do not. Errors
+# go the same way if they go to the same place, so that the order stays.
 mind_output() {
 	[[ ! -t 1 ]] || return 0
-	exec 5>&2
+	mkfifo -- "$RUN/end"
+	exec 4<>"$RUN/end" 5>&2
 	if [[ /dev/stdout -ef /dev/stderr ]]; then
-		exec > >(exec cat 2>/dev/null 5>&- 8<&-) 2>&1
+		exec > >(exec /usr/bin/python3 -IS "$ROOT/scripts/writer.py" 2>/dev/null 5>&- 8<&-) 2>&1
 	else
-		exec > >(exec cat 2>/dev/null 5>&- 8<&-)
+		exec > >(exec /usr/bin/python3 -IS "$ROOT/scripts/writer.py" 2>/dev/null 5>&- 8<&-)
 	fi
 	WRITER=$!
 }
 
-# output_is_written: to the end, which a reader may take its time for
+# output_is_written STATUS: to the end, which a reader may take its time for; only a lab that was told to end does not wait.
 output_is_written() {
 	[[ -n ${WRITER:-} ]] || return 0
 	exec >&5 2>&5
+	echo >&4 # what gdb has started may live on, and could write more
+	(($1 <= 128)) || return 0
 	trap - INT TERM HUP
 	local status=0
 	wait "$WRITER" || status=$?
@@ -128,27 +154,26 @@ also_ours() {
 	printf '%s\0' "$@" >>"$RUN/also" || die "$RUN cannot be written to: make room in $shm."
 }
 
-# discard FOLDER: a lab's folder is emptied, and what else was the lab's is removed. Who does it holds the lock.
+# discard DESCRIPTOR: the lab's folder that is held there is emptied, and what else was the lab's is removed. What cannot
+# be removed is no reason not to start or to end a lab.
 discard() {
-	local path
-	if [[ -f $1/also ]]; then
+	local folder=/proc/self/fd/$1 also=/proc/self/fd/$1/also path
+	if [[ -f $also && ! -L $also && -O $also ]]; then
 		while IFS= read -r -d '' path; do
-			rm -rf -- "$path"
-		done <"$1/also"
+			rm -rf -- "$path" 2>/dev/null || note "${path@Q}, which a lab has left, cannot be removed: remove it by hand."
+		done <"$also"
 	fi
-	find "$1" -mindepth 1 -delete
+	find "$folder/" -mindepth 1 -delete 2>/dev/null ||
+		note "what a lab has left in $(readlink -- "$folder") cannot be removed: remove it by hand."
 }
 
 # Remove what labs that were killed have left: the folders of this user's whose lock is free.
 sweep() {
 	local folder
 	for folder in {"$shm","${TMPDIR:-/tmp}"}/seginfo-lab-"$(id -u)"-*; do
-		[[ ! -L $folder && -d $folder && -O $folder ]] || continue
-		{ exec 7<"$folder"; } 2>/dev/null || continue
-		if flock --nonblock 7 && [[ $folder -ef /proc/self/fd/7 ]]; then
-			discard "$folder"
-			rmdir -- "$folder" 2>/dev/null || true
-		fi
+		hold "$folder" 0 || continue
+		discard 7
+		rmdir -- "$folder" 2>/dev/null || true # it is empty, or it stays
 		exec 7<&-
 	done
 }
@@ -158,10 +183,11 @@ free_in() {
 	df --output=avail --block-size=1 -- "$1" | tail -n 1
 }
 
-# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs have not touched yet.
+# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs of this user have not touched yet.
 room_in() {
 	local untouched
-	untouched=$({ find "$shm"/seginfo-lab-*/ram "$BUILD"/run/*/memory/ram -printf '%D %s %b\n' 2>/dev/null || true; } |
+	untouched=$({ find "$shm"/seginfo-lab-"$(id -u)"-* "$BUILD"/run/*/memory -maxdepth 1 ! -user "$(id -u)" -prune -o \
+		-type f -name ram -printf '%D %s %b\n' 2>/dev/null || true; } |
 		awk -v device="$(stat -c %d -- "$1")" '$1 == device { sum += $2 - 512 * $3 } END { printf "%.0f", sum }')
 	echo $(($(free_in "$1") - untouched))
 }
@@ -169,9 +195,7 @@ room_in() {
 # Where the guest's memory and what is as large goes: MEMORY, in memory itself or on the disk. Where it does not fit, QEMU
 # is told by SIGBUS, at any time.
 make_room() {
-	local mib=${MEM%?} need
-	[[ $MEM == *M ]] || mib=$((mib * 1024))
-	need=$(((mib + 4) << 20))
+	local need=$(((MIB + 4) << 20))
 	# its copy, the archive of it, and that behind the image
 	[[ -z $PROGRAM ]] || need=$((need + 3 * $(stat -L -c %s -- "$PROGRAM") + $(stat -c %s -- "$BUILD/initramfs.cpio")))
 	MEMORY=$RUN
@@ -279,9 +303,11 @@ stub_listens() {
 # Let gdb in, through a socket in our folder and through port GDB_TCP if one is given.
 launch_relay() {
 	local said='' out
-	exec {out}< <(bound setsid /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
-		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} 2>"$LOGS/relay.log" 8<&-)
-	RELAY_PID=$!
+	mkfifo -- "$RUN/said"
+	exec 3<>"$RUN/said" # so that to open one end waits for nobody
+	child setsid /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
+		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} </dev/null >"$RUN/said" 2>"$LOGS/relay.log" 3<&- 8<&-
+	exec {out}<"$RUN/said" 3<&-
 	read -r said <&"$out" || true
 	exec {out}<&-
 	[[ $said == ready ]] || die "gdb cannot be let in${GDB_TCP:+ with GDB_TCP=$GDB_TCP}:" \
@@ -312,22 +338,21 @@ BATCH_GDB=(env "${PYTHONS[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -
 end_guest() {
 	local status=$? running
 	trap '' INT TERM HUP
-	[[ -z $RELAY_PID ]] || kill -KILL "$RELAY_PID" 2>/dev/null || true
 	mapfile -t running < <(jobs -pr) # those that are not waited for: no other process has their number
 	if ((${#running[@]})); then
 		kill -KILL "${running[@]}" 2>/dev/null || true
 		{ wait "${running[@]}" || true; } 2>/dev/null
 	fi
 	[[ -z ${TERMINAL:-} ]] || (trap '' TTOU && stty "$TERMINAL") 2>/dev/null || true
-	discard "$RUN"
+	discard 8
 	rmdir -- "$RUN" 2>/dev/null || true
-	((status > 128)) || output_is_written || status=1
+	output_is_written "$status" || status=1
 	exit "$status"
 }
 
 # child COMMAND...: as a process in the background, which ends with this script; CHILD is its number.
 child() {
-	bound "$@" <&0 &
+	bound "$@" <&0 4<&- 5>&- &
 	CHILD=$!
 }
 
@@ -340,7 +365,8 @@ wait_for() {
 	return "$status"
 }
 
-# await COMMAND...: a process of this script's, from its start to its end
+# await COMMAND...: a process of this script's, from its start to its end. What is closed for it is closed for the end of
+# this script as well, if that comes meanwhile: descriptor 8, the folder, stays open.
 await() {
 	child "$@"
 	wait_for "$CHILD"
@@ -381,7 +407,8 @@ open_gdb() {
 	if [[ -t 0 ]]; then
 		await_at_terminal "${command[@]}" || status=$?
 	else
-		await "${command[@]}" 8<&- || status=$?
+		child "${command[@]}" 8<&-
+		wait_for "$CHILD" || status=$?
 	fi
 	die_of_room
 	[[ -e $LAB_STARTED ]] || die "gdb did not load the lab: see above${PYTHONS[*]:+; it may be because of ${PYTHONS[*]}, which is set}."
@@ -394,5 +421,6 @@ await_at_terminal() {
 	# shellcheck disable=SC2016 # for that bash
 	child bash -c 'while sleep 1; do [[ -t 0 ]] || kill "$PPID"; done' >/dev/null 2>&1 8<&-
 	TERMINAL=$(stty -g)
-	BOUND_BY=TERM await "$ROOT/scripts/foreground.sh" "$@" 6>&2 8<&-
+	BOUND_BY=TERM child "$ROOT/scripts/foreground.sh" "$@" 6>&2 8<&-
+	wait_for "$CHILD"
 }

@@ -88,5 +88,5 @@ flock 7         # between the two, another make record would take what was there
 trap '' INT TERM HUP # and nothing would be there
 [[ ! -e $RECORDING ]] || mv -T -- "$RECORDING" "$part.old"
 mv -T -- "$part" "$RECORDING"
-also_ours "$part.old"
+also_ours "$part.old" # not before: who is killed between the two leaves both to be removed, and no recording
 note "recorded in $RECORDING ($(du -sh -- "$RECORDING" | cut -f 1)); the program ended with ${ended:-nothing, the guest before it}: type make replay"

@@ -9,8 +9,8 @@ set -euo pipefail
 # shellcheck source=scripts/guest.sh
 . "$(dirname "$0")/guest.sh"
 
-JSON=${JSON:-} LIMIT=${LIMIT:-300}
-[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
+JSON=${JSON:-}
+check_limit
 [[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
 # Said now and not after the run: a pipe would even wait for its reader for ever.
 if [[ -d $JSON || -p $JSON || -S $JSON || (-n $JSON && ! -e $JSON && ! -w ${JSON%/*}/) ]]; then

@@ -153,6 +153,18 @@ def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
     assert "Undefined command" in file.read_text() and "Killed" not in file.read_text()
 
 
+@pytest.mark.once
+def test_a_program_that_outlives_gdb_is_not_waited_for(
+    port: int, tmp_path: Path
+) -> None:
+    """But all that was said until then is written, and nobody holds what it goes to."""
+    file = tmp_path / "pid"
+    start = f"shell sleep {2 * lab.LIMIT} & echo $! >{file}"
+    said = lab.debug(port, start, "shell seq 20000", "echo last words\\n")
+    os.kill(int(file.read_text()), signal.SIGKILL)  # it is alive
+    assert "\n20000\n" in said and "last words" in said
+
+
 def test_own_breakpoints_and_stepping_over_the_stops(person: lab.Session) -> None:
     assert "Breakpoint 2" in person.gdb(f"break *{ENTRY}")
     assert "hit Breakpoint 2" in person.gdb("continue")
