@@ -102,3 +102,21 @@ def test_a_command_is_found_by_its_name() -> None:
                 and ast.unparse(line.targets[0]) == "name"
             ]
             assert names == [path.stem], f"{path}:{node.lineno}"
+
+
+def test_no_name_means_two_things() -> None:
+    """What a module defines once more further down takes the first one's place."""
+    for path in MODULES.values():
+        names = [
+            name for node in ast.parse(path.read_text()).body for name in defined(node)
+        ]
+        assert sorted(set(names)) == sorted(names), path
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """The names a statement of a module defines."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [one.id for one in node.targets if isinstance(one, ast.Name)]
+    return []

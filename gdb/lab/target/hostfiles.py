@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]  # the clone
+ROOT = Path(__file__).resolve().parents[3]  # the clone
 PROGRAM = "/lab/program"  # where the guest has what PROGRAM= names
 SHARE = "/mnt/host_share/"
 DELETED = " (deleted)"

@@ -23,7 +23,7 @@ PMD_SIZE = 1 << 21  # what one page table maps
 ENTRY = 8  # bytes of a page-table entry
 RLIMIT_STACK = 3  # asm-generic/resource.h
 LIMITS = structs.Form("struct signal_struct", stack=f"rlim[{RLIMIT_STACK}].rlim_cur")
-TASK = structs.Form("struct task_struct", "signal")
+TASK = structs.Form("struct task_struct", "signal", "sighand", "blocked")
 COUNTERS = structs.Form("struct task_struct", "min_flt", "maj_flt")
 structs.expect("fault_around_bytes", "empty_zero_page", "huge_zero_page")
 
@@ -229,7 +229,6 @@ def is_shared(area: tuple) -> bool:
 
 
 ACTION = structs.Form("struct k_sigaction", handler="sa.sa_handler")
-TASK = structs.Form("struct task_struct", "sighand", "blocked")
 
 
 def handler_of(address: int, number: int) -> int:
