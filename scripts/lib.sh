@@ -166,12 +166,18 @@ has_ccache() {
 }
 
 # kbuild TREE OBJ ARGUMENT...: make in a kernel tree, out of tree. What the caller's make or shell has set for other
-# builds is kept away; the same source gives the same banner whenever and by whomever it is built.
-kbuild() (
-	tree=$1 obj=$2 cc=gcc
+# builds is kept away; the same source gives the same banner whenever and by whomever it is built. If this script is
+# killed, make is told to end, which tells those it has started.
+kbuild() {
+	# a child of this script's, for bound(): in the background or a pipe this is one already
+	if ((BASH_SUBSHELL)); then start_kbuild "$@"; else (start_kbuild "$@"); fi
+}
+
+start_kbuild() {
+	local tree=$1 obj=$2 cc=gcc
 	shift 2
 	unset "${!MAKE@}" "${!KBUILD_@}" "${!KCONFIG_@}" MFLAGS LLVM LLVM_IAS KCFLAGS KCPPFLAGS KAFLAGS
 	! has_ccache || cc="ccache gcc"
 	export KBUILD_BUILD_USER=seginfo KBUILD_BUILD_HOST=lab KBUILD_BUILD_TIMESTAMP="Thu Jan 1 00:00:00 UTC 1970"
-	exec make -C "$tree" O="$obj" ARCH=x86_64 CROSS_COMPILE= LOCALVERSION= CC="$cc" "$@"
-)
+	BOUND_BY=TERM bound make -C "$tree" O="$obj" ARCH=x86_64 CROSS_COMPILE= LOCALVERSION= CC="$cc" "$@"
+}

@@ -75,7 +75,7 @@ def is_alive(pid: int) -> bool:
 def slow_down(src: Path) -> None:
     """Let the compiler of the toy tree take a minute; it leaves its pid behind."""
     (src / "fs/before.sh").write_text(
-        'echo $$ >"$1/pid.new"; mv "$1/pid.new" "$1/pid"; sleep 60\n'
+        'echo $$ >"$1/pid.new"; mv "$1/pid.new" "$1/pid"; exec sleep 60\n'
     )
 
 
@@ -240,6 +240,22 @@ def test_interrupted(project: Project, src: Path, how: str) -> None:
     (src / "fs/before.sh").write_text(":\n")
     build(project, src)
     assert count(project, src, "configured") == 1
+
+
+@pytest.mark.parametrize("verbose", ["", "1"])
+def test_killed(project: Project, src: Path, verbose: str) -> None:
+    """Then the compiler ends as well, and the next run has not to wait for it."""
+    slow_down(src)
+    pid_file = folder(project, src) / "obj" / "pid"
+    process = project.start("build-kernel.sh", KERNEL_SRC=src, V=verbose)
+    host.wait_for(pid_file.exists, limit=30)
+    pid = int(pid_file.read_text())
+    assert is_alive(pid)
+    process.kill()
+    process.wait(timeout=15)
+    host.wait_for(lambda: not is_alive(pid), limit=15)
+    (src / "fs/before.sh").write_text(":\n")
+    build(project, src)
 
 
 def test_progress_on_a_terminal(project: Project, src: Path) -> None:
