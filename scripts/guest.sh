@@ -149,7 +149,8 @@ output_is_written() {
 	return "$status"
 }
 
-# also_ours PATH...: to be removed with the folder. Said before it is made: nobody can be killed in between.
+# also_ours PATH...: to be removed with the folder. Said before it is made, so that nobody is killed in between; but for what
+# was somebody's before, which is said when it is ours to remove (record.sh).
 also_ours() {
 	printf '%s\0' "$@" >>"$RUN/also" || die "$RUN cannot be written to: make room in $shm."
 }

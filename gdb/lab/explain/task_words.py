@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the members of a task_struct say, in words: see taskmembers.py."""
+"""What the members of a task_struct say, in words: see task_members.py."""
 
 from __future__ import annotations
 

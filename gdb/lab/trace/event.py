@@ -24,7 +24,7 @@ class Moment:
     task: Task  # current
     cpu: int
     function: str
-    time: int  # ns since boot as the guest's kernel counts them, see clock.py
+    time: int  # ns since boot as the guest's kernel counts them, see linux/timekeeping.py
 
     def argument(self, number: int) -> int:
         """An argument of the function at whose first instruction this is, from 0."""
