@@ -27,7 +27,7 @@ PARENT_SLOT_SHIFT, PARENT_SLOT_MASK = 3, 0xF8  # of nodes with 64-bit pivots
 XA_ZERO_ENTRY = 257 << 2 | 2  # a reserved slot: include/linux/xarray.h
 MAX_DEPTH = 31  # MAPLE_HEIGHT_MAX
 
-TREE = structs.Form("struct maple_tree", "ma_root", "ma_flags")  # in this order
+TREE = structs.Form("struct maple_tree", "ma_root", "ma_flags")
 
 
 class Tree(NamedTuple):
@@ -175,7 +175,8 @@ def _data_end(pivots: tuple[int, ...], last: int) -> int:
 
 def maple_tree(tree: int) -> Tree:
     """The head of a tree. Parameter: struct maple_tree *. Raises Fault."""
-    return Tree(*TREE(kernel.memory(), tree)[:2])
+    read = TREE(kernel.memory(), tree)
+    return Tree(root=read.ma_root, flags=read.ma_flags)
 
 
 def for_each_node(tree: int) -> Iterator[Node]:
