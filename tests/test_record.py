@@ -741,7 +741,9 @@ def test_qemu_is_asked_to_end(port: int, tmp_path: Path) -> None:
     recordings.whole(tmp_path / "recording", port, PATH=path, PROGRAM=program)
     assert at_work(tmp_path) == []
     ends = (tmp_path / "ends").read_text().splitlines()
-    assert ends[-1] == f"{ENDS} reason={QUIT}", ends
+    # The end that is in the recording may be told before, or the monitor may be quicker
+    quits = f"{ENDS} reason={QUIT}"
+    assert ends.count(quits) == 1 and ends[-1] == quits, ends
 
 
 @pytest.mark.once
