@@ -30,11 +30,11 @@ if [[ -n $GDB_TCP ]]; then # without it there is no stub
 	QEMU+=("${STUB_OPTION[@]}")
 fi
 if [[ -t 0 || ! -t 1 ]]; then
-	await "${QEMU[@]}"
+	HOLDS_LOCK=1 await "${QEMU[@]}"
 else
 	exec 6> >(printable)
 	console=$!
-	await "${QEMU[@]}" >&6 6>&-
+	HOLDS_LOCK=1 await "${QEMU[@]}" >&6 6>&-
 	exec 6>&-
 	wait "$console" || true
 fi

@@ -60,7 +60,7 @@ check_kvm() {
 	[[ -r /dev/kvm && -w /dev/kvm ]] ||
 		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
 	local log=$RUN/probe.log
-	child_within 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
+	HOLDS_LOCK=1 child_within 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
 		-kernel "$KDIR/vmlinux.pvh" -append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
 		</dev/null >"$RUN/probe.err" 2>&1
 	wait_for "$CHILD" || true
@@ -307,7 +307,7 @@ launch_relay() {
 	mkfifo -- "$RUN/said"
 	exec 3<>"$RUN/said" # so that to open one end waits for nobody
 	child setsid /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
-		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} </dev/null >"$RUN/said" 2>"$LOGS/relay.log" 3<&- 8<&-
+		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} </dev/null >"$RUN/said" 2>"$LOGS/relay.log" 3<&-
 	exec {out}<"$RUN/said" 3<&-
 	read -r said <&"$out" || true
 	exec {out}<&-
@@ -318,7 +318,7 @@ launch_relay() {
 # Run QEMU in the background, away from the terminal's Ctrl-C; wait for its stub.
 launch_guest() {
 	launch_relay
-	child setsid "${QEMU[@]}" "${STUB_OPTION[@]}" </dev/null >"$LOGS/qemu.log" 2>&1
+	HOLDS_LOCK=1 child setsid "${QEMU[@]}" "${STUB_OPTION[@]}" </dev/null >"$LOGS/qemu.log" 2>&1
 	QEMU_PID=$CHILD
 	local tries
 	for ((tries = 0; tries < 500; tries++)); do
@@ -351,9 +351,15 @@ end_guest() {
 	exit "$status"
 }
 
-# child COMMAND...: as a process in the background, which ends with this script; CHILD is its number.
+# child COMMAND...: as a process in the background, which ends with this script; CHILD is its number. With HOLDS_LOCK=1 the
+# lab lives as long as it does. Descriptor 8, the folder, is closed in the child alone: what is closed for a call of this
+# function is closed for the end of this script as well, if that comes meanwhile.
 child() {
-	bound "$@" <&0 4<&- 5>&- &
+	if [[ -n ${HOLDS_LOCK:-} ]]; then
+		bound "$@" <&0 4<&- 5>&- &
+	else
+		bound "$@" <&0 4<&- 5>&- 8<&- &
+	fi
 	CHILD=$!
 }
 
@@ -366,8 +372,7 @@ wait_for() {
 	return "$status"
 }
 
-# await COMMAND...: a process of this script's, from its start to its end. What is closed for it is closed for the end of
-# this script as well, if that comes meanwhile: descriptor 8, the folder, stays open.
+# await COMMAND...: a process of this script's, from its start to its end.
 await() {
 	child "$@"
 	wait_for "$CHILD"
@@ -408,7 +413,7 @@ open_gdb() {
 	if [[ -t 0 ]]; then
 		await_at_terminal "${command[@]}" || status=$?
 	else
-		child "${command[@]}" 8<&-
+		child "${command[@]}"
 		wait_for "$CHILD" || status=$?
 	fi
 	die_of_room
@@ -420,8 +425,8 @@ open_gdb() {
 await_at_terminal() {
 	# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
 	# shellcheck disable=SC2016 # for that bash
-	child bash -c 'while sleep 1; do [[ -t 0 ]] || kill "$PPID"; done' >/dev/null 2>&1 8<&-
+	child bash -c 'while sleep 1; do [[ -t 0 ]] || kill "$PPID"; done' >/dev/null 2>&1
 	TERMINAL=$(stty -g)
-	BOUND_BY=TERM child "$ROOT/scripts/foreground.sh" "$@" 6>&2 8<&-
+	BOUND_BY=TERM child "$ROOT/scripts/foreground.sh" "$@" 6>&2
 	wait_for "$CHILD"
 }

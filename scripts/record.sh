@@ -57,7 +57,7 @@ set_mode record
 status=0
 exec 6> >(printable)
 console=$!
-child_within "$LIMIT" "${MACHINE[@]}" -serial chardev:console \
+HOLDS_LOCK=1 child_within "$LIMIT" "${MACHINE[@]}" -serial chardev:console \
 	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null >&6 2>"$LOGS/qemu.log" 6>&-
 exec 6>&-
 wait_for "$CHILD" || status=$?
@@ -74,8 +74,7 @@ launch_guest
 status=0
 cd "$ROOT"
 export LAB_SOCKET=$GDB_SOCKET
-LAB_RECORDING=$part child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/index.py "$KDIR/obj/vmlinux" \
-	</dev/null 8<&-
+LAB_RECORDING=$part child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null
 wait_for "$CHILD" || status=$?
 ! is_over "$status" || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
 [[ $status == 0 ]] || die_of_room

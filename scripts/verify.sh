@@ -24,7 +24,7 @@ prepare_guest reboot -S -serial "file:$LOGS/console.log"
 launch_guest
 cd "$ROOT"
 export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON
-child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null 8<&-
+child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null
 status=0
 wait_for "$CHILD" || status=$?
 ! is_over "$status" || die "the guest did not end within $LIMIT s: see $LOGS/console.log, or give more with LIMIT=."

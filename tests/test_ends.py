@@ -8,6 +8,7 @@ import os
 import signal
 import termios
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import killing
 import lab
@@ -102,6 +103,32 @@ def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
         assert killing.gone_after(whole, killing.SECONDS) is not None
         assert termios.tcgetattr(person.child.child_fd) == before
     sweep()
+
+
+# Tells a script to end right after it has started its ${NUMBER}th child: nothing else is done in between.
+AFTER_A_CHILD = """
+trap '[[ $BASH_COMMAND != "CHILD=\\$!" ]] || ((--NUMBER)) || kill -INT "$$"' DEBUG
+set -o functrace
+. "$0"
+"""
+
+
+@pytest.mark.parametrize("script", ["boot", "debug", "verify", "record"])
+def test_all_goes_whenever_it_is_told_to_end(port: int, script: str) -> None:
+    """What a lab is to remove is removed also between the start of a child and what comes next."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        program = lab.script(folder / "program", "demo >/dev/null")
+        settings = {"PROGRAM": program, "RECORDING": folder / "recording"}
+        for number in range(1, 20):
+            command = ["bash", "-c", AFTER_A_CHILD, f"scripts/{script}.sh"]
+            ended = lab.run(*command, PORT=port, NUMBER=number, **settings)
+            assert not lab.run_folder(port).exists(), (number, ended.stderr)
+            if ended.returncode == 0:
+                break
+            assert ended.returncode == 130 and "error" not in ended.stderr, ended.stderr
+            assert list(folder.iterdir()) == [program], number
+        assert number > 1 and ended.returncode == 0
 
 
 def test_labs_that_start_at_once() -> None:

@@ -43,11 +43,11 @@ def sentence(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def clone(folder: Path) -> Path:
-    """A clone of this lab, with what has been built here."""
+    """A clone of this lab, with what has been built here and the kernel that is meant here."""
     for part in ("scripts", "gdb", "initramfs", "kernel"):
         shutil.copytree(lab.ROOT / part, folder / part)
     (folder / "build").mkdir()
-    for built in ("kernels", "initramfs.cpio"):
+    for built in ("kernels", "kernel", "initramfs.cpio"):
         (folder / "build" / built).symlink_to((lab.BUILD / built).resolve())
     return folder
 

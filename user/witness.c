@@ -63,7 +63,7 @@ static struct testimony {
  * struct record - the contents of a file, or the target of a symbolic link
  * @name: bytes of the name behind this struct; the contents follow the name
  * @error: the errno with which reading ended, 0 if it went well
- * @length: bytes of the contents; padding up to a multiple of 8 follows
+ * @length: bytes of the contents; zeroes up to a multiple of 8 follow
  */
 struct record {
 	unsigned int name;
@@ -129,7 +129,8 @@ static void finish(struct record *record, long got)
 {
 	record->error = got < 0 ? errno : 0;
 	record->length = end - contents(record);
-	end = room + ((end - room + 7UL) & -8UL);
+	while ((end - room) % 8) /* with zeroes: who compares records compares these, too */
+		*end++ = 0;
 	if (end > room + ROOM / 2) {
 		errno = EFBIG;
 		die("keep so much");
@@ -421,6 +422,26 @@ static void look(void)
 	each_entry("/proc", add_process);
 }
 
+/* The first line that is another one after a look, for whoever has to find out why */
+static void tell_difference(const char *before, size_t before_size, const char *after,
+			    size_t after_size)
+{
+	size_t at = 0, start, size = before_size < after_size ? before_size : after_size;
+
+	if (running)
+		fprintf(stderr, "witness: a task is running\n");
+	while (at < size && before[at] == after[at])
+		at++;
+	if (at == size && before_size == after_size)
+		return;
+	for (start = at; start && isprint(before[start - 1]); start--)
+		;
+	fprintf(stderr, "witness: before it was \"%.*s\"\n",
+		(int)strcspn(before + start, "\n"), before + start);
+	fprintf(stderr, "witness: afterwards it is \"%.*s\"\n",
+		(int)strcspn(after + start, "\n"), after + start);
+}
+
 /* Look around while nothing changes: the states before and after are the same */
 static void testify(void)
 {
@@ -436,6 +457,8 @@ static void testify(void)
 		look();
 		after = task_states(&after_size);
 		same = before_size == after_size && !memcmp(before, after, after_size);
+		if (tries == MAX_TRIES - 1 && (!same || running))
+			tell_difference(before, before_size, after, after_size);
 		free(before);
 		free(after);
 		if (same && !running)
