@@ -11,5 +11,14 @@
 exec 2>&0
 set -m
 terminal=$(stty -g)
-trap 'stty "$terminal" 2>/dev/null || true' EXIT
+
+# COMMAND first: told that the guest is gone, gdb sets the terminal for its prompt once more.
+finish() {
+	local running
+	mapfile -t running < <(jobs -p)
+	((!${#running[@]})) || kill -KILL -- "${running[@]/#/-}" 2>/dev/null || true
+	while ((${#running[@]})) && kill -0 -- "-${running[0]}" 2>/dev/null; do sleep 0.01; done
+	stty "$terminal" 2>/dev/null || true
+}
+trap finish EXIT
 (bound "$@" 2>&6 6>&-)

@@ -131,6 +131,29 @@ def test_all_goes_whenever_it_is_told_to_end(port: int, script: str) -> None:
         assert number > 1 and ended.returncode == 0
 
 
+# A program that sets the terminal as long as it lives, also when it is not in its foreground
+SETS_IT = """
+import signal, tty
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+print("here", flush=True)
+while True:
+    tty.setcbreak(0)
+"""
+
+
+def test_the_terminal_is_set_back_last() -> None:
+    """gdb sets it once more when the guest is gone: foreground.sh has to be the last."""
+    foreground = 'exec scripts/foreground.sh "$@" 6>&2'
+    command = ("bash", "-c", foreground, "bash", "/usr/bin/python3", "-c", SETS_IT)
+    for _ in range(10):
+        with lab.session(*command) as person:
+            before = termios.tcgetattr(person.child.child_fd)
+            person.wait("here")
+            os.kill(person.child.pid, TERM)
+            assert lab.wait_until(lambda: not person.child.isalive(), killing.SECONDS)
+            assert termios.tcgetattr(person.child.child_fd) == before
+
+
 def test_labs_that_start_at_once() -> None:
     """Each sweeps what it takes for left over: not what another is just making."""
     lines = ["start() { for i in {1..12}; do (PORT=$1; export PORT"]
