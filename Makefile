@@ -76,7 +76,7 @@ console: ## the guest's console beside a running `make debug`
 
 # --- Checking the lab itself --------------------------------------------------
 
-.PHONY: test test-all bench lint
+.PHONY: test test-all bench layouts lint
 test: kernel image ## all tests but the slow ones, on real kernels and a real gdb; T="-k NAME" picks some
 	@scripts/test.sh
 
@@ -85,6 +85,10 @@ test-all: kernel image ## the slow ones too: fuzzing, storms of kills, the kerne
 
 bench: kernel image ## measure the lab's speed
 	@tests/bench.sh
+
+layouts: kernel ## what the unit tests know of this kernel's types, from its debug info
+	@. scripts/lib.sh && k=$$(kernel_dir) && /usr/bin/python3 tests/support/layouts.py \
+		"$${k##*/}" "$$k/obj/vmlinux" "tests/unit/layouts/$${k##*/}.json"
 
 lint: kernel ## format and static checks
 	@scripts/lint.sh

@@ -80,8 +80,8 @@ def load_kernels_own(vmlinux: Path) -> None:
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 try:
-    from lab import replay  # found only now
-    from lab.target import kernel, settings, terminal, unforeseen, vmlinux
+    from lab.replay import session  # found only now
+    from lab.target import gdb_debugger, settings, terminal, unforeseen, vmlinux
 except Exception as problem:
     kind = type(problem).__name__
     print(f"gdb's Python cannot load the lab: {kind}: {problem}", file=sys.stderr)
@@ -89,10 +89,11 @@ except Exception as problem:
 
 with unforeseen.said("the guest cannot be reached"):
     load_kernels_own(Path(gdb.objfiles()[0].filename))
-    kernel.connect(os.environ["LAB_SOCKET"])
+    gdb_debugger.connect(os.environ["LAB_SOCKET"])
+    session.register([])
     Path(os.environ["LAB_STARTED"]).touch()
     Asking()
-    screen = REPLAY if replay.active() else SCREEN
+    screen = REPLAY if session.active() else SCREEN
     port, tcp = os.environ.get("PORT") or "1234", os.environ.get("GDB_TCP")
     terminal.write(
         screen.format(

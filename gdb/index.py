@@ -12,7 +12,12 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab.target import kernel, terminal, unforeseen  # noqa: E402 (found only now)
+from lab.target import (
+    gdb_debugger,
+    kernel,
+    terminal,
+    unforeseen,
+)  # noqa: E402 (found only now)
 from lab.printable import text_of  # noqa: E402
 
 # A loaded checkpoint and so many instructions take about a tenth of a second.
@@ -28,22 +33,23 @@ def main() -> int:
     """Index the recording; returns the exit status."""
     gdb.execute("set pagination off")
     gdb.execute("set confirm off")
-    kernel.connect(os.environ["LAB_SOCKET"])
+    gdb_debugger.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py", to_string=True)
-    from lab import replay
+    from lab.replay import session
     from lab.linux import task
-    from lab.target import structs
     from lab.linux.timekeeping import guest_time
     from lab.commands.seginfo import check
     from lab.replay.moments import Moment
     from lab.replay.monitor import monitor
+    from lab.linux.structs.exec import LinuxBinprm
     from lab.linux.taskflags import exit_text
+    from lab.target import structs
     from lab.replay.timetravel import RESTART, entry
 
     if not check.armed:
         terminal.write("error: the check cannot work in this recording.\n", gdb.STDERR)
         return 1
-    here = replay.this()
+    here = session.this()
     place = f"*{entry():#x}"
     first = gdb.Breakpoint(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True)
     here.run_until(FIRMWARE_TAKES)
@@ -55,7 +61,6 @@ def main() -> int:
     what = "the kernel's first instruction"
     here.moments.add(Moment(here.now, "start", None, None, "", what))
     gdb.execute("seginfo run")
-    form = structs.Form("struct linux_binprm", "filename")
 
     class ExecStop(gdb.Breakpoint):
         """A program is loaded and about to start: finalize_exec(), fs/exec.c."""
@@ -65,12 +70,12 @@ def main() -> int:
         @unforeseen.handler("make record")
         def stop(self) -> bool:
             kernel.refresh()
-            program = form(kernel.memory(), task.register("rdi")).filename
+            program = LinuxBinprm(kernel.memory(), task.register("rdi")).filename
             name = text_of(kernel.memory().read_string(program))
             ExecStop.seen += 1
             if ExecStop.seen <= MOST_EXECS:
-                replay.note("exec", name)
-                replay.checkpoint()
+                session.note("exec", name)
+                session.checkpoint()
             return False
 
     class DeathStop(gdb.Breakpoint):
@@ -85,8 +90,8 @@ def main() -> int:
             # What a kernel thread ends with is no wait status
             if code & 0x7F and current.mm and current.tgid not in DeathStop.told:
                 DeathStop.told.add(current.tgid)
-                replay.note("killed", exit_text(code))
-                replay.checkpoint()
+                session.note("killed", exit_text(code))
+                session.checkpoint()
             return False
 
     class RestartStop(gdb.Breakpoint):
@@ -113,7 +118,7 @@ def main() -> int:
         now = here.now
         here.run_until(now + max(STEP, now // PART))
         if not here.is_over:
-            replay.checkpoint()
+            session.checkpoint()
     end, how, time = here.now - 1, "the machine is reset", 0
     if end - RESTART_TAKES < RestartStop.count <= end:
         end, time = RestartStop.count, RestartStop.time

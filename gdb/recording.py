@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Finish a recording, or look whether it can be replayed; runs in gdb, without a guest.
+"""Finish a recording, or look whether it can be replayed. Plain Python, without gdb.
 
 From the environment: LAB_STEP is seal or check, LAB_RECORDING the folder, LAB_VMLINUX
 the kernel, LAB_QEMU what QEMU says of its version, LAB_MACHINE a file with QEMU's
@@ -13,18 +13,12 @@ import os
 import sys
 from pathlib import Path
 
-import gdb
-
-sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab.target import (
-    elffile,
-    hostfiles,
-    terminal,
-    unforeseen,
-)  # noqa: E402 (found only now)
-from lab.printable import one_line  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab import mistakes  # noqa: E402 (found only now)
+from lab.printable import one_line, printable  # noqa: E402
 from lab.replay import recording  # noqa: E402
 from lab.replay.moments import Moments  # noqa: E402
+from lab.target import elffile, hostfiles  # noqa: E402
 
 
 def build_id(vmlinux: str) -> str:
@@ -79,10 +73,8 @@ def main() -> None:
 
 try:
     main()
-    gdb.execute("quit 0")
 except (recording.Refused, OSError) as problem:
-    terminal.write(f"error: {one_line(str(problem))}.\n", gdb.STDERR)
-    gdb.execute("quit 1")
-except Exception as mistake:
-    terminal.write(f"{unforeseen.sentence('make record', mistake)}\n", gdb.STDERR)
-    gdb.execute("quit 1")
+    sys.exit(printable(f"error: {one_line(str(problem))}."))
+except Exception as problem:
+    said = mistakes.mistake("make record", problem, mistakes.wanted(), "LAB_DEBUG=1")
+    sys.exit(printable(said))

@@ -20,10 +20,13 @@ def _load():
     old = sys.modules.get("lab.commands.seginfo")
     if old is not None:
         old.stop()
+    old = sys.modules.get("lab.replay.session")
+    moments = old.release() if old is not None else []
     for name in [name for name in sys.modules if name.split(".")[0] == "lab"]:
         del sys.modules[name]
     try:
         from lab.commands import explore, seginfo
+        from lab.replay import session
     except ModuleNotFoundError as missing:
         package = missing.name.split(".")[0]
         if package not in ("rich", "elftools"):
@@ -32,6 +35,7 @@ def _load():
             f"gdb's Python has no module {package}: type `make setup` in a shell, or "
             "install Debian's python3-rich and python3-pyelftools."
         ) from None
+    session.register(moments)
     seginfo.register()
     explore.register()
     seginfo.start()

@@ -10,13 +10,13 @@ import sys
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab.target import kernel, terminal, unforeseen  # noqa: E402 (found only now)
+from lab.target import gdb_debugger, terminal, unforeseen  # noqa: E402 (found only now)
 
 
 def main() -> int:
     """Run the guest to its end; returns the exit status."""
     gdb.execute("set pagination off")
-    kernel.connect(os.environ["LAB_SOCKET"])
+    gdb_debugger.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py")
     from lab.commands.seginfo import check, write_hits
     from lab.view.text import totals

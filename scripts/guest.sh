@@ -280,7 +280,7 @@ recording_step() {
 	printf '%s\n' "${MACHINE[@]}" >"$machine"
 	await env -C "$ROOT" LAB_STEP="$1" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
 		LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
-		"${BATCH_GDB[@]}" -x gdb/recording.py </dev/null
+		/usr/bin/python3 -I gdb/recording.py </dev/null
 }
 
 # The recording that is meant, and how long making one may take.

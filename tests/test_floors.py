@@ -16,6 +16,7 @@ PACKAGE = ROOT / "gdb" / "lab"
 # From the ground up. A room imports from itself and from those below it.
 FLOORS = (
     ("printable", "result", "sizes"),
+    ("mistakes",),
     ("target",),
     ("linux",),
     ("programs", "explain"),

@@ -8,7 +8,7 @@ import sys
 import gdb
 
 sys.path.insert(0, "gdb")
-from lab.target import memory, ram_file  # noqa: E402 (found only now)
+from lab.target import gdb_debugger, memory, ram_file  # noqa: E402 (found only now)
 
 
 def fault_of(ram: ram_file.RamFile, address: int, size: int) -> str:
@@ -20,7 +20,7 @@ def fault_of(ram: ram_file.RamFile, address: int, size: int) -> str:
     return ""
 
 
-ram = ram_file.find_ram_file()
+ram = gdb_debugger.GdbDebugger().physical()
 result = {"name": None}
 if ram is not None:
     last = ram.blocks[-1].end

@@ -16,9 +16,11 @@ import gdb
 
 sys.path.insert(0, "gdb")
 from lab.linux import task, vma  # noqa: E402
-from lab.target import kernel, vmlinux
+from lab.target import gdb_debugger, kernel, structs  # noqa: E402
 from lab.check.hit import FILL  # noqa: E402
-from lab.check.stops import ENTRY, PT_REGS
+from lab.check.stops import ENTRY  # noqa: E402
+from lab.linux.structs.x86 import PtRegs  # noqa: E402
+from lab.target.debugger import debugger, use  # noqa: E402
 
 WHAT = os.environ["LAB_GIVEN"]
 BIT = 0x1000
@@ -54,7 +56,7 @@ user: dict[int, int] = {}  # the buffer of each task
 
 def entry() -> None:
     right.clear()  # one call at a time: what it left is right by now, or gone
-    user[task.get_current()] = PT_REGS(kernel.memory(), task.register("rdi")).di
+    user[task.get_current()] = PtRegs(kernel.memory(), task.register("rdi")).di
 
 
 def filled() -> None:
@@ -63,7 +65,8 @@ def filled() -> None:
     if WHAT == "area":
         areas = vma.for_each_vma(task.task(task.get_current()).mm)
         next(areas)
-        falsify(next(areas)[0])  # vm_start, the first member
+        place = structs.offsetof("struct vm_area_struct", "vm_start")
+        falsify(next(areas).address + place)
 
 
 def returning() -> None:
@@ -74,16 +77,23 @@ def returning() -> None:
             gdb.selected_inferior().write_memory(address, word)
 
 
+def instructions(function: str) -> list[tuple[int, str, str]]:
+    """Address, operation and operands of each instruction of a function."""
+    found = debugger().instructions(function)
+    return [(one.address, one.operation, one.operands) for one in found]
+
+
 def returns(function: str) -> list[int]:
     """The return instructions of a function."""
     return [
         address
-        for address, operation, operands in vmlinux.instructions(function)
+        for address, operation, operands in instructions(function)
         if operation.startswith("ret") or "<__x86_return_thunk>" in operands
     ]
 
 
-At(vmlinux.instructions(ENTRY)[0][0], entry)
+use(gdb_debugger.GdbDebugger())
+At(instructions(ENTRY)[0][0], entry)
 for place in returns(FILL):
     At(place, filled)
 for place in returns(ENTRY):

@@ -45,7 +45,7 @@ def shown(command: str) -> float:
 
 def processes_by_gdb_value() -> list[tuple[int, int, str]]:
     """As a user of gdb's Python writes it, and as lx-ps does."""
-    kind = structs.lookup_type("struct task_struct")
+    kind = gdb.lookup_type("struct task_struct")
     pointer = kind.pointer()
     first = gdb.parse_and_eval("&init_task")
     inside = structs.offsetof("struct task_struct", "tasks")
@@ -83,7 +83,7 @@ def tasks() -> dict[str, float]:
 
 def areas_by_gdb_value(addresses: list[int]) -> int:
     """vm_start, vm_end, vm_flags and vm_file of some areas, by the list or their places."""
-    pointer = structs.lookup_type("struct vm_area_struct").pointer()
+    pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     total = 0
     for address in addresses:
         one = gdb.Value(address).cast(pointer)

@@ -26,6 +26,7 @@ from lab.target import kernel, structs
 from lab.window import picture
 from lab.commands import explore
 from lab.commands.functions import FUNCTIONS
+from lab.target.debugger import Missing, Refused
 from lab.target.memory import Broken, Fault
 
 LIMIT = 5  # seconds of the processor for a command; it takes a fraction of one
@@ -217,7 +218,7 @@ def fields(type_name: str) -> list[tuple[str, int, int]]:
             elif inner.sizeof:
                 yield name, at, inner.sizeof
 
-    return list(inside(structs.lookup_type(type_name), 0, ""))
+    return list(inside(gdb.lookup_type(type_name).strip_typedefs(), 0, ""))
 
 
 def bad_word(old: int, target: Target, known: list[int]) -> int:
@@ -340,7 +341,7 @@ def run(command: str) -> tuple[str, str]:
             globals()[command]()
             return "", ""
         return gdb.execute(command, to_string=True) or "", ""
-    except (Fault, Broken, gdb.GdbError, gdb.error) as problem:
+    except (Fault, Broken, Refused, Missing, gdb.GdbError, gdb.error) as problem:
         return "", str(problem)
 
 

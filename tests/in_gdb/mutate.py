@@ -77,9 +77,10 @@ def flipped(address: int, ask) -> list:
 
 def name_areas(mm: int) -> int:
     """Make $mm, $task, $area0, ... known; the number of areas."""
-    pointer = structs.lookup_type("struct vm_area_struct").pointer()
+    pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     count = 0
-    for address, _ in vma.for_each_vma(mm):
+    for area in vma.for_each_vma(mm):
+        address = area.address
         gdb.set_convenience_variable(f"area{count}", gdb.Value(address).cast(pointer))
         count += 1
     gdb.execute(f"set $mm = (struct mm_struct *){mm}")

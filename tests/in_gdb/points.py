@@ -4,7 +4,7 @@
 import json
 import os
 
-import gdb
+from lab.target.debugger import Refused
 from lab.trace.event import Point, resolve
 
 GONE = ("was_renamed", "is_gone")
@@ -14,7 +14,7 @@ optional = Point(GONE, "what it was", lambda moment: None, optional=True)
 found: dict[str, object] = {"function": there.function()}
 try:
     resolve([there, needed], "test")
-except gdb.GdbError as refusal:
+except Refused as refusal:
     found["needed"] = str(refusal)
 points, found["optional"] = resolve([there, optional], "test")
 assert points == [there]

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 import gdb
-from lab import replay
+from lab.replay import session
 from lab.commands.seginfo import check
 
 GIVEN = json.loads(os.environ.get("LAB_GIVEN", "null"))
@@ -94,4 +94,4 @@ def done(result: Any) -> None:
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]
-assert replay.active()
+assert session.active()

@@ -11,7 +11,7 @@ import time
 import gdb
 
 sys.path.insert(0, "tests/in_gdb")
-from replay import GIVEN, check, done, number_of, place, replay  # noqa: E402
+from replay import GIVEN, check, done, number_of, place, session  # noqa: E402
 
 HITS = 3
 
@@ -40,7 +40,7 @@ for _ in range(HITS):
     gdb.execute("continue")
     hits.append(place())
 assert len(check.hits) == HITS
-checkpoints = replay.this().checkpoints
+checkpoints = session.this().checkpoints
 result = {"checkpoints": len(checkpoints), "with": measure(GIVEN)}
 first = checkpoints.first
 for count, name in list(checkpoints.names.items()):

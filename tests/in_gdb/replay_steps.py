@@ -14,7 +14,7 @@ from replay import (  # noqa: E402
     moments,
     number_of,
     place,
-    replay,
+    session,
     run,
     state,
 )
@@ -72,7 +72,10 @@ result["errors"] = check.errors
 # What is found in this session becomes a moment, with a checkpoint
 middle = hits[0] + 250_000
 gdb.execute(f"lab goto #{middle}")
-result["checkpoint"] = [replay.checkpoint("something"), replay.checkpoint("something")]
+result["checkpoint"] = [
+    session.checkpoint("something"),
+    session.checkpoint("something"),
+]
 mine = [row for row in moments() if row["kind"] == "event"]
 gdb.execute("lab goto 0")
 gdb.execute(f"lab goto {mine[0]['moment']}")

@@ -66,7 +66,7 @@ def page_kind(address: int) -> str:
 def user_pages() -> list[int]:
     """A few pages of each area, present or not."""
     pages = []
-    for _, area in vma.for_each_vma(current.mm):
+    for area in vma.for_each_vma(current.mm):
         span = range(area.vm_start, area.vm_end, PAGE)
         pages += sorted({span[0], span[-1], *random.choices(span, k=6)})
     return pages
@@ -137,7 +137,7 @@ def across_borders() -> list[str]:
                 wrong.append(f"{size} bytes at {at:#x}")
     area = next(
         area
-        for _, area in vma.for_each_vma(current.mm)
+        for area in vma.for_each_vma(current.mm)
         if all(by_stub(area.vm_start + i * PAGE, 1) for i in range(3))
         and area.vm_end - area.vm_start >= 3 * PAGE
     )

@@ -13,8 +13,9 @@ import time
 from typing import Callable, Iterator
 
 import gdb
+from lab.linux.structs.mm_types import VmAreaStruct
 from lab.linux import mm, vma
-from lab.target import kernel, structs
+from lab.target import kernel
 from lab.commands.seginfo import check
 
 MEMBERS = ("vm_start", "vm_end", "vm_flags", "vm_file")
@@ -36,7 +37,7 @@ def by_gdb_value(mm_struct: int) -> Areas:
 
 def values_of(mm_struct: int) -> Iterator[gdb.Value]:
     """The areas as gdb.Values: along vm_next, or as the maple tree's walk has them."""
-    pointer = structs.lookup_type("struct vm_area_struct").pointer()
+    pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     if not vma.is_listed():
         yield from (gdb.Value(address).cast(pointer) for address, *_ in right)
         return
@@ -48,12 +49,11 @@ def values_of(mm_struct: int) -> Iterator[gdb.Value]:
 
 def by_stub(mm_struct: int) -> Areas:
     """The whole struct in one packet, unpacked here."""
-    form, make = vma.VMA.resolve()
-    read = gdb.selected_inferior().read_memory
-    areas = []
-    for address, *_ in right[:SLOW]:
-        areas.append((address, make(form.unpack(read(address, form.size)))))
-    return [members(*one) for one in areas]
+    read, size = gdb.selected_inferior().read_memory, VmAreaStruct.form().size
+    areas = [
+        VmAreaStruct.of(address, read(address, size)) for address, *_ in right[:SLOW]
+    ]
+    return [members(one) for one in areas]
 
 
 def by_ram_file(mm_struct: int) -> Areas:
@@ -61,8 +61,8 @@ def by_ram_file(mm_struct: int) -> Areas:
     return list(vma.for_each_vma(mm_struct))
 
 
-def members(address: int, area: tuple) -> tuple[int, ...]:
-    return address, *(getattr(area, name) for name in MEMBERS)
+def members(area: VmAreaStruct) -> tuple[int, ...]:
+    return area.address, *(getattr(area, name) for name in MEMBERS)
 
 
 def timed(way: Callable[[int], Areas]) -> tuple[Areas, float]:
@@ -82,7 +82,7 @@ def timed(way: Callable[[int], Areas]) -> tuple[Areas, float]:
 
 
 assert kernel.is_fast(), "this lab has no RAM file"
-right = [members(*one) for one in timed(by_ram_file)[0]]
+right = [members(one) for one in timed(by_ram_file)[0]]
 took: dict[str, list[float]] = {"gdb_value_us": [], "stub_us": [], "ram_file_us": []}
 for _ in range(ROUNDS):  # by turns, so that what else the machine does hits all alike
     areas, us = timed(by_gdb_value)
@@ -94,7 +94,7 @@ for _ in range(ROUNDS):  # by turns, so that what else the machine does hits all
     for _ in range(FAST_PER_SLOW):
         areas, us = timed(by_ram_file)
         took["ram_file_us"].append(us)
-    assert [members(*one) for one in areas] == right, "the RAM file gave another list"
+    assert [members(one) for one in areas] == right, "the RAM file gave another list"
 
 result = {"areas": len(right)}
 result |= {name: statistics.median(each) for name, each in took.items()}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..linux import maple, maple_check, vma
+from ..linux.structs.mm_types import VmAreaStruct
 from ..target.memory import Broken
 
 
@@ -22,7 +23,7 @@ class Invariant:
 
 
 def check_list(
-    mm: int, map_count: int, found: list[tuple[int, tuple]], broken: str
+    mm: int, map_count: int, found: list[VmAreaStruct], broken: str
 ) -> tuple[Invariant, ...]:
     """The invariants of the structure that found was read from.
 
@@ -53,44 +54,44 @@ def check_list(
     return tuple(rules)
 
 
-def _at(index: int, address: int, area: tuple) -> str:
-    return f"area {index} ({area.vm_start:#x}-{area.vm_end:#x}, at {address:#x})"
+def _at(index: int, area: VmAreaStruct) -> str:
+    return f"area {index} ({area.vm_start:#x}-{area.vm_end:#x}, at {area.address:#x})"
 
 
-def _empty(found: list[tuple[int, tuple]]) -> str:
-    for i, (address, area) in enumerate(found):
+def _empty(found: list[VmAreaStruct]) -> str:
+    for i, area in enumerate(found):
         if area.vm_start >= area.vm_end:
-            return _at(i, address, area)
+            return _at(i, area)
     return ""
 
 
-def _unsorted(found: list[tuple[int, tuple]]) -> str:
+def _unsorted(found: list[VmAreaStruct]) -> str:
     end = 0
-    for i, (address, area) in enumerate(found):
+    for i, area in enumerate(found):
         if area.vm_start < end:
-            return f"{_at(i, address, area)} starts below {end:#x}, where the one before ends"
+            return f"{_at(i, area)} starts below {end:#x}, where the one before ends"
         end = area.vm_end
     return ""
 
 
-def _strangers(mm: int, found: list[tuple[int, tuple]]) -> str:
-    for i, (address, area) in enumerate(found):
+def _strangers(mm: int, found: list[VmAreaStruct]) -> str:
+    for i, area in enumerate(found):
         if area.vm_mm != mm:
-            return f"{_at(i, address, area)} has vm_mm {area.vm_mm:#x}, not {mm:#x}"
+            return f"{_at(i, area)} has vm_mm {area.vm_mm:#x}, not {mm:#x}"
     return ""
 
 
-def _unmirrored(found: list[tuple[int, tuple]]) -> str:
+def _unmirrored(found: list[VmAreaStruct]) -> str:
     before = 0
-    for i, (address, area) in enumerate(found):
+    for i, area in enumerate(found):
         if area.vm_prev != before:
-            return f"{_at(i, address, area)} has vm_prev {area.vm_prev:#x}, not {before:#x}"
-        before = address
+            return f"{_at(i, area)} has vm_prev {area.vm_prev:#x}, not {before:#x}"
+        before = area.address
     return ""
 
 
-def _tree(mm: int, found: list[tuple[int, tuple]]) -> str:
-    in_list = [address for address, _ in found]
+def _tree(mm: int, found: list[VmAreaStruct]) -> str:
+    in_list = [area.address for area in found]
     in_tree = []
     try:
         for address in vma.for_each_rb(mm):
@@ -105,15 +106,15 @@ def _tree(mm: int, found: list[tuple[int, tuple]]) -> str:
     return ""
 
 
-def _misplaced(mm: int, found: list[tuple[int, tuple]]) -> str:
+def _misplaced(mm: int, found: list[VmAreaStruct]) -> str:
     """Is an area's range in the maple tree another than its own?"""
     try:
         places = list(maple.mas_for_each(vma.tree_of(mm)))
     except Broken as broken:
         return str(broken)
-    for i, ((address, area), (first, last, _)) in enumerate(zip(found, places)):
+    for i, (area, (first, last, _)) in enumerate(zip(found, places)):
         if (area.vm_start, area.vm_end) != (first, last + 1):
-            return f"{_at(i, address, area)} is at {first:#x}-{last + 1:#x} in the tree"
+            return f"{_at(i, area)} is at {first:#x}-{last + 1:#x} in the tree"
     return ""
 
 

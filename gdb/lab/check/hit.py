@@ -97,7 +97,9 @@ def delivered(call: Call, result: int) -> bytes | None:
         return None
 
 
-def judge(call: Call, result: int, user: bytes | None) -> tuple[int, list]:
+def judge(
+    call: Call, result: int, user: bytes | None
+) -> tuple[int, list[payload.Mismatch]]:
     """Compare a call's three accounts: number of checks and the mismatches."""
     wrong = [
         payload.Mismatch("guest", "memory", None, "readable", fault)
@@ -132,7 +134,9 @@ def _may_fail(call: Call, result: int) -> bool:
     return error == "EFAULT" and not call.walk.takes_payload
 
 
-def _judge_success(call: Call, result: int, user: bytes | None) -> list:
+def _judge_success(
+    call: Call, result: int, user: bytes | None
+) -> list[payload.Mismatch]:
     wrong = []
     tid = task_pid_vnr(call.task.address)
     if result != tid:

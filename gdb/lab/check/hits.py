@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Callable
 
-from .. import replay
+from ..replay import session
 from ..target import terminal
 from .hit import Hit
 
@@ -30,10 +30,12 @@ class HitLog:
 
     def add(self, hit: Hit) -> None:
         """Number a hit, keep it and report it."""
-        if replay.active():
-            place = replay.instruction_count()
-            replay.note("hit", hit.summary, hit.task.pid, hit.task.comm)
-            number, _ = replay.hit_at(place)
+        if session.active():
+            place = session.instruction_count()
+            session.note("hit", hit.summary, hit.task.pid, hit.task.comm)
+            found = session.hit_at(place)
+            assert found is not None, "the hit was noted just now"
+            number, _ = found
             hit = dataclasses.replace(hit, number=number)
             self._keep(place, hit)
         else:
@@ -56,7 +58,7 @@ class HitLog:
         Returns whether there is one. In this session only those are known whose calls
         were executed forward; of the others the recording has the verdict.
         """
-        hit, recorded = self._by_place.get(place), replay.hit_at(place)
+        hit, recorded = self._by_place.get(place), session.hit_at(place)
         if hit is not None:
             self.last = hit
             self.report(hit)

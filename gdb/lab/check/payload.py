@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass, replace
 
 from ..linux import mm as mm_, vma
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..linux.task import Task
 from ..target import structs
 from ..target.memory import Broken, Fault
@@ -123,10 +124,10 @@ def walk(task: Task, mm: int, thread_sp: int, info: int = 0) -> Walk:
     read = mm_.mm_struct(mm)
     found, broken = _follow(mm)
     root = task.fs + structs.offsetof("struct fs_struct", "root")
-    names = tuple(_name(area, read, root) for _, area in found[:MAX_AREAS])
+    names = tuple(_name(area, read, root) for area in found[:MAX_AREAS])
     areas = [
         Area(area.vm_start, area.vm_end, _field(name))
-        for (_, area), name in zip(found, names)
+        for area, name in zip(found, names)
     ]
     words = {name: getattr(read, name) for name in (*mm_.BOUNDARIES, "mmap_base")}
     words["end_stack"] = _end_stack(found, read.start_stack)
@@ -152,7 +153,7 @@ def settle_names(walk: Walk, buffer: bytes, moved: bool) -> Walk:
     return replace(walk, data=bytes(data))
 
 
-def _follow(mm: int) -> tuple[list[tuple[int, tuple]], str]:
+def _follow(mm: int) -> tuple[list[VmAreaStruct], str]:
     """The areas as far as the list can be followed, and why it ended early."""
     found = []
     try:
@@ -163,7 +164,7 @@ def _follow(mm: int) -> tuple[list[tuple[int, tuple]], str]:
     return found, ""
 
 
-def _name(area: tuple, mm: tuple, root: int) -> bytes:
+def _name(area: VmAreaStruct, mm: MmStruct, root: int) -> bytes:
     """An area's name as /proc/PID/maps has it."""
     try:
         return vma.vma_name(area, mm, root)
@@ -171,9 +172,9 @@ def _name(area: tuple, mm: tuple, root: int) -> bytes:
         return b"?" + fault.reason.encode()
 
 
-def _is_writable(found: list[tuple[int, tuple]], start: int, end: int) -> bool:
+def _is_writable(found: list[VmAreaStruct], start: int, end: int) -> bool:
     """Is all of a range in areas that user mode may write?"""
-    for _, area in found:
+    for area in found:
         if area.vm_start <= start < area.vm_end and area.vm_flags & VM_WRITE:
             start = area.vm_end
     return start >= end
@@ -184,8 +185,8 @@ def _field(name: bytes) -> bytes:
     return name[-(NAME_LEN - 1) :].ljust(NAME_LEN, b"\0")
 
 
-def _end_stack(found: list[tuple[int, tuple]], start_stack: int) -> int:
-    for _, area in found:
+def _end_stack(found: list[VmAreaStruct], start_stack: int) -> int:
+    for area in found:
         if area.vm_start <= start_stack < area.vm_end:
             return area.vm_start
     return 0

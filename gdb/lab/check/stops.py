@@ -22,12 +22,13 @@ from typing import Callable
 
 import gdb
 
-from .. import replay
 from ..linux import errno, path
+from ..linux.structs.x86 import PtRegs
 from ..linux.task import get_current, register, smp_processor_id, task
-from ..replay import timetravel
+from ..replay import session, timetravel
 from ..replay.monitor import going_back
-from ..target import fits, kernel, structs, terminal, vmlinux
+from ..target import fits, kernel, structs, terminal
+from ..target.debugger import Missing, Refused, debugger
 from ..target.memory import Fault
 from ..target.ownstop import OwnStop
 from ..target.unforeseen import sentence
@@ -36,7 +37,6 @@ from .hits import HitLog
 
 ENTRY = "__x64_sys_segment_info"
 CALLERS = ("__do_sys_segment_info", "__se_sys_segment_info", ENTRY)
-PT_REGS = structs.Form("struct pt_regs", "di", "sp")
 
 
 class Stop(OwnStop):
@@ -48,7 +48,7 @@ class Stop(OwnStop):
         self.stopped = False  # was it this one that stopped, the last time here?
 
     def is_reached(self) -> bool:
-        if replay.travels():
+        if session.travels():
             return False
         interrupted = False
         while True:
@@ -57,7 +57,7 @@ class Stop(OwnStop):
                 return self.stopped
             except KeyboardInterrupt:  # Ctrl-C: once more, to the end, and stop then
                 interrupted = True
-            except (Fault, gdb.GdbError, gdb.error) as error:
+            except (Fault, Missing, Refused, gdb.GdbError, gdb.error) as error:
                 self.stopped = self.check.failed(str(error))
                 return self.stopped
             except Exception as mistake:
@@ -74,13 +74,13 @@ class EntryStop(Stop):
     def handle(self) -> bool:
         if self.check.goes_back():
             return False
-        replay.checkpoint()
+        session.checkpoint()
         started = time.perf_counter()
         kernel.refresh()
         fits.check_running()
         regs, stack = register("rdi"), register("rsp")
         current = task(get_current())
-        user = PT_REGS(kernel.memory(), regs)
+        user = PtRegs(kernel.memory(), regs)
         self.check.calls[current.address] = Call(
             task=current,
             cpu=smp_processor_id(),
@@ -90,7 +90,7 @@ class EntryStop(Stop):
             stack=stack,
             started=started,
             moves=path.moves(),
-            entered=replay.instruction_count() if replay.active() else 0,
+            entered=session.instruction_count() if session.active() else 0,
         )
         return False
 
@@ -118,8 +118,8 @@ class ReturnStop(Stop):
         back = self.check.goes_back()
         current = get_current()
         call = None if back else self.check.calls.get(current)
-        if call is None and replay.active():
-            known = self.check.log.again(replay.instruction_count())
+        if call is None and session.active():
+            known = self.check.log.again(session.instruction_count())
             return known and self.check.stop_at_hit
         if call is None or register("rsp") != call.stack:
             return False  # armed in the middle of a call, or an inner function's
@@ -150,13 +150,13 @@ class Check:
         return self._entry is not None and self._entry.is_valid()
 
     def arm(self) -> None:
-        """Plant the stops. Raises gdb.GdbError if the check cannot work."""
+        """Plant the stops. Raises Refused if the check cannot work."""
         self.disarm()
         fits.check_symbols()
         kernel.memory()  # refuses without a connection
         fits.check_running()
         structs.prepare()
-        replay.active()  # asked now, so that the first stop is as quick as the others
+        session.active()  # asked now, so that the first stop is as quick as the others
         filled, returns = _places()
         self._filled = [FilledStop(self, place) for place in filled]
         self._returns = [ReturnStop(self, place) for place in returns]
@@ -217,9 +217,9 @@ class Check:
 
     def goes_back(self) -> bool:
         """Is gdb executing backwards? Forgets the calls that lie in the future."""
-        if not replay.active():
+        if not session.active():
             return False
-        now = replay.instruction_count()
+        now = session.instruction_count()
         for current, call in list(self.calls.items()):
             if call.entered > now:
                 del self.calls[current]
@@ -251,16 +251,17 @@ def _places() -> tuple[list[int], list[int]]:
     """Behind each call of segment_info_fill(), and each return instruction."""
     filled, returns = [], []
     for name in filter(structs.has_symbol, CALLERS):
-        code = vmlinux.instructions(name)
-        for (_, operation, operands), (after, *_) in zip(code, code[1:]):
-            if operation.startswith("call") and f"<{FILL}>" in operands:
-                filled.append(after)
-        for address, operation, operands in code:
+        code = debugger().instructions(name)
+        for one, after in zip(code, code[1:]):
+            if one.operation.startswith("call") and f"<{FILL}>" in one.operands:
+                filled.append(after.address)
+        for one in code:
             # A kernel with CONFIG_RETHUNK jumps to a return instruction elsewhere
-            if operation.startswith("ret") or "<__x86_return_thunk>" in operands:
-                returns.append(address)
+            thunk = "<__x86_return_thunk>" in one.operands
+            if one.operation.startswith("ret") or thunk:
+                returns.append(one.address)
     if not filled or not returns:
-        raise gdb.GdbError(
+        raise Refused(
             f"No call of {FILL}() stands in {ENTRY}(): this kernel's segment_info.c "
             "is not the lab's; build the kernel with `make kernel`."
         )

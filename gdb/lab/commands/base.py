@@ -12,6 +12,7 @@ import gdb
 from ..linux import task
 from ..result import Result
 from ..target import fits, kernel, terminal
+from ..target.debugger import Refused
 from ..target.unforeseen import Command
 from ..view import json, text
 
@@ -71,9 +72,13 @@ class LabCommand(Command):
         as_json = "--json" in arguments
         if as_json:
             arguments.remove("--json")
-        fits.check_symbols()
-        kernel.memory()
-        if not fits.check_running():
+        try:
+            fits.check_symbols()
+            kernel.memory()
+            running = fits.check_running()
+        except Refused as refusal:
+            raise gdb.GdbError(str(refusal)) from None
+        if not running:
             raise gdb.GdbError(
                 "The kernel does not run yet: continue to a breakpoint in it first."
             )

@@ -7,8 +7,8 @@ import gdb
 
 from ..linux.processors import this_processor
 from ..linux.task import get_current, task
-from ..replay import needed
 from ..replay.blame import blame
+from ..replay.session import needed
 from ..result import Result, Table, columns
 from ..target import kernel
 from .base import LabCommand, canonical, number

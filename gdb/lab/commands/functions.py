@@ -6,7 +6,7 @@ from __future__ import annotations
 import gdb
 
 from ..linux import vma
-from ..target import fits, kernel, structs
+from ..target import fits, kernel
 from ..target.unforeseen import refused
 from .base import mm_of, task_of, user_address
 
@@ -42,7 +42,7 @@ class Function(gdb.Function):
 
 def pointer(address: int, type_name: str) -> gdb.Value:
     """An address as a pointer to a type of the kernel's."""
-    return gdb.Value(address).cast(structs.lookup_type(type_name).pointer())
+    return gdb.Value(address).cast(gdb.lookup_type(type_name).pointer())
 
 
 class TaskFunction(Function):
@@ -94,9 +94,8 @@ class VmaFunction(Function):
         where, pid = self.one_of(arguments, 1, "ADDRESS[, PID]")
         address = user_address(where)
         _, mm = mm_of(pid)
-        found = vma.find_vma(mm, address)
-        inside = found is not None and found[1].vm_start <= address
-        return pointer(found[0] if inside else 0, "struct vm_area_struct")
+        found = vma.vma_lookup(mm, address)
+        return pointer(found.address if found else 0, "struct vm_area_struct")
 
 
 FUNCTIONS = (TaskFunction, MmFunction, VmaFunction)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from .. import replay
+from ..replay import session
 from ..target import terminal
 from .base import LabCommand, show_frame
 
@@ -24,7 +24,7 @@ class Goto(LabCommand):
     name = "goto"
 
     def do(self, argument: str) -> None:
-        one = replay.needed()
+        one = session.needed()
         [wanted] = self.take(gdb.string_to_argv(argument), "N")
         moments = list(one.moments)
         told = f"there are moments 0 to {len(moments) - 1}; see lab timeline"

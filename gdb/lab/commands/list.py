@@ -39,7 +39,8 @@ class List(LabCommand):
         before = 0
         wrong = ""
         try:
-            for address, one in vma.for_each_listed(mm):
+            for one in vma.for_each_listed(mm):
+                address = one.address
                 arrow = "⇅" if one.vm_prev == before else "↓"
                 if not before:
                     arrow = "↓"

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from ..linux import boundaries, maps, mm as mm_, pgtable, rss, task
+from ..linux.structs.mm_types import MmStruct
 from ..result import Drawing, Result, Table, columns
 from ..sizes import size_text
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.memory import PAGE_SIZE, Broken
 from .base import LabCommand, mm_of
 
@@ -27,25 +28,6 @@ MEANINGS = {
     "swap": "swapped out: VmSwap",
 }
 
-MM = structs.Form(
-    "struct mm_struct",
-    "map_count",
-    "total_vm",
-    "data_vm",
-    "exec_vm",
-    "stack_vm",
-    "locked_vm",
-    "hiwater_rss",
-    "hiwater_vm",
-    "def_flags",
-    "flags",
-    "pgd",
-    mm_users="mm_users.counter",
-    mm_count="mm_count.counter",
-    pinned_vm="pinned_vm.counter",
-    pgtables_bytes="?pgtables_bytes.counter",
-    hugetlb_usage="?hugetlb_usage.counter",
-)
 # Counter, bytes in one (0: not a size), meaning
 COUNTED = (
     ("map_count", 0, "areas"),
@@ -82,7 +64,7 @@ class Mm(LabCommand):
     def run(self, arguments: list[str]) -> Result:
         (pid,) = self.take(arguments, "[PID]")
         _, mm = mm_of(pid)
-        read = MM(kernel.memory(), mm)
+        read = MmStruct(kernel.memory(), mm)
         shared, owners = _users(mm)
         return Result(
             [
@@ -95,7 +77,7 @@ class Mm(LabCommand):
         )
 
 
-def _heading(mm: int, read: tuple) -> str:
+def _heading(mm: int, read: MmStruct) -> str:
     physical = mm_.virt_to_phys(read.pgd)
     said = (
         f"mm_struct {mm:#x}; its page tables start at pgd {read.pgd:#x} "
@@ -103,7 +85,7 @@ def _heading(mm: int, read: tuple) -> str:
     )
     if pgtable.pti_is_on():
         said += f"; user mode runs on a copy at {pgtable.user_copy(physical):#x}"
-    return f"{said}. flags {read.flags:#x}, def_flags {read.def_flags:#x}."
+    return f"{said}. flags {mm_.flags_of(read):#x}, def_flags {read.def_flags:#x}."
 
 
 def _boundaries(mm: int) -> Drawing:
@@ -137,11 +119,11 @@ def _area_text(one: boundaries.Boundary, mm: int, root: int) -> str:
     return f"{one.start:#014x}-{one.end:#014x} {found.perms} {found.name or found.backing} ({size})"
 
 
-def _counters(read: tuple) -> Table:
+def _counters(read: MmStruct) -> Table:
     table = Table("counters", COUNTERS)
     for name, unit, meaning in COUNTED:
-        if hasattr(read, name):
-            value = getattr(read, name)
+        value = getattr(read, name)
+        if value is not None:
             size = value * unit if unit else None
             table.rows.append((name, value, size, meaning))
     return table

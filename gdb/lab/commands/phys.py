@@ -116,7 +116,7 @@ def _resources(physical: int) -> Table:
     return table
 
 
-def _resource(one: resource.Resource) -> tuple:
+def _resource(one: resource.Range) -> tuple:
     name = "  " * one.depth + one.name
     return one.start, one.end, one.end + 1 - one.start, name, one.address
 

@@ -9,7 +9,7 @@ import gdb
 
 from ..check.hit import Hit
 from ..check.stops import Check, Stop
-from ..target import kernel, terminal, vmlinux
+from ..target import debugger, gdb_debugger, kernel, terminal, vmlinux
 from ..target.unforeseen import Command, handler
 from ..view import text
 from ..view.json import hits_json
@@ -38,7 +38,10 @@ def start() -> None:
 
     Raises gdb.GdbError if the check cannot work here.
     """
-    check.arm()
+    try:
+        check.arm()
+    except debugger.Refused as refusal:
+        raise gdb.GdbError(str(refusal)) from None
     if kernel.is_fast():
         terminal.write(f"seginfo: armed, reading memory from the {kernel.source()}.\n")
     else:
@@ -62,7 +65,7 @@ def stop() -> None:
     """Leave nothing behind: the package is about to be loaded again."""
     check.disarm()
     gdb.events.stop.disconnect(on_stop)
-    kernel.watch(False)
+    gdb_debugger.watch({})
 
 
 def _no_argument(name: str, argument: str) -> None:
@@ -214,7 +217,8 @@ def write_hits(name: str) -> None:
 
 def register() -> None:
     """Make the commands known to gdb, follow its events."""
-    kernel.watch(True)
+    debugger.use(gdb_debugger.GdbDebugger())
+    gdb_debugger.watch(kernel.EVENTS)
     gdb.events.stop.connect(on_stop)
     for command in (
         SegInfo,

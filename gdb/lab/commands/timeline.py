@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from .. import replay
+from ..replay import session
 from ..replay.timetravel import Replay
 from ..result import Result, Table, columns
 from ..target import terminal
@@ -79,7 +79,7 @@ class Timeline(LabCommand):
         arguments = gdb.string_to_argv(argument)
         as_json = arguments == ["--json"]
         self.take([] if as_json else arguments)
-        result = Result([timeline(replay.needed())])
+        result = Result([timeline(session.needed())])
         if as_json:
             terminal.write(json.result_json(result))
         else:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gdb
 
 from ..linux import kallsyms, maps, mm as mm_, page, pagewalk, pgtable, task, vma
+from ..linux.structs.mm_types import VmAreaStruct
 from ..linux.vmflags import flags_of
 from ..result import Result, Table, columns
 from ..sizes import rough_size
@@ -82,14 +83,14 @@ class Vma(LabCommand):
         found = vma.find_vma(mm, address)
         before = vma.find_vma_prev(mm, address)
         root = task.onlooker_root()
-        if found is None or address < found[1].vm_start:
+        if found is None or address < found.vm_start:
             return _gap(mm, address, before, found, root)
-        after = vma.find_vma(mm, found[1].vm_end)
+        after = vma.find_vma(mm, found.vm_end)
         around = Table("", PLACES)
         for place, one in (("before", before), ("here", found), ("after", after)):
             if one is not None:
-                around.rows.append((place, *maps.area_of(one[0], mm, root)))
-        start, end = found[1].vm_start, found[1].vm_end
+                around.rows.append((place, *maps.area_of(one.address, mm, root)))
+        start, end = found.vm_start, found.vm_end
         inside = address - start
         return Result(
             [
@@ -97,29 +98,33 @@ class Vma(LabCommand):
                 f"{start:#x}-{end:#x}, page {inside // PAGE_SIZE} of "
                 f"{(end - start) // PAGE_SIZE}.",
                 around,
-                _flags(found[1].vm_flags),
-                _members(found[0]),
+                _flags(found.vm_flags),
+                _members(found.address),
                 _pages(mm, start, end),
             ]
         )
 
 
 def _gap(
-    mm: int, address: int, before: tuple | None, after: tuple | None, root: int
+    mm: int,
+    address: int,
+    before: VmAreaStruct | None,
+    after: VmAreaStruct | None,
+    root: int,
 ) -> Result:
     """An address in no area."""
-    low = before[1].vm_end if before else 0
-    high = after[1].vm_start if after else mm_.mm_struct(mm).task_size
+    low = before.vm_end if before else 0
+    high = after.vm_start if after else mm_.mm_struct(mm).task_size
     around = Table("", PLACES)
     for place, one in (("before", before), ("after", after)):
         if one is not None:
-            around.rows.append((place, *maps.area_of(one[0], mm, root)))
+            around.rows.append((place, *maps.area_of(one.address, mm, root)))
     where = f"{address:#x} lies in no area, but in the gap {low:#x}-{high:#x}"
     if address >= high:
         where = f"{address:#x} is above the user's half, which ends at {high:#x}"
     width = f", {high - low:#x} bytes ({rough_size(high - low)}) wide"
     sentence = where + (width if address < high else "")
-    if after is not None and "gd" in maps.area_of(after[0], mm, root).flags:
+    if after is not None and "gd" in maps.area_of(after.address, mm, root).flags:
         sentence += "; the stack above may still grow down into it"
     return Result([f"{sentence}.", around])
 

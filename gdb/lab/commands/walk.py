@@ -117,12 +117,12 @@ def _explain(walk: pgtable.Walk, pid: str) -> str:
     said = f"The {walk.last.name} entry is {said}"
     _, mm = mm_of(pid)
     try:
-        found = vma.find_vma(mm, walk.address)
+        found = vma.vma_lookup(mm, walk.address)
     except Broken as broken:
         return f"{said}; which area it is in cannot be told: {broken}"
-    if found is None or walk.address < found[1].vm_start:
+    if found is None:
         return f"{said}; it lies in no area, to touch it means SIGSEGV"
-    one = maps.area_of(found[0], mm, task.onlooker_root())
+    one = maps.area_of(found.address, mm, task.onlooker_root())
     name = one.name or one.backing
     said += f"; it lies in {one.start:#x}-{one.end:#x} {one.perms} {name}"
     if pgtable.kind(walk.last) != "none":

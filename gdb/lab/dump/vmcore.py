@@ -9,36 +9,21 @@ kernel's image, which has another address besides, stands in it a second time.
 from __future__ import annotations
 
 import os
-import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import NamedTemporaryFile
 from typing import IO, Callable, Iterator
 
-import gdb
-
 from ..linux import processors, task
-from ..target import kernel, structs
+from ..target import core_file, kernel, structs
+from ..target.core_file import ET_CORE, NT_PRSTATUS, NT_VMCOREINFO
+from ..target.debugger import debugger
+from ..target.elffile import EHDR, NOTE, PHDR, PT_LOAD, PT_NOTE
 from ..target.memory import PAGE_SIZE, START_KERNEL_MAP
 from . import ram, vmcoreinfo
 
-ET_CORE, EM_X86_64 = 4, 62
-PT_LOAD, PT_NOTE = 1, 4
+EM_X86_64 = 62
 PF_RWX = 7
-NT_PRSTATUS, NT_VMCOREINFO = 1, 0
-EHDR = struct.Struct("<16s2HI3QI6H")
-PHDR = struct.Struct("<2I6Q")
-NOTE = struct.Struct("<3I")
-
-# struct elf_prstatus (include/linux/elfcore.h): pr_pid, then struct user_regs_struct
-PR_PID = struct.Struct("<32xi76x")
-PR_REG = (
-    *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8"),
-    *("rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "eflags"),
-    *("rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs"),
-)
-PRSTATUS_SIZE = 336
-MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -80,7 +65,7 @@ def write(path: str, progress: Progress) -> Core:
         size = max(segment.offset + segment.size for segment in segments)
         file.truncate(size)
     total = sum(part.size for part in parts)
-    count = len(gdb.selected_inferior().threads())
+    count = len(debugger().threads())
     return Core(path, size, written, total, tuple(segments), count)
 
 
@@ -138,15 +123,10 @@ def _padded(data: bytes) -> bytes:
 
 def _prstatus(processor: processors.Processor) -> bytes:
     """The registers of a processor and the id of the task on it."""
-    with processors.select(processor):
-        frame = gdb.newest_frame()
-        values = [
-            MASK if name == "orig_rax" else int(frame.read_register(name)) & MASK
-            for name in PR_REG
-        ]
+    names = tuple(name for name in core_file.PR_REG if name != "orig_rax")
+    found = debugger().registers(processor.thread, names)
     pid = task.task(processor.current).pid if processor.current else 0
-    data = PR_PID.pack(pid) + struct.pack(f"<{len(values)}Q", *values)
-    return data.ljust(PRSTATUS_SIZE, b"\0")
+    return core_file.prstatus(pid, found)
 
 
 def _write_ram(

@@ -88,8 +88,7 @@ def _layout() -> Iterator[str]:
                 offset = structs.offsetof(f"struct {name}", member)
                 yield f"OFFSET({name}.{member})={offset}"
     for name, (struct, member) in LENGTHS.items():
-        low, high = structs.member(struct, member)[1].range()
-        yield f"LENGTH({name})={high - low + 1}"
+        yield f"LENGTH({name})={structs.member(struct, member)[1].count}"
     for enum, names in ENUMERATORS.items():
         values = structs.enumerators(enum)
         for name in filter(values.__contains__, names):

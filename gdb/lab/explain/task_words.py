@@ -7,14 +7,13 @@ import struct
 from typing import Any, Callable
 
 from ..linux import kallsyms, lists, path, registers, signals, stack, task, taskflags
+from ..linux.structs.sched import TaskStruct, Upid
 from ..printable import text_of
 from ..target import kernel, structs
 from ..target.memory import Broken
 from .facts import At
 
 RSS_KINDS = ("file", "anon", "swap", "shmem")  # include/linux/mm_types_task.h
-ENDED = structs.Form("struct task_struct", "exit_state")
-WAITING = structs.Form("struct task_struct", "on_rq")
 
 
 def bits(names: Callable[[int], list[str]]) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def list_text(at: At) -> str:
 def pid_nr(pid: int) -> str:
     """The number of a struct pid in the first namespace. See include/linux/pid.h."""
     inside = structs.offsetof("struct pid", "numbers")
-    return str(task.UPID(kernel.memory(), pid + inside).nr) if pid else ""
+    return str(Upid(kernel.memory(), pid + inside).nr) if pid else ""
 
 
 def path_text(at: At) -> str:
@@ -83,7 +82,7 @@ def time_text(nanoseconds: int) -> str:
 
 def exit_code_text(at: At) -> str:
     """How a task ended; of one that lives, what its tracer's wait() gets."""
-    if ENDED(kernel.memory(), at.start).exit_state:
+    if TaskStruct(kernel.memory(), at.start).exit_state:
         return taskflags.exit_text(at.number)
     return taskflags.stop_text(at.number) if at.number else ""
 
@@ -133,7 +132,7 @@ def stack_text(at: At) -> str:
     if not registers.task_stack_page(at.start):
         return "given back" if at.number else ""
     end = at.number + registers.thread_size()
-    sp = registers.STACK(kernel.memory(), at.start).sp
+    sp = TaskStruct(kernel.memory(), at.start).thread_sp
     used = f", {end - sp} bytes used" if at.number <= sp < end else ""
     return f"up to {end:#x}{used} when it slept last"
 
@@ -144,7 +143,7 @@ def get_wchan(address: int) -> int:
     Parameter: struct task_struct *. Raises memory.Fault. See kernel/sched/core.c;
     before v5.16 (42a20f86dc19) in arch/x86/kernel/process.c.
     """
-    if WAITING(kernel.memory(), address).on_rq:
+    if TaskStruct(kernel.memory(), address).on_rq:
         return 0
     try:
         for frame in stack.unwind(address, None):

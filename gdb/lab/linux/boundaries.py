@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..target import kernel, structs
-from . import vma as lookup
+from ..target import kernel
 from .mm import is_topdown
+from .structs.mm_types import MmStruct
+from .vma import vma_lookup
 
 # Name, meaning, and whether it is the first byte behind something: then the
 # area it belongs to is the one that ends there.
@@ -37,11 +38,6 @@ UP = {
     "mmap_base": ("mmap() places areas above: the legacy layout", False),
     "mmap_legacy_base": ("the same in this layout", False),
 }
-MM = structs.Form(
-    "struct mm_struct",
-    *(name for name, _, _ in BOUNDARIES if name != "highest_vm_end"),
-    "?highest_vm_end",  # ended with the red-black tree in v6.1 (763ecb035029)
-)
 
 
 class Boundary(NamedTuple):
@@ -61,20 +57,24 @@ def boundaries(mm: int) -> list[Boundary]:
 
     Parameter: struct mm_struct *. Raises Broken, memory.Fault.
     """
-    read = MM(kernel.memory(), mm)
+    read = MmStruct(kernel.memory(), mm)
     found = []
-    directions: dict[bool | None, dict] = {True: DOWN, False: UP, None: {}}
+    directions: dict[bool | None, dict[str, tuple[str, bool]]] = {
+        True: DOWN,
+        False: UP,
+        None: {},
+    }
     directed = directions[is_topdown(mm)]
     for name, meaning, is_end in BOUNDARIES:
-        if not hasattr(read, name):
-            continue
         meaning, is_end = directed.get(name, (meaning, is_end))
         address = getattr(read, name)
+        if address is None:  # highest_vm_end ended in v6.1 (763ecb035029)
+            continue
         inside = address - 1 if is_end and address else address
-        area = lookup.find_vma(mm, inside)
-        if area is None or inside < area[1].vm_start:
+        area = vma_lookup(mm, inside)
+        if area is None:
             place = 0, 0, 0
         else:
-            place = area[0], area[1].vm_start, area[1].vm_end
+            place = area.address, area.vm_start, area.vm_end
         found.append(Boundary(name, address, meaning, *place, is_end))
     return sorted(found, key=lambda one: one.address)

@@ -15,21 +15,16 @@ from ..target import kernel, structs
 from ..target.memory import Fault
 from . import lists, page
 from .processors import per_cpu_offsets
+from .structs.mmzone import Zone
 
 HPAGE_PMD_ORDER = 9  # pageblock_order, with huge pages
-# Lists for blocks of several orders, and a type of their own, came in v5.14
-# (28f836b6777b, 44042b449872)
-ZONE = structs.Form(
-    "struct zone", old="?pageset", new="?per_cpu_pageset", present="present_pages"
-)
 structs.expect("contig_page_data", "node_data")
 
 
 @structs.cached
 def nr_orders() -> int:
     """How many orders blocks have: MAX_ORDER, plus one since v6.4 (23baf831a32c)."""
-    low, high = structs.member("struct zone", "free_area")[1].range()
-    return high - low + 1
+    return structs.member("struct zone", "free_area")[1].count
 
 
 def free_block(pfn: int) -> tuple[int, int] | None:
@@ -76,12 +71,14 @@ def _lists() -> Iterator[tuple[int, int]]:
     place, array = structs.member(kind, "lists")
     size = structs.sizeof("struct list_head")
     types = structs.constant("MIGRATE_PCPTYPES")
+    # Blocks of several orders, and a type of their own, since v5.14 (28f836b6777b,
+    # 44042b449872)
     costly = 4  # PAGE_ALLOC_COSTLY_ORDER + 1
     if structs.has_member("struct zone", "pageset"):
         place += structs.offsetof("struct per_cpu_pageset", "pcp")
     for pagesets in _pagesets():
         for offset in filter(None, per_cpu_offsets()):
-            for number in range(array.sizeof // size):
+            for number in range(array.size // size):
                 order = number // types
                 head = pagesets + offset + place + number * size & (1 << 64) - 1
                 yield head, order if order < costly else HPAGE_PMD_ORDER
@@ -89,14 +86,15 @@ def _lists() -> Iterator[tuple[int, int]]:
 
 def _pagesets() -> Iterator[int]:
     """Where each zone that has pages has its lists, less a CPU's offset."""
-    low, high = structs.member("struct pglist_data", "node_zones")[1].range()
-    first = structs.offsetof("struct pglist_data", "node_zones")
+    first, zones = structs.member("struct pglist_data", "node_zones")
     for node in _nodes():
-        for number in range(high - low + 1):
+        for number in range(zones.count):
             zone = node + first + number * structs.sizeof("struct zone")
-            read = ZONE(kernel.memory(), zone)
-            if read.present:
-                yield read.old if hasattr(read, "old") else read.new
+            read = Zone(kernel.memory(), zone)
+            if read.present_pages:
+                pageset = read.pageset or read.per_cpu_pageset
+                assert pageset is not None
+                yield pageset
 
 
 def _nodes() -> Iterator[int]:

@@ -39,7 +39,7 @@ def result_text(value: int) -> str:
     """A long that a call returned: a number, or an error by its name."""
     if not is_error(value):
         return str(value)
-    return RESTARTS.get(-value) or errno.errorcode.get(-value, str(value))
+    return RESTARTS.get(-value) or errno.errorcode.get(-value) or str(value)
 
 
 def error_text(value: int) -> str:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.memory import PAGE_SIZE, Fault
 from . import page
+from .structs.fs import AddressSpace, File, Inode
+from .structs.lib import XaNode
+from .structs.mm_types import Page
 
-FILE = structs.Form("struct file", "f_inode", "f_mapping")
-INODE = structs.Form("struct inode", "i_size")
-MAPPING = structs.Form("struct address_space", head="i_pages.xa_head")
-NODE = structs.Form("struct xa_node", "shift", "slots")
 MAX_SHIFT = 60  # an index has 64 bits
 LOWEST_NODE = 4096  # below it internal entries are no nodes: xa_is_node()
 
@@ -23,7 +22,7 @@ def xa_load(head: int, index: int) -> int:
     guest = kernel.memory()
     shift = None
     while _is_node(head):
-        node = NODE(guest, head - 2)
+        node = XaNode(guest, head - 2)
         if node.shift > MAX_SHIFT or shift is not None and node.shift >= shift:
             raise Fault(head - 2, "no node of an xarray")
         if shift is None and index >> node.shift >= len(node.slots) // 8:
@@ -54,12 +53,12 @@ def find_get_page(mapping: int, index: int) -> int:
     Parameter: struct address_space *. Raises Fault where it is not in memory.
     """
     guest = kernel.memory()
-    found = xa_load(MAPPING(guest, mapping).head, index)
+    found = xa_load(AddressSpace(guest, mapping).xa_head, index)
     if not found or found & 3:  # an internal entry, or what is left of a page gone
         raise Fault(index * PAGE_SIZE, "not in the page cache")
     head = page.compound_head(found)
     pages = 1
-    if "head" in page.flag_names(page.PAGE(guest, head).flags):
+    if "head" in page.flag_names(Page(guest, head).flags):
         pages = 1 << page.compound_order(head)
     return (page.page_to_pfn(head) + index % pages) * PAGE_SIZE
 
@@ -67,7 +66,7 @@ def find_get_page(mapping: int, index: int) -> int:
 def file_size(file: int) -> int:
     """The length of an open file in bytes. Parameter: struct file *."""
     guest = kernel.memory()
-    return INODE(guest, FILE(guest, file).f_inode).i_size
+    return Inode(guest, File(guest, file).f_inode).i_size
 
 
 def kernel_read_all(file: int, largest: int) -> bytes:
@@ -88,7 +87,7 @@ def kernel_read(file: int, offset: int, size: int) -> bytes:
     kernel_read() in fs/read_write.c.
     """
     physical = kernel.memory().physical
-    mapping = FILE(kernel.memory(), file).f_mapping
+    mapping = File(kernel.memory(), file).f_mapping
     end = min(offset + size, file_size(file))
     parts = []
     while offset < end:

@@ -6,23 +6,18 @@ from __future__ import annotations
 import stat
 import struct
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Iterator, TypeVar
 
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.cstruct import Struct
 from ..target.memory import Broken, Fault
 from . import path, task, taskflags
+from .structs.fs import Fdtable, File, FilesStruct, Inode, Mount, Sock, Socket
+from .structs.sched import TaskStruct
 
 NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
 WORD = 64  # bits of an unsigned long
-TASK = structs.Form("struct task_struct", "files")
-FILES = structs.Form("struct files_struct", "fdt")
-FDTABLE = structs.Form("struct fdtable", "max_fds", "fd", "close_on_exec", "open_fds")
-FILE = structs.Form(
-    "struct file", "f_inode", "f_flags", "f_mode", "f_pos", "f_op", mnt="f_path.mnt"
-)
-INODE = structs.Form("struct inode", "i_ino", "i_mode", "i_rdev")
-MOUNT = structs.Form("struct mount", "mnt_id")
 MINOR_BITS = 20  # include/linux/kdev_t.h
 
 O_ACCMODE = 0o3
@@ -73,7 +68,7 @@ def files_of(address: int) -> int:
 
     Parameter: struct task_struct *. Raises memory.Fault.
     """
-    return TASK(kernel.memory(), address).files
+    return TaskStruct(kernel.memory(), address).files
 
 
 def with_files(address: int) -> int | None:
@@ -84,7 +79,7 @@ def with_files(address: int) -> int | None:
     """
     if files_of(address):
         return address
-    return next(filter(files_of, task.for_each_thread(address)), None)
+    return next((one for one in task.for_each_thread(address) if files_of(one)), None)
 
 
 def for_each_file(files: int, root: int) -> Iterator[OpenFile]:
@@ -95,7 +90,7 @@ def for_each_file(files: int, root: int) -> Iterator[OpenFile]:
     Raises Broken, memory.Fault.
     """
     guest = kernel.memory()
-    table = FDTABLE(guest, FILES(guest, files).fdt)
+    table = Fdtable(guest, FilesStruct(guest, files).fdt)
     limit = max(NR_OPEN, _nr_open())
     if not 0 < table.max_fds <= limit:
         raise Broken(f"the table has room for {table.max_fds} descriptors")
@@ -129,28 +124,31 @@ def _nr_open() -> int:
 def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
     """One descriptor. Parameters: struct file *, as for_each_file()."""
     try:
-        read = FILE(kernel.memory(), file)
+        read = File(kernel.memory(), file)
     except Fault as fault:
         return OpenFile(fd, f"({fault})", "unreadable", 0, 0, None, None, file)
     try:
         name = text_of(path.file_path(file, root))
     except Fault as fault:
         name = f"({fault})"
-    inode = _readable(INODE, read.f_inode)
-    mount = read.mnt - structs.offsetof("struct mount", "mnt")
+    inode = _readable(Inode, read.f_inode)
+    mount = read.f_path_mnt - structs.offsetof("struct mount", "mnt")
     return OpenFile(
         fd=fd,
         path=name,
         kind="unreadable" if inode is None else _kind(read, inode, name),
         pos=read.f_pos,
         flags=read.f_flags | (O_CLOEXEC if close_on_exec else 0),
-        mnt_id=getattr(_readable(MOUNT, mount), "mnt_id", None),
+        mnt_id=getattr(_readable(Mount, mount), "mnt_id", None),
         inode=getattr(inode, "i_ino", None),
         file=file,
     )
 
 
-def _readable(form: structs.Form, address: int) -> tuple | None:
+S = TypeVar("S", bound=Struct)
+
+
+def _readable(form: type[S], address: int) -> S | None:
     """An object, None where there is none."""
     try:
         return form(kernel.memory(), address)
@@ -158,7 +156,7 @@ def _readable(form: structs.Form, address: int) -> tuple | None:
         return None
 
 
-def _kind(file: tuple, inode: tuple, name: str) -> str:
+def _kind(file: File, inode: Inode, name: str) -> str:
     """What a file is, in a few words."""
     mode = inode.i_mode
     if stat.S_ISSOCK(mode):
@@ -178,10 +176,6 @@ def _kind(file: tuple, inode: tuple, name: str) -> str:
     return "file" if stat.S_ISREG(mode) else "anonymous inode"
 
 
-SOCKET = structs.Form("struct socket", "state", "type", "sk")
-SOCK = structs.Form(
-    "struct sock", family="__sk_common.skc_family", state="__sk_common.skc_state"
-)
 TCP_LISTEN = 10  # include/net/tcp_states.h, of other families too
 FAMILIES = {  # include/linux/socket.h
     **{1: "unix", 2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 40: "vsock"},
@@ -202,14 +196,14 @@ def text(inode: int) -> str:
     """Family, type and state of a socket. Parameter: struct inode *."""
     guest = kernel.memory()
     try:
-        socket = SOCKET(guest, SOCKET_I(inode))
-        sock = SOCK(guest, socket.sk) if socket.sk else None
+        socket = Socket(guest, SOCKET_I(inode))
+        sock = Sock(guest, socket.sk) if socket.sk else None
     except Fault as fault:
         return f"socket ({fault})"
     words = [TYPES.get(socket.type, f"type {socket.type}"), "socket"]
     if sock is not None:
-        words.insert(0, FAMILIES.get(sock.family, f"family {sock.family}"))
-    if sock is not None and sock.state == TCP_LISTEN:
+        words.insert(0, FAMILIES.get(sock.skc_family, f"family {sock.skc_family}"))
+    if sock is not None and sock.skc_state == TCP_LISTEN:
         return f"{' '.join(words)}, listening"
     return f"{' '.join(words)}, {_states().get(socket.state, socket.state)}"
 

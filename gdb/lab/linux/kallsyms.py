@@ -14,9 +14,8 @@ import re
 import struct
 from dataclasses import dataclass
 
-import gdb
-
-from ..target import settings, structs, vmlinux
+from ..target import structs, vmlinux
+from ..target.debugger import debugger
 from . import module
 from .regions import MODULES_END
 
@@ -148,10 +147,7 @@ def _sprint(address: int, inside: int) -> str:
 
 def _of_debug_info(address: int) -> str:
     """What gdb knows of the kernel image beyond code, and without CONFIG_KALLSYMS."""
-    with settings.needed():
-        said = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
-    found = re.match(r"(\S+)(?: \+ (\d+))? in section ", said)
-    return f"{found[1]}+{int(found[2] or 0):#x}" if found else f"{address:#x}"
+    return debugger().symbol_at(address) or f"{address:#x}"
 
 
 def symbol_name(address: int) -> str:
@@ -230,14 +226,10 @@ def source_of(address: int) -> Source:
 
     Empty where the debug info has none.
     """
-    found = gdb.find_pc_line(address)
-    if found.symtab is None or not found.line:
+    found = debugger().line_of(address)
+    if not found.line:
         return Source("", 0, "")
-    block = gdb.block_for_pc(address)
-    while block is not None and block.function is None:
-        block = block.superblock
-    function = block.function.name if block is not None else ""
-    return Source(_relative(found.symtab.filename), found.line, function)
+    return Source(_relative(found.path), found.line, found.function)
 
 
 def _relative(path: str) -> str:
@@ -247,6 +239,6 @@ def _relative(path: str) -> str:
 @structs.cached
 def _source_folder() -> str:
     """What stands in front of every path of the kernel's source, with its slash."""
-    found = gdb.find_pc_line(structs.address_of("start_kernel"))
-    name, inside = found.symtab.filename if found.symtab else "", "init/main.c"
+    name = debugger().line_of(structs.address_of("start_kernel")).path
+    inside = "init/main.c"
     return name[: -len(inside)] if name.endswith(inside) else ""

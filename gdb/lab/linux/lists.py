@@ -7,8 +7,7 @@ from typing import Iterator
 
 from ..target import kernel, structs
 from ..target.memory import Broken, Fault
-
-HEAD = structs.Form("struct list_head", "next", "prev")
+from .structs.lib import ListHead
 
 
 def list_for_each(head: int) -> Iterator[int]:
@@ -17,7 +16,7 @@ def list_for_each(head: int) -> Iterator[int]:
     Raises Broken for a cycle that misses the head, for a pointer that cannot be
     read, and for an entry whose prev is not where the walk came from.
     """
-    read = HEAD.reader(kernel.memory())
+    read = ListHead.reader(kernel.memory())
     seen = {head}
     try:
         before, here = head, read(head).next

@@ -14,6 +14,7 @@ from typing import Iterator, NamedTuple
 
 from ..target import kernel, structs
 from ..target.memory import Broken, Fault
+from .structs.lib import MapleTree
 
 NODE_MASK = 255  # MAPLE_NODE_MASK
 TYPE_SHIFT = 3  # MAPLE_NODE_TYPE_SHIFT
@@ -26,8 +27,6 @@ ROOT_PARENT = 1  # MA_ROOT_PARENT: the rest is the address of the tree
 PARENT_SLOT_SHIFT, PARENT_SLOT_MASK = 3, 0xF8  # of nodes with 64-bit pivots
 XA_ZERO_ENTRY = 257 << 2 | 2  # a reserved slot: include/linux/xarray.h
 MAX_DEPTH = 31  # MAPLE_HEIGHT_MAX
-
-TREE = structs.Form("struct maple_tree", "ma_root", "ma_flags")
 
 
 class Tree(NamedTuple):
@@ -105,7 +104,7 @@ def _shape(kind: str) -> _Shape:
 
     def array(member: str) -> tuple[int, struct.Struct]:
         at, kind_of = structs.member(name, member)
-        return at, struct.Struct(f"<{kind_of.sizeof // 8}Q")
+        return at, struct.Struct(f"<{kind_of.size // 8}Q")
 
     pivot_at, pivots = array("pivot")
     slot_at, slots = array("slot")
@@ -175,7 +174,7 @@ def _data_end(pivots: tuple[int, ...], last: int) -> int:
 
 def maple_tree(tree: int) -> Tree:
     """The head of a tree. Parameter: struct maple_tree *. Raises Fault."""
-    read = TREE(kernel.memory(), tree)
+    read = MapleTree(kernel.memory(), tree)
     return Tree(root=read.ma_root, flags=read.ma_flags)
 
 
@@ -185,11 +184,11 @@ def for_each_node(tree: int) -> Iterator[Node]:
     Parameter: struct maple_tree *. Yields nothing for a tree that is empty or
     has one entry in its root. Raises Broken, after what could be read.
     """
-    root = TREE(kernel.memory(), tree).ma_root
+    root = MapleTree(kernel.memory(), tree).ma_root
     if not xa_is_node(root):
         return
     seen: set[int] = set()
-    below = [(root, 0, 0, (1 << 64) - 1)]
+    below: list[tuple[int, int, int, int]] = [(root, 0, 0, (1 << 64) - 1)]
     while below:
         entry, depth, first, last = below.pop()
         if entry & ~NODE_MASK in seen or depth > MAX_DEPTH:
@@ -209,7 +208,7 @@ def mas_for_each(tree: int) -> Iterator[tuple[int, int, int]]:
 
     Parameter: struct maple_tree *. Raises Broken, after what could be read.
     """
-    root = TREE(kernel.memory(), tree).ma_root
+    root = MapleTree(kernel.memory(), tree).ma_root
     if root and not xa_is_node(root):
         yield 0, 0, root
     for node in for_each_node(tree):
@@ -225,7 +224,7 @@ def mas_walk(tree: int, index: int) -> tuple[int, int, int]:
     The entry is 0 in a gap. Parameters: struct maple_tree *, index. Raises
     Broken.
     """
-    entry = TREE(kernel.memory(), tree).ma_root
+    entry: int = MapleTree(kernel.memory(), tree).ma_root
     first, last = 0, (1 << 64) - 1
     if not xa_is_node(entry):  # empty, or one entry, which stands at 0
         if entry and index == 0:

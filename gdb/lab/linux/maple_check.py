@@ -54,7 +54,7 @@ def wrong_gap(nodes: list[Node]) -> str:
 
 
 def _unrelated(tree: int, nodes: list[Node]) -> str:
-    expected = {}
+    expected: dict[int, tuple[int, int]] = {}
     for node in nodes:
         parent, slot = expected.get(node.address, (tree, 0))
         if (node.parent, node.parent_slot) != (parent, slot):
@@ -104,7 +104,7 @@ def _wrong_widest(nodes: list[Node]) -> str:
             if max(node.gaps):
                 return f"node {node.address:#x} tells that there is no gap below"
             continue
-        if node.meta_gap >= len(node.gaps):
+        if node.meta_gap is None or node.meta_gap >= len(node.gaps):
             return f"node {node.address:#x} tells slot {node.meta_gap}, which is unused"
         if node.gaps[node.meta_gap] != max(node.gaps):
             return (

@@ -16,12 +16,10 @@ from ..target import kernel, structs
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import mm as mm_, path, vma
 from .mm import mm_struct
+from .structs.fs import File, FileSystemType, Inode, SuperBlock
+from .structs.mm_types import MmStruct, VmAreaStruct
 from .vmflags import VM_HUGETLB, flag_codes, permissions
 
-FILE = structs.Form("struct file", "f_inode")
-INODE = structs.Form("struct inode", "i_ino", "i_sb", "i_mode")
-SUPER = structs.Form("struct super_block", "s_dev", "s_type")
-TYPE = structs.Form("struct file_system_type", "name")
 MINOR_BITS = 20  # MINORBITS, include/linux/kdev_t.h
 S_IFMT, S_IFCHR = 0o170000, 0o020000
 VSYSCALL_NONE = 2  # of vsyscall_mode's enum, arch/x86/entry/vsyscall/vsyscall_64.c
@@ -54,20 +52,19 @@ def for_each_area(mm: int, root: int) -> Iterator[Area]:
     what is found next is no area, or not all are found.
     """
     read = mm_.mm_struct(mm)
-    files: dict[int, File] = {}
+    files: dict[int, MappedFile] = {}
     count = end = 0
-    for address, one in vma.for_each_vma(mm):
-        if not end <= one.vm_start < one.vm_end:
+    for area in vma.for_each_vma(mm):
+        if not end <= area.vm_start < area.vm_end:
             raise Broken(
-                f"what follows {count} areas, at {address:#x}, is no area above them: "
-                f"it goes from {one.vm_start:#x} to {one.vm_end:#x}"
+                f"what follows {count} areas, at {area.address:#x}, is no area above "
+                f"them: it goes from {area.vm_start:#x} to {area.vm_end:#x}"
             )
-        yield _area(address, one, read, root, files)
-        count, end = count + 1, one.vm_end
+        yield _area(area, read, root, files)
+        count, end = count + 1, area.vm_end
     gate = gate_area()
     if gate is not None:
-        address, one = gate
-        yield _area(address, one, read, root, files)._replace(
+        yield _area(gate, read, root, files)._replace(
             name="[vsyscall]", backing="vsyscall"
         )
     if count != read.map_count:
@@ -84,8 +81,8 @@ def describer(mm: int, root: int) -> Callable[[int], Area]:
     """
     guest = kernel.memory()
     read = mm_.mm_struct(mm)
-    files: dict[int, File] = {}
-    return lambda address: _area(address, vma.VMA(guest, address), read, root, files)
+    files: dict[int, MappedFile] = {}
+    return lambda address: _area(VmAreaStruct(guest, address), read, root, files)
 
 
 def area_of(address: int, mm: int, root: int) -> Area:
@@ -94,7 +91,7 @@ def area_of(address: int, mm: int, root: int) -> Area:
 
 
 def _area(
-    address: int, area: tuple, mm: tuple, root: int, files: dict[int, File]
+    area: VmAreaStruct, mm: MmStruct, root: int, files: dict[int, MappedFile]
 ) -> Area:
     file = name = None
     try:
@@ -120,12 +117,12 @@ def _area(
         backing(area, name, file),
         area.vm_pgoff,
         area.anon_vma,
-        address,
+        area.address,
     )
 
 
 @dataclass(frozen=True)
-class File:
+class MappedFile:
     """The file behind an area, as /proc/PID/maps tells of it."""
 
     address: int  # struct file *
@@ -136,18 +133,18 @@ class File:
     filesystem: str
 
 
-def file_of(file: int, root: int) -> File:
+def file_of(file: int, root: int) -> MappedFile:
     """Read what is known of an open file.
 
     Parameters: struct file *, and struct path * of the root directory from which
     names are told. Raises memory.Fault.
     """
     guest = kernel.memory()
-    inode = INODE(guest, FILE(guest, file).f_inode)
-    device = SUPER(guest, inode.i_sb)
-    kind = guest.read_string(TYPE(guest, device.s_type).name)
+    inode = Inode(guest, File(guest, file).f_inode)
+    device = SuperBlock(guest, inode.i_sb)
+    kind = guest.read_string(FileSystemType(guest, device.s_type).name)
     major, minor = device.s_dev >> MINOR_BITS, device.s_dev & (1 << MINOR_BITS) - 1
-    return File(
+    return MappedFile(
         address=file,
         name=text_of(path.mangle_path(path.file_path(file, root))),
         device=f"{major:02x}:{minor:02x}",
@@ -157,10 +154,10 @@ def file_of(file: int, root: int) -> File:
     )
 
 
-def backing(area: tuple, name: str, file: File | None) -> str:
+def backing(area: VmAreaStruct, name: str, file: MappedFile | None) -> str:
     """What stands behind an area, in a word or two.
 
-    Parameters: a namedtuple of vma.VMA, the name it has in /proc/PID/maps, and
+    Parameters: the area, the name it has in /proc/PID/maps, and
     its file if it has one.
     """
     if area.vm_flags & VM_HUGETLB:
@@ -180,7 +177,7 @@ def _is_visible(name: str) -> bool:
     return not name.startswith((*made, "[anon_shmem:"))
 
 
-def _without_file(area: tuple, name: str) -> str:
+def _without_file(area: VmAreaStruct, name: str) -> str:
     if name in ("[heap]", "[stack]"):
         return name[1:-1]
     if area.vm_ops:
@@ -198,15 +195,15 @@ def _shmem_operations() -> set[int]:
     return {structs.address_of(one) for one in symbols if structs.has_symbol(one)}
 
 
-def is_shmem(area: tuple) -> bool:
+def is_shmem(area: VmAreaStruct) -> bool:
     """Is an area's memory in the page cache of shmem, which swap backs?"""
     return area.vm_ops in _shmem_operations()
 
 
-def gate_area() -> tuple[int, tuple] | None:
+def gate_area() -> VmAreaStruct | None:
     """The page behind all processes, [vsyscall], as maps shows it: gate_vma.
 
-    None where the kernel has none. Its struct vm_area_struct * and its members.
+    None where the kernel has none.
     """
     if not structs.has_symbol("gate_vma"):
         return None
@@ -214,8 +211,7 @@ def gate_area() -> tuple[int, tuple] | None:
     mode = guest.read(structs.address_of("vsyscall_mode"), 4)
     if int.from_bytes(mode, "little") == VSYSCALL_NONE:
         return None
-    address = structs.address_of("gate_vma")
-    return address, vma.VMA(guest, address)
+    return VmAreaStruct(guest, structs.address_of("gate_vma"))
 
 
 VM_EXEC, VM_GROWSDOWN = 0x4, 0x100  # include/linux/mm.h
@@ -232,27 +228,27 @@ class Places:
     def __init__(self, mm: int, root: int) -> None:
         self.mm = mm_struct(mm)
         self.root = root
-        self.areas: list[tuple] = []
+        self.areas: list[VmAreaStruct] = []
         try:
-            for _, area in vma.for_each_vma(mm):
+            for area in vma.for_each_vma(mm):
                 self.areas.append(area)
         except Broken:
             pass
         self.starts = [area.vm_start for area in self.areas]
 
-    def find(self, address: int) -> tuple | None:
+    def find(self, address: int) -> VmAreaStruct | None:
         """The area around an address, None in a gap: vma_lookup() in mm.h."""
         before = bisect.bisect_right(self.starts, address)
         if not before or address >= self.areas[before - 1].vm_end:
             return None
         return self.areas[before - 1]
 
-    def above(self, address: int) -> tuple | None:
+    def above(self, address: int) -> VmAreaStruct | None:
         """The first area that starts behind an address, None if none does."""
         after = bisect.bisect_right(self.starts, address)
         return self.areas[after] if after < len(self.areas) else None
 
-    def name(self, area: tuple) -> str:
+    def name(self, area: VmAreaStruct) -> str:
         """What /proc/PID/maps calls an area; "[anon]" for what it does not name."""
         try:
             name = vma.vma_name(area, self.mm, self.root)
@@ -260,7 +256,7 @@ class Places:
             return "[unreadable name]"
         return text_of(name) or "[anon]"
 
-    def path(self, area: tuple) -> str:
+    def path(self, area: VmAreaStruct) -> str:
         """The same as a name of files, in which nothing is escaped; "" if unknown."""
         try:
             return os.fsdecode(vma.vma_name(area, self.mm, self.root))
@@ -283,7 +279,7 @@ class Places:
         return area is not None and bool(area.vm_flags & VM_EXEC)
 
 
-def offset(area: tuple, address: int) -> int:
+def offset(area: VmAreaStruct, address: int) -> int:
     """How far an address is into the mapped file, or into an area without one."""
     inside = address - area.vm_start
     return inside + area.vm_pgoff * PAGE_SIZE if area.vm_file else inside

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..target import kernel, structs
 from ..target.memory import START_KERNEL_MAP, Fault
+from .structs.mm_types import MmStruct
 
 BOUNDARIES = (
     "start_code",
@@ -16,28 +17,21 @@ BOUNDARIES = (
     "start_stack",
 )
 
-MM = structs.Form(
-    "struct mm_struct",
-    *BOUNDARIES,
-    "mmap_base",
-    "task_size",
-    "pgd",
-    "map_count",
-    "?mmap",
-    root="?mm_rb.rb_node",
-)
 
-# The function that looks for room; since v6.10 (529ce23a764f) a flag instead
-ROOM = structs.Form("struct mm_struct", "?get_unmapped_area", "?flags")
 TOP_DOWN = "arch_get_unmapped_area_topdown"
 BOTTOM_UP = "arch_get_unmapped_area"
 MMF_TOPDOWN = 1 << 31
 structs.expect(TOP_DOWN, BOTTOM_UP)
 
 
-def mm_struct(address: int) -> tuple:
-    """The members of MM. Parameter: struct mm_struct *. Raises memory.Fault."""
-    return MM(kernel.memory(), address)
+def mm_struct(address: int) -> MmStruct:
+    """Read one. Parameter: struct mm_struct *. Raises memory.Fault."""
+    return MmStruct(kernel.memory(), address)
+
+
+def flags_of(mm: MmStruct) -> int:
+    """mm->flags: MMF_DUMPABLE_MASK and the bits of include/linux/sched/coredump.h."""
+    return mm.flags if isinstance(mm.flags, int) else int.from_bytes(mm.flags, "little")
 
 
 def is_topdown(mm: int) -> bool | None:
@@ -46,12 +40,9 @@ def is_topdown(mm: int) -> bool | None:
     arch_pick_mmap_layout() in arch/x86/mm/mmap.c chooses. None where the mm does not
     tell. Parameter: struct mm_struct *. Raises memory.Fault.
     """
-    read = ROOM(kernel.memory(), mm)
-    if not hasattr(read, "get_unmapped_area"):
-        flags = read.flags  # bytes where it is a bitmap
-        if not isinstance(flags, int):
-            flags = int.from_bytes(flags, "little")
-        return bool(flags & MMF_TOPDOWN)
+    read = mm_struct(mm)
+    if read.get_unmapped_area is None:  # a flag instead since v6.10 (529ce23a764f)
+        return bool(flags_of(read) & MMF_TOPDOWN)
     known = {
         structs.address_of(name): name == TOP_DOWN
         for name in (TOP_DOWN, BOTTOM_UP)

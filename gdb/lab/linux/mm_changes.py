@@ -13,20 +13,21 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Literal, NamedTuple
 
 from ..printable import text_of
-from ..target import kernel, structs
 from ..target.memory import PAGE_SIZE
 from . import mm as mm_, path, vma
+from .structs.mm_types import MmStruct, VmAreaStruct
 from .vmflags import VM_SHARED, permissions
 
 # grown and shrunk: the same area with another start or end; protected: with other
 # permissions; flagged: with other flags; rearranged: several became several others,
 # such as when a boundary moved; replaced: by another object
 Kind = Literal[
-    *("added", "removed", "grown", "shrunk", "moved", "split", "merged"),
-    *("protected", "flagged", "rearranged", "replaced", "boundary"),
-]
-MM = structs.Form(
-    "struct mm_struct",
+    "added", "removed", "grown", "shrunk", "moved", "split", "merged",
+    "protected", "flagged", "rearranged", "replaced", "boundary",
+]  # fmt: skip
+
+
+FOLLOWED = (  # boundaries, members of struct mm_struct
     *("start_code", "end_code", "start_data", "end_data", "start_brk", "brk"),
     *("mmap_base", "start_stack", "arg_start", "arg_end", "env_start", "env_end"),
 )
@@ -123,7 +124,7 @@ def snapshot(mm: int, root: int) -> Snapshot:
     read = mm_.mm_struct(mm)
     names: dict[int, str] = {}
     pieces = []
-    for address, one in vma.for_each_vma(mm):
+    for one in vma.for_each_vma(mm):
         name = names.get(one.vm_file) if one.vm_file else None
         if name is None:
             name = _name(one, read, root)
@@ -137,13 +138,13 @@ def snapshot(mm: int, root: int) -> Snapshot:
                 one.vm_pgoff,
                 one.vm_file,
                 name,
-                address,
+                one.address,
             )
         )
-    return Snapshot(mm, tuple(pieces), MM(kernel.memory(), mm)._asdict())
+    return Snapshot(mm, tuple(pieces), {name: getattr(read, name) for name in FOLLOWED})
 
 
-def _name(one: tuple, read: tuple, root: int) -> str:
+def _name(one: VmAreaStruct, read: MmStruct, root: int) -> str:
     if one.vm_file:
         return text_of(path.mangle_path(path.file_path(one.vm_file, root)))
     return text_of(vma.vma_name(one, read, root))
@@ -179,7 +180,7 @@ def _of_areas(
         yield Change(kind, tuple(group_old), tuple(group_new))
 
 
-def _look(piece: Piece) -> tuple:
+def _look(piece: Piece) -> tuple[object, ...]:
     """What makes two areas of two moments the same one.
 
     Not the name: the heap's changes when brk moves across an area.

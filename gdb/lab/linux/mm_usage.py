@@ -5,18 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.memory import PAGE_PRESENT, PAGE_SIZE
 from . import mm as mm_, pagewalk, vma
 from .pgtable import PAGE_RW
+from .structs.mm_types import MmStruct
 from .vmflags import VM_MAYWRITE, VM_SHARED
-
-MM = structs.Form(
-    "struct mm_struct",
-    users="mm_users.counter",
-    count="mm_count.counter",
-    tables="pgtables_bytes.counter",
-)
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ def mm_users(mm: int) -> int:
 
     Parameter: struct mm_struct *. Raises memory.Fault.
     """
-    return MM(kernel.memory(), mm).users
+    return MmStruct(kernel.memory(), mm).mm_users
 
 
 def space(mm: int) -> Space:
@@ -54,12 +48,12 @@ def space(mm: int) -> Space:
 
     Parameter: struct mm_struct *. Raises memory.Fault, Broken.
     """
-    read, pgd = MM(kernel.memory(), mm), mm_.pgd_of(mm)
+    read, pgd = MmStruct(kernel.memory(), mm), mm_.pgd_of(mm)
     areas: dict[int, int] = {}
     writable: dict[int, int] = {}
     read_only: dict[int, int] = {}
     mapped: dict[int, int] = {}
-    for _, area in vma.for_each_vma(mm):
+    for area in vma.for_each_vma(mm):
         areas[area.vm_start] = area.vm_flags
         mapped[area.vm_start] = 0
         private = is_cow_mapping(area.vm_flags)
@@ -73,7 +67,13 @@ def space(mm: int) -> Space:
             if private:
                 (writable if entry & PAGE_RW else read_only)[address] = count
     return Space(
-        read.users, read.count, read.tables, areas, mapped, writable, read_only
+        read.mm_users,
+        read.mm_count,
+        read.pgtables_bytes or 0,
+        areas,
+        mapped,
+        writable,
+        read_only,
     )
 
 

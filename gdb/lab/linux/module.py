@@ -7,22 +7,17 @@ A module's symbols are in its own memory: the kernel keeps them to print names.
 from __future__ import annotations
 
 import re
-import struct
 from typing import Iterator, NamedTuple
 
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.elffile import SHN_UNDEF, SYM
 from ..target.memory import Broken, Fault
 from . import lists
+from .structs.lib import ModKallsyms, Module, ModuleLayout, ModuleMemory
 
 # One layout for all until v6.3, since v6.4 (ac3b43283923) one piece of memory for
 # each kind of code and data.
-MODULE = structs.Form("struct module", "name", "state", "?kallsyms")
-LAYOUT = structs.Form("struct module_layout", "base", "size", "text_size")
-MEMORY = structs.Form("struct module_memory", "base", "size")
-KALLSYMS = structs.Form("struct mod_kallsyms", "symtab", "num_symtab", "strtab")
-SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym
-SHN_UNDEF = 0
 MAPPING_SYMBOL = re.compile(rb"\.L|\$[axtd](\.|$)")  # is_arm_mapping_symbol()
 KSYM_NAME_LEN = 512  # 128 before v6.1 (b8a94bfb3395)
 MOST_SYMBOLS = 1 << 20  # ends a count that is damaged; the largest have 100,000
@@ -64,27 +59,28 @@ def for_each_module() -> Iterator[Piece]:
 def _pieces_of(address: int) -> Iterator[Piece]:
     """Parameter: struct module *. Raises memory.Fault."""
     guest = kernel.memory()
-    name = text_of(MODULE(guest, address).name.split(b"\0")[0])
+    name = text_of(Module(guest, address).name.split(b"\0")[0])
     for what, place, form in _pieces():
         read = form(guest, address + place)
         if read.size:
-            text = getattr(read, "text_size", read.size)
+            text = read.text_size if isinstance(read, ModuleLayout) else read.size
             yield Piece(name, what, read.base, read.size, address, text)
 
 
 @structs.cached
-def _pieces() -> tuple[tuple[str, int, structs.Form], ...]:
+def _pieces() -> tuple[tuple[str, int, type[ModuleLayout] | type[ModuleMemory]], ...]:
     """What it is, where in struct module, and how to read it."""
     if structs.has_member("struct module", "core_layout"):
         names = ("core_layout", "init_layout")
         return tuple(
-            (name, structs.offsetof("struct module", name), LAYOUT) for name in names
+            (name, structs.offsetof("struct module", name), ModuleLayout)
+            for name in names
         )
     base = structs.offsetof("struct module", "mem")
     step = structs.sizeof("struct module_memory")
     kinds = structs.enumerators("enum mod_mem_type")
     return tuple(
-        (name.removeprefix("MOD_").lower(), base + step * number, MEMORY)
+        (name.removeprefix("MOD_").lower(), base + step * number, ModuleMemory)
         for name, number in kinds.items()
         if number < kinds["MOD_MEM_NUM_TYPES"] and name != "MOD_INVALID"
     )
@@ -107,7 +103,7 @@ def module_address_lookup(address: int) -> Symbol | None:
 
 def _is_unformed(module: int) -> bool:
     """Is it still being put together? Parameter: struct module *."""
-    state = MODULE(kernel.memory(), module).state
+    state = Module(kernel.memory(), module).state
     return bool(
         state == structs.enumerators("enum module_state")["MODULE_STATE_UNFORMED"]
     )
@@ -118,11 +114,11 @@ def _find_kallsyms_symbol(piece: Piece, address: int) -> Symbol | None:
 
     Raises Broken, memory.Fault.
     """
-    table = getattr(MODULE(kernel.memory(), piece.address), "kallsyms", 0)
+    table = Module(kernel.memory(), piece.address).kallsyms
     if not table:
         return None  # no CONFIG_KALLSYMS
     strings, symbols = _tables(piece.address, table)
-    known = [
+    known: list[tuple[int, int]] = [
         (value, strings + name)
         for name, _, _, section, value, _ in SYM.iter_unpack(symbols)
         if section != SHN_UNDEF
@@ -146,7 +142,7 @@ def _tables(module: int, kallsyms: int) -> tuple[int, bytes]:
     Parameters: struct module *, struct mod_kallsyms *. Raises Broken, memory.Fault.
     """
     guest = kernel.memory()
-    read = KALLSYMS(guest, kallsyms)
+    read = ModKallsyms(guest, kallsyms)
     size = read.num_symtab * SYM.size
     if read.num_symtab > MOST_SYMBOLS:
         raise Broken(f"a module with {read.num_symtab} symbols")

@@ -5,30 +5,7 @@ from __future__ import annotations
 
 from ..target import kernel, structs
 from ..target.memory import START_KERNEL_MAP, Fault
-
-# Since v6.2 (4375a553f4a7, 94688e8eb453) how large a compound page is and how
-# often it is mapped stands in struct folio, at the same place.
-PAGE = structs.Form(
-    "struct page",
-    "flags",
-    "mapping",
-    "index",
-    refcount="_refcount.counter",
-    mapcount="_mapcount.counter",
-)
-TAIL = structs.Form(
-    "struct page",
-    "flags",
-    "compound_head",
-    "?compound_dtor",
-    "?compound_order",
-    mapcount="?compound_mapcount.counter",
-)
-FOLIO = structs.Form(
-    "struct folio", order="?_folio_order", mapcount="?_entire_mapcount.counter"
-)
-PRIVATE = structs.Form("struct page", "private")
-SLAB_CACHE = structs.Form("struct kmem_cache", "name")
+from .structs.mm_types import Folio, Page, TailPage
 
 PAGE_MAPPING_ANON = 1
 # page_type is stored where the mapcount is, and then a bit that is clear tells
@@ -97,24 +74,28 @@ def flag_names(flags: int) -> tuple[str, ...]:
 
 def compound_head(page: int) -> int:
     """The first page of a compound one, or the page itself: struct page *."""
-    head = TAIL(kernel.memory(), page).compound_head
+    head = TailPage(kernel.memory(), page).compound_head
     return head - 1 if head & 1 else page
 
 
 def compound_order(head: int) -> int:
     """A compound page has 2**order pages. Parameter: struct page * of the first."""
-    second = TAIL(kernel.memory(), head + structs.sizeof("struct page"))
-    if hasattr(second, "compound_order"):
+    second = TailPage(kernel.memory(), head + structs.sizeof("struct page"))
+    if second.compound_order is not None:
         return second.compound_order
-    return FOLIO(kernel.memory(), head).order
+    order = Folio(kernel.memory(), head).order
+    assert order is not None
+    return order
 
 
 def compound_mapcount(head: int) -> int:
     """How often a compound page is mapped as a whole: struct page * of the first."""
-    second = TAIL(kernel.memory(), head + structs.sizeof("struct page"))
-    if hasattr(second, "mapcount"):
-        return second.mapcount + 1
-    return FOLIO(kernel.memory(), head).mapcount + 1
+    second = TailPage(kernel.memory(), head + structs.sizeof("struct page"))
+    if second.compound_mapcount is not None:
+        return second.compound_mapcount + 1
+    mapcount = Folio(kernel.memory(), head).entire_mapcount
+    assert mapcount is not None
+    return mapcount + 1
 
 
 def page_mapcount(page: int) -> int:
@@ -126,14 +107,14 @@ def page_mapcount(page: int) -> int:
     """
     guest = kernel.memory()
     first = compound_head(page)
-    head = PAGE(guest, first)
-    count = PAGE(guest, page).mapcount + 1
+    head = Page(guest, first)
+    count = Page(guest, page).mapcount + 1
     if "head" not in flag_names(head.flags):
         return count
     double_map = _double_map()
     if double_map is None:
         return count + compound_mapcount(first)
-    second = TAIL(guest, first + structs.sizeof("struct page"))
+    second = TailPage(guest, first + structs.sizeof("struct page"))
     is_anonymous = head.mapping & PAGE_MAPPING_ANON
     if not is_anonymous and not is_huge(first):
         return count
@@ -151,8 +132,8 @@ def is_huge(head: int) -> bool | None:
 
     None where the kernel tells it in another way than by compound_dtor.
     """
-    second = TAIL(kernel.memory(), head + structs.sizeof("struct page"))
-    if not hasattr(second, "compound_dtor"):
+    second = TailPage(kernel.memory(), head + structs.sizeof("struct page"))
+    if second.compound_dtor is None:
         return None
     return second.compound_dtor == _hugetlb_page_dtor()
 
@@ -169,7 +150,7 @@ def buddy_order(pfn: int) -> int | None:
     None unless it is the first of one: PageBuddy(). Raises memory.Fault.
     """
     address = pfn_to_page(pfn)
-    kind = PAGE(kernel.memory(), address).mapcount & 0xFFFF_FFFF
+    kind = Page(kernel.memory(), address).mapcount & 0xFFFF_FFFF
     if kind & (PAGE_TYPE_BASE | PG_BUDDY) != PAGE_TYPE_BASE:
         return None
-    return PRIVATE(kernel.memory(), address).private
+    return Page(kernel.memory(), address).private

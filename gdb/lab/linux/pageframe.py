@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..printable import text_of
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import buddy, page
-from .page import PAGE, PAGE_MAPPING_ANON, flag_names
-
-MAPPING = structs.Form("struct address_space", "host")
-INODE = structs.Form("struct inode", "i_ino", "i_sb")
-SUPER = structs.Form("struct super_block", "s_dev", "s_type")
-TYPE = structs.Form("struct file_system_type", "name")
+from .page import PAGE_MAPPING_ANON, flag_names
+from .structs import mm_types
+from .structs.fs import AddressSpace, FileSystemType, Inode, SuperBlock
 
 PAGE_MAPPING_MOVABLE = 2
 PAGE_MAPPING_KSM = 3
@@ -50,11 +47,12 @@ def page_of(physical: int) -> Page:
     guest = kernel.memory()
     pfn = physical // PAGE_SIZE
     address = page.pfn_to_page(pfn)
-    own = PAGE(guest, address)
-    first: int | None = page.compound_head(address)
-    head = PAGE(guest, first)
+    own = mm_types.Page(guest, address)
+    first: int | None
+    first = start = page.compound_head(address)
+    head = mm_types.Page(guest, start)
     is_compound = "head" in flag_names(head.flags)
-    order: int | None = page.compound_order(first) if is_compound else 0
+    order: int | None = page.compound_order(start) if is_compound else 0
     mapcount = None
     if page.is_zero_page(pfn):
         kind = "the zero page: all memory that was only read is this page"
@@ -67,7 +65,7 @@ def page_of(physical: int) -> Page:
     else:
         mapcount = page.page_mapcount(address)
         kind = _use(head)
-        if not head.refcount and is_compound and page.is_huge(first):
+        if not head.refcount and is_compound and page.is_huge(start):
             kind = "free, in the pool of huge pages"
         if kind == KERNELS and not is_compound:
             largest = _largest_order(pfn)
@@ -83,7 +81,7 @@ def page_of(physical: int) -> Page:
     return Page(address, pfn, flags, own.refcount, mapcount, order, first, kind)
 
 
-def _has_nothing(read: tuple) -> bool:
+def _has_nothing(read: mm_types.Page) -> bool:
     """Does a struct page look as that of a free page, or as a later one of a block?"""
     is_used = read.refcount or read.mapping or flag_names(read.flags)
     return not is_used and read.mapcount == -1
@@ -116,7 +114,7 @@ def _is_later(pfn: int, free: buddy.Lists) -> bool:
     """
     address = page.pfn_to_page(pfn)
     return (
-        _has_nothing(PAGE(kernel.memory(), address))
+        _has_nothing(mm_types.Page(kernel.memory(), address))
         and page.compound_head(address) == address
         and free.block(pfn) is None
     )
@@ -141,7 +139,7 @@ def _first_of(pfn: int, free: buddy.Lists) -> int | None:
 def _may_start(pfn: int) -> bool:
     """Could a frame be the first one of a block that is not compound?"""
     address = page.pfn_to_page(pfn)
-    read = PAGE(kernel.memory(), address)
+    read = mm_types.Page(kernel.memory(), address)
     kinds = flag_names(read.flags)
     is_plain = not {"head", "slab", "reserved", "lru"} & set(kinds) and not read.mapping
     alone = page.compound_head(address) == address
@@ -167,7 +165,7 @@ def _largest_order(pfn: int) -> int:
     return buddy.nr_orders() - 1
 
 
-def _use(head: tuple) -> str:
+def _use(head: mm_types.Page) -> str:
     """What a page is used for that could be mapped by user space."""
     kind = head.mapping & 3
     if "reserved" in flag_names(head.flags):
@@ -189,9 +187,9 @@ def _inode(mapping: int) -> str:
     """Which file's pages: struct address_space *."""
     guest = kernel.memory()
     try:
-        inode = INODE(guest, MAPPING(guest, mapping).host)
-        device = SUPER(guest, inode.i_sb)
-        name = text_of(guest.read_string(TYPE(guest, device.s_type).name))
+        inode = Inode(guest, AddressSpace(guest, mapping).host)
+        device = SuperBlock(guest, inode.i_sb)
+        name = text_of(guest.read_string(FileSystemType(guest, device.s_type).name))
     except Fault:
         return f"address_space {mapping:#x}"
     return f"inode {inode.i_ino} of {name}"

@@ -5,24 +5,10 @@ from __future__ import annotations
 
 from ..target import kernel, structs
 from ..target.memory import Fault
+from .structs.fs import Dentry, DentryOperations, Inode, Mount, Path, ProcNsOperations
+from .structs.lib import Seqlock
 
 PATH_MAX = 4096  # include/uapi/linux/limits.h
-PATH = structs.Form("struct path", "mnt", "dentry")
-MOUNT = structs.Form("struct mount", "mnt_parent", "mnt_mountpoint", top="mnt.mnt_root")
-DENTRY = structs.Form(
-    "struct dentry",
-    "d_parent",
-    "d_inode",
-    "d_op",
-    "d_fsdata",
-    name="d_name.name",
-    length="d_name.len",
-    pprev="d_hash.pprev",
-)
-OPERATIONS = structs.Form("struct dentry_operations", "d_dname")
-NS_OPERATIONS = structs.Form("struct proc_ns_operations", "name")
-INODE = structs.Form("struct inode", "i_ino")
-SEQLOCK = structs.Form("seqlock_t", sequence="seqcount.seqcount.sequence")
 structs.expect("rename_lock", "mount_lock")
 
 
@@ -34,7 +20,7 @@ def moves() -> tuple[int, ...]:
     """
     guest = kernel.memory()
     locks = ("rename_lock", "mount_lock")
-    return tuple(SEQLOCK(guest, structs.address_of(lock)).sequence for lock in locks)
+    return tuple(Seqlock(guest, structs.address_of(lock)).sequence for lock in locks)
 
 
 def d_path(path: int, root: int) -> bytes:
@@ -44,12 +30,12 @@ def d_path(path: int, root: int) -> bytes:
     directory (&current->fs->root). Raises memory.Fault.
     """
     guest = kernel.memory()
-    at = PATH(guest, path)
+    at = Path(guest, path)
     named = _d_dname(at.mnt, at.dentry)
     if named is not None:
         return named
     deleted = b" (deleted)" if _d_unlinked(at.dentry) else b""
-    return _prepend_path(at, PATH(guest, root)) + deleted
+    return _prepend_path(at, Path(guest, root)) + deleted
 
 
 def file_path(file: int, root: int) -> bytes:
@@ -64,10 +50,10 @@ def d_name(dentry: int) -> bytes:
     points to either. Parameter: struct dentry *. Raises memory.Fault.
     """
     guest = kernel.memory()
-    read = DENTRY(guest, dentry)
-    if read.length > PATH_MAX:  # corrupt; to read so much could take for ever
-        raise Fault(dentry, f"a name of {read.length} bytes is none")
-    return guest.read(read.name, read.length)
+    read = Dentry(guest, dentry)
+    if read.d_name_len > PATH_MAX:  # corrupt; to read so much could take for ever
+        raise Fault(dentry, f"a name of {read.d_name_len} bytes is none")
+    return guest.read(read.d_name, read.d_name_len)
 
 
 def mangle_path(path: bytes) -> bytes:
@@ -75,10 +61,11 @@ def mangle_path(path: bytes) -> bytes:
     return path.replace(b"\n", b"\\012")
 
 
-def _prepend_path(at: tuple, root: tuple) -> bytes:
+def _prepend_path(at: Path, root: Path) -> bytes:
     """prepend_path(): from the file up to the root, across mounts."""
     guest = kernel.memory()
-    vfsmnt, dentry = at.mnt, at.dentry
+    vfsmnt: int = at.mnt
+    dentry: int = at.dentry
     in_mount = structs.offsetof("struct mount", "mnt")
     parts: list[bytes] = []
     seen: set[tuple[int, int]] = set()
@@ -87,9 +74,9 @@ def _prepend_path(at: tuple, root: tuple) -> bytes:
             raise Fault(dentry, "the parents of this dentry have no end")
         seen.add((vfsmnt, dentry))
         mount = vfsmnt - in_mount
-        above = MOUNT(guest, mount)
-        parent = DENTRY(guest, dentry).d_parent
-        if dentry == above.top:
+        above = Mount(guest, mount)
+        parent = Dentry(guest, dentry).d_parent
+        if dentry == above.mnt_root:
             if above.mnt_parent != mount:
                 dentry, vfsmnt = above.mnt_mountpoint, above.mnt_parent + in_mount
                 continue
@@ -103,8 +90,8 @@ def _prepend_path(at: tuple, root: tuple) -> bytes:
 
 def _d_unlinked(dentry: int) -> bool:
     """d_unlinked(): not hashed, and not a root (include/linux/dcache.h)."""
-    read = DENTRY(kernel.memory(), dentry)
-    return not read.pprev and read.d_parent != dentry
+    read = Dentry(kernel.memory(), dentry)
+    return not read.d_hash_pprev and read.d_parent != dentry
 
 
 def _d_dname(mnt: int, dentry: int) -> bytes | None:
@@ -114,15 +101,15 @@ def _d_dname(mnt: int, dentry: int) -> bytes | None:
     open file can have.
     """
     guest = kernel.memory()
-    read = DENTRY(guest, dentry)
-    function = OPERATIONS(guest, read.d_op).d_dname if read.d_op else 0
+    read = Dentry(guest, dentry)
+    function = DentryOperations(guest, read.d_op).d_dname if read.d_op else 0
     if not function:
         return None
     top = guest.u64(mnt + structs.offsetof("struct vfsmount", "mnt_root"))
     if read.d_parent == dentry and dentry == top:
         return None
     name = d_name(dentry)
-    inode = INODE(guest, read.d_inode).i_ino
+    inode = Inode(guest, read.d_inode).i_ino
     for symbol, text in {
         "simple_dname": b"/%s (deleted)" % name,
         "anon_inodefs_dname": b"anon_inode:%s" % name,
@@ -132,7 +119,7 @@ def _d_dname(mnt: int, dentry: int) -> bytes | None:
         if _is_function(function, symbol):
             return text
     if _is_function(function, "ns_dname"):
-        kind = guest.read_string(NS_OPERATIONS(guest, read.d_fsdata).name)
+        kind = guest.read_string(ProcNsOperations(guest, read.d_fsdata).name)
         return b"%s:[%d]" % (kind, inode)
     raise Fault(function, "a d_dname function that the lab does not know")
 

@@ -185,7 +185,7 @@ def walk(pgd: int, address: int) -> Walk:
     Never raises: where a table cannot be read the walk ends and says so.
     """
     table = pgd
-    entries = []
+    entries: list[Entry] = []
     for level in range(kernel.memory().levels, 0, -1):
         index = address >> 12 + 9 * (level - 1) & 511
         try:

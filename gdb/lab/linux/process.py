@@ -11,6 +11,7 @@ from ..target import kernel, structs
 from ..target.memory import Broken, Fault
 from . import lists, task
 from .processors import per_cpu_offsets, per_cpu_offsets_are_lost
+from .structs.sched import Cred, Rq, SignalStruct, TaskStruct
 
 TASK_REPORT = 0x7F  # the states get_task_state() tells apart
 TASK_UNINTERRUPTIBLE = 0x2
@@ -21,25 +22,6 @@ STATE_LETTERS = "RSDTtXZP"  # by the highest bit set: task_index_to_char()
 
 # task_struct.state became __state in v5.14 (2f064a59a11f); cpu moved into
 # thread_info in v5.16 (bcf9033e5449); 64-bit states became 32-bit with it.
-TASK = structs.Form(
-    "struct task_struct",
-    "pid",
-    "tgid",
-    "comm",
-    "flags",
-    "exit_state",
-    "real_parent",
-    "cred",
-    "signal",
-    "?state",
-    "?__state",
-    "?cpu",
-    thread_cpu="?thread_info.cpu",
-)
-PARENT = structs.Form("struct task_struct", "tgid")
-CRED = structs.Form("struct cred", uid="uid.val", euid="euid.val")
-SIGNAL = structs.Form("struct signal_struct", "nr_threads")
-RQ = structs.Form("struct rq", "idle")
 structs.expect("runqueues")
 
 
@@ -73,6 +55,20 @@ def task_state_to_char(state: int, exit_state: int) -> str:
     return STATE_LETTERS[((state | exit_state) & TASK_REPORT).bit_length()]
 
 
+def state_of(read: TaskStruct) -> int:
+    """What a task does: TASK_RUNNING and so on, under either name of the member."""
+    state = read.state if read.state_now is None else read.state_now
+    assert state is not None, "task_struct has neither state nor __state"
+    return state
+
+
+def cpu_of(task: TaskStruct) -> int:
+    """task_cpu(): where a task runs, or ran last."""
+    cpu = task.thread_cpu if task.cpu is None else task.cpu
+    assert cpu is not None, "task_struct has no cpu"
+    return cpu
+
+
 def process(address: int) -> Process:
     """Read one task. Parameter: struct task_struct *. Raises memory.Fault."""
     return reader()(address)
@@ -81,10 +77,9 @@ def process(address: int) -> Process:
 def reader() -> Callable[[int], Process]:
     """process() for many tasks: what they share is read once."""
     guest = kernel.memory()
-    read_task, read_signal = TASK.reader(guest), SIGNAL.reader(guest)
-    read_cred = functools.cache(CRED.reader(guest))
-    read_parent = functools.cache(PARENT.reader(guest))
-    has_own_cpu = structs.has_member("struct task_struct", "cpu")
+    read_task, read_signal = TaskStruct.reader(guest), SignalStruct.reader(guest)
+    read_cred = functools.cache(Cred.reader(guest))
+    read_parent = functools.cache(TaskStruct.reader(guest))
 
     def read(address: int) -> Process:
         found = read_task(address)
@@ -96,8 +91,8 @@ def reader() -> Callable[[int], Process]:
             read_parent(found.real_parent).tgid,
             cred.uid,
             cred.euid,
-            task_state_to_char(found.state, found.exit_state),
-            found.cpu if has_own_cpu else found.thread_cpu,
+            task_state_to_char(state_of(found), found.exit_state),
+            cpu_of(found),
             read_signal(found.signal).nr_threads,
             task.comm_text(found.comm),
             bool(found.flags & task.PF_KTHREAD),
@@ -134,7 +129,7 @@ def idle_tasks() -> Iterator[int]:
     place = structs.address_of("runqueues")
     for offset in filter(None, per_cpu_offsets()):
         try:
-            idle = RQ(kernel.memory(), place + offset).idle
+            idle = Rq(kernel.memory(), place + offset).idle
         except Fault as fault:
             raise Broken(f"a run queue cannot be read: {fault}") from None
         if idle:

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import struct
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator
-
-import gdb
 
 from ..target import kernel, structs
+from ..target.debugger import debugger
 from .task import per_cpu_place
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -115,17 +112,12 @@ def _per_cpu_offset() -> tuple[int, ...]:
 def processors() -> list[Processor]:
     """All processors, in the order of gdb's threads. Raises memory.Fault."""
     offsets = per_cpu_offsets()
-    found = []
-    with _selection_kept():
-        for thread in sorted(gdb.selected_inferior().threads(), key=lambda t: t.num):
-            thread.switch()
-            found.append(_processor(thread.num, offsets))
-    return found
+    return [_processor(thread, offsets) for thread in debugger().threads()]
 
 
 def this_processor() -> Processor:
     """The selected one. Raises memory.Fault."""
-    return _processor(gdb.selected_thread().num, per_cpu_offsets())
+    return _processor(debugger().selected_thread(), per_cpu_offsets())
 
 
 def running_on(task: int) -> Processor | None:
@@ -137,8 +129,7 @@ def running_on(task: int) -> Processor | None:
 
 
 def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
-    frame = gdb.newest_frame()
-    registers = {name: int(frame.read_register(name)) & MASK for name in REGISTERS}
+    registers = debugger().registers(number, REGISTERS)
     # In the kernel GS has the per-CPU offset; in user mode, and for the few
     # instructions between entry and swapgs, MSR_KERNEL_GS_BASE has.
     bases = (registers["gs_base"], registers["k_gs_base"])
@@ -147,25 +138,3 @@ def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
         return Processor(number, None, 0, registers)
     current = kernel.memory().u64(base + per_cpu_place("current_task"))
     return Processor(number, offsets.index(base), current, registers)
-
-
-@contextmanager
-def select(processor: Processor) -> Iterator[None]:
-    """Make a processor gdb's selected thread for the time of a block."""
-    with _selection_kept():
-        for thread in gdb.selected_inferior().threads():
-            if thread.num == processor.thread:
-                thread.switch()
-        yield
-
-
-@contextmanager
-def _selection_kept() -> Iterator[None]:
-    """Select the thread and frame again that were selected before."""
-    thread, frame = gdb.selected_thread(), gdb.selected_frame()
-    try:
-        yield
-    finally:
-        thread.switch()
-        if frame.is_valid():
-            frame.select()

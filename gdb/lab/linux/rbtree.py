@@ -13,20 +13,11 @@ from typing import Iterator
 from ..target import kernel, structs
 from ..target.memory import Broken, Fault
 from . import mm as mm_
+from .structs.mm_types import VmAreaInTree
 from .vmflags import VM_GROWSDOWN
 
 RB_BLACK = 1  # in the lowest bit of __rb_parent_color, under the parent's address
 MAX_DEPTH = 200  # twice what a tree of 2**64 nodes can have
-VMA = structs.Form(
-    "struct vm_area_struct",
-    "vm_start",
-    "vm_end",
-    "vm_flags",
-    "rb_subtree_gap",
-    parent_color="vm_rb.__rb_parent_color",
-    right="vm_rb.rb_right",
-    left="vm_rb.rb_left",
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ def in_order(mm: int) -> Iterator[Node]:
     """
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
     guard = _stack_guard_gap()
-    link = mm_.mm_struct(mm).root
+    link: int = mm_.mm_struct(mm).mm_rb or 0
     path = ""
     above: list[Node] = []
     seen: set[int] = set()
@@ -78,7 +69,7 @@ def in_order(mm: int) -> Iterator[Node]:
 def _node(link: int, inside: int, guard: int, path: str) -> Node:
     address = link - inside
     try:
-        read = VMA(kernel.memory(), address)
+        read = VmAreaInTree(kernel.memory(), address)
     except Fault as fault:
         raise Broken(f"mm_rb is cut: {fault}") from None
     lowest = read.vm_start

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from typing import NamedTuple
 
 from ..target import kernel, structs
 from . import errno, kallsyms
 from .processors import CPL, MASK, Processor
+from .structs.sched import TaskStruct
+from .structs.x86 import PtRegs
 
 # In the order of the structure; gdb's names beside the kernel's.
 GENERAL = {
@@ -18,17 +20,6 @@ GENERAL = {
 }
 FRAME = {"ip": "rip", "cs": "cs", "flags": "eflags", "sp": "rsp", "ss": "ss"}
 NAMES = (*GENERAL, "orig_ax", *FRAME)
-PT_REGS = structs.Form("struct pt_regs", *NAMES)
-Registers = namedtuple("Registers", NAMES)  # a pt_regs, saved or live
-STACK = structs.Form(
-    "struct task_struct",
-    "stack",
-    "flags",
-    sp="thread.sp",
-    fsbase="thread.fsbase",
-    gsbase="thread.gsbase",
-    references="?stack_refcount.refs.counter",
-)
 # The arguments of a system call in order: syscall_get_arguments(), asm/syscall.h
 ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")
 NO_SYSCALL = -1  # what entry code leaves in orig_ax for an interrupt or exception
@@ -53,6 +44,32 @@ FLAGS = {  # arch/x86/include/uapi/asm/processor-flags.h
 }
 
 
+class Registers(NamedTuple):
+    """The members of struct pt_regs, saved or live."""
+
+    r15: int
+    r14: int
+    r13: int
+    r12: int
+    bp: int
+    bx: int
+    r11: int
+    r10: int
+    r9: int
+    r8: int
+    ax: int
+    cx: int
+    dx: int
+    si: int
+    di: int
+    orig_ax: int
+    ip: int
+    cs: int
+    flags: int
+    sp: int
+    ss: int
+
+
 @structs.cached
 def thread_size() -> int:
     """THREAD_SIZE: bytes of a kernel stack. That of the first task tells."""
@@ -65,8 +82,8 @@ def task_stack_page(task: int) -> int:
     A task that has ended gives its stack back before its task_struct.
     Parameter: struct task_struct *. Raises memory.Fault.
     """
-    read = STACK(kernel.memory(), task)
-    return read.stack if getattr(read, "references", 1) else 0
+    read = TaskStruct(kernel.memory(), task)
+    return 0 if read.stack_refcount == 0 else read.stack
 
 
 def task_pt_regs(task: int) -> int:
@@ -81,7 +98,8 @@ def task_pt_regs(task: int) -> int:
 
 def pt_regs(address: int) -> Registers:
     """Read saved registers. Parameter: struct pt_regs *. Raises memory.Fault."""
-    return Registers(**PT_REGS(kernel.memory(), address)._asdict())
+    read = PtRegs(kernel.memory(), address)
+    return Registers(**{name: getattr(read, name) for name in NAMES})
 
 
 def user_mode(regs: Registers) -> bool:
@@ -122,8 +140,8 @@ def bases(task: int, processor: Processor | None) -> dict[str, int]:
     Of a task that does not run they are in its thread_struct. Raises memory.Fault.
     """
     if processor is None:
-        read = STACK(kernel.memory(), task)
-        return {"fs_base": read.fsbase, "gs_base": read.gsbase}
+        read = TaskStruct(kernel.memory(), task)
+        return {"fs_base": read.thread_fsbase, "gs_base": read.thread_gsbase}
     live = processor.registers
     # The other one is the kernel's per-CPU offset, a kernel address.
     gs = min(live["gs_base"], live["k_gs_base"])

@@ -5,40 +5,31 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from ..target import kernel, structs
+from ..target import kernel
 from . import registers, task
+from .structs.sched import SignalStruct, TaskStruct
 from .task import PF_EXITING, PF_KTHREAD, Task
 
 EXEC = ("execve", "execveat")
 
-TASK = structs.Form(
-    "struct task_struct",
-    *("pid", "tgid", "exit_state", "exit_code", "exit_signal", "signal", "sighand"),
-    *("real_parent", "parent", "group_leader", "vfork_done", "flags"),
-)
 # group_exec_task was called group_exit_task before v5.17 (60700e38fb68), and was
 # that of a thread that dumps core, too
-SIGNAL = structs.Form(
-    "struct signal_struct",
-    *("flags", "group_exit_code", "nr_threads"),
-    *("?group_exec_task", "?group_exit_task"),
-)
 SIGNAL_GROUP_EXIT = 0x4  # include/linux/sched/signal.h
 SIGNAL_GROUP_COREDUMP = 0x8  # instead of it while core is dumped; before v5.17
 SIGNAL_UNKILLABLE = 0x40
 
 
-def task_struct(address: int) -> tuple:
-    """The members of TASK. Parameter: struct task_struct *. Raises memory.Fault."""
-    return TASK(kernel.memory(), address)
+def task_struct(address: int) -> TaskStruct:
+    """Read one. Parameter: struct task_struct *. Raises memory.Fault."""
+    return TaskStruct(kernel.memory(), address)
 
 
-def signal_struct(address: int) -> tuple:
+def signal_struct(address: int) -> SignalStruct:
     """What the threads of a task's process share of signals and the end.
 
     Parameter: struct task_struct *. Raises memory.Fault.
     """
-    return SIGNAL(kernel.memory(), task_struct(address).signal)
+    return SignalStruct(kernel.memory(), task_struct(address).signal)
 
 
 def who(address: int) -> str:

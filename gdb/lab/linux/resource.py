@@ -8,13 +8,10 @@ from typing import Iterator, NamedTuple
 from ..printable import text_of
 from ..target import kernel, structs
 from ..target.memory import Broken, Fault
-
-RESOURCE = structs.Form(
-    "struct resource", "start", "end", "name", "flags", "parent", "sibling", "child"
-)
+from .structs.lib import Resource
 
 
-class Resource(NamedTuple):
+class Range(NamedTuple):
     """One line of /proc/iomem."""
 
     start: int
@@ -24,14 +21,14 @@ class Resource(NamedTuple):
     address: int  # struct resource *
 
 
-def for_each_resource() -> Iterator[Resource]:
+def for_each_resource() -> Iterator[Range]:
     """The tree of iomem_resource, as /proc/iomem shows it: r_next().
 
     Raises Broken, after what could be read.
     """
     guest = kernel.memory()
     root = structs.address_of("iomem_resource")
-    below = [(RESOURCE(guest, root).child, 0)]
+    below = [(Resource(guest, root).child, 0)]
     seen = {root}
     while below:
         address, depth = below.pop()
@@ -41,15 +38,15 @@ def for_each_resource() -> Iterator[Resource]:
             raise Broken(f"the resources are a cycle: {address:#x} comes again")
         seen.add(address)
         try:
-            read = RESOURCE(guest, address)
+            read = Resource(guest, address)
             name = guest.read_string(read.name) if read.name else b"<BAD>"
         except Fault as fault:
             raise Broken(f"the resources are cut: {fault}") from None
-        yield Resource(read.start, read.end, text_of(name), depth, address)
+        yield Range(read.start, read.end, text_of(name), depth, address)
         below += [(read.sibling, depth), (read.child, depth + 1)]
 
 
-def resources_at(physical: int) -> list[Resource]:
+def resources_at(physical: int) -> list[Range]:
     """The resources that hold a physical address, from the outermost inwards.
 
     Raises Broken.

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from ..target import kernel, structs
 from . import task
 from .processors import per_cpu_offsets
+from .structs.lib import PercpuCounter
+from .structs.mm_types import MmStruct
+from .structs.sched import TaskStruct
 
 # Until v6.1 a task counts on its own and adds to the mm every 64 page faults
 # (SPLIT_RSS_COUNTING); since v6.2 a CPU does (f1a7941243c1), in percpu_counters.
-MM = structs.Form("struct mm_struct", "rss_stat")
-TASK = structs.Form("struct task_struct", "mm", "active_mm", "?rss_stat")
-PERCPU = structs.Form("struct percpu_counter", "count", "counters")
 KINDS = {
     "file": "MM_FILEPAGES",
     "anon": "MM_ANONPAGES",
@@ -55,13 +55,16 @@ def _indices() -> list[int]:
 def _of_tasks(mm: int, tasks: list[int], index: int) -> tuple[int, int]:
     """get_mm_counter(), and what the tasks have not added yet."""
     guest = kernel.memory()
-    counted = _signed(MM(guest, mm).rss_stat, "q", index)
+    counted = _signed(MmStruct(guest, mm).rss_stat, "q", index)
     if not structs.has_member("struct task_struct", "rss_stat"):
         return counted, 0
     at = structs.offsetof("struct task_rss_stat", "count")
-    return counted, sum(
-        _signed(TASK(guest, one).rss_stat[at:], "i", index) for one in tasks
-    )
+    pending = 0
+    for one in tasks:
+        rss_stat = TaskStruct(guest, one).rss_stat
+        assert rss_stat is not None
+        pending += _signed(rss_stat[at:], "i", index)
+    return counted, pending
 
 
 def _of_cpus(mm: int, index: int) -> tuple[int, int]:
@@ -69,7 +72,7 @@ def _of_cpus(mm: int, index: int) -> tuple[int, int]:
     guest = kernel.memory()
     counter = mm + structs.offsetof("struct mm_struct", "rss_stat")
     counter += index * structs.sizeof("struct percpu_counter")
-    read = PERCPU(guest, counter)
+    read = PercpuCounter(guest, counter)
     pending = 0
     for offset in filter(None, per_cpu_offsets()):
         place = read.counters + offset & (1 << 64) - 1
@@ -79,7 +82,8 @@ def _of_cpus(mm: int, index: int) -> tuple[int, int]:
 
 def _signed(data: bytes, code: str, index: int) -> int:
     form = struct.Struct(f"<{code}")
-    return form.unpack_from(data, index * form.size)[0]
+    value: int = form.unpack_from(data, index * form.size)[0]
+    return value
 
 
 def users(mm: int) -> tuple[list[int], list[int]]:
@@ -92,7 +96,7 @@ def users(mm: int) -> tuple[list[int], list[int]]:
     guest = kernel.memory()
     owners, borrowers = [], []
     for one in task.for_each_process_thread():
-        read = TASK(guest, one)
+        read = TaskStruct(guest, one)
         if read.mm == mm:
             owners.append(one)
         elif read.active_mm == mm and not read.mm:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.memory import Broken
 from . import boundaries, maps, mm as mm_, regions
 from .boundaries import Boundary
+from .structs.mm_types import MmStruct
 
 Marks = dict[int, list[Boundary]]
-MM = structs.Form("struct mm_struct", "exe_file")
 LAST_2_GIB = 0xFFFF_FFFF_8000_0000
 SPECIAL = ("vdso", "vvar", "vvar_vclock", "special", "vsyscall")
 
@@ -93,7 +93,7 @@ def _gap(start: int, end: int, group: str, marks: Marks) -> Segment:
 
 def _program(mm: int, root: int) -> tuple[str, int]:
     """Device and inode of the program: /proc/PID/exe."""
-    file = MM(kernel.memory(), mm).exe_file
+    file = MmStruct(kernel.memory(), mm).exe_file
     if not file:
         return "", 0
     found = maps.file_of(file, root)

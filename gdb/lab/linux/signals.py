@@ -8,12 +8,12 @@ import struct
 
 from ..target import kernel, structs
 from . import lists
+from .structs.sched import KSigaction
 
 NSIG = 64
 ALL = (1 << NSIG) - 1
 SIG_DFL, SIG_IGN = 0, 1  # sa_handler, include/uapi/asm-generic/signal-defs.h
 SIGRTMIN, SIGRTMAX = 34, 64  # as glibc counts; it keeps 32 and 33 for itself
-ACTION = structs.Form("struct k_sigaction", handler="sa.sa_handler")
 
 
 def signal_name(number: int) -> str:
@@ -45,13 +45,13 @@ def collect_sigign_sigcatch(sighand: int) -> tuple[int, int]:
     Parameter: struct sighand_struct *. Raises memory.Fault. See fs/proc/array.c.
     """
     guest = kernel.memory()
-    form, make = ACTION.resolve()
     step = structs.sizeof("struct k_sigaction")
     place = sighand + structs.offsetof("struct sighand_struct", "action")
-    data = guest.read(place, NSIG * step)
+    data = memoryview(guest.read(place, NSIG * step))
     ignored = caught = 0
     for bit in range(NSIG):
-        handler = make(form.unpack_from(data, bit * step)).handler
+        action = KSigaction.of(place + bit * step, data[bit * step :])
+        handler = action.sa_handler
         if handler == SIG_IGN:
             ignored |= 1 << bit
         elif handler != SIG_DFL:

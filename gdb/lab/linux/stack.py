@@ -12,12 +12,12 @@ import struct
 from dataclasses import dataclass
 from typing import Iterator, Literal
 
-import gdb
-
 from ..target import kernel, structs
+from ..target.debugger import Refused, debugger
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import kallsyms, registers
-from .processors import MASK, Processor, per_cpu_offsets, select
+from .processors import Processor, per_cpu_offsets
+from .structs.sched import TaskStruct
 from .task import per_cpu_place
 
 # running: where a processor is; call: a return address; start: where a new task
@@ -66,9 +66,9 @@ class Frame:
 
 
 def check_frame_pointers() -> None:
-    """Raise gdb.GdbError for a kernel whose frames are no list."""
+    """Raise Refused for a kernel whose frames are no list."""
     if structs.has_symbol("__start_orc_unwind"):
-        raise gdb.GdbError(
+        raise Refused(
             "This kernel was built without frame pointers: build it with "
             "CONFIG_UNWINDER_FRAME_POINTER=y, as `make kernel` does."
         )
@@ -79,7 +79,7 @@ def unwind(task: int, processor: Processor | None) -> Iterator[Frame]:
 
     Parameters: struct task_struct *, and the processor on which it runs, None
     if it sleeps. Ends with a frame of kind user if the task came from there.
-    Raises Broken after what could be read, gdb.GdbError.
+    Raises Broken after what could be read, Refused.
     """
     check_frame_pointers()
     try:
@@ -93,7 +93,7 @@ def unwind(task: int, processor: Processor | None) -> Iterator[Frame]:
 
 def _sleeping(task: int) -> Iterator[Frame]:
     """From the registers that __switch_to_asm() pushed: get_frame_pointer()."""
-    pushed = registers.STACK(kernel.memory(), task).sp
+    pushed = TaskStruct(kernel.memory(), task).thread_sp
     bp = pushed + structs.offsetof("struct inactive_task_frame", "bp")
     stack = registers.task_stack_page(task)
     if stack:
@@ -145,19 +145,10 @@ def _caller(processor: Processor) -> tuple[int, int, int] | None:
     A processor may stop before a function has pushed rbp, or after it has
     popped it. Only the debug info knows then where the return address is.
     """
-    with select(processor):
-        try:
-            frame = gdb.newest_frame()
-            while frame is not None and frame.type() == gdb.INLINE_FRAME:
-                frame = frame.older()
-            older = frame and frame.older()
-            if older is None or not kallsyms.is_kernel_text(older.pc()):
-                return None
-            bp = int(older.read_register("rbp")) & MASK
-            top = int(older.read_register("rsp")) & MASK
-        except gdb.error:
-            return None  # gdb cannot tell; rbp will
-        return older.pc(), bp, top - FRAME.size
+    found = debugger().caller(processor.thread)
+    if found is None or not kallsyms.is_kernel_text(found.ip):
+        return None  # the debug info cannot tell; rbp will
+    return found.ip, found.bp, found.sp - FRAME.size
 
 
 def _follow(bp: int, task: int, stacks: list[Stack]) -> Iterator[Frame]:
@@ -261,9 +252,9 @@ def processor_stacks(processor: Processor) -> list[Stack]:
 @structs.cached
 def _exception_stacks() -> tuple[tuple[str, int, int], ...]:
     """Name, offset and size of the stacks in struct cea_exception_stacks."""
-    fields = structs.lookup_type("struct cea_exception_stacks").fields()
+    fields = structs.lookup_type("struct cea_exception_stacks").fields
     return tuple(
-        (field.name.removesuffix("_stack"), field.bitpos // 8, field.type.sizeof)
+        (field.name.removesuffix("_stack"), field.offset, field.type.size)
         for field in fields
         if field.name.endswith("_stack")
     )

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
-import gdb
-
 from ..printable import quoted, text_of
 from ..target import structs
+from ..target.debugger import Argument as CArgument, debugger
 from ..target.memory import Broken, Fault
+from ..target.types import Kind
 from . import files, mm, registers, task, uapi_flags
 from .errno import to_int
 
@@ -59,36 +59,23 @@ def parameters(function: str) -> tuple[Parameter, ...]:
 
     function is its name without a prefix: "openat", of __do_sys_openat().
     """
-    typed = {one.name: _parameter(one) for one in _arguments(f"__do_sys_{function}")}
-    order = [one.name for one in _arguments(f"__se_sys_{function}")]
+    asked = debugger()
+    arguments = asked.arguments_of(f"__do_sys_{function}")
+    typed = {one.name: _parameter(one) for one in arguments}
+    order = [one.name for one in asked.arguments_of(f"__se_sys_{function}")]
     if set(order) != set(typed):
         return ()  # a call without parameters has only its wrapper
     return tuple(typed[name] for name in order)
 
 
-def _arguments(name: str) -> list[gdb.Symbol]:
-    """The arguments of a function that may be inlined; [] where there is none."""
-    try:
-        (place, *_) = gdb.decode_line(name)[1] or ()
-    except (gdb.error, ValueError):
-        return []
-    block = gdb.block_for_pc(place.pc)
-    while block is not None and (block.function is None or block.function.name != name):
-        block = block.superblock
-    found = [one for one in block or () if one.is_argument]
-    alone = gdb.lookup_static_symbol(name) or gdb.lookup_global_symbol(name)
-    return found if alone else found[::-1]
-
-
-def _parameter(symbol: gdb.Symbol) -> Parameter:
-    kind = symbol.type.strip_typedefs()
-    is_number = kind.code in structs.SCALARS
+def _parameter(argument: CArgument) -> Parameter:
+    kind = argument.type
     return Parameter(
-        symbol.name,
-        str(symbol.type),
-        kind.sizeof,
-        is_number and kind.code != gdb.TYPE_CODE_BOOL and kind.is_signed,
-        kind.code == gdb.TYPE_CODE_PTR,
+        argument.name,
+        argument.type_name,
+        kind.size,
+        kind.signed,
+        kind.kind is Kind.POINTER,
     )
 
 

@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Iterator
 
-import gdb
-
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.debugger import debugger
 from . import lists
+from .structs.sched import Pid, TaskStruct, Upid
 
-TASK = structs.Form(
-    "struct task_struct", "pid", "tgid", "comm", "mm", "fs", "thread_pid"
-)
-PID = structs.Form("struct pid", "level")
-UPID = structs.Form("struct upid", "nr")
-THREADS = structs.Form("struct task_struct", "signal", "exit_state", "flags")
 PF_EXITING, PF_KTHREAD = 0x4, 0x0020_0000  # include/linux/sched.h
 DAMAGED = "is damaged"
 structs.expect("pcpu_hot", "current_task", "cpu_number", "init_task")
@@ -38,8 +32,7 @@ class Task:
 
 def register(name: str) -> int:
     """A register of the stopped CPU as an unsigned 64-bit number."""
-    value = gdb.selected_frame().read_register(name)
-    return int(value) & 0xFFFF_FFFF_FFFF_FFFF
+    return debugger().register(name)
 
 
 def this_cpu_base() -> int:
@@ -82,7 +75,7 @@ def task(address: int) -> Task:
 
     Parameter: struct task_struct *. Raises memory.Fault.
     """
-    read = TASK(kernel.memory(), address)
+    read = TaskStruct(kernel.memory(), address)
     return Task(address, read.pid, read.tgid, comm_text(read.comm), read.mm, read.fs)
 
 
@@ -97,10 +90,10 @@ def task_pid_vnr(address: int) -> int:
     Parameter: struct task_struct *. Raises memory.Fault. See kernel/pid.c.
     """
     guest = kernel.memory()
-    pid = TASK(guest, address).thread_pid
+    pid = TaskStruct(guest, address).thread_pid
     number = structs.offsetof("struct pid", "numbers")
-    number += PID(guest, pid).level * structs.sizeof("struct upid")
-    return UPID(guest, pid + number).nr
+    number += Pid(guest, pid).level * structs.sizeof("struct upid")
+    return Upid(guest, pid + number).nr
 
 
 def init_task() -> int:
@@ -123,7 +116,7 @@ def for_each_thread(leader: int) -> Iterator[int]:
     Parameter: struct task_struct * of any of them. Yields struct task_struct *.
     Raises Broken.
     """
-    signal = THREADS(kernel.memory(), leader).signal
+    signal = TaskStruct(kernel.memory(), leader).signal
     head = signal + structs.offsetof("struct signal_struct", "thread_head")
     return lists.list_for_each_entry(head, "struct task_struct", "thread_node")
 
@@ -143,14 +136,14 @@ def find_task_by_pid(pid: int) -> int | None:
         return init_task()
     guest = kernel.memory()
     for address in for_each_process_thread():
-        if TASK(guest, address).pid == pid:
+        if TaskStruct(guest, address).pid == pid:
             return address
     return None
 
 
 def has_exited(address: int) -> bool:
     """Is a task a zombie or dead? Parameter: struct task_struct *."""
-    return THREADS(kernel.memory(), address).exit_state != 0
+    return TaskStruct(kernel.memory(), address).exit_state != 0
 
 
 def living_threads(address: int) -> list[int]:
@@ -177,13 +170,13 @@ def with_memory(address: int) -> Task | None:
 
 def why_no_memory(address: int) -> str:
     """Why with_memory() is None, as the end of a sentence."""
-    flags = THREADS(kernel.memory(), address).flags
+    flags = TaskStruct(kernel.memory(), address).flags
     return "is a kernel thread" if flags & PF_KTHREAD else ended(address)
 
 
 def ended(address: int) -> str:
     """How far the end of a task is. Parameter: struct task_struct *."""
-    read = THREADS(kernel.memory(), address)
+    read = TaskStruct(kernel.memory(), address)
     if read.exit_state:
         return "has ended"
     return "is ending" if read.flags & PF_EXITING else DAMAGED
@@ -198,8 +191,8 @@ def onlooker_root() -> int:
     guest = kernel.memory()
     for first in for_each_process():
         for thread in chain((first,), for_each_thread(first)):
-            fs = TASK(guest, thread).fs
+            fs = TaskStruct(guest, thread).fs
             if fs:  # it has not ended
                 return fs + structs.offsetof("struct fs_struct", "root")
-    fs = TASK(guest, init_task()).fs
+    fs = TaskStruct(guest, init_task()).fs
     return fs + structs.offsetof("struct fs_struct", "root")

@@ -6,8 +6,8 @@ from __future__ import annotations
 from ..target import kernel, structs
 from ..target.memory import Fault
 from .processors import per_cpu_offsets
+from .structs.sched import Rq
 
-RQ = structs.Form("struct rq", "clock")
 structs.expect("runqueues")
 
 
@@ -20,7 +20,7 @@ def guest_time() -> int:
     """
     guest = kernel.memory()
     place = structs.address_of("runqueues")
-    clocks = [RQ(guest, place + one).clock for one in per_cpu_offsets() if one]
+    clocks = [Rq(guest, place + one).clock for one in per_cpu_offsets() if one]
     if not clocks:
         raise Fault(place, "no CPU has per-CPU variables")
     return max(clocks)

@@ -9,27 +9,16 @@ from ..target import kernel, structs
 from ..target.memory import Broken, Fault
 from . import maple, path
 from .mm import mm_struct
+from .structs.lib import RbNode
+from .structs.mm_types import (
+    MmStruct,
+    VmAreaStruct,
+    VmOperationsStruct,
+    VmSpecialMapping,
+)
 
 # The list and the red-black tree gave way to mm->mm_mt in v6.1 (763ecb035029);
 # anon_name came in v5.17 (9a10064f5625).
-VMA = structs.Form(
-    "struct vm_area_struct",
-    "vm_start",
-    "vm_end",
-    "vm_mm",
-    "vm_flags",
-    "vm_ops",
-    "vm_pgoff",
-    "vm_file",
-    "vm_private_data",
-    "anon_vma",
-    "?vm_next",
-    "?vm_prev",
-    "?anon_name",
-)
-RB_NODE = structs.Form("struct rb_node", "rb_left", "rb_right")
-OPERATIONS = structs.Form("struct vm_operations_struct", "name")
-SPECIAL_MAPPING = structs.Form("struct vm_special_mapping", "name")
 structs.expect("special_mapping_name")
 
 
@@ -38,25 +27,24 @@ def is_listed() -> bool:
     return structs.has_member("struct mm_struct", "mmap")
 
 
-def for_each_vma(mm: int) -> Iterator[tuple[int, tuple]]:
+def for_each_vma(mm: int) -> Iterator[VmAreaStruct]:
     """All areas of an address space in address order, as the kernel goes.
 
-    Parameter: struct mm_struct *. Yields struct vm_area_struct * and a
-    namedtuple of the members in VMA. Raises Broken after what could be read.
+    :param mm: struct mm_struct *
+    :raises Broken: after what could be read
     """
     return for_each_listed(mm) if is_listed() else for_each_mapped(mm)
 
 
-def for_each_mapped(mm: int) -> Iterator[tuple[int, tuple]]:
+def for_each_mapped(mm: int) -> Iterator[VmAreaStruct]:
     """The areas in the maple tree mm->mm_mt; otherwise as for_each_vma()."""
-    form, make = VMA.resolve()
-    unpack = kernel.memory().unpacker(form)
+    read = VmAreaStruct.reader(kernel.memory())
     for _, _, address in maple.mas_for_each(tree_of(mm)):
         try:
-            area = make(unpack(address))
+            area = read(address)
         except Fault as fault:
             raise Broken(f"mm_mt has an area that cannot be read: {fault}") from None
-        yield address, area
+        yield area
 
 
 def tree_of(mm: int) -> int:
@@ -64,10 +52,9 @@ def tree_of(mm: int) -> int:
     return mm + structs.offsetof("struct mm_struct", "mm_mt")
 
 
-def for_each_listed(mm: int) -> Iterator[tuple[int, tuple]]:
+def for_each_listed(mm: int) -> Iterator[VmAreaStruct]:
     """The areas of the vm_next chain from mm->mmap; otherwise as for_each_vma()."""
-    form, make = VMA.resolve()
-    unpack = kernel.memory().unpacker(form)
+    read = VmAreaStruct.reader(kernel.memory())
     address = mm_struct(mm).mmap
     seen: set[int] = set()
     while address:
@@ -77,19 +64,19 @@ def for_each_listed(mm: int) -> Iterator[tuple[int, tuple]]:
             )
         seen.add(address)
         try:
-            area = make(unpack(address))
+            area = read(address)
         except Fault as fault:
             raise Broken(
                 f"vm_next is cut after {len(seen) - 1} areas: {fault}"
             ) from None
-        yield address, area
+        yield area
         address = area.vm_next
 
 
-def rb_node(node: int) -> tuple:
+def rb_node(node: int) -> RbNode:
     """Read one struct rb_node. Raises Broken where there is none."""
     try:
-        return RB_NODE(kernel.memory(), node)
+        return RbNode(kernel.memory(), node)
     except Fault as fault:
         raise Broken(f"mm_rb is cut: {fault}") from None
 
@@ -101,7 +88,7 @@ def for_each_rb(mm: int) -> Iterator[int]:
     Broken for a cycle and for a pointer that cannot be read. See lib/rbtree.c.
     """
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
-    node = mm_struct(mm).root
+    node: int = mm_struct(mm).mm_rb or 0
     above: list[tuple[int, int]] = []
     seen: set[int] = set()
     while node or above:
@@ -117,11 +104,11 @@ def for_each_rb(mm: int) -> Iterator[int]:
         node = right
 
 
-def vma_name(area: tuple, mm: tuple, root: int) -> bytes:
+def vma_name(area: VmAreaStruct, mm: MmStruct, root: int) -> bytes:
     """What /proc/PID/maps calls an area: show_map_vma() in fs/proc/task_mmu.c.
 
-    Parameters: a namedtuple of VMA and one of mm.MM, and the struct
-    path * of the process's root directory. Empty for plain anonymous memory.
+    Parameters: the area, its mm, and the struct path * of the process's root
+    directory. Empty for plain anonymous memory.
     Raises memory.Fault.
     """
     given = _given_name(area)
@@ -139,7 +126,7 @@ def vma_name(area: tuple, mm: tuple, root: int) -> bytes:
     return b"" if given is None else b"[anon:%s]" % given
 
 
-def _special_name(area: tuple) -> bytes | None:
+def _special_name(area: VmAreaStruct) -> bytes | None:
     """The name a vm_ops->name function returns, such as [vdso].
 
     special_mapping_name() (mm/mmap.c) is the one that areas of a process have.
@@ -147,41 +134,39 @@ def _special_name(area: tuple) -> bytes | None:
     if not area.vm_ops:
         return None
     guest = kernel.memory()
-    function = OPERATIONS(guest, area.vm_ops).name
+    function = VmOperationsStruct(guest, area.vm_ops).name
     if function != structs.address_of("special_mapping_name"):
         return None
-    return guest.read_string(SPECIAL_MAPPING(guest, area.vm_private_data).name)
+    return guest.read_string(VmSpecialMapping(guest, area.vm_private_data).name)
 
 
-def is_named(area: tuple) -> bool:
+def is_named(area: VmAreaStruct) -> bool:
     """Has prctl(PR_SET_VMA_ANON_NAME) named it? v5.17, 9a10064f5625.
 
     anon_name shares its place with other members for a file's area until v6.2,
     so only an area without a file has one there.
     """
-    return bool(getattr(area, "anon_name", 0)) and (
-        not area.vm_file or _shmem_can_be_named()
-    )
+    return bool(area.anon_name) and (not area.vm_file or _shmem_can_be_named())
 
 
-def _given_name(area: tuple) -> bytes | None:
+def _given_name(area: VmAreaStruct) -> bytes | None:
     if not is_named(area):
         return None
     in_name = structs.offsetof("struct anon_vma_name", "name")
-    return kernel.memory().read_string(area.anon_name + in_name)
+    return kernel.memory().read_string((area.anon_name or 0) + in_name)
 
 
 @structs.cached
 def _shmem_can_be_named() -> bool:
     """Named shared anonymous memory: v6.2, d09e8ca6cb93."""
     kind = structs.lookup_type("struct vm_area_struct")
-    return any(field.name == "anon_name" for field in kind.fields())
+    return any(field.name == "anon_name" for field in kind.fields)
 
 
 MAX_RB_DEPTH = 200  # twice what a red-black tree of 2**64 nodes can have
 
 
-def find_vma(mm: int, address: int) -> tuple[int, tuple] | None:
+def find_vma(mm: int, address: int) -> VmAreaStruct | None:
     """The first area that ends above an address: it holds it, or is the next.
 
     Parameter: struct mm_struct *. None if all areas end at or below it. Found
@@ -190,34 +175,44 @@ def find_vma(mm: int, address: int) -> tuple[int, tuple] | None:
     return _find_rb(mm, address) if is_listed() else _find_maple(mm, address)
 
 
-def find_vma_prev(mm: int, address: int) -> tuple[int, tuple] | None:
+def vma_lookup(mm: int, address: int) -> VmAreaStruct | None:
+    """The area that holds an address, None in a gap: vma_lookup() in mm.h.
+
+    :param mm: struct mm_struct *
+    :raises Broken: the tree is damaged
+    """
+    found = find_vma(mm, address)
+    return found if found is not None and found.vm_start <= address else None
+
+
+def find_vma_prev(mm: int, address: int) -> VmAreaStruct | None:
     """The last area that starts below what find_vma() gives. Raises Broken."""
     found = find_vma(mm, address)
     if not is_listed():
-        return _find_maple_below(mm, found[1].vm_start if found else 1 << 63)
-    before = found[1].vm_prev if found else _last_rb(mm)
-    return (before, _area(before)) if before else None
+        return _find_maple_below(mm, found.vm_start if found else 1 << 63)
+    before = found.vm_prev if found else _last_rb(mm)
+    return _area(before) if before else None
 
 
-def _area(address: int) -> tuple:
+def _area(address: int) -> VmAreaStruct:
     """Read one area. Raises Broken where there is none."""
     try:
-        return VMA(kernel.memory(), address)
+        return VmAreaStruct(kernel.memory(), address)
     except Fault as fault:
         raise Broken(f"an area cannot be read: {fault}") from None
 
 
-def _find_rb(mm: int, address: int) -> tuple[int, tuple] | None:
+def _find_rb(mm: int, address: int) -> VmAreaStruct | None:
     """Down the red-black tree, which is sorted by address."""
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
-    node, best = mm_struct(mm).root, None
+    node, best = mm_struct(mm).mm_rb, None
     for _ in range(MAX_RB_DEPTH):
         if not node:
             return best
         area = _area(node - inside)
         links = rb_node(node)
         if area.vm_end > address:
-            best = node - inside, area
+            best = area
             node = links.rb_left
         else:
             node = links.rb_right
@@ -226,7 +221,7 @@ def _find_rb(mm: int, address: int) -> tuple[int, tuple] | None:
 
 def _last_rb(mm: int) -> int:
     """The struct vm_area_struct * at the right end of the tree, 0 if it is empty."""
-    node = mm_struct(mm).root
+    node: int = mm_struct(mm).mm_rb or 0
     for _ in range(MAX_RB_DEPTH):
         right = rb_node(node).rb_right if node else 0
         if not right:
@@ -236,21 +231,21 @@ def _last_rb(mm: int) -> int:
     raise Broken(f"mm_rb is a cycle: right of {node:#x} it has no end")
 
 
-def _find_maple(mm: int, address: int) -> tuple[int, tuple] | None:
+def _find_maple(mm: int, address: int) -> VmAreaStruct | None:
     tree = tree_of(mm)
     while address < 1 << 64:
         _, last, entry = maple.mas_walk(tree, address)
         if entry:
-            return entry, _area(entry)
+            return _area(entry)
         address = last + 1
     return None
 
 
-def _find_maple_below(mm: int, address: int) -> tuple[int, tuple] | None:
+def _find_maple_below(mm: int, address: int) -> VmAreaStruct | None:
     tree = tree_of(mm)
     while address > 0:
         first, _, entry = maple.mas_walk(tree, address - 1)
         if entry:
-            return entry, _area(entry)
+            return _area(entry)
         address = first
     return None

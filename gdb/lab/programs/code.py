@@ -8,14 +8,24 @@ from dataclasses import dataclass, field
 from ..linux import kallsyms, mm as mm_, registers, task as task_
 from ..linux.maps import Places
 from ..linux.registers import Registers
+from ..linux.structs.fs import File, Inode
+from ..linux.structs.mm_types import VmAreaStruct
+from ..linux.structs.sched import TaskStruct
 from ..linux.task import Task
-from ..target import kernel, structs
+from ..target import kernel
 from .userelf import Modules
 
-TASK = structs.Form("struct task_struct", "self_exec_id")
-FILE = structs.Form("struct file", "f_inode", dentry="f_path.dentry")
-INODE = structs.Form("struct inode", "i_ino", "i_generation")
 MOST = 32  # programs whose files are kept
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What no two files have in common: a struct inode is used again."""
+
+    inode: int  # struct inode *
+    dentry: int  # struct dentry *
+    number: int
+    generation: int
 
 
 @dataclass
@@ -23,7 +33,7 @@ class Program:
     """What was read of one program in one process."""
 
     modules: Modules | None = None
-    files: dict[int, tuple] = field(default_factory=dict)  # by struct file *
+    files: dict[int, Identity | None] = field(default_factory=dict)  # by struct file *
     known: dict[tuple, str] = field(default_factory=dict)
 
 
@@ -37,7 +47,7 @@ class Code:
     def __init__(self) -> None:
         self._programs: dict[tuple, Program] = {}
 
-    def name(self, current: Task, regs: Registers, area: tuple | None) -> str:
+    def name(self, current: Task, regs: Registers, area: VmAreaStruct | None) -> str:
         """FUNCTION+OFFSET, or FILE+OFFSET where no symbols are known.
 
         Parameters: current, registers of user mode or of the kernel, and the area
@@ -54,7 +64,7 @@ class Code:
             program.known[key] = _in_program(modules, regs.ip)
         return program.known[key]
 
-    def area(self, current: Task, ip: int) -> tuple | None:
+    def area(self, current: Task, ip: int) -> VmAreaStruct | None:
         """The area of an instruction as it was when last read, None if unknown.
 
         Raises memory.Fault.
@@ -63,22 +73,25 @@ class Code:
         return modules.places.find(ip) if modules else None
 
     def _program(self, current: Task) -> Program:
-        executed = TASK(kernel.memory(), current.address).self_exec_id
+        executed = TaskStruct(kernel.memory(), current.address).self_exec_id
         key = current.mm, current.tgid, executed
         if key not in self._programs and len(self._programs) == MOST:
             del self._programs[next(iter(self._programs))]
         return self._programs.setdefault(key, Program())
 
 
-def _file(area: tuple) -> tuple:
-    """What tells the file of an area from all others, () if it has none."""
+def _file(area: VmAreaStruct) -> Identity | None:
+    """What tells the file of an area from all others, None if it has none."""
     if not area.vm_file:
-        return ()
-    file = FILE(kernel.memory(), area.vm_file)
-    return file, INODE(kernel.memory(), file.f_inode)
+        return None
+    file = File(kernel.memory(), area.vm_file)
+    inode = Inode(kernel.memory(), file.f_inode)
+    return Identity(file.f_inode, file.f_path_dentry, inode.i_ino, inode.i_generation)
 
 
-def _modules(program: Program, mm: int, area: tuple, file: tuple, ip: int) -> Modules:
+def _modules(
+    program: Program, mm: int, area: VmAreaStruct, file: Identity | None, ip: int
+) -> Modules:
     """The files of a process; its areas are read again when this one is new."""
     known = program.modules
     is_same = program.files.setdefault(area.vm_file, file) == file

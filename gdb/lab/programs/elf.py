@@ -11,12 +11,11 @@ import struct
 from dataclasses import dataclass
 
 from ..linux import filemap, mm as mm_, vma
-from ..target import elffile, kernel, structs
+from ..linux.structs.fs import File
+from ..linux.structs.mm_types import MmStruct
+from ..target import elffile, kernel
 from ..target.elffile import PT_LOAD, BadElf, ElfFile, Header, Segment
 from ..target.memory import PAGE_SIZE, Broken, Fault
-
-MM = structs.Form("struct mm_struct", "exe_file", "saved_auxv")
-INODE_OF = structs.Form("struct file", "f_inode")
 
 TYPES = {2: "ET_EXEC", 3: "ET_DYN", 1: "ET_REL", 4: "ET_CORE"}
 
@@ -74,7 +73,7 @@ def saved_auxv(mm: int) -> list[tuple[int, int]]:
     Empty in the middle of an exec. Parameter: struct mm_struct *. Raises
     memory.Fault.
     """
-    raw = MM(kernel.memory(), mm).saved_auxv
+    raw = MmStruct(kernel.memory(), mm).saved_auxv
     pairs = []
     for pair in struct.iter_unpack("<2Q", raw):
         pairs.append(pair)
@@ -85,7 +84,7 @@ def saved_auxv(mm: int) -> list[tuple[int, int]]:
 
 def exe_file(mm: int) -> int:
     """The struct file * of the program, 0 if there is none."""
-    return MM(kernel.memory(), mm).exe_file
+    return MmStruct(kernel.memory(), mm).exe_file
 
 
 def program(mm: int) -> Program:
@@ -121,10 +120,10 @@ def _mapped_at(mm: int, file: int, segments: tuple[Segment, ...]) -> int:
 def _first_area(mm: int, file: int, offset: int) -> tuple | None:
     """The area that has a file mapped from an offset on, None if there is none."""
     guest = kernel.memory()
-    inode = INODE_OF(guest, file).f_inode
-    for _, area in vma.for_each_vma(mm):
+    inode = File(guest, file).f_inode
+    for area in vma.for_each_vma(mm):
         if area.vm_file and area.vm_pgoff == offset // PAGE_SIZE:
-            if INODE_OF(guest, area.vm_file).f_inode == inode:
+            if File(guest, area.vm_file).f_inode == inode:
                 return area
     return None
 

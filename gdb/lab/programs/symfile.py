@@ -11,17 +11,15 @@ import bisect
 import functools
 import itertools
 import os
-import struct
 from array import array
 
 from ..printable import text_of
 from ..target import hostfiles
-from ..target.elffile import BadElf, Data, parse
+from ..target.elffile import SYM, BadElf, Data, parse
 from ..target.hostfiles import ROOT, Unfit
 from .callframe import CallFrames, Frame
 from .linenumbers import Lines
 
-SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
 OBJECT = 1  # STT_OBJECT
 FUNCTIONS = (0, 2, 10)  # STT_NOTYPE of assembly code, STT_FUNC, STT_GNU_IFUNC
 LOCAL = 0  # STB_LOCAL
@@ -65,7 +63,7 @@ class SymbolFile:
         index = bisect.bisect_right(starts, address) - 1
         if index < 0:
             return None
-        name, *_, size = SYMBOL.unpack_from(data, places[index] * SYMBOL.size)
+        name, *_, size = SYM.unpack_from(data, places[index] * SYM.size)
         if not size:  # as far as the next one
             size = next(iter(starts[index + 1 : index + 2]), 1 << 64) - starts[index]
         inside = address - starts[index]
@@ -76,7 +74,7 @@ class SymbolFile:
         """The address of a variable, None if the file knows none of this name."""
         wanted = name.encode() + b"\0"
         data, names = self._table(".symtab")
-        for place, info, _, _, value, _ in SYMBOL.iter_unpack(data):
+        for place, info, _, _, value, _ in SYM.iter_unpack(data):
             if info & 0xF == OBJECT and names.startswith(wanted, place):
                 return value
         return None
@@ -90,14 +88,14 @@ class SymbolFile:
             section = self.elf.section(name)
             if section is None or section.sh_link >= len(self.elf.sections):
                 continue
-            if section.sh_size // SYMBOL.size > MAX_SYMBOLS:
+            if section.sh_size // SYM.size > MAX_SYMBOLS:
                 continue
             try:
                 data = self.elf.data(section)
                 names = self.elf.data(self.elf.sections[section.sh_link])
             except BadElf:
                 continue
-            return data[: len(data) - len(data) % SYMBOL.size], names
+            return data[: len(data) - len(data) % SYM.size], names
         return b"", b""
 
     @functools.cached_property
@@ -115,14 +113,14 @@ class SymbolFile:
         found = sorted(
             value << 32 | number
             for number, (name, info, _, index, value, _) in enumerate(
-                SYMBOL.iter_unpack(data)
+                SYM.iter_unpack(data)
             )
             if index and value and info & 0xF in FUNCTIONS and name
         )
 
         def rank(key: int) -> tuple[bool, bool, int, int, int]:
             number = key & 0xFFFF_FFFF
-            name, info, *_, size = SYMBOL.unpack_from(data, number * SYMBOL.size)
+            name, info, *_, size = SYM.unpack_from(data, number * SYM.size)
             text = _string(names, name)
             lead = len(text) - len(text.lstrip(b"_"))
             return not size, info >> 4 == LOCAL, lead, len(text), number

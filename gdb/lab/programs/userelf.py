@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Callable, Iterator
 
 from ..linux import filemap, maps
+from ..linux.structs.x86 import VdsoImage
 from ..target import hostfiles, kernel, structs
 from ..target.elffile import BadElf, Sample
 from ..target.memory import PAGE_SIZE, Fault
 from .symfile import SymbolFile, symbol_file
 
-VDSO = structs.Form("struct vdso_image", "data", "size")
 LARGEST = 64 << 20  # bytes of a file that is taken out of the guest's memory
 structs.expect("vdso_image_64")
 
@@ -142,7 +142,7 @@ def vdso_image() -> bytes:
     See arch/x86/include/asm/vdso.h.
     """
     guest = kernel.memory()
-    image = VDSO(guest, structs.address_of("vdso_image_64"))
+    image = VdsoImage(guest, structs.address_of("vdso_image_64"))
     if image.size > LARGEST:
         raise Fault(image.data, f"{image.size} bytes are no vdso")
     return guest.read(image.data, image.size)

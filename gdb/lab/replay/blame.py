@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import gdb
 
-from .. import replay
 from ..linux.mm import access_process_vm, mm_struct
 from ..linux.process import processes
 from ..linux.task import Task, for_each_process_thread, get_current, task
+from ..replay import session
 from ..target import kernel
 from ..target.memory import Broken, Fault, read_stub
 from .monitor import quiet, uninterrupted
@@ -68,7 +68,7 @@ def blame(address: int) -> Change | None:
     byte is the current process's, and what the kernel writes through another mapping of
     the page is not seen. Raises gdb.GdbError, memory.Fault.
     """
-    here = replay.needed()
+    here = session.needed()
     kernel.refresh()
     value = read_stub(address, 1)[0]  # refuses what is not mapped
     origin = here.now

@@ -40,7 +40,8 @@ def quiet() -> Iterator[None]:
     standard output goes nowhere meanwhile; but the TUI draws there.
     """
     before = "on" if gdb.parameter("suppress-cli-notifications") else "off"
-    in_tui = "not active" not in gdb.execute("info win", to_string=True)
+    told = gdb.execute("info win", to_string=True) or ""
+    in_tui = "not active" not in told
     gdb.execute("set suppress-cli-notifications on")
     gdb.flush()
     kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
@@ -69,7 +70,7 @@ def replay_place() -> int | None:
 
 def going_back() -> bool:
     """Is gdb executing backwards?"""
-    return "Reverse" in gdb.execute("show exec-direction", to_string=True)
+    return "Reverse" in (gdb.execute("show exec-direction", to_string=True) or "")
 
 
 @contextmanager

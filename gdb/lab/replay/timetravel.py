@@ -19,7 +19,7 @@ from ..target.memory import START_KERNEL_MAP
 from ..target.ownstop import OwnStop
 from ..target.unforeseen import handler
 from .checkpoints import Checkpoints
-from .moments import FIELDS, Moment, Moments
+from .moments import Moment, Moments
 from .monitor import forward, going_back, monitor, quiet, replay_place, uninterrupted
 
 ENTRY = "pvh_start_xen"  # arch/x86/platform/pvh/head.S
@@ -42,9 +42,12 @@ after_jump: list[Callable[[], None]] = []
 class Replay:
     """This connection's replay."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: list[Moment]) -> None:
+        """Parameter: moments that are known beside those of the recording."""
         known = os.environ.get("LAB_MOMENTS")
         self.moments = Moments.load(Path(known)) if known else Moments()
+        for moment in found:
+            self.moments.add(moment)
         self.travels = False  # on the way of a jump: no stop is meant for the person
         self.move = ""  # how the target was moved last: one of replay.MOVES
         self.torn = False  # did Ctrl-C end the last move back?
@@ -167,7 +170,7 @@ class Replay:
         return "shutdown" in monitor("info status")
 
     @handler("lab replay")
-    def stopped(self, event: gdb.StopEvent) -> None:
+    def stopped(self, event: object) -> None:
         """Say what is special about the place at which gdb stopped."""
         try:
             if not self.travels:
@@ -176,7 +179,7 @@ class Replay:
         except KeyboardInterrupt:
             pass  # it has stopped
 
-    def _say(self, event: gdb.StopEvent) -> None:
+    def _say(self, event: object) -> None:
         now = self.now
         if now == self.moments.end:
             terminal.write(f"{ENDS}\n")
@@ -185,25 +188,17 @@ class Replay:
             terminal.write(f"{STARTS}\n")
         elif self.move == "continue" and going_back():
             # gdb cannot tell: QEMU does not say that it was a watchpoint
-            stops = gdb.breakpoints() if type(event) is gdb.StopEvent else ()
+            plain = type(event) is gdb.StopEvent  # type: ignore[attr-defined]
+            stops = gdb.breakpoints() if plain else ()
             if any(one.type == gdb.BP_HARDWARE_WATCHPOINT for one in stops):
                 terminal.write(f"{WROTE}\n")
 
     def follow(self) -> None:
-        """Follow gdb's stops, in the place of the package before it was loaded anew."""
-        older = getattr(gdb, "lab_replay", None)
-        if older is not None:
-            for one in older.moments:  # found in this session
-                self.moments.add(Moment(*(getattr(one, name) for name in FIELDS)))
-            older.close()
-        gdb.lab_replay = self
+        """Follow gdb's stops."""
         gdb.events.stop.connect(self.stopped)
 
     def close(self) -> None:
         """Leave nothing in gdb."""
-        if gdb.lab_replay is not self:
-            return
-        gdb.lab_replay = None
         gdb.events.stop.disconnect(self.stopped)
         for stop in filter(gdb.Breakpoint.is_valid, self.bounds):
             stop.delete()

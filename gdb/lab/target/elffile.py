@@ -26,6 +26,7 @@ SEGMENTS = {
 }
 PF_X, PF_W, PF_R = 1, 2, 4
 SHT_NOTE, SHT_NOBITS = 7, 8
+SHN_UNDEF = 0
 NT_GNU_BUILD_ID = 3
 MAX_HEADERS = 64 * 1024  # ELF_MIN_ALIGN * 16: what load_elf_phdrs() takes at most
 MAX_NOTES = 64 * 1024  # bytes of all in a file; a program's have some hundred
@@ -37,6 +38,7 @@ EHDR = struct.Struct("<16s2HI3QI6H")
 PHDR = struct.Struct("<2I6Q")
 SHDR = struct.Struct("<2I4Q2I2Q")
 NOTE = struct.Struct("<III")
+SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym
 
 
 class BadElf(Exception):
@@ -236,7 +238,7 @@ class ElfFile:
             if size > left or offset + size > self.source.size:
                 continue
             left -= size
-            for kind, at, body in _notes(self.source.read(offset, size)):
+            for kind, at, body in notes(self.source.read(offset, size)):
                 if kind == NT_GNU_BUILD_ID and body:
                     return Sample(address + at, offset + at, body)
         return None
@@ -293,7 +295,7 @@ def _name(names: bytes, place: int) -> str:
     return text_of(text)
 
 
-def _notes(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def notes(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Type, place of the body, and body of each note."""
     at = 0
     while at + NOTE.size <= len(data):

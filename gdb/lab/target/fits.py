@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import re
 
-import gdb
-
 from ..printable import text_of
-from . import structs, terminal
+from . import structs
+from .debugger import Refused, debugger
 from .kernel import memory, refresh
 from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
 from .vmlinux import banner_of_symbols, file_contents
@@ -19,28 +18,28 @@ _checked: Memory | None = None  # of this one is known that the symbols fit it
 def check_symbols() -> None:
     """Refuse symbols with which the lab cannot work; needs no target.
 
-    Raises gdb.GdbError: no kernel symbols, no debug info, no segment_info,
+    Raises Refused: no kernel symbols, no debug info, no segment_info,
     randomised structures.
     """
     if not structs.has_symbol("linux_banner"):
-        raise gdb.GdbError(
+        raise Refused(
             "No kernel symbols: start gdb on the vmlinux of the kernel that runs, "
             "or type `file PATH/TO/vmlinux`."
         )
     if not structs.has_type("struct task_struct") or not structs.has_member(
         "struct mm_struct", "start_code"
     ):
-        raise gdb.GdbError(
+        raise Refused(
             "This vmlinux has no debug info: build the kernel with "
             "CONFIG_DEBUG_INFO=y, as `make kernel` does."
         )
     if not structs.has_symbol("segment_info_fill"):
-        raise gdb.GdbError(
+        raise Refused(
             "This kernel has no segment_info system call: build one with "
             "CONFIG_SEGMENT_INFO=y, as `make kernel` does."
         )
     if _structures_are_randomised():
-        raise gdb.GdbError(
+        raise Refused(
             "This kernel was built with structure randomisation, so its debug info "
             "cannot be trusted: build it with CONFIG_RANDSTRUCT_NONE=y."
         )
@@ -51,8 +50,8 @@ def _structures_are_randomised() -> bool:
 
     The boundaries stand in one block, in this order, since Linux 2.6.
     """
-    names = ("start_code", "end_code", "start_data", "end_data")
-    names += ("start_brk", "brk", "start_stack", "arg_start", "arg_end")
+    names = ["start_code", "end_code", "start_data", "end_data"]
+    names += ["start_brk", "brk", "start_stack", "arg_start", "arg_end"]
     places = [structs.offsetof("struct mm_struct", name) for name in names]
     return places != [places[0] + 8 * i for i in range(len(places))]
 
@@ -61,7 +60,7 @@ def check_running() -> bool:
     """Is the kernel in memory the one these symbols belong to?
 
     False while it cannot be told because no kernel is mapped yet. Raises
-    gdb.GdbError if it is another one, or moved by KASLR.
+    Refused if it is another one, or moved by KASLR.
     """
     global _checked
     if _checked is memory():
@@ -80,7 +79,7 @@ def check_running() -> bool:
         return True
     moved = _find_moved(address, expected)
     if moved:
-        raise gdb.GdbError(
+        raise Refused(
             f"KASLR is on: the kernel runs {moved >> 20} MiB above the addresses in "
             "vmlinux. Boot it with nokaslr on its command line."
         )
@@ -89,7 +88,7 @@ def check_running() -> bool:
     running = text_of(found.split(b"\0")[0])
     if not running.startswith("Linux version"):
         running = "another one"
-    raise gdb.GdbError(
+    raise Refused(
         "vmlinux is not the kernel that runs: the symbols are of "
         f"{_short(expected.decode())}, in memory is {_short(running)}. "
         "Start gdb on the vmlinux of the running kernel."
@@ -104,9 +103,9 @@ def _check_ram_file(address: int, expected: bytes) -> None:
     except Fault:
         found = b""
     if found != expected:
-        terminal.write(
-            f"seginfo: the {guest.physical.name} is not this guest's memory: reading "
-            "through the debug stub.\n"
+        debugger().say(
+            f"the {guest.physical.name} is not this guest's memory: reading through the "
+            "debug stub."
         )
         guest.physical = Stub()
         refresh()
@@ -119,7 +118,7 @@ def _check_build() -> None:
     """
     start, end = structs.address_of("__start_notes"), structs.address_of("__stop_notes")
     if read_stub(start, end - start) != file_contents(start, end - start):
-        raise gdb.GdbError(
+        raise Refused(
             "vmlinux is not the kernel that runs: it is another build of the same "
             "version. Start gdb on the vmlinux of the running kernel."
         )
@@ -132,7 +131,7 @@ def _short(banner: str) -> str:
 
 def _kernel_is_mapped() -> bool:
     """Does the stopped CPU execute kernel code (and not firmware)?"""
-    return structs.evaluate("(unsigned long)$pc") >= START_KERNEL_MAP
+    return debugger().register("rip") >= START_KERNEL_MAP
 
 
 def _find_moved(address: int, expected: bytes) -> int:

@@ -7,52 +7,28 @@ reads. It is made when first needed and forgotten when the connection ends.
 
 from __future__ import annotations
 
-import os
-
-import gdb
-
 from . import placement, structs
+from .debugger import Refused, debugger
 from .memory import Memory, Stub
-from .ram_file import RamFile, find_ram_file
-from .unforeseen import handler
 from .vmlinux import banner_of_symbols
 
 _memory: Memory | None = None
 _placement: placement.Placement | None = None  # as it was found last
 
 
-def connect(socket: str) -> None:
-    """Connect to the stub behind a unix socket, without a word.
-
-    gdb would say where the processor is: at the reset vector, which it takes for
-    whatever symbol comes before. Raises gdb.error.
-    """
-    folder, name = os.path.split(os.path.abspath(socket))
-    before = os.getcwd()
-    gdb.execute("set suppress-cli-notifications on")
-    try:
-        # By its last name, for gdb takes a path with a colon for a host and a port
-        os.chdir(folder)
-        gdb.execute(f"target remote {name}", to_string=True)
-    finally:
-        os.chdir(before)
-        gdb.execute("set suppress-cli-notifications off")
-
-
 def memory() -> Memory:
     """The stopped kernel's memory.
 
-    Raises gdb.GdbError without a live target.
+    Raises Refused without a live target.
     """
     global _memory
     if _memory is None:
-        inferior = gdb.selected_inferior()
-        if not inferior.is_valid() or not inferior.threads():
-            raise gdb.GdbError(
+        if not debugger().is_connected:
+            raise Refused(
                 "No kernel is connected: start one with `make debug`, or connect to "
                 "the stub of another QEMU with `target remote`."
             )
-        _memory = Memory(find_ram_file() or Stub())
+        _memory = Memory(debugger().physical() or Stub())
         refresh()
     return _memory
 
@@ -67,11 +43,11 @@ def refresh() -> None:
     if _memory is None:
         return
     _memory.forget()
-    if gdb.lookup_global_symbol("linux_banner") is None:
+    if not structs.has_symbol("linux_banner"):
         return  # no kernel's symbols: nobody asks for its memory
     try:
         banner, physical = banner_of_symbols(), _memory.physical
-    except gdb.GdbError:
+    except Refused:
         return  # check_running() says why
     if _placement is None or not placement.still_holds(physical, _placement, banner):
         _placement = placement.find(physical, banner) or _placement
@@ -91,31 +67,28 @@ def source() -> str:
 
 def is_fast() -> bool:
     """Do reads come from the RAM file?"""
-    return isinstance(memory().physical, RamFile)
+    return not isinstance(memory().physical, Stub)
 
 
-@handler("seginfo")
 def _on_stop(event: object) -> None:
     refresh()
 
 
-@handler("seginfo")
 def _on_change(event: object) -> None:
     if _memory is not None:
         _memory.forget()
 
 
-@handler("seginfo")
 def _on_end(event: object) -> None:
     forget()
 
 
-@handler("seginfo")
 def _on_symbols(event: object) -> None:
     structs.forget()
     forget()
 
 
+# What is to be called at gdb's events, so that no cache outlives what it was made from
 EVENTS = {
     "stop": _on_stop,
     "cont": _on_change,
@@ -123,13 +96,3 @@ EVENTS = {
     "exited": _on_end,
     "clear_objfiles": _on_symbols,
 }
-
-
-def watch(on: bool) -> None:
-    """Follow gdb's events, so that no cache outlives what it was made from."""
-    for name, function in EVENTS.items():
-        registry = getattr(gdb.events, name)
-        if on:
-            registry.connect(function)
-        else:
-            registry.disconnect(function)

@@ -6,9 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
-import gdb
-
 from . import kernel, structs
+from .types import CType, Kind
 
 
 @dataclass(frozen=True)
@@ -52,30 +51,27 @@ def _all(type_name: str) -> dict[str, Place]:
     return {one.path: one for one in found}
 
 
-def _places(kind: gdb.Type, prefix: str, base: int) -> Iterator[Place]:
-    for field in kind.fields():
-        if not hasattr(field, "bitpos"):
-            continue  # a static member
-        inner = field.type.strip_typedefs()
-        path = prefix + (field.name or "")
-        at = base + field.bitpos // 8
-        is_whole = inner.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION)
-        if inner.sizeof and field.name:
-            is_pointer = inner.code == gdb.TYPE_CODE_PTR
-            is_number = is_pointer or inner.code in structs.SCALARS
+def _places(kind: CType, prefix: str, base: int) -> Iterator[Place]:
+    for field in kind.fields:
+        inner = field.type
+        path = prefix + field.name
+        at = base + field.offset
+        if inner.size and field.name:
+            is_pointer = inner.kind is Kind.POINTER
+            is_number = is_pointer or inner.is_scalar
             yield Place(
                 path=path,
-                type=str(field.type),
+                type=field.type_name,
                 offset=at,
-                size=inner.sizeof,
-                shift=field.bitpos % 8,
-                bits=field.bitsize,
+                size=inner.size,
+                shift=field.bit % 8,
+                bits=field.bits,
                 is_pointer=is_pointer,
                 is_number=is_number,
-                is_signed=is_number and not is_pointer and inner.is_signed,
-                is_whole=is_whole,
+                is_signed=inner.is_scalar and inner.signed,
+                is_whole=inner.is_composite,
             )
-        if is_whole:
+        if inner.is_composite:
             below = f"{path}." if field.name else prefix
             yield from _places(inner, below, at)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import mmap
 import struct
-from typing import Callable, Protocol
+from typing import Any, Callable
 
-import gdb
+from .debugger import debugger
+from .physical import Mapped
 
 PAGE_SIZE = 4096
 PAGE_PRESENT = 1 << 0
@@ -40,18 +41,6 @@ class Broken(Exception):
     """A structure that cannot be followed further: says where and why."""
 
 
-class Physical(Protocol):
-    """Guest-physical memory."""
-
-    name: str
-
-    def locate(self, address: int, size: int) -> tuple[bytes | mmap.mmap, int]:
-        """A buffer and the offset in it of [address, address + size).
-
-        Raises Fault where no RAM stands behind the whole range.
-        """
-
-
 class Stub:
     """Physical memory through the stub, by way of the kernel's direct map.
 
@@ -71,10 +60,7 @@ def read_stub(address: int, size: int) -> bytes:
 
     Raises Fault for what is not mapped.
     """
-    try:
-        return bytes(gdb.selected_inferior().read_memory(address, size))
-    except gdb.MemoryError:
-        raise Fault(address, "not mapped") from None
+    return debugger().read_memory(address, size)
 
 
 class Memory:
@@ -84,7 +70,7 @@ class Memory:
     set by the layer that knows it (kernel.py).
     """
 
-    def __init__(self, physical: Physical) -> None:
+    def __init__(self, physical: Stub | Mapped) -> None:
         self.physical = physical
         self.page_offset = 0  # page_offset_base: start of the direct map
         self.phys_base = 0  # physical address of the image less its link address
@@ -113,12 +99,12 @@ class Memory:
                 pass  # behind the direct map: vmalloc, vmemmap, ...
         return self.read_mapped(self.kernel_pgd, address, size), 0
 
-    def unpack(self, form: struct.Struct, address: int) -> tuple:
+    def unpack(self, form: struct.Struct, address: int) -> tuple[Any, ...]:
         """Unpack one object of kernel memory, in one read. Raises Fault."""
         buffer, offset = self.locate(address, form.size)
         return form.unpack_from(buffer, offset)
 
-    def unpacker(self, form: struct.Struct) -> Callable[[int], tuple]:
+    def unpacker(self, form: struct.Struct) -> Callable[[int], tuple[Any, ...]]:
         """unpack() for many objects of one form, as a function of the address.
 
         Almost all objects of the kernel lie in the direct map of the largest block
@@ -133,7 +119,7 @@ class Memory:
         inside = block.offset - low
         unpack_from, slowly = form.unpack_from, self.unpack
 
-        def unpack(address: int) -> tuple:
+        def unpack(address: int) -> tuple[Any, ...]:
             if low <= address <= high:
                 return unpack_from(ram, address + inside)
             return slowly(form, address)
@@ -150,7 +136,8 @@ class Memory:
 
     def u64(self, address: int) -> int:
         """Read one unsigned 64-bit word of kernel memory. Raises Fault."""
-        return self.unpack(_U64, address)[0]
+        value: int = self.unpack(_U64, address)[0]
+        return value
 
     def read_string(self, address: int, limit: int = PAGE_SIZE) -> bytes:
         """Read a NUL-terminated string of kernel memory without the NUL.

@@ -49,7 +49,7 @@ def _person_stops_at(address: int) -> bool:
         place.address == address
         for one in gdb.breakpoints()
         if one.enabled and not isinstance(one, OwnStop)
-        for place in one.locations
+        for place in one.locations  # type: ignore[attr-defined]
     )
 
 
@@ -60,6 +60,6 @@ def _keep_quiet() -> None:
         gdb.events.stop.connect(_stopped)
 
 
-def _stopped(event: gdb.StopEvent) -> None:
+def _stopped(event: object) -> None:
     gdb.events.stop.disconnect(_stopped)
     gdb.execute(f"set {QUIET} off")

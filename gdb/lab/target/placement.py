@@ -12,10 +12,10 @@ from __future__ import annotations
 import struct
 from typing import Iterator, NamedTuple
 
-import gdb
-
 from . import structs
-from .memory import START_KERNEL_MAP, Fault, Memory, Physical, Stub, read_stub
+from .debugger import Missing
+from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
+from .physical import Mapped
 
 PAGE_OFFSETS = {  # __PAGE_OFFSET_BASE_L4 and _L5, by the levels of page tables
     4: 0xFFFF_8880_0000_0000,
@@ -43,7 +43,7 @@ def place(guest: Memory, placement: Placement) -> None:
         guest.physical.page_offset = placement.page_offset
 
 
-def still_holds(physical: Physical, placement: Placement, banner: bytes) -> bool:
+def still_holds(physical: Stub | Mapped, placement: Placement, banner: bytes) -> bool:
     """Is a placement that was found before true at this stop?
 
     Through the stub one packet: there the processor's own tables lead to the banner,
@@ -55,7 +55,7 @@ def still_holds(physical: Physical, placement: Placement, banner: bytes) -> bool
     )
 
 
-def find(physical: Physical, banner: bytes) -> Placement | None:
+def find(physical: Stub | Mapped, banner: bytes) -> Placement | None:
     """The placement that is true, None while the kernel has not settled, or is
     damaged where nothing else would show the way."""
     for phys_base in dict.fromkeys(_phys_bases()):
@@ -72,7 +72,7 @@ def default() -> Placement:
     return Placement(0, PAGE_OFFSETS[4], 4)
 
 
-def _placed(physical: Physical, placement: Placement) -> Memory:
+def _placed(physical: Stub | Mapped, placement: Placement) -> Memory:
     """Memory to try a placement with."""
     guest = Memory(Stub() if isinstance(physical, Stub) else physical)
     place(guest, placement)
@@ -106,13 +106,13 @@ def _phys_bases() -> Iterator[int]:
     yield 0
     try:
         found = WORD.unpack(read_stub(structs.address_of("phys_base"), WORD.size))[0]
-    except (Fault, gdb.error):
+    except (Fault, Missing):
         return
     if found % PHYS_BASE_ALIGN == 0:
         yield found
 
 
-def _direct_maps(phys_base: int, physical: Physical) -> Iterator[tuple[int, int]]:
+def _direct_maps(phys_base: int, physical: Stub | Mapped) -> Iterator[tuple[int, int]]:
     """Where the direct map may start, and with how many levels."""
     yield from ((offset, levels) for levels, offset in PAGE_OFFSETS.items())
     if not structs.has_symbol("page_offset_base"):

@@ -6,27 +6,17 @@ from __future__ import annotations
 import mmap
 import os
 import re
-from dataclasses import dataclass
-
-import gdb
+from typing import Callable
 
 from .memory import Fault
-
-
-@dataclass(frozen=True)
-class Block:
-    """A run of guest-physical addresses and where it starts in the RAM file."""
-
-    start: int
-    end: int
-    offset: int
+from .physical import Block
 
 
 class RamFile:
-    """The RAM file of QEMU's memory-backend-file, mapped read-only."""
+    """A file with the guest's RAM, mapped read-only: QEMU's own, or a core file."""
 
-    def __init__(self, path: str, blocks: list[Block]) -> None:
-        self.name = f"RAM file {path}"
+    def __init__(self, path: str, blocks: list[Block], kind: str = "RAM file") -> None:
+        self.name = f"{kind} {path}"
         self.path = path
         self.blocks = blocks
         with open(path, "rb") as ram:
@@ -39,34 +29,29 @@ class RamFile:
         raise Fault(address, "no RAM at this physical address")
 
 
-def find_ram_file() -> RamFile | None:
-    """The RAM file of the QEMU behind the stub, None if there is none.
+Monitor = Callable[[str], str]  # what QEMU's monitor answers to a command, or ""
 
-    Asks QEMU's monitor through the stub, so it works for any QEMU that was
-    given a shared memory-backend-file, whoever started it.
+
+def find_ram_file(monitor: Monitor) -> RamFile | None:
+    """The RAM file of the QEMU behind a monitor, None if there is none.
+
+    It works for any QEMU that was given a shared memory-backend-file, whoever started
+    it.
     """
-    for backend in _backends():
-        path = _monitor(f"qom-get /objects/{backend} mem-path").strip().strip('"')
-        if _monitor(f"qom-get /objects/{backend} share").strip() != "true":
+    for backend in _backends(monitor):
+        path = monitor(f"qom-get /objects/{backend} mem-path").strip().strip('"')
+        if monitor(f"qom-get /objects/{backend} share").strip() != "true":
             continue
-        blocks = _blocks(_monitor("info mtree -f"), backend)
+        blocks = _blocks(monitor("info mtree -f"), backend)
         # With a folder as mem-path QEMU deletes the file in it at once
         if blocks and os.path.isfile(path) and os.access(path, os.R_OK):
             return RamFile(path, blocks)
     return None
 
 
-def _monitor(command: str) -> str:
-    try:
-        return gdb.execute(f"monitor {command}", to_string=True) or ""
-    except gdb.error:
-        return ""
-
-
-def _backends() -> list[str]:
-    return re.findall(
-        r"^(\S+) \(child<memory-backend-file>\)", _monitor("qom-list /objects"), re.M
-    )
+def _backends(monitor: Monitor) -> list[str]:
+    pattern = r"^(\S+) \(child<memory-backend-file>\)"
+    return re.findall(pattern, monitor("qom-list /objects"), re.M)
 
 
 def _blocks(mtree: str, backend: str) -> list[Block]:

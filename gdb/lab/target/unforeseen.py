@@ -11,19 +11,18 @@ it happened is shown after `set lab debug on`, or with LAB_DEBUG=1 in the enviro
 from __future__ import annotations
 
 import functools
-import os
-import traceback
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
 import gdb
 
-from ..printable import one_line, printable
+from .. import mistakes
+from ..printable import printable
 from . import settings, terminal
+from .debugger import Missing, Refused
 from .memory import Broken, Fault
 
-FORESEEN = (Fault, Broken, gdb.error)
-LONGEST = 200  # characters of a mistake's own words
+FORESEEN = (Fault, Broken, Missing, gdb.error)
 DEBUG = "lab debug"
 
 
@@ -32,16 +31,11 @@ def sentence(what: str, problem: BaseException) -> str:
 
     Parameters: the command or whatever else went wrong, and how.
     """
-    if isinstance(problem, gdb.GdbError):
+    if isinstance(problem, (gdb.GdbError, Refused)):
         return str(problem)
     if isinstance(problem, FORESEEN):
         return f"{what}: {' '.join(str(problem).split()).rstrip('.')}."
-    words = one_line(str(problem))[:LONGEST]
-    kind = type(problem).__name__ + (f" ({words})" if words else "")
-    said = f"{what}: this is a mistake of the lab's, {kind}. Please report it"
-    if not debugs():
-        return f"{said}; with `set lab debug on` it also shows where."
-    return f"{said} with this:\n{''.join(traceback.format_exception(problem))}"
+    return mistakes.mistake(what, problem, debugs(), "`set lab debug on`")
 
 
 def debugs() -> bool:
@@ -49,11 +43,7 @@ def debugs() -> bool:
     try:
         return bool(gdb.parameter(DEBUG))
     except RuntimeError:  # not registered yet
-        return _wanted()
-
-
-def _wanted() -> bool:
-    return os.environ.get("LAB_DEBUG", "") not in ("", "0")
+        return mistakes.wanted()
 
 
 @contextmanager
@@ -126,7 +116,7 @@ class _Debug(gdb.Parameter):
 
     def __init__(self) -> None:
         super().__init__(DEBUG, gdb.COMMAND_DATA, gdb.PARAM_BOOLEAN)
-        self.value = _wanted()
+        self.value = mistakes.wanted()
 
     def get_set_string(self) -> str:
         return ""

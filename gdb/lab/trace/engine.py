@@ -7,9 +7,9 @@ from typing import Any, Callable
 
 import gdb
 
-from .. import replay
 from ..linux.mm_changes import Change
 from ..linux.task import find_task_by_pid, register
+from ..replay import session
 from ..sizes import counted
 from ..target.unforeseen import handler
 from .event import Event, Moment, Point, resolve
@@ -158,7 +158,7 @@ class Tracer(Stops):
             data=data,
         )
         self.events.append(event)
-        replay.checkpoint(f"{self.timeline.name}: {what}")
+        session.checkpoint(f"{self.timeline.name}: {what}")
         self.show(event)
         if len(self.events) >= self.limit:
             self.end(f"the limit of {counted(self.limit, 'event')} is reached")

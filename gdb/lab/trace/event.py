@@ -6,13 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable
 
-import gdb
-
 from ..linux.errno import to_int, to_long
 from ..linux.mm_changes import Change
 from ..linux.registers import WRAPPER
 from ..linux.task import Task, register
 from ..target import structs
+from ..target.debugger import Refused
 
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # of a function: System V ABI
 
@@ -121,7 +120,7 @@ def system_calls(
 def resolve(points: list[Point], timeline: str) -> tuple[list[Point], list[str]]:
     """The points this kernel has, and a sentence for each one it has not.
 
-    Raises gdb.GdbError for a missing one that is not optional.
+    Raises Refused for a missing one that is not optional.
     """
     there, missing = [], []
     for point in points:
@@ -130,7 +129,7 @@ def resolve(points: list[Point], timeline: str) -> tuple[list[Point], list[str]]
             continue
         names = " nor ".join(f"{name}()" for name in point.functions)
         if not point.optional:
-            raise gdb.GdbError(
+            raise Refused(
                 f"lab trace {timeline}: this kernel has no {names}, which tells "
                 f"{point.tells}: it was renamed or inlined. Build one of the lab's "
                 "kernels, or add its name to gdb/lab/trace."

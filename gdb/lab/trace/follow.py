@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 
+from ..linux.structs.exec import LinuxBinprm
+from ..linux.structs.sched import TaskStruct
 from ..linux.task import PF_KTHREAD, Task
 from ..target import kernel, structs
 
-TASK = structs.Form("struct task_struct", "flags", "pid", "tgid")
-BPRM = structs.Form("struct linux_binprm", "filename", "mm")
 MOST_NAMED = 5
 LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
 COMMAND_LINE = "saved_command_line"  # char *, init/main.c
@@ -71,7 +71,7 @@ class Follow:
     def wants(self, current: Task) -> bool:
         """Is this task followed?"""
         if self.everyone:
-            flags = TASK(kernel.memory(), current.address).flags
+            flags = TaskStruct(kernel.memory(), current.address).flags
             return not flags & PF_KTHREAD
         return current.tgid in self.tgids or current.tgid in self._trying.values()
 
@@ -81,7 +81,7 @@ class Follow:
             return
         wanted = lab_program() if self.program == LAB_PROGRAM else self.program
         guest = kernel.memory()
-        name = guest.read_string(BPRM(guest, bprm).filename)
+        name = guest.read_string(LinuxBinprm(guest, bprm).filename)
         if os.fsencode(wanted) in (name, os.path.basename(name)):
             self._trying[current.address] = current.tgid
 
@@ -91,13 +91,13 @@ class Follow:
         What fails after exec_mmap() took bprm->mm is the new program's end.
         """
         tgid = self._trying.pop(current.address, None)
-        if tgid is not None and not BPRM(kernel.memory(), bprm).mm:
+        if tgid is not None and not LinuxBinprm(kernel.memory(), bprm).mm:
             self._add(tgid)
 
     def starts(self, current: Task, child: int) -> None:
         """A task has made another one: struct task_struct *."""
         if not self.everyone and current.tgid in self.tgids:
-            self._add(TASK(kernel.memory(), child).tgid)
+            self._add(TaskStruct(kernel.memory(), child).tgid)
 
     def process_of(self, address: int) -> tuple[int, bool] | None:
         """The followed process a task is of, and whether the task is its leader.
@@ -105,7 +105,7 @@ class Follow:
         None if its process is not followed. Parameter: struct task_struct *. Raises
         memory.Fault.
         """
-        found = TASK(kernel.memory(), address)
+        found = TaskStruct(kernel.memory(), address)
         if found.tgid not in self.tgids:
             return None
         return found.tgid, found.pid == found.tgid
@@ -135,4 +135,4 @@ def lab_program() -> str:
 
 def is_kernel_thread(address: int) -> bool:
     """Is this a kernel thread, or idle? Parameter: struct task_struct *."""
-    return bool(TASK(kernel.memory(), address).flags & PF_KTHREAD)
+    return bool(TaskStruct(kernel.memory(), address).flags & PF_KTHREAD)

@@ -15,6 +15,7 @@ import gdb
 from ..linux import timekeeping
 from ..linux.task import Task, get_current, register, smp_processor_id, task
 from ..target import fits, kernel, structs
+from ..target.debugger import Missing, Refused, debugger
 from ..target.memory import Broken, Fault
 from ..target.ownstop import OwnStop
 from ..target.unforeseen import sentence
@@ -91,7 +92,7 @@ class Stops:
         """Do something, and keep it to itself if that fails."""
         try:
             step(*given)
-        except (Fault, Broken, gdb.error, gdb.GdbError) as trouble:
+        except (Fault, Broken, Missing, Refused, gdb.error) as trouble:
             self.troubles.append(str(trouble))
         except Exception as mistake:  # of ours: one event is lost, and that is told
             self.troubles.append(sentence("an event", mistake).rstrip("."))
@@ -122,9 +123,9 @@ class Stops:
         If two processors come to a stop at once, gdb lets the first one reach its
         own a second time. The second time no register has changed.
         """
-        frame = gdb.selected_frame()
-        changing = (int(frame.read_register(name)) for name in CHANGING)
-        seen = (place, stack, *changing)
+        asked = debugger()
+        changing = asked.registers(asked.selected_thread(), CHANGING)
+        seen = (place, stack, *changing.values())
         again = self._last.get(address) == seen
         self._last[address] = seen
         return again

@@ -7,14 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import gdb
-
 from ..linux import kallsyms, registers, task
 from ..linux.errno import is_error, result_text
 from ..linux.registers import RENAMED, WRAPPER
 from ..linux.syscalls import Argument, Decoder
 from ..result import Table, columns
 from ..target import structs
+from ..target.debugger import Refused
 from .engine import Timeline, Tracer
 from .event import Call, Moment, Point, system_calls
 
@@ -94,13 +93,13 @@ class Syscalls(Timeline):
 def _function(name: str) -> str:
     """The name a system call has in the kernel: newfstat for fstat.
 
-    Raises gdb.GdbError for a name that no call has.
+    Raises Refused for a name that no call has.
     """
     inside = {shown: function for function, shown in RENAMED.items()}
     function = inside.get(name, name)
     if structs.has_symbol(WRAPPER + function):
         return function
-    raise gdb.GdbError(
+    raise Refused(
         f"This kernel has no system call {name}; `info functions ^{WRAPPER}` "
         "lists those it has."
     )

@@ -24,8 +24,10 @@ from ..linux import (
 from ..linux.mm_changes import Change, Piece, Snapshot
 from ..linux.processors import Processor
 from ..linux.segments import Segment
+from ..linux.structs.sched import TaskStruct
 from ..linux.task import PF_KTHREAD
 from ..target import fits, kernel, unforeseen
+from ..target.debugger import Missing, Refused
 from ..target.memory import Broken, Fault
 from .pointers import Pointer, Pointers
 
@@ -97,7 +99,7 @@ def look(history: History) -> Picture:
         if not processor.current:
             return Picture(trouble=UNUSED)
         return _look(processor, history)
-    except (gdb.error, gdb.GdbError, Fault, Broken, KeyError) as problem:
+    except (gdb.error, Refused, Fault, Broken, Missing) as problem:
         return Picture(trouble=sentence(problem))
     except KeyboardInterrupt:
         return Picture(trouble=INTERRUPTED)
@@ -166,7 +168,7 @@ def _why_none(address: int) -> str:
     """Why a task has no address space."""
     read = task.task(address)
     who = f"{read.comm} {read.pid}"
-    if registers.STACK(kernel.memory(), address).flags & PF_KTHREAD:
+    if TaskStruct(kernel.memory(), address).flags & PF_KTHREAD:
         what = "the idle task" if read.pid == entry.IDLE_PID else "a kernel thread"
         why = f"{who} is {what}: it has no address space of its own."
     else:

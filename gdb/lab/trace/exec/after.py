@@ -10,18 +10,14 @@ from typing import Any, NamedTuple
 
 from ...linux import mm as mm_, relatives, task
 from ...linux.errno import to_int
+from ...linux.structs.mm_types import MmStruct
+from ...linux.structs.sched import TaskStruct
 from ...sizes import counted, size_text
-from ...target import kernel, structs
+from ...target import kernel
 from ..event import Moment, Point
 from . import binprm
 from .state import Exec, Steps
 
-MM = structs.Form(
-    "struct mm_struct",
-    *("map_count", "mmap_base", "task_size"),
-    users="mm_users.counter",
-)
-TASK = structs.Form("struct task_struct", "flags", "pid", "mm")
 PF_RANDOMIZE = 0x40_0000  # include/linux/sched.h
 EXECUTABLE_STACK = {  # include/linux/binfmts.h; PT_GNU_STACK asks for it
     0: "no PT_GNU_STACK says whether it may be executed",
@@ -65,15 +61,16 @@ class After(Steps):
         guest = kernel.memory()
         mm = moment.task.mm
         threads = [
-            TASK(guest, each) for each in task.for_each_thread(moment.task.address)
+            TaskStruct(guest, each)
+            for each in task.for_each_thread(moment.task.address)
         ]
         others = [
             tid
             for thread, tid in relatives.other_threads(moment.task)
             if not relatives.is_exiting(thread)
         ]
-        read = MM(guest, mm) if mm else None
-        users = read.users - sum(each.mm == mm for each in threads) if read else 0
+        read = MmStruct(guest, mm) if mm else None
+        users = read.mm_users - sum(each.mm == mm for each in threads) if read else 0
         areas = read.map_count if read else 0
         return Old(mm, areas, users, others, moment.task.comm, moment.task.pid)
 
@@ -101,8 +98,8 @@ class After(Steps):
     def _picked(self, one: Exec, moment: Moment, note: Any) -> None:
         """arch_pick_mmap_layout() has chosen, for setup_new_exec()."""
         guest = kernel.memory()
-        read = MM(guest, moment.task.mm)
-        randomized = bool(TASK(guest, moment.task.address).flags & PF_RANDOMIZE)
+        read = MmStruct(guest, moment.task.mm)
+        randomized = bool(TaskStruct(guest, moment.task.address).flags & PF_RANDOMIZE)
         down = mm_.is_topdown(moment.task.mm)
         where = "around"
         if down is not None:

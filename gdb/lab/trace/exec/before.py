@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...linux.errno import error_text, is_error, result_text, to_int
+from ...linux.structs.fs import Filename
 from ...printable import quoted
 from ...sizes import counted, size_text
 from ...target import kernel, structs
@@ -128,7 +129,7 @@ class Before(Steps):
 
     def _opened(self, one: Exec, moment: Moment, filename: int) -> None:
         guest = kernel.memory()
-        name = binprm.text(binprm.FILENAME(guest, filename).name)
+        name = binprm.text(Filename(guest, filename).name)
         role = "interpreter" if one.handler else "program"
         if is_error(moment.result):
             one.refused = one.refused or moment.function

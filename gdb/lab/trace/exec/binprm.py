@@ -10,22 +10,14 @@ import re
 from typing import NamedTuple
 
 from ...linux import filemap, maps, mm as mm_, pgtable, task, vma
+from ...linux.structs.exec import LinuxBinprm
+from ...linux.structs.mm_types import MmStruct
 from ...printable import quoted, text_of
 from ...programs import elf
-from ...target import elffile, kernel, members, structs
+from ...target import elffile, kernel, members
 from ...target.elffile import Header, Segment
 from ...target.memory import PAGE_SIZE, Broken, Fault
 
-BPRM = structs.Form(
-    "struct linux_binprm",
-    *("mm", "p", "exec", "argc", "envc", "file", "filename", "interp", "buf"),
-)
-PHDR = structs.Form(
-    "struct elf64_phdr",
-    *("p_flags", "p_offset", "p_vaddr", "p_filesz", "p_memsz"),
-)
-MM = structs.Form("struct mm_struct", "task_size")
-FILENAME = structs.Form("struct filename", "name")
 ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62  # include/uapi/linux/elf.h and elf-em.h
 SCRIPT = b"#!"
 PATH_MAX = 4096  # bytes
@@ -54,9 +46,9 @@ class Program(NamedTuple):
     interpreter: str  # PT_INTERP, "" without one
 
 
-def read(bprm: int) -> tuple:
-    """The members of BPRM. Parameter: struct linux_binprm *. Raises Fault."""
-    return BPRM(kernel.memory(), bprm)
+def read(bprm: int) -> LinuxBinprm:
+    """Read one. Parameter: struct linux_binprm *. Raises Fault."""
+    return LinuxBinprm(kernel.memory(), bprm)
 
 
 def point_of_no_return(bprm: int) -> bool:
@@ -65,7 +57,7 @@ def point_of_no_return(bprm: int) -> bool:
     Before 6834e0bb41bb it was set later. Parameter: struct linux_binprm *. Raises
     Fault.
     """
-    place = members.place_of(BPRM.type_name, "point_of_no_return")
+    place = members.place_of(LinuxBinprm.c_name, "point_of_no_return")
     return place is None or bool(members.read(place, bprm))
 
 
@@ -141,13 +133,13 @@ def program_memory(mm: int, address: int, size: int) -> bytes:
     Of a file's page that the program never touched it reads what it would get:
     that of the page cache. Raises Fault, Broken.
     """
-    if address >= MM(kernel.memory(), mm).task_size:
+    if address >= MmStruct(kernel.memory(), mm).task_size:
         raise Fault(address, "it is not in user space")
     try:
         return mm_.access_process_vm(mm, address, size)
     except Fault:
         entries = pgtable.walk(mm_.pgd_of(mm), address).entries
-        _, one = vma.find_vma(mm, address) or (0, None)
+        one = vma.find_vma(mm, address)
         touched = not entries or bool(entries[-1].value)
         if touched or one is None or not one.vm_file or address < one.vm_start:
             raise

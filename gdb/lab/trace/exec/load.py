@@ -10,6 +10,7 @@ from typing import Any
 
 from ...linux.errno import error_text, is_error
 from ...linux.mm_changes import Change
+from ...linux.structs.exec import Elf64Phdr
 from ...programs import elf
 from ...sizes import counted, rough_size, size_text
 from ...target import kernel, structs
@@ -53,7 +54,7 @@ class Load(Steps):
         ]
 
     def _before_map(self, one: Exec, moment: Moment) -> tuple[int, tuple]:
-        return moment.argument(0), binprm.PHDR(kernel.memory(), moment.argument(2))
+        return moment.argument(0), Elf64Phdr(kernel.memory(), moment.argument(2))
 
     def _mapped(self, one: Exec, moment: Moment, note: tuple[int, tuple]) -> None:
         file, header = note

@@ -12,11 +12,12 @@ from typing import Any
 
 from ...linux import registers, signals, task
 from ...linux.errno import error_text, is_error, result_text, to_int
+from ...linux.structs.sched import TaskStruct
 from ...linux.syscalls import AT_FDCWD
 from ...printable import quoted
 from ...result import Table, columns
 from ...sizes import counted
-from ...target import kernel, structs
+from ...target import kernel
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point, system_calls
 from . import binprm
@@ -28,7 +29,6 @@ from .state import Exec, Execs
 CALLS = {"execve": 0, "execveat": 1}  # which argument the path is
 INNER = "kernel_execve"  # of /init, and of helpers that the kernel starts
 SIGKILL = "SIGKILL"
-PENDING = structs.Form("struct task_struct", own="pending.signal.sig[0]")
 LONGEST = 60  # characters of a path in the table
 TOTALS = columns(
     exec="number", task="number", program="text", result="text", areas="number"
@@ -189,4 +189,6 @@ def _short(one: Exec) -> str:
 
 def _pending(moment: Moment) -> list[str]:
     """The signals that the thread gets before it is in user mode again."""
-    return signals.set_names(PENDING(kernel.memory(), moment.task.address).own)
+    return signals.set_names(
+        TaskStruct(kernel.memory(), moment.task.address).pending_signals
+    )

@@ -8,19 +8,17 @@ from typing import Any
 
 from ...linux import relatives, signals
 from ...linux.errno import to_int
+from ...linux.structs.sched import TaskStruct
 from ...linux.task import Task
 from ...linux.taskflags import exit_text
 from ...sizes import counted
-from ...target import kernel, structs
+from ...target import kernel
 
 AUTOREAP = 0xFF  # bool of do_notify_parent(): nobody will wait
 WAITS = ("wait4", "waitid")
 # Who makes the kernel forget a task, if not one of WAITS or kin.EXEC
 ITSELF, LAST_THREAD = "itself", "its last thread"
 KERNEL_WAIT, PARENT_ENDED = "kernel_wait", "parent ended"
-EXEC_IDS = structs.Form(
-    "struct task_struct", "parent_exec_id", "self_exec_id", "parent"
-)
 SIGCHLD = 17
 
 
@@ -42,9 +40,7 @@ def end_of(current: Task, code: int, others: int) -> End:
     shared = relatives.signal_struct(current.address)
     given = to_int(regs.di)
     by_call = call in ("exit", "exit_group") and code == (given & 0xFF) << 8
-    executes = getattr(shared, "group_exec_task", 0) or getattr(
-        shared, "group_exit_task", 0
-    )
+    executes = shared.group_exec_task or shared.group_exit_task
     whole = bool(
         shared.flags & (relatives.SIGNAL_GROUP_EXIT | relatives.SIGNAL_GROUP_COREDUMP)
     )
@@ -92,8 +88,8 @@ def reported_signal(ended: int, signal: int) -> int:
     See do_notify_parent() in kernel/signal.c. Parameter: struct task_struct *.
     """
     guest = kernel.memory()
-    read = EXEC_IDS(guest, ended)
-    parent = EXEC_IDS(guest, read.parent)
+    read = TaskStruct(guest, ended)
+    parent = TaskStruct(guest, read.parent)
     return signal if read.parent_exec_id == parent.self_exec_id else SIGCHLD
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from ...linux import processors, relatives, signals, task
+from ...linux import mm as mm_, processors, relatives, signals, task
+from ...linux.structs.exec import LinuxBinfmt
+from ...linux.structs.mm_types import MmStruct
+from ...linux.structs.sched import KernelSiginfo
 from ...sizes import counted
-from ...target import kernel, structs
+from ...target import kernel
 from ..engine import Tracer
 from ..event import Call, Moment, Point
 
-SIGINFO = structs.Form("struct kernel_siginfo", "si_signo")
-MM = structs.Form("struct mm_struct", "flags", "binfmt")
-BINFMT = structs.Form("struct linux_binfmt", "?core_dump")
 MMF_DUMPABLE_MASK = 0x3  # include/linux/sched/coredump.h
 
 
@@ -100,7 +100,7 @@ class Kills:
 
     def _dumps(self, moment: Moment) -> None:
         """coredump_wait() kills the others; without it zap_other_threads() will."""
-        signal = SIGINFO(kernel.memory(), moment.argument(0)).si_signo
+        signal = KernelSiginfo(kernel.memory(), moment.argument(0)).si_signo
         said, never = f"{signals.signal_name(signal)} is fatal, ", why_no_core(moment)
         others = []
         if never:
@@ -117,9 +117,9 @@ class Kills:
 def why_no_core(moment: Moment) -> str:
     """Why do_coredump() does not even begin, "" if it does. Raises memory.Fault."""
     guest = kernel.memory()
-    mm = MM(guest, moment.task.mm)
-    if not mm.binfmt or not getattr(BINFMT(guest, mm.binfmt), "core_dump", 0):
+    mm = MmStruct(guest, moment.task.mm)
+    if not mm.binfmt or not LinuxBinfmt(guest, mm.binfmt).core_dump:
         return "the kernel cannot write one for this kind of program"
-    if not mm.flags & MMF_DUMPABLE_MASK:
+    if not mm_.flags_of(mm) & MMF_DUMPABLE_MASK:
         return "the process is not to be read by others (PR_SET_DUMPABLE, set-user-ID)"
     return ""

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...linux.structs.sched import TaskStruct
 from ...linux.task import Task, task
 from ...result import Table, columns
 from ...target import kernel
-from .look import COUNTERS, Look
+from .look import Look
 
 COLUMNS = columns(
     tid="number",
@@ -68,7 +69,7 @@ class Counts:
         """A task ends: what the kernel counted for it until now."""
         found = self._of(current)
         if found is not None:
-            read = COUNTERS(kernel.memory(), current.address)
+            read = TaskStruct(kernel.memory(), current.address)
             found.last = read.min_flt, read.maj_flt
 
     def _of(self, current: Task) -> Count | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...linux import pgtable
+from ...linux.structs.mm_types import VmAreaStruct
 from ...linux.vmflags import VM_HUGETLB
 from . import look
 from .look import Access, Look
@@ -84,7 +85,7 @@ def kind_of(access: Access, before: Look, after: Look, ip: int) -> Kind:
     return _of_empty(access, before, after)
 
 
-def area_of(before: Look, after: Look) -> tuple | None:
+def area_of(before: Look, after: Look) -> VmAreaStruct | None:
     """The area of the address, or the stack below which it is."""
     return after.area if after.vma else before.area
 

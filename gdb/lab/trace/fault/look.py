@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 from ...linux import filemap, mm as mm_, page, pgtable, signals, vma as lookup
 from ...linux.registers import Registers, user_mode
+from ...linux.structs.fs import File
+from ...linux.structs.mm_types import Page, VmAreaStruct
+from ...linux.structs.sched import KSigaction, SignalStruct, TaskStruct
 from ...linux.vmflags import VM_GROWSDOWN, VM_HUGETLB, VM_MAYSHARE
 from ...target import kernel, structs
 from ...target.memory import PAGE_PRESENT, PAGE_SIZE, Broken, Fault
@@ -22,9 +25,6 @@ FAULT_AROUND = 65536  # bytes, what fault_around_bytes starts with
 PMD_SIZE = 1 << 21  # what one page table maps
 ENTRY = 8  # bytes of a page-table entry
 RLIMIT_STACK = 3  # asm-generic/resource.h
-LIMITS = structs.Form("struct signal_struct", stack=f"rlim[{RLIMIT_STACK}].rlim_cur")
-TASK = structs.Form("struct task_struct", "signal", "sighand", "blocked")
-COUNTERS = structs.Form("struct task_struct", "min_flt", "maj_flt")
 structs.expect("fault_around_bytes", "empty_zero_page", "huge_zero_page")
 
 Use = Literal["none", "zero", "anonymous", "file", "kernel"]
@@ -68,7 +68,7 @@ class Look:
 
     address: int
     vma: int  # struct vm_area_struct *, 0 where the address is in no area
-    area: tuple | None  # that area, or the stack that could grow down to it
+    area: VmAreaStruct | None  # that area, or the stack that could grow down to it
     is_changing: bool  # could no area be found because another CPU changes them?
     entry: pgtable.Entry | None  # the last one of the walk; None for a broken table
     use: Use  # of the page frame
@@ -105,7 +105,7 @@ def look(mm: int, task: int, address: int) -> Look:
 
     Parameters: struct mm_struct *, struct task_struct *. Raises memory.Fault.
     """
-    counters = COUNTERS(kernel.memory(), task)
+    counters = TaskStruct(kernel.memory(), task)
     vma, area, is_changing = _area(mm, task, address)
     walk = pgtable.walk(mm_.pgd_of(mm), address)
     entry = None if walk.broken else walk.last
@@ -127,7 +127,7 @@ def look(mm: int, task: int, address: int) -> Look:
     )
 
 
-def _area(mm: int, task: int, address: int) -> tuple[int, tuple | None, bool]:
+def _area(mm: int, task: int, address: int) -> tuple[int, VmAreaStruct | None, bool]:
     """The members vma, area and is_changing of a Look."""
     if address >= pgtable.USER_HALF:
         return 0, None, False
@@ -137,13 +137,12 @@ def _area(mm: int, task: int, address: int) -> tuple[int, tuple | None, bool]:
         return 0, None, True
     if found is None:
         return 0, None, False
-    vma, area = found
-    if address >= area.vm_start:
-        return vma, area, False
-    return 0, area if _may_grow(task, area, address) else None, False
+    if address >= found.vm_start:
+        return found.address, found, False
+    return 0, found if _may_grow(task, found, address) else None, False
 
 
-def _may_grow(task: int, area: tuple, address: int) -> bool:
+def _may_grow(task: int, area: VmAreaStruct, address: int) -> bool:
     """Is it a stack that may be as long as down to this address?
 
     acct_stack_growth() in mm/mmap.c asks for more, but this is what keeps all that
@@ -152,7 +151,7 @@ def _may_grow(task: int, area: tuple, address: int) -> bool:
     if not area.vm_flags & VM_GROWSDOWN:
         return False
     guest = kernel.memory()
-    limit = LIMITS(guest, TASK(guest, task).signal).stack
+    limit = SignalStruct(guest, TaskStruct(guest, task).signal).stack_limit
     return area.vm_end - (address & -PAGE_SIZE) <= limit
 
 
@@ -163,7 +162,7 @@ def _frame(pfn: int) -> tuple[Use, int, int, bool]:
     guest = kernel.memory()
     try:
         own = page.pfn_to_page(pfn)
-        head = page.PAGE(guest, page.compound_head(own))
+        head = Page(guest, page.compound_head(own))
         holders = page.page_mapcount(own)
     except Fault:
         return "kernel", 0, 0, False  # no struct page: a device
@@ -173,10 +172,10 @@ def _frame(pfn: int) -> tuple[Use, int, int, bool]:
     return use, holders, head.refcount, "head" in page.flag_names(head.flags)
 
 
-def _is_cached(area: tuple, address: int) -> bool:
+def _is_cached(area: VmAreaStruct, address: int) -> bool:
     if area.vm_flags & VM_HUGETLB:
         return False  # it counts in huge pages
-    mapping = filemap.FILE(kernel.memory(), area.vm_file).f_mapping
+    mapping = File(kernel.memory(), area.vm_file).f_mapping
     try:
         filemap.find_get_page(mapping, file_page(area, address))
     except Fault:
@@ -184,12 +183,14 @@ def _is_cached(area: tuple, address: int) -> bool:
     return True
 
 
-def file_page(area: tuple, address: int) -> int:
+def file_page(area: VmAreaStruct, address: int) -> int:
     """Which page of its file an address shows, from 0."""
     return area.vm_pgoff + (address - area.vm_start) // PAGE_SIZE
 
 
-def _around(area: tuple, entry: pgtable.Entry | None, address: int) -> dict[int, int]:
+def _around(
+    area: VmAreaStruct, entry: pgtable.Entry | None, address: int
+) -> dict[int, int]:
     """The entries of do_fault_around()'s window, by address: mm/memory.c."""
     if entry is None or entry.level != 1:
         return {}
@@ -223,12 +224,9 @@ def mapped_around(before: Look, after: Look, page_address: int) -> list[int]:
     ]
 
 
-def is_shared(area: tuple) -> bool:
+def is_shared(area: VmAreaStruct) -> bool:
     """Was the area mapped with MAP_SHARED?"""
     return bool(area.vm_flags & VM_MAYSHARE)
-
-
-ACTION = structs.Form("struct k_sigaction", handler="sa.sa_handler")
 
 
 def handler_of(address: int, number: int) -> int:
@@ -238,10 +236,10 @@ def handler_of(address: int, number: int) -> int:
     kernel/signal.c. Parameter: struct task_struct *. Raises memory.Fault.
     """
     guest = kernel.memory()
-    read = TASK(guest, address)
+    read = TaskStruct(guest, address)
     place = read.sighand + structs.offsetof("struct sighand_struct", "action")
     place += (number - 1) * structs.sizeof("struct k_sigaction")
-    handler = ACTION(guest, place).handler
+    handler = KSigaction(guest, place).sa_handler
     is_blocked = int.from_bytes(read.blocked, "little") >> (number - 1) & 1
     return 0 if is_blocked or handler in (signals.SIG_DFL, signals.SIG_IGN) else handler
 

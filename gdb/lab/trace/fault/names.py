@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...linux import mm as mm_, pgtable, task as task_, vma, vma as lookup
+from ...linux.structs.mm_types import VmAreaStruct
 from ...linux.task import Task
 from ...linux.vmflags import permissions
 from ...printable import text_of
@@ -37,14 +38,11 @@ class Names:
         except (Broken, Fault):
             return f"{access.regs.ip:#x}", ""
 
-    def _code_area(self, current: Task, access: Access) -> tuple | None:
+    def _code_area(self, current: Task, access: Access) -> VmAreaStruct | None:
         try:
-            found = lookup.find_vma(current.mm, access.regs.ip)
+            return lookup.vma_lookup(current.mm, access.regs.ip)
         except (Broken, Fault):
             return self._code.area(current, access.regs.ip)
-        if found is None or access.regs.ip < found[1].vm_start:
-            return None
-        return found[1]
 
     def where(self, current: Task, access: Access, before: Look, after: Look) -> str:
         """The area in a few words."""
@@ -58,7 +56,7 @@ class Names:
         grows = "below " if access.address < area.vm_start else ""
         return f"{grows}{name} {permissions(area.vm_flags)}"
 
-    def area_data(self, mm: int, area: tuple | None) -> dict[str, Any] | None:
+    def area_data(self, mm: int, area: VmAreaStruct | None) -> dict[str, Any] | None:
         """The area for a program."""
         if area is None:
             return None
@@ -69,7 +67,7 @@ class Names:
             "name": self._of_area(mm, area),
         }
 
-    def _of_area(self, mm: int, area: tuple) -> str:
+    def _of_area(self, mm: int, area: VmAreaStruct) -> str:
         """Not kept: a struct file may be where that of another file was."""
         try:
             name = vma.vma_name(area, mm_.mm_struct(mm), task_.onlooker_root())

@@ -9,10 +9,11 @@ from typing import Any
 from ...linux import relatives, task, uapi_flags
 from ...linux.mm_usage import Space, mm_users, space
 from ...linux.signals import signal_name
+from ...linux.structs.sched import TaskStruct
 from ...linux.task import Task
 from ...linux.vmflags import VM_DONTCOPY, VM_WIPEONFORK
 from ...sizes import counted, rough_size, size_text
-from ...target import kernel, structs
+from ...target import kernel
 
 # include/uapi/linux/sched.h
 CLONE_VM, CLONE_VFORK, CLONE_PARENT = 0x100, 0x4000, 0x8000
@@ -30,10 +31,6 @@ PARTS = {  # members of task_struct that point to what a task has or shares
     "sysvsem.undo_list": "semaphore undo list",
     "cred": "credentials",
 }
-MEMBERS = structs.Form(
-    "struct task_struct",
-    **{path.replace(".", "_"): f"?{path}" for path in PARTS},
-)
 
 
 @dataclass
@@ -136,11 +133,11 @@ def _compare(parent: int, new: int) -> tuple[list[str], list[str]]:
     What neither of the two has is left out.
     """
     guest = kernel.memory()
-    mine, its = MEMBERS(guest, parent), MEMBERS(guest, new)
+    mine, its = TaskStruct(guest, parent), TaskStruct(guest, new)
     shared, own = [], []
     for path in PARTS:
         name = path.replace(".", "_")
-        pointer = getattr(its, name, 0)
+        pointer = getattr(its, name)
         if pointer:
             (shared if pointer == getattr(mine, name) else own).append(path)
     return shared, own

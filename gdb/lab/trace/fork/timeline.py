@@ -11,17 +11,15 @@ from ...linux.errno import result_text
 from ...linux.mm import mmap_lock
 from ...linux.mm_usage import space
 from ...linux.registers import WRAPPER
+from ...linux.structs.sched import KernelCloneArgs
 from ...result import Table, columns
-from ...target import kernel, structs
+from ...target import kernel
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
 from . import offspring
 from .offspring import CLONE_THREAD, CLONE_VFORK, CLONE_VM, Request
 
 # struct kernel_clone_args, include/linux/sched/task.h
-ARGUMENTS = structs.Form(
-    "struct kernel_clone_args", "flags", "exit_signal", "stack", "stack_size", "tls"
-)
 CLONE3 = "clone3"
 EXECUTES = "exec_mm_release"
 TOTALS = columns(
@@ -105,7 +103,7 @@ class Fork(Timeline):
 
     def _asked(self, moment: Moment) -> Request:
         call, _ = relatives.system_call(moment.task.address)
-        read = ARGUMENTS(kernel.memory(), moment.argument(0))
+        read = KernelCloneArgs(kernel.memory(), moment.argument(0))
         copies = bool(moment.task.mm) and not read.flags & CLONE_VM
         request = Request(call, read, copies)
         self._requests[moment.task.address] = request

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lists, trees and counters: include/linux/types.h, rbtree_types.h, maple_tree.h, ..."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ...target.cstruct import S64, U8, U32, U64, Ptr, Raw, Struct, at
+
+
+class ListHead(Struct, name="struct list_head"):
+    """A doubly linked list, or its head: include/linux/types.h."""
+
+    next: Ptr[ListHead]
+    prev: Ptr[ListHead]
+
+
+class RbNode(Struct, name="struct rb_node"):
+    """A node of a red-black tree: include/linux/rbtree_types.h."""
+
+    rb_right: Ptr[RbNode]
+    rb_left: Ptr[RbNode]
+
+
+class MapleTree(Struct, name="struct maple_tree"):
+    """A maple tree, since v6.1: include/linux/maple_tree.h."""
+
+    ma_root: Ptr[object]
+    ma_flags: U32
+
+
+class XaNode(Struct, name="struct xa_node"):
+    """A node of an xarray: include/linux/xarray.h."""
+
+    shift: U8
+    slots: Raw
+
+
+class Seqlock(Struct, name="seqlock_t"):
+    """A lock that counts who wrote: include/linux/seqlock.h."""
+
+    sequence: U32 = at("seqcount.seqcount.sequence")
+
+
+class PercpuCounter(Struct, name="struct percpu_counter"):
+    """A counter with a part for each CPU: include/linux/percpu_counter.h."""
+
+    count: S64
+    counters: Ptr[object]
+
+
+class Module(Struct, name="struct module"):
+    """A loaded module: include/linux/module.h."""
+
+    state: U32
+    name: Raw
+    kallsyms: Optional[Ptr[ModKallsyms]]  # with CONFIG_KALLSYMS
+
+
+class ModuleLayout(Struct, name="struct module_layout"):
+    """Where a module is, until v6.4 (ac3b43283923): include/linux/module.h."""
+
+    base: Ptr[object]
+    size: U32
+    text_size: U32
+
+
+class ModKallsyms(Struct, name="struct mod_kallsyms"):
+    """The symbols of a module: include/linux/module.h."""
+
+    symtab: Ptr[object]
+    num_symtab: U32
+    strtab: Ptr[object]
+
+
+class ModuleMemory(Struct, name="struct module_memory"):
+    """Where a part of a module is, since v6.4 (ac3b43283923): include/linux/module.h."""
+
+    base: Ptr[object]
+    size: U32
+
+
+class Resource(Struct, name="struct resource"):
+    """A range of /proc/iomem: include/linux/ioport.h."""
+
+    start: U64
+    end: U64
+    name: Ptr[object]
+    flags: U64
+    parent: Ptr[Resource]
+    sibling: Ptr[Resource]
+    child: Ptr[Resource]

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""C structures as types: a structure is declared once and read in one go.
+
+A declaration has the kernel's names and C types:
+
+    class MapleTree(Struct, name="struct maple_tree"):
+        ma_root: Ptr[object]
+        ma_flags: U32
+
+MapleTree(memory, address) reads one. Optional[...] marks a member that only some kernels
+have, and is None where it is missing; at(PATH) names a member of a member. Where each
+one is the kernel's debug info says: the order of a declaration means nothing, and a
+value is got by its name only.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ClassVar,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    Union,
+)
+
+from _collections import _tuplegetter
+
+from .debugger import Missing
+from .memory import Memory
+from .structs import follow, has_member, member
+from .types import CType, Kind
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Struct")
+
+U8: TypeAlias = int
+U16: TypeAlias = int
+U32: TypeAlias = int
+U64: TypeAlias = int
+S8: TypeAlias = int
+S16: TypeAlias = int
+S32: TypeAlias = int
+S64: TypeAlias = int
+Int: TypeAlias = int  # an integer whose width or sign is not the same in all kernels
+Raw: TypeAlias = bytes  # an array or a structure, as its bytes
+Flags: TypeAlias = Union[int, bytes]  # a word, or a bitmap of several as its bytes
+
+if TYPE_CHECKING:
+
+    class Ptr(int, Generic[T]):
+        """The address of a T in the kernel's memory, 0 for NULL."""
+
+    class _Values:
+        """What a Struct is made of is nobody's business."""
+
+else:
+
+    class Ptr(int):
+        """The address of an object in the kernel's memory: a plain int as it runs."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            return cls
+
+    class _Values(tuple):
+        """A tuple that gives its values by name only."""
+
+        __slots__ = ()
+        __iter__ = None
+        __getitem__ = None
+        __contains__ = None
+        count = index = None
+
+
+CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def _is_integer(size: int, signed: bool) -> Callable[[CType], bool]:
+    return lambda kind: (kind.is_scalar and kind.size == size and kind.signed == signed)
+
+
+FITS: dict[str, Callable[[CType], bool]] = {
+    **{f"U{8 * size}": _is_integer(size, False) for size in CODES},
+    **{f"S{8 * size}": _is_integer(size, True) for size in CODES},
+    "Int": lambda kind: kind.is_scalar,
+    "Flags": lambda kind: kind.is_scalar or kind.is_composite,
+    "Ptr": lambda kind: kind.kind is Kind.POINTER,
+    "Raw": lambda kind: kind.kind in (Kind.ARRAY, Kind.STRUCT, Kind.UNION),
+}
+
+
+def _code(kind: CType) -> str:
+    """The struct-module code of a member's type."""
+    if kind.kind is Kind.POINTER:
+        return "Q"
+    if kind.is_scalar:
+        return CODES[kind.size].lower() if kind.signed else CODES[kind.size]
+    return f"{kind.size}s"
+
+
+@dataclass(frozen=True)
+class _At:
+    path: str
+
+
+def at(path: str) -> Any:
+    """Where a member stands that has another name here, such as "mm_count.counter"."""
+    return _At(path)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member as it is declared."""
+
+    name: str
+    path: str  # where it stands in the structure
+    type: str  # a key of FITS
+    optional: bool
+
+
+ANNOTATION = re.compile(r"(?P<optional>Optional\[)?(?P<type>\w+)(\[.*\])?\]?")
+
+
+def _declared(cls: type) -> tuple[Member, ...]:
+    members = []
+    for name, annotation in cls.__dict__.get("__annotations__", {}).items():
+        found = ANNOTATION.fullmatch(annotation)
+        if not found or found["type"] not in FITS:
+            raise TypeError(f"{cls.__name__}.{name} has no C type: {annotation}")
+        given = cls.__dict__.get(name)
+        path = given.path if isinstance(given, _At) else name
+        members.append(Member(name, path, found["type"], bool(found["optional"])))
+    return tuple(members)
+
+
+class Struct(_Values):
+    """A C structure of the kernel. See the top of this file."""
+
+    c_name: ClassVar[str]  # such as "struct maple_tree"
+    declared: ClassVar[tuple[Member, ...]]
+    _form: ClassVar[struct.Struct | None]
+
+    if TYPE_CHECKING:
+        address: int
+    else:
+        address = _tuplegetter(0, "where it is in the kernel's memory")
+
+    def __init_subclass__(cls, name: str) -> None:
+        cls.c_name, cls.declared, cls._form = name, _declared(cls), None
+        follow(cls.form, cls.forget)
+
+    def __new__(cls: type[S], memory: Memory, address: int) -> S:
+        """Read one. Raises memory.Fault, Missing."""
+        values = (address,) + memory.unpack(cls.form(), address)
+        made: S = tuple.__new__(cls, values)
+        return made
+
+    def __repr__(self) -> str:
+        values = (f"{one.name}={getattr(self, one.name)!r}" for one in self.declared)
+        return f"{type(self).__name__}({self.address:#x}: {', '.join(values)})"
+
+    @classmethod
+    def reader(cls: type[S], memory: Memory) -> Callable[[int], S]:
+        """A function that reads one at an address, for reading many."""
+        unpack, new = memory.unpacker(cls.form()), tuple.__new__
+        return lambda address: new(cls, (address,) + unpack(address))
+
+    @classmethod
+    def of(cls: type[S], address: int, data: bytes | memoryview) -> S:
+        """One whose bytes were read already. Raises Missing."""
+        values = (address,) + cls.form().unpack_from(data)
+        made: S = tuple.__new__(cls, values)
+        return made
+
+    @classmethod
+    def form(cls) -> struct.Struct:
+        """How the members are unpacked in this kernel.
+
+        Raises Missing where it has no such structure or member, or one of another type.
+        """
+        if cls._form is None:
+            placed = sorted(_placed(cls), key=lambda place: place[0])
+            code, end = "<", 0
+            for number, (offset, kind, name) in enumerate(placed, start=1):
+                if offset < end:
+                    raise TypeError(f"{cls.c_name}: {name} overlaps another member")
+                code += f"{offset - end}x{_code(kind)}"
+                end = offset + kind.size
+                setattr(cls, name, _tuplegetter(number, f"{cls.c_name}.{name}"))
+            cls._form = struct.Struct(code)
+        return cls._form
+
+    @classmethod
+    def forget(cls) -> None:
+        """Other symbols were loaded."""
+        cls._form = None
+
+
+def _placed(cls: type[Struct]) -> list[tuple[int, CType, str]]:
+    """Offset, type and name of the members that this kernel has."""
+    placed = []
+    for one in cls.declared:
+        if one.optional and not has_member(cls.c_name, one.path):
+            setattr(cls, one.name, None)
+            continue
+        offset, kind = member(cls.c_name, one.path)
+        if not FITS[one.type](kind):
+            raise Missing(
+                f"{cls.c_name}.{one.path} is no {one.type}: it is {kind.name}"
+            )
+        placed.append((offset, kind, one.name))
+    return placed

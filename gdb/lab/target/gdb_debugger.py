@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""gdb as the one who holds the machine: the only file of these rooms that talks to it."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from functools import partial
+from typing import Callable, Iterator
+
+import gdb
+
+from . import settings, terminal, unforeseen
+from .debugger import Argument, Caller, Instruction, Line, Missing, use
+from .memory import Fault
+from .ram_file import RamFile, find_ram_file
+from .types import CType, Field, Kind
+
+MASK = 0xFFFF_FFFF_FFFF_FFFF
+KINDS = {
+    gdb.TYPE_CODE_INT: Kind.INT,
+    gdb.TYPE_CODE_BOOL: Kind.BOOL,
+    gdb.TYPE_CODE_CHAR: Kind.CHAR,
+    gdb.TYPE_CODE_ENUM: Kind.ENUM,
+    gdb.TYPE_CODE_PTR: Kind.POINTER,
+    gdb.TYPE_CODE_STRUCT: Kind.STRUCT,
+    gdb.TYPE_CODE_UNION: Kind.UNION,
+    gdb.TYPE_CODE_ARRAY: Kind.ARRAY,
+}
+SIGNED = (Kind.INT, Kind.CHAR, Kind.ENUM)
+
+
+def connect(socket: str) -> None:
+    """Connect to the stub behind a unix socket, without a word.
+
+    gdb would say where the processor is: at the reset vector, which it takes for
+    whatever symbol comes before. Raises gdb.error.
+    """
+    use(GdbDebugger())
+    folder, name = os.path.split(os.path.abspath(socket))
+    before = os.getcwd()
+    gdb.execute("set suppress-cli-notifications on")
+    try:
+        # By its last name, for gdb takes a path with a colon for a host and a port
+        os.chdir(folder)
+        gdb.execute(f"target remote {name}", to_string=True)
+    finally:
+        os.chdir(before)
+        gdb.execute("set suppress-cli-notifications off")
+
+
+class GdbDebugger:
+    """gdb's own memory, registers, symbols and types: see Debugger."""
+
+    @property
+    def is_connected(self) -> bool:
+        inferior = gdb.selected_inferior()
+        return bool(inferior.is_valid() and inferior.threads())
+
+    @property
+    def vmlinux(self) -> str:
+        symbol = gdb.lookup_global_symbol("linux_banner")
+        if symbol is None:
+            raise Missing("there are no kernel symbols")
+        return str(symbol.symtab.objfile.filename)
+
+    # --- The machine -----------------------------------------------------------
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        try:
+            return bytes(gdb.selected_inferior().read_memory(address, size))
+        except gdb.MemoryError:
+            raise Fault(address, "not mapped") from None
+
+    def physical(self) -> RamFile | None:
+        return find_ram_file(_monitor)
+
+    def threads(self) -> list[int]:
+        return sorted(thread.num for thread in gdb.selected_inferior().threads())
+
+    def selected_thread(self) -> int:
+        return int(gdb.selected_thread().num)
+
+    def register(self, name: str) -> int:
+        return _registers((name,))[name]
+
+    def registers(self, thread: int, names: tuple[str, ...]) -> dict[str, int]:
+        if thread == gdb.selected_thread().num:
+            return _registers(names)
+        with _selected(thread):
+            return _registers(names)
+
+    def caller(self, thread: int) -> Caller | None:
+        with _selected(thread):
+            try:
+                frame: gdb.Frame | None = gdb.newest_frame()
+                while frame is not None and frame.type() == gdb.INLINE_FRAME:
+                    frame = frame.older()
+                older = frame and frame.older()
+                if older is None:
+                    return None
+                bp, sp = older.read_register("rbp"), older.read_register("rsp")
+                return Caller(int(older.pc()), int(bp) & MASK, int(sp) & MASK)
+            except gdb.error:
+                return None
+
+    def say(self, remark: str) -> None:
+        terminal.write(f"seginfo: {remark}\n")
+
+    # --- Symbols and types -------------------------------------------------------
+
+    def lookup_type(self, name: str) -> CType:
+        try:
+            with settings.needed():
+                return c_type(gdb.lookup_type(name))
+        except gdb.error as problem:
+            raise Missing(str(problem)) from None
+
+    def address_of(self, symbol: str) -> int:
+        return _evaluate(f"(unsigned long)&'{symbol}'")
+
+    def variable_size(self, symbol: str) -> int:
+        return _evaluate(f"sizeof('{symbol}')")
+
+    def constant(self, name: str) -> int:
+        return _evaluate(name)
+
+    def line_of(self, address: int) -> Line:
+        found = gdb.find_pc_line(address)
+        if found.symtab is None or not found.line:
+            return Line("", 0, "")
+        block = gdb.block_for_pc(address)
+        while block is not None and block.function is None:
+            block = block.superblock
+        function = block.function.name if block is not None and block.function else ""
+        return Line(found.symtab.filename, found.line, function)
+
+    def symbol_at(self, address: int) -> str:
+        with settings.needed():
+            said = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
+        found = re.match(r"(\S+)(?: \+ (\d+))? in section ", said)
+        return f"{found[1]}+{int(found[2] or 0):#x}" if found else ""
+
+    def arguments_of(self, function: str) -> list[Argument]:
+        try:
+            (place, *_) = gdb.decode_line(function)[1] or ()
+        except (gdb.error, ValueError):
+            return []
+        block = gdb.block_for_pc(place.pc)
+        while block is not None and (
+            block.function is None or block.function.name != function
+        ):
+            block = block.superblock
+        # typeshed's gdb.Block has no __iter__
+        symbols: list[gdb.Symbol] = list(block or ())  # type: ignore[arg-type]
+        found = [(one, one.type) for one in symbols if one.is_argument and one.type]
+        alone = gdb.lookup_static_symbol(function) or gdb.lookup_global_symbol(function)
+        # gcc lists the arguments of an inlined function backwards
+        return [
+            Argument(one.name, str(kind), c_type(kind))
+            for one, kind in (found if alone else found[::-1])
+        ]
+
+    def instructions(self, function: str) -> list[Instruction]:
+        before = "on" if gdb.parameter("trust-readonly-sections") else "off"
+        gdb.execute("set trust-readonly-sections on", to_string=True)
+        try:
+            with settings.needed():
+                listing = gdb.execute(f"disassemble '{function}'", to_string=True) or ""
+        except gdb.error as problem:
+            raise Missing(str(problem)) from None
+        finally:
+            gdb.execute(f"set trust-readonly-sections {before}", to_string=True)
+        lines = re.findall(r"(0x[0-9a-f]+) <[^>]*>:\t(\S+) *(.*)", listing)
+        return [Instruction(int(place, 16), *rest) for place, *rest in lines]
+
+
+def _monitor(command: str) -> str:
+    """What QEMU's monitor answers, "" where there is none."""
+    try:
+        return gdb.execute(f"monitor {command}", to_string=True) or ""
+    except gdb.error:
+        return ""
+
+
+def _registers(names: tuple[str, ...]) -> dict[str, int]:
+    frame = gdb.newest_frame()
+    try:
+        return {name: int(frame.read_register(name)) & MASK for name in names}
+    except ValueError as problem:
+        raise Missing(str(problem)) from None
+
+
+@contextmanager
+def _selected(number: int) -> Iterator[None]:
+    """Select a processor; afterwards the thread and frame that were selected before."""
+    thread, frame = gdb.selected_thread(), gdb.selected_frame()
+    try:
+        for one in gdb.selected_inferior().threads():
+            if one.num == number:
+                one.switch()
+        yield
+    finally:
+        thread.switch()
+        if frame.is_valid():
+            frame.select()
+
+
+def _evaluate(expression: str) -> int:
+    try:
+        with settings.needed():
+            return int(gdb.parse_and_eval(expression))
+    except gdb.error as problem:
+        raise Missing(str(problem)) from None
+
+
+def c_type(given: gdb.Type) -> CType:
+    """What a gdb.Type says."""
+    kind_of = given.strip_typedefs()
+    kind = KINDS.get(kind_of.code, Kind.OTHER)
+    count = 0
+    if kind is Kind.ARRAY:
+        low, high = kind_of.range()
+        count = high - low + 1
+    element = fields = enumerators = None
+    if kind in (Kind.ARRAY, Kind.POINTER):
+        element = partial(_element, kind_of)
+    elif kind in (Kind.STRUCT, Kind.UNION):
+        fields = partial(_fields, kind_of)
+    elif kind is Kind.ENUM:
+        enumerators = partial(_enumerators, kind_of)
+    return CType(
+        kind=kind,
+        name=str(given),
+        size=kind_of.sizeof,
+        signed=kind in SIGNED and bool(kind_of.is_signed),  # type: ignore[attr-defined]
+        count=count,
+        _element=element,
+        _fields=fields,
+        _enumerators=enumerators,
+    )
+
+
+def _element(kind: gdb.Type) -> CType:
+    return c_type(kind.target())
+
+
+def _enumerators(kind: gdb.Type) -> dict[str, int]:
+    return {str(one.name): one.enumval for one in kind.fields()}
+
+
+def _fields(kind: gdb.Type) -> tuple[Field, ...]:
+    return tuple(
+        Field(one.name or "", one.bitpos, one.bitsize, c_type(one.type), str(one.type))
+        for one in kind.fields()
+        if hasattr(one, "bitpos")  # no static member
+    )
+
+
+Handler = Callable[[object], None]
+_watching: dict[str, Handler] = {}
+
+
+def watch(handlers: dict[str, Handler]) -> None:
+    """Have functions called at gdb's events, by their names, and no others."""
+    for name, handler in _watching.items():
+        getattr(gdb.events, name).disconnect(handler)
+    _watching.clear()
+    for name, handler in handlers.items():
+        _watching[name] = unforeseen.handler("seginfo")(handler)
+        getattr(gdb.events, name).connect(_watching[name])

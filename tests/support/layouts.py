@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Write the layout of a kernel, from its vmlinux: `make layouts`.
+
+    layouts.py NAME VMLINUX FILE
+
+What is asked for by name is read from the sources of gdb/lab.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "gdb"))
+
+from lab.target import drgn_symbols, layout  # noqa: E402 (found only now)
+
+TYPE = re.compile(r"(struct|union|enum) \w+|\w+_t")
+NAME = re.compile(r"\w+")
+OF_SYMBOLS = ("address_of", "has_symbol", "variable_size", "expect", "per_cpu_place")
+
+
+def wanted() -> layout.Wanted:
+    """What the package asks for, of any kernel."""
+    found = layout.Wanted()
+    for file in sorted((ROOT / "gdb" / "lab").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                _of_class(node, found)
+            elif isinstance(node, ast.Call):
+                _of_call(node, found)
+    return found
+
+
+def _of_class(node: ast.ClassDef, found: layout.Wanted) -> None:
+    """A declaration: class MmStruct(Struct, name="struct mm_struct")."""
+    for keyword in node.keywords:
+        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+            paths = found.members.setdefault(keyword.value.value, set())
+            for line in node.body:
+                if isinstance(line, ast.AnnAssign) and isinstance(
+                    line.target, ast.Name
+                ):
+                    paths.add(_at(line.value) or line.target.id)
+
+
+def _at(value: ast.expr | None) -> str:
+    """The path in at("mm_users.counter")."""
+    if isinstance(value, ast.Call) and getattr(value.func, "id", "") == "at":
+        return "".join(
+            part.value if isinstance(part, ast.Constant) else "0"
+            for part in getattr(value.args[0], "values", value.args)
+        )
+    return ""
+
+
+def _of_call(node: ast.Call, found: layout.Wanted) -> None:
+    """structs.offsetof("struct page", "lru"), structs.constant("PG_head"), ..."""
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    words = list(_strings(node.args))
+    if name in OF_SYMBOLS:
+        found.symbols.update(filter(NAME.fullmatch, words))
+    if name == "constant":
+        found.constants.update(words)
+    for number, word in enumerate(words):
+        if TYPE.fullmatch(word):
+            paths = found.members.setdefault(word, set())
+            paths.update(words[number + 1 : number + 2])
+
+
+def _strings(arguments: list[ast.expr]) -> Iterator[str]:
+    for one in arguments:
+        if isinstance(one, ast.Starred):
+            yield from _strings(getattr(one.value, "elts", []))
+        elif isinstance(one, ast.Constant) and isinstance(one.value, str):
+            yield one.value
+
+
+def main() -> None:
+    """See above."""
+    name, vmlinux, file = sys.argv[1:]
+    made = layout.collect(name, drgn_symbols.DrgnSymbols(vmlinux), wanted())
+    Path(file).write_text(json.dumps(made, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

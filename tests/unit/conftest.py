@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures of the unit tests: a made-up guest for each kernel."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "gdb"), str(Path(__file__).parent)]
+
+import made_up  # noqa: E402 (found only now)
+
+
+@pytest.fixture(params=sorted(made_up.LAYOUTS))
+def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[made_up.Guest]:
+    """A guest with the layout of each kernel, one after the other."""
+    made = made_up.Guest(made_up.layout(request.param), tmp_path)
+    yield made
+    made_up.use(None)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[made_up.Guest]:
+    """A guest whose areas are in a list and a red-black tree."""
+    yield made_up.Guest(made_up.layout("5.10.223"), tmp_path)
+    made_up.use(None)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Iterator[made_up.Guest]:
+    """A guest whose areas are in a maple tree."""
+    yield made_up.Guest(made_up.layout("6.1"), tmp_path)
+    made_up.use(None)

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest that a unit test makes up: its RAM, and the layout of a real kernel.
+
+Nothing of the lab is replaced: it reads this RAM as it reads that of a stopped guest, and
+finds out by itself where the direct map is. No kernel, no gdb, no QEMU.
+
+    mm = guest.put("struct mm_struct", {"map_count": 2, "mm_users.counter": 1})
+    assert mm_struct(mm).map_count == 2
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import struct
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+from lab.target import elffile, kernel, structs
+from lab.target.debugger import use
+from lab.target.files_debugger import FilesDebugger
+from lab.target.layout import Layout
+from lab.target.memory import START_KERNEL_MAP, Fault
+from lab.target.physical import Block
+from lab.target.types import CType, Kind
+
+LAYOUTS = {
+    file.stem: file for file in (Path(__file__).parent / "layouts").glob("*.json")
+}
+PAGE = 4096
+PAGE_OFFSET = 0xFFFF_8880_0000_0000  # __PAGE_OFFSET_BASE_L4
+SIZE = 64 << 20
+HEAP = 48 << 20  # where objects are put, behind the kernel's image
+PRESENT, WRITE, USER, LARGE = 1, 2, 4, 1 << 7
+BANNER = b"Linux version made.up (seginfo@lab) #1\n\0"
+WORD = struct.Struct("<Q")
+
+
+class MadeUpRam:
+    """Anonymous memory as the RAM file of a guest: see lab.target.physical."""
+
+    name = "made-up RAM"
+
+    def __init__(self) -> None:
+        self.ram = mmap.mmap(-1, SIZE)
+        self.blocks = [Block(0, SIZE, 0)]
+
+    def locate(self, address: int, size: int) -> tuple[mmap.mmap, int]:
+        """See lab.target.physical."""
+        if 0 <= address and address + size <= SIZE:
+            return self.ram, address
+        raise Fault(address, "no RAM at this physical address")
+
+
+class Guest:
+    """A kernel that has just enough in its memory to be read."""
+
+    def __init__(self, layout: Layout, folder: Path) -> None:
+        self.layout = layout
+        self.image = MadeUpRam()
+        self._free = HEAP
+        vmlinux = folder / "vmlinux"
+        vmlinux.write_bytes(_vmlinux(layout.address_of("linux_banner")))
+        debugger = FilesDebugger(str(vmlinux), layout, self.image)
+        structs.forget()
+        kernel.forget()
+        use(debugger)
+        self.write(layout.address_of("linux_banner"), BANNER)
+        self._map_direct_map()
+        if "page_offset_base" in layout.symbols:
+            self.write(layout.address_of("page_offset_base"), WORD.pack(PAGE_OFFSET))
+
+    # --- Memory ------------------------------------------------------------------
+
+    @staticmethod
+    def physical(address: int) -> int:
+        """Where an address of the image or of the direct map is."""
+        base = START_KERNEL_MAP if address >= START_KERNEL_MAP else PAGE_OFFSET
+        return address - base
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write at a kernel address."""
+        place = self.physical(address)
+        self.image.ram[place : place + len(data)] = data
+
+    def read(self, address: int, size: int) -> bytes:
+        """What stands at a kernel address."""
+        place = self.physical(address)
+        return self.image.ram[place : place + size]
+
+    def room(self, size: int, align: int = 64) -> int:
+        """Memory of the direct map that nobody has, all zero."""
+        start = -(-self._free // align) * align
+        self._free = start + size
+        assert self._free <= SIZE, "this guest has no more memory"
+        return PAGE_OFFSET + start
+
+    def string(self, text: bytes) -> int:
+        """A string of the kernel's."""
+        place = self.room(len(text) + 1, 1)
+        self.write(place, text + b"\0")
+        return place
+
+    # --- Structures --------------------------------------------------------------
+
+    def put(
+        self,
+        type_name: str,
+        members: Mapping[str, int | bytes] = {},
+        address: int | None = None,
+        align: int = 64,
+    ) -> int:
+        """A structure with these members, by their paths; its address."""
+        if address is None:
+            address = self.room(self.layout.lookup_type(type_name).size, align)
+        for path, value in members.items():
+            self.set(type_name, address, path, value)
+        return address
+
+    def set(self, type_name: str, address: int, path: str, value: int | bytes) -> None:
+        """Give a member of a structure a value."""
+        offset, kind = structs.member(type_name, path)
+        self.write(address + offset, _encoded(kind, value))
+
+    def has(self, type_name: str, path: str) -> bool:
+        """Does this kernel have such a member?"""
+        return structs.has_member(type_name, path)
+
+    def variable(self, symbol: str, value: int) -> None:
+        """Give a variable of 8 bytes a value."""
+        self.write(self.layout.address_of(symbol), WORD.pack(value % (1 << 64)))
+
+    def link(self, head: int, *nodes: int) -> None:
+        """Make a circular list of struct list_head."""
+        ring = (head, *nodes)
+        for i, node in enumerate(ring):
+            following = ring[(i + 1) % len(ring)]
+            self.put("struct list_head", {"next": following, "prev": ring[i - 1]}, node)
+
+    # --- Page tables -------------------------------------------------------------
+
+    def table(self) -> int:
+        """An empty page table: its physical address."""
+        return self.physical(self.room(PAGE, PAGE))
+
+    def entry(self, table: int, index: int, value: int) -> None:
+        """Write an entry of the page table at a physical address."""
+        WORD.pack_into(self.image.ram, table + 8 * index, value)
+
+    def map(
+        self,
+        pgd: int,
+        address: int,
+        physical: int,
+        flags: int = USER | WRITE,
+        level: int = 1,
+    ) -> None:
+        """Map a page, or at level 2 or 3 a large one; tables in between are made."""
+        table = pgd
+        for at in range(4, level, -1):
+            index = address >> 12 + 9 * (at - 1) & 511
+            (value,) = WORD.unpack_from(self.image.ram, table + 8 * index)
+            if not value & PRESENT:
+                value = self.table() | PRESENT | WRITE | USER
+                self.entry(table, index, value)
+            table = value & 0x000F_FFFF_FFFF_F000
+        index = address >> 12 + 9 * (level - 1) & 511
+        large = LARGE if level > 1 else 0
+        self.entry(table, index, physical | flags | PRESENT | large)
+
+    def _map_direct_map(self) -> None:
+        pgd = self.physical(self.layout.address_of("init_top_pgt"))
+        for start in range(0, SIZE, 2 << 20):
+            self.map(pgd, PAGE_OFFSET + start, start, WRITE, level=2)
+
+
+def _encoded(kind: CType, value: int | bytes) -> bytes:
+    if isinstance(value, bytes):
+        assert len(value) <= kind.size, f"{kind.name} has no room for {value!r}"
+        return value.ljust(kind.size, b"\0")
+    assert kind.is_scalar or kind.kind is Kind.POINTER, f"{kind.name} is no number"
+    return (value % (1 << 8 * kind.size)).to_bytes(kind.size, "little")
+
+
+def _vmlinux(banner: int) -> bytes:
+    """A file that has linux_banner at this address, and nothing else."""
+    offset = elffile.EHDR.size + elffile.PHDR.size
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    size, header = len(BANNER), elffile.EHDR.size
+    counts = (elffile.PHDR.size, 1, 0, 0, 0)
+    head = elffile.EHDR.pack(ident, 2, 62, 1, 0, header, 0, 0, header, *counts)
+    load = (elffile.PT_LOAD, 4, offset, banner, 0, size, size, PAGE)
+    return head + elffile.PHDR.pack(*load) + BANNER
+
+
+def layout(kernel_name: str) -> Layout:
+    """That of tests/unit/layouts."""
+    return Layout(json.loads(LAYOUTS[kernel_name].read_text()))
+
+
+MakeGuest = Callable[[], Guest]
+Members = dict[str, Any]

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Structures as types: a value is got by its name, wherever this kernel has it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any, Optional
+
+import made_up
+import pytest
+from lab.linux import maple
+from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, x86
+from lab.target import cstruct, kernel, structs
+from lab.target.cstruct import S32, U32, U64, Ptr, Raw, Struct, at
+from lab.target.layout import Layout
+from lab.target.memory import Fault
+from lab.target.symbols import Missing
+from made_up import Guest
+
+
+class Plain(Struct, name="struct mm_struct"):
+    """Some members of an mm."""
+
+    map_count: S32
+    users: S32 = at("mm_users.counter")
+    saved_auxv: Raw
+    nowhere: Optional[U64] = at("no_such_member")
+    pgd: Ptr[object]
+
+
+def test_values_by_name(guest: Guest) -> None:
+    given = {"map_count": -5, "mm_users.counter": 7, "pgd": 1 << 63, "saved_auxv": b"x"}
+    read = Plain(kernel.memory(), guest.put("struct mm_struct", given))
+    assert (read.map_count, read.users, read.pgd) == (-5, 7, 1 << 63)
+    assert read.saved_auxv[:2] == b"x\0"
+    assert read.nowhere is None
+
+
+def test_three_ways_to_read_one(guest: Guest) -> None:
+    place = guest.put("struct mm_struct", {"map_count": 3})
+    size = guest.layout.lookup_type("struct mm_struct").size
+    one = Plain(kernel.memory(), place)
+    assert one == Plain.reader(kernel.memory())(place)
+    assert one == Plain.of(place, guest.read(place, size))
+    assert one.address == place
+
+
+def test_it_is_no_tuple_to_its_users(guest: Guest) -> None:
+    read: Any = Plain(kernel.memory(), guest.put("struct mm_struct"))
+    with pytest.raises(TypeError):
+        read[0]
+    with pytest.raises(TypeError):
+        list(read)
+    with pytest.raises(AttributeError):
+        read.map_count = 1
+
+
+def test_where_nothing_is(guest: Guest) -> None:
+    with pytest.raises(Fault):
+        Plain(kernel.memory(), made_up.PAGE_OFFSET + made_up.SIZE)
+
+
+def test_another_type_than_declared_is_missing(guest: Guest) -> None:
+    class Wrong(Struct, name="struct mm_struct"):
+        map_count: U64
+
+    with pytest.raises(Missing, match="map_count is no U64"):
+        Wrong.form()
+
+
+@pytest.mark.parametrize("wrong", ["struct no_such", "struct mm_struct"])
+def test_what_is_missing_is_said(guest: Guest, wrong: str) -> None:
+    class Wrong(Struct, name=wrong):
+        no_such: U64
+
+    with pytest.raises(Missing):
+        Wrong.form()
+
+
+def test_overlapping_members_are_a_mistake(guest: Guest) -> None:
+    class Wrong(Struct, name="struct page"):
+        mapping: Ptr[object]
+        compound_head: U64
+        index: U64
+        flags: U64
+        again: U64 = at("flags")
+
+    with pytest.raises(TypeError, match="overlaps"):
+        Wrong.form()
+
+
+def test_a_member_has_a_c_type() -> None:
+    with pytest.raises(TypeError, match="has no C type"):
+
+        class Wrong(Struct, name="struct page"):
+            flags: int
+
+
+ALL = [
+    kind
+    for module in (exec, fs, lib, mm_types, mmzone, sched, x86)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
+]
+NOT_EVERYWHERE = {
+    "VmAreaInTree": "until v6.1",
+    "MapleTree": "since v6.1",
+    "ModuleMemory": "since v6.4",
+    "Folio": "since v5.16",
+}
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_structure_is_that_of_the_kernel(
+    guest: Guest, kind: type[Struct]
+) -> None:
+    """Names, types and what is optional: as the kernel's own debug info has them."""
+    try:
+        kind.form()
+    except Missing:
+        assert kind.__name__ in NOT_EVERYWHERE
+
+
+def moved(found: Layout, seed: int) -> Layout:
+    """The same kernel with the members of all structures somewhere else."""
+    source = random.Random(seed)
+    data: dict[str, Any] = {
+        "schema": "seginfo-layout",
+        "version": 1,
+        "kernel": found.kernel,
+        "types": copy.deepcopy(found._types),
+        "symbols": found.symbols,
+        "constants": found.constants,
+    }
+    kept = ("struct list_head",)  # its two pointers are read without debug info
+    order = list(data["types"])
+    for name in order:
+        kind = data["types"][name]
+        if kind["kind"] != "struct" or name in kept:
+            continue
+        members = list(kind["fields"].items())
+        source.shuffle(members)
+        end = 0
+        for member, (_, bits, inner) in members:
+            kind["fields"][member] = [8 * end, bits, inner]
+            end += -(-data["types"][inner]["size"] // 8) * 8 + 8
+        kind["size"] = max(kind["size"], end)
+    return Layout(data)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reordered_members_change_nothing(tmp_path: Path, seed: int) -> None:
+    """Linux 6.12 has those of struct maple_tree the other way round."""
+    guest = made_up.Guest(moved(made_up.layout("6.1"), seed), tmp_path)
+    tree = guest.put("struct maple_tree", {"ma_root": 0x1234_5678, "ma_flags": 0x30B})
+    read = maple.maple_tree(tree)
+    assert (read.root, read.flags) == (0x1234_5678, 0x30B)
+
+
+def test_maple_tree_the_other_way_round(new: Guest, tmp_path: Path) -> None:
+    data = json.loads(made_up.LAYOUTS["6.1"].read_text())
+    fields = data["types"]["struct maple_tree"]["fields"]
+    fields["ma_root"][0], fields["ma_flags"][0] = 64, 32
+    guest = made_up.Guest(Layout(data), tmp_path)
+    tree = guest.put("struct maple_tree", {"ma_root": 0xABC0, "ma_flags": 0x20})
+    assert guest.read(tree + 4, 4) == b"\x20\0\0\0"
+    read = maple.maple_tree(tree)
+    assert (read.root, read.flags) == (0xABC0, 0x20)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_member_is_its_own(tmp_path: Path, kind: type[Struct]) -> None:
+    """In a kernel whose members stand elsewhere each is read from its own place."""
+    for name in made_up.LAYOUTS:
+        guest = made_up.Guest(moved(made_up.layout(name), 1), tmp_path)
+        try:
+            size = kind.form().size
+        except Missing:
+            continue
+        if not structs.has_type(kind.c_name):  # and so it has no members either
+            continue
+        place = guest.room(max(size, guest.layout.lookup_type(kind.c_name).size))
+        expected = {}
+        for number, one in enumerate(kind.declared, start=1):
+            if guest.has(kind.c_name, one.path):
+                value: int | bytes = number
+                if one.type == "Raw":
+                    value = bytes([number])
+                guest.set(kind.c_name, place, one.path, value)
+                expected[one.name] = value
+        read = kind(kernel.memory(), place)
+        for name, value in expected.items():
+            found = getattr(read, name)
+            assert found[:1] == value if isinstance(value, bytes) else found == value
+
+
+def test_no_structure_is_declared_twice() -> None:
+    names = [kind.c_name for kind in ALL]
+    twice = {name for name in names if names.count(name) > 1}
+    # A page's members overlap, and the red-black tree is read with members of its own
+    assert twice == {"struct page", "struct vm_area_struct"}
+
+
+def test_the_types_of_members_are_known() -> None:
+    assert {one.type for kind in ALL for one in kind.declared} <= set(cstruct.FITS)
+
+
+def test_a_list_head(guest: Guest) -> None:
+    first, second = guest.room(16), guest.room(16)
+    guest.link(first, second)
+    read = lib.ListHead(kernel.memory(), first)
+    assert (read.next, read.prev) == (second, second)
+
+
+def test_unsigned_and_signed(guest: Guest) -> None:
+    class Both(Struct, name="struct mm_struct"):
+        users: S32 = at("mm_users.counter")
+        map_count: S32
+
+    class Other(Struct, name="struct task_struct"):
+        flags: U32
+
+    mm = guest.put("struct mm_struct", {"map_count": -1, "mm_users.counter": 1 << 31})
+    assert Both(kernel.memory(), mm).map_count == -1
+    assert Both(kernel.memory(), mm).users == -(1 << 31)
+    task = guest.put("struct task_struct", {"flags": -1})
+    assert Other(kernel.memory(), task).flags == 0xFFFF_FFFF
