@@ -84,7 +84,7 @@ test-all: kernel image ## the slow ones too: fuzzing, storms of kills, the kerne
 	@scripts/test.sh --all
 
 bench: kernel image ## measure the lab's speed
-	@tests/bench.sh
+	@tests/bench/bench.sh
 
 layouts: kernel ## what the unit tests know of this kernel's types, from its debug info
 	@. scripts/lib.sh && k=$$(kernel_dir) && /usr/bin/python3 tests/support/layouts.py \

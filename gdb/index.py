@@ -12,13 +12,13 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
-from lab.target import (
+from lab.printable import text_of  # noqa: E402
+from lab.target import (  # noqa: E402 (found only now)
     gdb_debugger,
     kernel,
     terminal,
     unforeseen,
-)  # noqa: E402 (found only now)
-from lab.printable import text_of  # noqa: E402
+)
 
 # A loaded checkpoint and so many instructions take about a tenth of a second.
 STEP = 5_000_000
@@ -35,16 +35,16 @@ def main() -> int:
     gdb.execute("set confirm off")
     gdb_debugger.connect(os.environ["LAB_SOCKET"])
     gdb.execute("source gdb/seginfo.py", to_string=True)
-    from lab.replay import session
-    from lab.linux import task
-    from lab.linux.timekeeping import guest_time
     from lab.commands.seginfo import check
-    from lab.replay.moments import Moment
-    from lab.replay.monitor import monitor
+    from lab.linux import task
     from lab.linux.structs.exec import LinuxBinprm
     from lab.linux.taskflags import exit_text
-    from lab.target import structs
+    from lab.linux.timekeeping import guest_time
+    from lab.replay import session
+    from lab.replay.moments import Moment
+    from lab.replay.monitor import monitor
     from lab.replay.timetravel import RESTART, entry
+    from lab.target import structs
 
     if not check.armed:
         terminal.write("error: the check cannot work in this recording.\n", gdb.STDERR)

@@ -14,7 +14,7 @@ check() {
 mapfile -t python < <(git ls-files --cached --others --exclude-standard '*.py')
 mapfile -t shell < <(git ls-files --cached --others --exclude-standard '*.sh' initramfs/init initramfs/run initramfs/session .ci/run)
 mapfile -t guest < <(git ls-files --cached --others --exclude-standard 'user/*.[ch]')
-mapfile -t modules < <(git ls-files --cached --others --exclude-standard 'tests/modules/*.c')
+mapfile -t modules < <(git ls-files --cached --others --exclude-standard 'tests/guest/modules/*.c')
 
 source=$(kernel_dir)/source
 [[ -f $source/scripts/checkpatch.pl ]] || die "the kernel's checkpatch.pl is not here: type make kernel."
@@ -31,7 +31,7 @@ check "pyflakes" env PYFLAKES_BUILTINS=prog,GIVEN /usr/bin/python3 -m pyflakes "
 check "shellcheck" shellcheck -x --source-path=SCRIPTDIR "${shell[@]}"
 # checkpatch leaves a cache where it is started.
 check "checkpatch kernel/" env -C "$BUILD" "${checkpatch[@]}" --file "$ROOT"/kernel/segment_info.[ch]
-check "checkpatch tests/modules/" env -C "$BUILD" "${checkpatch[@]}" --file "${modules[@]/#/$ROOT/}"
+check "checkpatch tests/guest/modules/" env -C "$BUILD" "${checkpatch[@]}" --file "${modules[@]/#/$ROOT/}"
 check "checkpatch user/" env -C "$BUILD" "${checkpatch[@]}" --ignore "$not_for_programs" --file "${guest[@]/#/$ROOT/}"
 check "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	--suppress=nullPointerArithmetic -Ikernel -Iuser user

@@ -26,7 +26,7 @@ readonly tiers
 # run_tests MARKS
 run_tests() {
 	# shellcheck disable=SC2086 # T is words
-	(cd "$ROOT/tests" && /usr/bin/python3 -m pytest $T -m "$1")
+	(cd "$ROOT" && /usr/bin/python3 -m pytest $T -m "$1")
 }
 
 if [[ -n $KERNEL || -n $KERNEL_SRC ]]; then

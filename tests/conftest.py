@@ -11,11 +11,12 @@ import signal
 from pathlib import Path
 from typing import Callable, Iterator
 
-import lab
 import pytest
 
+from support import labs
+
 # the fixtures module, moments and traced
-pytest_plugins = ("modules", "truth", "timelines")
+pytest_plugins = ("support.guest_modules", "support.witnessed", "support.traces")
 
 # A shell that starts something in the background lets it ignore Ctrl-C, and all that it
 # starts: but the tests press it.
@@ -26,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def kernel() -> Path:
     """The folder of the selected kernel: vmlinux.pvh, obj/vmlinux, ..."""
-    folder = lab.kernel_dir()
+    folder = labs.kernel_dir()
     assert (
         folder / "vmlinux.pvh"
     ).exists(), f"{folder} has no kernel: type make kernel"
@@ -51,20 +52,20 @@ def bzimage(kernel: Path) -> Path:
 @pytest.fixture
 def port() -> Iterator[int]:
     """A free port; at the end of the test nothing may be left on it."""
-    number = lab.free_port()
+    number = labs.free_port()
     yield number
-    assert lab.leaks(number) == []
+    assert labs.leaks(number) == []
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compile programs of tests/programs, each once."""
+    """Compile programs of tests/guest/programs, each once."""
     folder = tmp_path_factory.mktemp("programs")
     done: dict[str, Path] = {}
 
     def compiled(source: str) -> Path:
         if source not in done:
-            done[source] = lab.compile_c(source, folder)
+            done[source] = labs.compile_c(source, folder)
         return done[source]
 
     return compiled
@@ -74,6 +75,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def nothing_left_behind() -> Iterator[None]:
     """At the end of the session no QEMU runs on a port that it took."""
     yield
-    left = [leak for port in lab.ports for leak in lab.leaks(port)]
-    lab.remove_logs()
+    left = [leak for port in labs.ports for leak in labs.leaks(port)]
+    labs.remove_logs()
     assert left == []

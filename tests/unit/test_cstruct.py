@@ -9,8 +9,9 @@ import random
 from pathlib import Path
 from typing import Any, Optional
 
-import made_up
 import pytest
+
+import made_up
 from lab.linux import maple
 from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, x86
 from lab.target import cstruct, kernel, structs

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from lab.linux.mm import mm_struct
 from lab.target import kernel
 from lab.target.memory import Fault

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The one way out: all that the lab says to the person goes through here.
 
-Whoever writes with gdb.write() writes past it, and tests/test_hostile.py finds that.
+Whoever writes with gdb.write() writes past it, and tests/debugger/test_hostile.py finds that.
 """
 
 from __future__ import annotations

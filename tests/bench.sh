@@ -1,6 +1,0 @@
-#!/usr/bin/env bash
-# Measure the lab's speed: `make bench`. JSON=FILE takes the result.
-set -euo pipefail
-
-cd "$(dirname "$0")/.."
-exec /usr/bin/python3 tests/bench.py

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The explorer's part of `make bench`: beside gdb's own ways, crash and drgn.
+
+All in one stop of one guest, crash and drgn on a dump of that moment. bench.py calls
+measure(), aims() and rows().
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from support import labs, other_readers
+from support.witnessed import Moment
+
+REPEATS = 11
+FEW, MANY, PAGES, CROWD = "many=20000", "many=65000", "pages=20000", "crowd=1000"
+LINEAR = 1.5  # how much longer an area may take among 65,000 than among 20,000
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Everything, as it goes into the JSON; times in seconds, medians of repeats."""
+    moment = Moment(
+        folder / "moment", labs.free_port(), CROWD, FEW, MANY, PAGES, MEM="1G"
+    )
+    try:
+        return measured(moment, folder)
+    finally:
+        moment.close()
+
+
+def measured(moment: Moment, folder: Path) -> dict[str, Any]:
+    file, dump = folder / "explore.json", folder / "core"
+    areas = {name: moment.pid(name) for name in (FEW, MANY)}
+    given = {"result": str(file), "areas": areas, "repeats": REPEATS}
+    given["pages"] = {PAGES: moment.pid(PAGES)}
+    moment.gdb(f"python GIVEN = {given!r}")
+    moment.gdb("source tests/debugger/in_gdb/explore_speed.py")
+    result = json.loads(file.read_text())
+    started = time.perf_counter()
+    moment.gdb(f"lab dump {dump}")
+    result["dump_s"] = time.perf_counter() - started
+    pids = [*areas.values(), moment.pid(PAGES)]
+    result["drgn"] = by_drgn(dump, pids)
+    result["crash"] = by_crash(moment, dump, pids)
+    ps = result["ps"]
+    ps["ratio_lx_ps_to_lab_ps"] = ps["lx_ps_s"] / ps["shown_s"]
+    for one in result["vmas"].values():
+        one["ratio_gdb_value_to_walk"] = one["gdb_value_us"] / one["walk_us"]
+    few, many = result["vmas"][FEW], result["vmas"][MANY]
+    result["ratio_growth"] = many["walk_us"] / few["walk_us"]
+    return result
+
+
+def by_drgn(dump: Path, pids: list[int]) -> dict[str, Any]:
+    """What drgn takes for the same, and with its start."""
+    vmlinux = labs.kernel_dir() / "obj" / "vmlinux"
+    started = time.perf_counter()
+    found = other_readers.drgn(vmlinux, dump, "speed.py", 1)
+    found["with_start_s"] = time.perf_counter() - started  # of the tasks alone
+    return found | other_readers.drgn(vmlinux, dump, "speed.py", REPEATS, *pids)
+
+
+def by_crash(moment: Moment, dump: Path, pids: list[int]) -> dict[str, Any] | None:
+    """What crash takes for the same, without its start; None if it cannot read it."""
+    if other_readers.crash_fails(moment):
+        return None
+    vmlinux = labs.kernel_dir() / "obj" / "vmlinux"
+
+    few, many, paged = pids
+    commands = {
+        "ps": "ps",
+        FEW: f"vm {few}",
+        MANY: f"vm {many}",
+        PAGES: f"vm -p {paged}",
+    }
+    start, took = other_readers.crash_times(vmlinux, dump, list(commands.values()), 5)
+    return {"start_s": start} | {name: took[one] for name, one in commands.items()}
+
+
+WALKED = "65,000 areas walked in under 0.15 s"
+SHOWN = "65,000 areas shown in under 2 s"
+GROWTH = "the time for areas grows linearly"
+LX_PS = "lab ps of 1,000 tasks 50 times faster than lx-ps"
+ORACLES = "no walk slower than crash's or drgn's"
+
+
+def aims(result: dict[str, Any]) -> dict[str, bool]:
+    """Which of the explorer's aims this run meets."""
+    many = result["vmas"][MANY]
+    return {
+        WALKED: many["areas"] >= 65000 and many["walk_s"] < 0.15,
+        SHOWN: many["shown_s"] < 2,
+        GROWTH: result["ratio_growth"] < LINEAR,
+        LX_PS: result["ps"]["tasks"] >= 1000
+        and result["ps"]["ratio_lx_ps_to_lab_ps"] >= 50,
+        ORACLES: all(mine <= theirs for mine, theirs in pairs(result)),
+    }
+
+
+def pairs(result: dict[str, Any]) -> list[tuple[float, float]]:
+    """Our walk and another's. crash's is with its printing: it has no other."""
+    drgn, crash = result["drgn"], result["crash"]
+    found = [(result["ps"]["walk_s"], drgn["tasks_s"])]
+    for one, other in zip(result["vmas"].values(), drgn["processes"].values()):
+        if other["areas_s"] is not None:
+            found.append((one["walk_s"], other["areas_s"]))
+    last = list(drgn["processes"].values())[-1]
+    found.append((result["pages"][PAGES]["walk_s"], last["pages_s"]))
+    if crash is not None:
+        walks = {"ps": result["ps"]} | result["vmas"] | result["pages"]
+        found += [(one["walk_s"], crash[name]) for name, one in walks.items()]
+    return found
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """The lines of the table for a person: what, and how long."""
+    ps, drgn, crash = result["ps"], result["drgn"], result["crash"]
+    found = [
+        (f"lab ps, {ps['tasks']} processes: walked", ms(ps["walk_s"])),
+        ("  shown", ms(ps["shown_s"])),
+        ("  gdb.Value", ms(ps["gdb_value_s"])),
+        ("  lx-ps", f"{ms(ps['lx_ps_s'])}, {ps['ratio_lx_ps_to_lab_ps']:.0f} times"),
+        ("  drgn", f"{ms(drgn['tasks_s'])}, {ms(drgn['with_start_s'])} with its start"),
+    ]
+    found += of_crash(crash, "ps")
+    for (name, one), other in zip(result["vmas"].items(), drgn["processes"].values()):
+        found += [
+            (f"lab vmas, {one['areas']} areas: walked", ms(one["walk_s"])),
+            ("  shown", ms(one["shown_s"])),
+            ("  gdb.Value, from 2,000", ms(one["gdb_value_us"] * one["areas"] / 1e6)),
+            ("  drgn", ms(other["areas_s"])),
+        ]
+        found += of_crash(crash, name)
+    paged = result["pages"][PAGES]
+    found += [
+        (f"page tables of {paged['pages']} pages: walked", ms(paged["walk_s"])),
+        ("  through the stub", ms(paged["stub_s"])),
+        ("  drgn, table by table", ms(list(drgn["processes"].values())[-1]["pages_s"])),
+    ]
+    found += of_crash(crash, PAGES)
+    return [*found, ("lab dump, 1 GiB", ms(result["dump_s"]))]
+
+
+def of_crash(crash: dict[str, Any] | None, name: str) -> list[tuple[str, str]]:
+    if crash is None:
+        return [("  crash", "cannot read this kernel")]
+    return [("  crash", f"{ms(crash[name])}, and {ms(crash['start_s'])} to start")]
+
+
+def ms(seconds: float | None) -> str:
+    """Seconds as milliseconds; what could not be measured as a dash."""
+    return "-" if seconds is None else f"{seconds * 1000:.1f} ms"

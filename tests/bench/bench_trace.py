@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Timelines' part of `make bench`: how fast `lab trace fault` goes.
+
+A program touches PAGES new pages, twice: untraced, and through the timeline. bench.py
+calls measure() and rows(). Both times are of this machine: the guest stands still at
+each of two stops for a fault, while gdb and QEMU talk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support import labs
+
+PAGES = 2000
+ARMED = ("source gdb/seginfo.py", "seginfo disarm")
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Everything, as it goes into the JSON; times in seconds."""
+    program = labs.compile_c("fault_pages.c", folder)
+    settings = {"PROGRAM": program, "ARGS": PAGES}
+    result = labs.inside(
+        "fault_speed.py", labs.free_port(), folder, before=ARMED, **settings
+    )
+    assert result["events"] >= PAGES, result
+    result["events_per_s"] = result["events"] / result["traced_s"]
+    result["slowdown"] = result["traced_s"] / result["untraced_s"]
+    return result
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """The lines of the table for a person: what, and how fast."""
+    return [
+        (
+            f"lab trace fault, {result['events']} faults",
+            f"{result['events_per_s']:.0f} events/s",
+        ),
+        (
+            "  the same untraced",
+            f"{result['untraced_s'] * 1000:.1f} ms, {result['slowdown']:.0f} times faster",
+        ),
+    ]

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Inside gdb: time the explorer's walks, and gdb's own ways to the same.
+
+GIVEN, set by tests/bench/bench_explore.py: {"result": file, "areas": {name: pid of a process
+with many areas}, "pages": {name: pid of one with many pages}, "repeats": n}. Every way
+must find the same; the median of the repeats counts.
+"""
+
+import json
+import statistics
+import time
+from typing import Any, Callable, Iterator
+
+import gdb
+from lab.commands.base import no_garbage_collection
+from lab.linux import mm, pagewalk, process, task, vma
+from lab.target import kernel, structs
+from lab.target.memory import PHYSICAL_MASK
+
+FEW = 3  # repeats of what takes long
+SLOW = 2000  # of what takes long: so many areas, and the rest is a matter of ratio
+GIVEN: dict[str, Any]
+
+
+def timed(walk: Callable[[], object], repeats: int = 0) -> tuple[float, object]:
+    """Seconds that a walk takes, the median; and what it found."""
+    took: list[float] = []
+    found: object = None
+    for _ in range(repeats or GIVEN["repeats"]):
+        found = None  # let the last go before the clock starts
+        with no_garbage_collection():  # as the commands do it
+            started = time.perf_counter()
+            found = walk()
+            took.append(time.perf_counter() - started)
+    return statistics.median(took), found
+
+
+def shown(command: str) -> float:
+    """Seconds from a command to its text."""
+    return timed(lambda: gdb.execute(command, to_string=True))[0]
+
+
+# --- Tasks -----------------------------------------------------------------------
+
+
+def processes_by_gdb_value() -> list[tuple[int, int, str]]:
+    """As a user of gdb's Python writes it, and as lx-ps does."""
+    kind = gdb.lookup_type("struct task_struct")
+    pointer = kind.pointer()
+    first = gdb.parse_and_eval("&init_task")
+    inside = structs.offsetof("struct task_struct", "tasks")
+    found = []
+    one = first
+    while True:
+        link = int(one["tasks"]["next"])
+        one = gdb.Value(link - inside).cast(pointer)
+        if one == first:
+            return found
+        row = (int(one), int(one["pid"]), one["comm"].string("utf-8", "replace"))
+        for member in ("tgid", "flags", "exit_state", "cred", "signal", "real_parent"):
+            int(one[member])
+        found.append(row)
+
+
+def tasks() -> dict[str, float]:
+    mine, rows = timed(lambda: list(process.processes()))
+    theirs, found = timed(processes_by_gdb_value, FEW)
+    assert [one.address for one in rows] == [address for address, *_ in found]
+    lx_ps, said = timed(lambda: gdb.execute("lx-ps", to_string=True), FEW)
+    assert len(said.splitlines()) > len(rows)  # init_task and a title besides
+    return {
+        "tasks": len(rows),
+        "walk_s": mine,
+        "shown_s": shown("lab ps"),
+        "json_s": shown("lab ps --json"),
+        "gdb_value_s": theirs,
+        "lx_ps_s": lx_ps,
+    }
+
+
+# --- Areas -----------------------------------------------------------------------
+
+
+def areas_by_gdb_value(addresses: list[int]) -> int:
+    """vm_start, vm_end, vm_flags and vm_file of some areas, by the list or their places."""
+    pointer = gdb.lookup_type("struct vm_area_struct").pointer()
+    total = 0
+    for address in addresses:
+        one = gdb.Value(address).cast(pointer)
+        for member in ("vm_start", "vm_end", "vm_flags", "vm_file"):
+            total += int(one[member])
+    return total
+
+
+def areas(pid: int) -> dict[str, float]:
+    address = task.task(task.find_task_by_pid(pid)).mm
+    walk, found = timed(lambda: list(vma.for_each_vma(address)))
+    some = [at for at, _ in found[:SLOW]]
+    by_gdb, total = timed(lambda: areas_by_gdb_value(some), FEW)
+    assert total == sum(
+        area.vm_start + area.vm_end + area.vm_flags + area.vm_file
+        for _, area in found[:SLOW]
+    )
+    return {
+        "areas": len(found),
+        "walk_s": walk,
+        "shown_s": shown(f"lab vmas {pid}"),
+        "json_s": shown(f"lab vmas {pid} --json"),
+        "gdb_value_us": by_gdb / len(some) * 1e6,
+        "walk_us": walk / len(found) * 1e6,
+    }
+
+
+# --- Page tables -------------------------------------------------------------------
+
+
+Page = tuple[int, int, int, int]  # address, size, level, entry
+
+
+def tables_by_stub(table: int, level: int, base: int) -> Iterator[Page]:
+    """All present pages, each table read with one call of gdb's read_memory()."""
+    guest = kernel.memory()
+    raw = gdb.selected_inferior().read_memory(guest.page_offset + table, 4096)
+    count = 512 if level < guest.levels else 256  # of the top one the user's half
+    shift = 12 + 9 * (level - 1)
+    for index, entry in enumerate(memoryview(raw).cast("B").cast("Q")[:count]):
+        address = base + (index << shift)
+        if not entry & 1:
+            continue
+        if level == 1 or entry & 1 << 7:
+            yield address, 1 << shift, level, entry
+        else:
+            yield from tables_by_stub(entry & PHYSICAL_MASK, level - 1, address)
+
+
+def pages(pid: int) -> dict[str, float]:
+    """All present pages of a process's own half."""
+    levels = kernel.memory().levels
+    pgd = mm.pgd_of(task.task(task.find_task_by_pid(pid)).mm)
+    end = 1 << 12 + 9 * levels - 1
+    walk, found = timed(lambda: list(pagewalk.walk_page_range(pgd, 0, end)))
+    stub, theirs = timed(lambda: list(tables_by_stub(pgd, levels, 0)), FEW)
+    assert [page for page in found if page[3] & 1] == theirs
+    return {"pages": len(found), "walk_s": walk, "stub_s": stub}
+
+
+result = {
+    "ps": tasks(),
+    "vmas": {name: areas(pid) for name, pid in GIVEN["areas"].items()},
+    "pages": {name: pages(pid) for name, pid in GIVEN["pages"].items()},
+}
+with open(GIVEN["result"], "w", encoding="utf-8") as file:
+    json.dump(result, file)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""In gdb: how long a program's page faults take untraced, and through lab trace fault.
+
+The guest runs tests/guest/programs/fault_pages.c, which gets to MARK before, between and
+behind two equal parts. A breakpoint there ends the timeline.
+"""
+
+import json
+import os
+import time
+
+import gdb
+
+MARK = "*__x64_sys_sched_get_priority_max"
+
+
+def seconds(command: str) -> float:
+    started = time.perf_counter()
+    gdb.execute(command, to_string=True)
+    return time.perf_counter() - started
+
+
+gdb.execute(f"hbreak {MARK}", to_string=True)
+gdb.execute("continue", to_string=True)
+untraced = seconds("continue")
+started = time.perf_counter()
+said = gdb.execute("lab trace fault --limit 100000 --json", to_string=True)
+traced = time.perf_counter() - started
+(events, *_), _ = json.JSONDecoder().raw_decode(said)
+with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
+    json.dump(
+        {"events": len(events["data"]), "untraced_s": untraced, "traced_s": traced},
+        file,
+    )

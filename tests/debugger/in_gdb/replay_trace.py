@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Trace in a replay, twice from the start; visit each event in between."""
+
+import sys
+
+import gdb
+
+sys.path.insert(0, "tests/debugger/in_gdb")
+from replay import done, json_of, moments, run, state  # noqa: E402
+
+run("seginfo disarm")
+first, *_, ended = json_of("lab trace mmap")
+told = [row for row in moments() if row["kind"].startswith("event")]
+visits = []
+for row in told:
+    said = run(f"lab goto {row['moment']}")
+    visits.append([row["instruction"], state()[0], said])
+run("lab goto 0")
+second, *_ = json_of("lab trace mmap")
+after = [row for row in moments() if row["kind"].startswith("event")]
+breakpoints = gdb.execute("maintenance info breakpoints", to_string=True)
+done(
+    {
+        "first": first["data"],
+        "second": second["data"],
+        "ended": ended,
+        "told": told,
+        "after": after,
+        "visits": visits,
+        "breakpoints": breakpoints,
+    }
+)

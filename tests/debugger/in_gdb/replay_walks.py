@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Visit every moment in the order of time, then in the given order: all is the same.
+
+Each visit tells the registers, as gdb and as QEMU have them, and what the lab's
+commands say, which read the RAM file.
+"""
+
+import sys
+
+import gdb
+
+sys.path.insert(0, "tests/debugger/in_gdb")
+from replay import GIVEN, done, json_of, moments, run, state  # noqa: E402
+
+COMMANDS = "current", "ps", "threads", "vmas", "mm", "task", "kstack", "files", "elf"
+
+
+def seen(number: int) -> list:
+    """What there is to see at a moment; an error is a string."""
+    said = run(f"lab goto {number}")
+    told = []
+    for command in COMMANDS:
+        try:
+            told.append(json_of(f"lab {command}"))
+        except gdb.error as error:
+            told.append(str(error))
+    return [state(), said, told]
+
+
+rows = moments()
+first = [seen(number) for number in range(len(rows))]
+different = []
+for number in GIVEN:
+    if seen(number) != first[number]:
+        different.append(number)
+done({"moments": rows, "first": first, "different": different})

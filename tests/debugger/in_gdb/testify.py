@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Inside gdb, stopped in the witness's call: keep its snapshot, answer questions.
+
+LAB_GIVEN is the file for the snapshot's records; see user/witness.c. Beside it the
+file "pid" tells gdb's process id. Afterwards answer(commands, file, limit) runs gdb
+commands and writes what each said.
+"""
+
+import faulthandler
+import json
+import os
+import struct
+import traceback
+
+import gdb
+
+HEAD = struct.Struct("<24sQQ")  # of struct testimony, behind the struct segment_info
+STEP = 1 << 18
+
+
+def fetch(name: str) -> None:
+    """Read the snapshot out of the witness's memory into a file."""
+    from lab.check import payload
+    from lab.commands.seginfo import check
+    from lab.linux import mm
+
+    hit = check.hits[-1]
+    at = hit.info + payload.SIZE
+    raw = mm.access_process_vm(hit.mm, at, HEAD.size)
+    magic, size, records = HEAD.unpack(raw)
+    assert magic.rstrip(b"\0") == b"witness snapshot", magic
+    with open(name, "wb") as file:
+        for done in range(0, size, STEP):
+            step = min(STEP, size - done)
+            file.write(mm.access_process_vm(hit.mm, records + done, step))
+
+
+def run(command: str) -> dict[str, str]:
+    """Run a gdb command: what it said, or the error it ended with."""
+    try:
+        return {"said": gdb.execute(command, to_string=True), "error": ""}
+    except gdb.error as problem:
+        return {"said": "", "error": str(problem)}
+    except BaseException:
+        return {"said": "", "error": traceback.format_exc()}
+
+
+def answer(commands: list[str], name: str, limit: float) -> None:
+    """Run gdb commands; the file NAME appears when it is whole.
+
+    After limit seconds NAME.where tells where it is.
+    """
+    with open(f"{name}.where", "w", encoding="utf-8") as where:
+        faulthandler.dump_traceback_later(limit, file=where)
+        said = [run(command) for command in commands]
+        faulthandler.cancel_dump_traceback_later()
+    with open(f"{name}.part", "w", encoding="utf-8") as file:
+        json.dump(said, file)
+    os.rename(f"{name}.part", name)
+
+
+fetch(os.environ["LAB_GIVEN"])
+with open(os.path.join(os.path.dirname(os.environ["LAB_GIVEN"]), "pid"), "w") as file:
+    file.write(str(os.getpid()))

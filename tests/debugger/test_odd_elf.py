@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""ELF files that are odd, and files of the guest that are called as the host's are.
+
+The guest may put anything into its files where its kernel does not look, and may call
+them /dev/zero. No command of the lab comes to harm by it, and none opens a file of this
+machine that is not the guest's, or no regular file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from support import labs
+
+PER_TASK = ("task", "mm", "vmas", "list", "rb", "maple", "map", "kstack", "regs")
+PER_TASK += ("ustack", "files", "elf")
+COMMANDS = ["ps", "threads", "tree"]
+COMMANDS += [f"{name} {{pid}}{form}" for name in PER_TASK for form in ("", " --json")]
+COMMANDS += ["vma 0x401000 {pid}", "read 0x400000 64 {pid}", "walk 0x401000 {pid}"]
+USTACK, ELF = "ustack {pid}", "elf {pid}"
+PLACES = ("/mnt/host_share/pipe", "/mnt/host_share/link", "/mnt/host_share/same")
+PLACES += ("/mnt/host_share/other", "/dev/zero", "/bin/oddelf-nowhere")
+LIMIT = 20  # seconds for a command; it takes a fraction of one
+GROWTH = 200  # MiB of a gdb that has read what it may
+
+Answers = dict[str, dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def answers(
+    kernel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Answers]:
+    """What everything says of oddelf's processes; one boot."""
+    folder = tmp_path_factory.mktemp("oddelf")
+    whole, program = labs.compile_c("oddelf.c", folder), folder / "guest" / "oddelf"
+    program.parent.mkdir()
+    labs.run("strip", "-o", program, whole)
+    build = folder / "build"
+    build.mkdir()
+    for entry in labs.BUILD.iterdir():
+        if entry.name not in ("run", "share"):
+            (build / entry.name).symlink_to(entry)
+    share = build / "share"
+    share.mkdir()
+    os.mkfifo(share / "pipe")
+    (share / "link").symlink_to(whole)
+    shutil.copy(whole, share / "same")
+    other = bytearray(whole.read_bytes())  # but for its build id all is the same
+    at = other.index(build_id(whole))
+    other[at : at + 4] = b"othr"
+    (share / "other").write_bytes(other)
+    port = labs.free_port()
+    given = {"names": ["header-", "file-", "path-"], "commands": COMMANDS}
+    try:
+        yield labs.inside(
+            "everything.py",
+            port,
+            folder,
+            given,
+            PROGRAM=program,
+            ARGS=",".join(PLACES),
+            BUILD=build,
+        )
+    finally:
+        assert labs.leaks(port) == []
+
+
+def build_id(program: Path) -> bytes:
+    said = labs.run("readelf", "--notes", program).stdout
+    return bytes.fromhex(said.split("Build ID: ")[1].split()[0])
+
+
+def test_every_command_answers_in_a_sentence(answers: Answers) -> None:
+    names = [f"header-{number}" for number in range(9)]
+    names += [f"file-{number}" for number in range(9)]
+    names += [f"path-{number}" for number in range(1, 1 + len(PLACES))]
+    assert sorted(answers) == sorted(names)
+    for name, said in answers.items():
+        assert list(said) == COMMANDS
+        for command, one in said.items():
+            text = one["said"] + one["error"]
+            assert "Traceback" not in text and "Python" not in text, (name, command)
+            assert "mistake of the lab's" not in text, (name, command, text)
+            assert len(one["error"].strip().splitlines()) <= 1, (name, command)
+            assert one["seconds"] < LIMIT, (name, command)
+            assert one["grown"] < GROWTH, (name, command)
+            if command.endswith("--json") and not one["error"]:
+                json.loads(one["said"])
+
+
+def test_odd_headers_in_memory_are_told(answers: Answers) -> None:
+    def said(number: int) -> str:
+        one = answers[f"header-{number}"][ELF]
+        return one["said"] + one["error"]
+
+    assert "65535 program headers, more than Linux takes" in said(0)
+    assert "program headers" in said(1)
+    assert "no 64-bit ELF file" in said(4) and "no ELF file" in said(5)
+    assert "0x1b5b324a" in said(8)
+
+
+def test_odd_sections_are_told(answers: Answers) -> None:
+    def said(number: int) -> str:
+        return answers[f"file-{number}"][ELF]["said"]
+
+    assert "cannot be told: its section headers end behind the file's end" in said(0)
+    assert "stripped" in said(1)
+    assert "cannot be told: its sections' names end behind the file's end" in said(4)
+    for number in (2, 3, 6):
+        assert ".text" in said(number), number
+
+
+def test_the_files_of_the_host_that_are_read(answers: Answers) -> None:
+    """A pipe, a way out of the share, another build and a device are none of them."""
+
+    def own_copy(number: int) -> bool:
+        said = answers[f"path-{number}"][USTACK]["said"]
+        assert "pause" in said or "guest's own copy" in said, said
+        return f"guest's own copy: {PLACES[number - 1]}." in said
+
+    by_path = {place: own_copy(number) for number, place in enumerate(PLACES, 1)}
+    assert by_path == {place: place != "/mnt/host_share/same" for place in PLACES}
+    # Of the one that is the guest's, symbols that the guest does not have
+    assert "sleeps+" in answers["path-3"][USTACK]["said"]
+    assert "sleeps+" not in answers["path-2"][USTACK]["said"]
+    assert "sleeps+" not in answers["path-4"][USTACK]["said"]
+
+
+@pytest.mark.once
+def test_mutants(tmp_path: Path) -> None:
+    """Some hundred damaged copies of a program, always the same ones."""
+    whole = labs.compile_c("oddelf.c", tmp_path)
+    done = subprocess.run(
+        [
+            "/usr/bin/python3",
+            labs.ROOT / "tests" / "support" / "elf_mutants.py",
+            whole,
+            "300",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=labs.LIMIT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout, file=sys.stderr)
+    found = json.loads(done.stdout)
+    assert found["mutants"] == 300 and found["refused"] > 10
+    assert found["with symbols"] > 100 and found["with call frames"] > 100
+
+
+@pytest.mark.once
+def test_what_a_file_may_cost() -> None:
+    """Names that lie in one another, more symbols, names or notes than a program has."""
+    done = subprocess.run(
+        ["/usr/bin/python3", labs.ROOT / "tests" / "support" / "elf_bounds.py"],
+        capture_output=True,
+        text=True,
+        timeout=labs.LIMIT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["name"] == 4096 and found["times"] < 8, found
+    assert found["too many"] == 0, found
+    read, why = found["names"]
+    assert read < 1 << 20 and why == f"its sections' names have {1 << 31} bytes"
+    read, size = found["notes"]
+    assert read < 2 * size, found
+
+
+@pytest.mark.once
+def test_which_files_of_the_host_are_opened(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            "/usr/bin/python3",
+            labs.ROOT / "tests" / "support" / "host_names.py",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        env=labs.environment(BUILD=tmp_path / "build"),
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

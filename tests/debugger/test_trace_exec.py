@@ -1,0 +1,593 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""lab trace exec against the ELF files, and what the programs say when they start.
+
+tests/guest/programs/exec_all.c executes one file after the other; each is
+exec_shown.c, linked in another way, which shows its stack, auxiliary vector and
+/proc/self/maps before it changes anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import signal
+import struct
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from support import labs
+from support.traces import ARMED, Event, Trace, Traced
+
+PAGE = 4096
+ENVIRONMENT = ["FIRST=1", "SECOND=two words"]
+FREE = ("-nostdlib", "-fno-stack-protector")
+LINKED = {
+    "static": (*FREE, "-static", "-no-pie"),
+    "executable-stack": (*FREE, "-static", "-no-pie", "-Wl,-z,execstack"),
+    "static-pie": (*FREE, "-static-pie", "-fPIE"),
+    "aligned-pie": (*FREE, "-static-pie", "-fPIE", "-Wl,-z,max-page-size=0x10000"),
+    "interpreted": (*FREE, "-pie", "-fPIE", "-Wl,--dynamic-linker=/t/static-pie"),
+    "no-linker": (*FREE, "-pie", "-fPIE", "-Wl,--dynamic-linker=/no/linker"),
+}
+LINKER, LIBRARY = "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"
+STARTED = (
+    *("static", "static-pie", "aligned-pie", "interpreted", "dynamic"),
+    *("executable-stack", "script", "script-of-script", "fixed", "old-layout"),
+    *("many-strings", "no-arguments", "by-descriptor", "vfork", "thread"),
+    *("orphaned-thread", "nested"),
+)
+REFUSED = {  # the error, and the function that refuses
+    "missing": (errno.ENOENT, "do_open_execat"),
+    "folder": (errno.EACCES, "do_open_execat"),
+    "forbidden": (errno.EACCES, "do_open_execat"),
+    "text": (errno.ENOEXEC, None),
+    "nameless": (errno.ENOEXEC, None),
+    "cut": (errno.ENOEXEC, None),
+    "empty": (errno.ENOEXEC, None),
+    "busy": (errno.ETXTBSY, "do_open_execat"),
+    "orphan": (errno.ENOENT, "do_open_execat"),
+    "no-linker": (errno.ENOENT, "do_open_execat"),
+    "endless": (errno.ELOOP, None),
+    "long-path": (errno.ENAMETOOLONG, None),
+    "no-path": (errno.EFAULT, None),
+    "kernel-path": (errno.EFAULT, None),
+    "other-machine": (errno.ENOEXEC, None),
+    "object": (errno.ENOEXEC, None),
+    "small-headers": (errno.ENOEXEC, None),
+    "no-headers": (errno.ENOEXEC, None),
+    "incapable": (errno.EPERM, "begin_new_exec"),
+    "too-long": (errno.E2BIG, "copy_strings"),
+    "bad-pointer": (errno.EFAULT, "copy_strings"),
+}
+# Headers changed in copies of static: the offset in the file, the bytes, and why
+# load_elf_binary() does not take it, "" if it does
+CHANGED = {
+    "small-class": ([(4, b"\1")], ""),
+    "other-machine": (
+        [(4, b"\1"), (18, b"\3\0")],
+        "32-bit ELF for e_machine 3, not for EM_X86_64",
+    ),
+    "object": ([(16, b"\1\0")], "ET_REL is neither ET_EXEC nor ET_DYN"),
+    "small-headers": (
+        [(54, b"\x20\0")],
+        "its program headers have 32 bytes, not 56",
+    ),
+    "no-headers": ([(56, b"\0\0")], "it has no program headers"),
+}
+FAULTS = (*ARMED, "source tests/debugger/in_gdb/exec_faults.py")
+AT_PHDR, AT_BASE, AT_ENTRY, AT_EXECFN = 3, 7, 9, 31
+THREADS, COUNT = 8, 10
+NOT_USER = 0xFFFF_8000_0000_0000  # no address of a program's
+
+
+# --- The programs -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files that are executed, by their path in the guest."""
+    folder = tmp_path_factory.mktemp("files")
+    found = {}
+    for name, link in LINKED.items():
+        found[f"/t/{name}"] = labs.compile_c("exec_shown.c", folder, *link).rename(
+            folder / name
+        )
+    dynamic = labs.compile_c("exec_dynamic.c", folder, "-pie", "-fPIE")
+    found["/t/dynamic"] = dynamic.rename(folder / "dynamic")
+    for library in (LINKER, LIBRARY):
+        found[library] = Path(shutil.copy(library, folder))
+    for name, (changes, _) in CHANGED.items():
+        found[f"/t/{name}"] = changed(found["/t/static"], folder / name, changes)
+    found["/t/torn"] = torn(found["/t/static"], folder / "torn")
+    return found
+
+
+def changed(program: Path, copy: Path, changes: list[tuple[int, bytes]]) -> Path:
+    """A copy of a program with other bytes in its ELF header."""
+    data = bytearray(program.read_bytes())
+    for offset, new in changes:
+        data[offset : offset + len(new)] = new
+    copy.write_bytes(data)
+    return copy
+
+
+def torn(program: Path, copy: Path) -> Path:
+    """A copy of a program whose second PT_LOAD wants an address of the kernel's."""
+    data = bytearray(program.read_bytes())
+    (table,) = struct.unpack_from("<Q", data, 32)
+    kind, *_ = struct.unpack_from("<I", data, table + 56)
+    assert kind == 1
+    struct.pack_into("<Q", data, table + 56 + 16, NOT_USER)
+    copy.write_bytes(data)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def runner(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """exec_all with all the files in it."""
+    folder = tmp_path_factory.mktemp("runner")
+    listing = folder / "files.s"
+    with listing.open("w", encoding="ascii") as out:
+        for path, file in files.items():
+            out.write(f'.asciz "{path}"\n.quad {file.stat().st_size}\n')
+            out.write(f'.incbin "{file}"\n')
+    named = f'-DFILES="{listing}"'
+    return labs.compile_c("exec_all.c", folder, "-static", "-pthread", named)
+
+
+@pytest.fixture(scope="module")
+def alone(runner: Path, traced: Traced) -> Trace:
+    """All cases, one after the other."""
+    return traced("exec --limit 5000", runner, FAULTS)
+
+
+@pytest.fixture(scope="module")
+def together(runner: Path, traced: Traced) -> Trace:
+    """Eight threads that fork and execute at the same time."""
+    return traced("exec --limit 9999", runner, ARGS=f"{THREADS},{COUNT}", SMP=2)
+
+
+# --- What the guest said ------------------------------------------------------
+
+
+@dataclass
+class Shown:
+    """What a program said of itself."""
+
+    sp: int = 0
+    argc: int = 0
+    argv: list[tuple[int, str]] = field(default_factory=list)
+    envp: list[tuple[int, str]] = field(default_factory=list)
+    auxv: dict[int, int] = field(default_factory=dict)
+    maps: list[tuple[int, int, str, str]] = field(default_factory=list)
+
+
+def shown(console: str) -> dict[int, Shown]:
+    """What each program showed, by its process id."""
+    found = {}
+    blocks = re.findall(r"^begin (\w+)\n(.*?)^end$", console, re.DOTALL | re.MULTILINE)
+    for pid, text in blocks:
+        one = found[int(pid, 16)] = Shown()
+        words, _, maps = text.partition("maps\n")
+        tag = 0
+        for line in words.splitlines():
+            name, value, *rest = line.split(" ", 2)
+            if name in ("argv", "envp"):
+                getattr(one, name).append((int(value, 16), "".join(rest)))
+            elif name == "tag":
+                tag = int(value, 16)
+            elif name == "value":
+                one.auxv[tag] = int(value, 16)
+            else:
+                setattr(one, name, int(value, 16))
+        for line in maps.splitlines():
+            place, perms, _, _, _, *name = line.split(maxsplit=5)
+            start, end = (int(part, 16) for part in place.split("-"))
+            if name != ["[vsyscall]"]:
+                one.maps.append((start, end, perms, "".join(name)))
+    return found
+
+
+def cases(console: str) -> dict[str, tuple[int, int]]:
+    """The process id and the wait status of each case."""
+    found = re.findall(r"^case (\S+) pid (\d+) status (\d+)$", console, re.MULTILINE)
+    return {name: (int(pid), int(status)) for name, pid, status in found}
+
+
+class Case:
+    """The events of one case, and what its program said."""
+
+    def __init__(self, alone: Trace, name: str) -> None:
+        self.pid, self.status = cases(alone.console)[name]
+        self.events = [one for one in alone.events if one["pid"] == self.pid]
+        self.shown = shown(alone.console).get(self.pid, Shown())
+
+    def all(self, step: str) -> list[Event]:
+        return [one for one in self.events if one["step"] == step]
+
+    def one(self, step: str) -> Event:
+        (found,) = self.all(step)
+        return found
+
+    @property
+    def steps(self) -> list[str]:
+        return [step for step, _ in groupby(one["step"] for one in self.events)]
+
+
+@pytest.fixture(params=STARTED)
+def started(request: pytest.FixtureRequest, alone: Trace) -> Case:
+    """Each case in which a program was started."""
+    return Case(alone, request.param)
+
+
+def segments(file: Path) -> Iterator[dict[str, int]]:
+    """What readelf -l says of each PT_LOAD, as the kernel names it."""
+    with file.open("rb") as data:
+        for one in ELFFile(data).iter_segments("PT_LOAD"):
+            yield {
+                "offset": one["p_offset"],
+                "vaddr": one["p_vaddr"],
+                "filesz": one["p_filesz"],
+                "memsz": one["p_memsz"],
+                "flags": one["p_flags"],
+            }
+
+
+def entry(file: Path) -> int:
+    with file.open("rb") as data:
+        return ELFFile(data).header["e_entry"]
+
+
+# --- Programs that start ------------------------------------------------------
+
+
+def test_all_cases_went_as_meant(alone: Trace) -> None:
+    assert "limit" not in alone.ended and "Not all could be read" not in alone.ended
+    statuses = {name: status for name, (_, status) in cases(alone.console).items()}
+    wanted = dict.fromkeys((*STARTED, "race", "small-class"), 42 << 8)
+    wanted |= {name: error << 8 for name, (error, _) in REFUSED.items()}
+    assert statuses == wanted | {"torn": signal.SIGSEGV}
+
+
+def test_areas_are_those_of_maps(started: Case) -> None:
+    """At start_thread(), and so are the changes of all steps together."""
+    start = started.one("start")
+    said = [(a["start"], a["end"], a["perms"], a["name"]) for a in start["areas"]]
+    if started.shown.maps:  # the dynamic one has changed its areas by then
+        assert said == started.shown.maps
+    areas: dict[int, tuple[int, str]] = {}
+    for event in started.events:
+        for change in event["changes"]:
+            for old in change.get("before", ()) if "boundary" not in change else ():
+                assert areas.pop(old["start"]) == (old["end"], old["perms"])
+            for new in change.get("after", ()) if "boundary" not in change else ():
+                assert new["start"] not in areas
+                areas[new["start"]] = (new["end"], new["perms"])
+    assert [(a, *areas[a]) for a in sorted(areas)] == [one[:3] for one in said]
+
+
+def test_stack_is_what_the_program_found(started: Case) -> None:
+    tables, said = started.one("tables"), started.shown
+    assert tables["argc"] == said.argc == len(said.argv)
+    assert tables["envc"] == len(said.envp)
+    auxv = dict(map(tuple, tables["auxv"]))
+    assert {tag: auxv[tag] for tag in said.auxv} == said.auxv
+    if said.sp:
+        assert tables["sp"] == started.one("start")["sp"] == said.sp
+        assert {tag for tag in auxv if tag} == set(said.auxv)
+
+
+def test_entry_is_the_interpreters_or_the_programs(
+    started: Case, files: dict[str, Path]
+) -> None:
+    handler = [one for one in started.all("handler") if one["takes"]][-1]
+    start, auxv = started.one("start"), started.shown.auxv
+    program = [one for one in started.all("map") if not one["interpreter"]][-1]
+    assert auxv[AT_ENTRY] == program["bias"] + entry(files[program["path"]])
+    if not handler["interpreter"]:
+        assert start["ip"] == auxv[AT_ENTRY] and auxv[AT_BASE] == 0
+        return
+    loaded = next(one for one in started.all("map") if one["interpreter"])
+    name = handler["interpreter"]
+    assert loaded["bias"] == auxv[AT_BASE]
+    assert start["ip"] == auxv[AT_BASE] + entry(files[name])
+
+
+def test_each_segment_of_the_files_is_mapped(
+    started: Case, files: dict[str, Path]
+) -> None:
+    """Those without bytes of the file are not mapped from it by elf_load() (6.1.y)."""
+    for path, run in groupby(started.all("map"), lambda one: one["path"]):
+        events = list(run)
+        said = [
+            {
+                name: one[name]
+                for name in ("offset", "vaddr", "filesz", "memsz", "flags")
+            }
+            for one in events
+            if one["filesz"]
+        ]
+        wanted = [one for one in segments(files[path]) if one["filesz"]]
+        # An aligned PIE is mapped and unmapped once to find a place (v6.10 and 6.1.y)
+        assert said[-len(wanted) :] == wanted and len(said) <= len(wanted) + 1
+        for one in events[-len(wanted) :]:
+            assert one["address"] == one["bias"] + one["vaddr"] // PAGE * PAGE
+        assert len({one["bias"] for one in events[-len(wanted) :]}) == 1
+        numbers = [one["number"] for one in events]
+        assert numbers[-1] <= len(list(segments(files[path])))
+
+
+def test_strings_are_where_the_program_found_them(started: Case) -> None:
+    said, shift = started.shown, started.one("stack")["shift"]
+    envp = started.one("envp")
+    assert envp["envp"] == [text for _, text in said.envp] == ENVIRONMENT
+    assert envp["p"] - shift == said.envp[0][0]
+    last = (started.all("script") or started.all("argv"))[-1]
+    if last["argv"]:
+        assert last["argv"] == [text for _, text in said.argv]
+        assert last["p"] - shift == said.argv[0][0]
+    if said.sp:
+        assert said.auxv[AT_EXECFN] == envp["p"] - shift + envp["size"]
+
+
+def test_steps_come_in_the_kernels_order(started: Case) -> None:
+    wanted = ["call", "bprm", "envp", "argv", "open", "handler"]
+    if "script" in started.steps:
+        for _ in started.all("script"):
+            wanted += ["open", "script", "handler"]
+    if started.one("start")["ip"] != started.shown.auxv[AT_ENTRY]:
+        wanted += ["open"]  # the interpreter, once the handler has read its name
+    wanted += ["begin", "layout", "move", "stack"]
+    if not started.one("layout")["random"]:
+        wanted.remove("move")
+    steps = [step for step in started.steps if step not in ("map", "bss", "set_brk")]
+    assert steps == wanted + ["vdso", "tables", "brk", "start", "return"]
+    loading = started.steps[started.steps.index("stack") : started.steps.index("vdso")]
+    assert {"map", "bss"} <= set(loading)
+
+
+def test_drawings_have_their_marks_at_edges(started: Case) -> None:
+    drawn = [one for one in started.events if one["step"] in ("bprm", "argv", "stack")]
+    assert len(drawn) == 3
+    for event in (*drawn, started.one("tables")):
+        picture, *rows = [row for row in event["lines"] if not row.startswith("auxv")]
+        marks = [
+            (found, row)
+            for row in rows
+            for found in re.finditer(r"└ [\w>-]+ [0-9a-f]+|\w+ [0-9a-f]+ ┘", row)
+        ]
+        assert 2 <= len(marks) and 1 <= len(rows) <= 3
+        for found, _ in marks:
+            text = found.group()
+            assert picture[found.start() if text[0] == "└" else found.end() - 1] == "│"
+
+
+def test_stack_is_as_large_as_drawn(started: Case) -> None:
+    """The sizes in the last drawing add up, and the stack pointer stands in it."""
+    tables, areas = started.one("tables"), started.one("start")["areas"]
+    stack = next(one for one in areas if one["name"] == "[stack]")
+    assert stack["start"] <= tables["sp"] < stack["end"]
+    marks = dict(re.findall(r"(\w+) ([0-9a-f]{6,})", "\n".join(tables["lines"][1:4])))
+    assert int(marks["vm_start"], 16) == stack["start"]
+    assert int(marks["vm_end"], 16) == stack["end"]
+    assert int(marks["sp"], 16) == tables["sp"]
+
+
+# --- What is special in some --------------------------------------------------
+
+
+def test_scripts_put_their_interpreter_in_front(alone: Trace) -> None:
+    one = Case(alone, "script")
+    assert one.one("script")["argv"] == ["/t/static", "-x  y", "/t/script"] + [
+        *("two words", "")
+    ]
+    two = Case(alone, "script-of-script")
+    assert [event["interpreter"] for event in two.all("script")] == [
+        *("/t/script", "/t/static")
+    ]
+    new = "in the new program, /t/static for the script /t/script"
+    assert f"{new}, " in one.one("return")["what"]
+    assert f"{new}-of-script, " in two.one("return")["what"]
+
+
+def test_randomness_can_be_turned_off(alone: Trace) -> None:
+    fixed, random = Case(alone, "fixed"), Case(alone, "static")
+    assert not fixed.one("layout")["random"] and random.one("layout")["random"]
+    assert fixed.one("stack")["shift"] == 0 < random.one("stack")["shift"]
+    assert fixed.one("stack")["end"] == 0x7FFF_FFFF_F000
+
+
+def test_the_old_layout_is_upside_down(alone: Trace) -> None:
+    assert Case(alone, "old-layout").one("layout")["down"] is False
+    assert Case(alone, "static").one("layout")["down"] is True
+
+
+def test_an_executable_stack_is_asked_for(alone: Trace) -> None:
+    assert Case(alone, "executable-stack").one("stack")["perms"] == "rwxp"
+    assert Case(alone, "static").one("stack")["perms"] == "rw-p"
+
+
+def test_many_strings_make_the_new_stack_grow(alone: Trace) -> None:
+    argv = Case(alone, "many-strings").one("argv")
+    assert argv["count"] == 300 and argv["size"] == 300 * 100
+    kinds = [change["kind"] for change in argv["changes"]]
+    assert kinds == ["grown"]
+
+
+def test_a_thread_becomes_its_process(alone: Trace) -> None:
+    case = Case(alone, "thread")
+    begin = case.one("begin")
+    assert case.events[0]["tid"] == begin["old_tid"] != case.pid
+    assert begin["tid"] == case.events[-1]["tid"] == case.pid
+    assert len(begin["killed"]) == 4 and case.pid in begin["killed"]
+
+
+def test_who_has_ended_is_not_killed(alone: Trace) -> None:
+    begin = Case(alone, "orphaned-thread").one("begin")
+    assert begin["killed"] == [] and "killed" not in begin["what"]
+
+
+def test_of_several_threads_one_becomes_the_process(alone: Trace) -> None:
+    """The others die in their calls, and each call has one end."""
+    case = Case(alone, "race")
+    called, ended = case.all("call"), case.all("return")
+    assert len(called) > 1
+    assert sorted(e["exec"] for e in called) == sorted(e["exec"] for e in ended)
+    (won,) = [e for e in ended if e["result"] == 0]
+    assert won["tid"] == case.pid and case.one("begin")["killed"]
+    for event in ended:  # the others, in the middle of a step or at its end
+        if event is not won:
+            assert event["result"] is None or "SIGKILL" in event["pending"]
+            assert "goes on" not in event["what"]
+
+
+def test_a_vfork_leaves_the_memory_to_the_parent(alone: Trace) -> None:
+    assert Case(alone, "vfork").one("begin")["users_left"] == 1
+    assert Case(alone, "static").one("begin")["users_left"] == 0
+
+
+def test_a_pid_namespace_has_numbers_of_its_own(alone: Trace) -> None:
+    case, other = Case(alone, "nested"), Case(alone, "static")
+    call = case.one("call")
+    assert call["vnr"] == 2 and f"by {case.pid}, which is 2 in" in call["what"]
+    assert other.one("call")["vnr"] == other.pid
+    assert "namespace" not in other.one("call")["what"]
+
+
+def test_a_descriptor_is_named(alone: Trace) -> None:
+    case = Case(alone, "by-descriptor")
+    assert case.one("call")["call"] == "execveat"
+    assert case.one("bprm")["path"].startswith("/dev/fd/")
+    assert case.one("open")["path"] == "/t/static"
+
+
+def test_events_have_the_time_of_their_stop(alone: Trace) -> None:
+    """Also the first, which waits until it is known who is followed."""
+    call, made = alone.events[:2]
+    assert (call["step"], made["step"]) == ("call", "bprm")
+    assert call["time_ns"] < made["time_ns"]
+
+
+# --- Programs that do not start -----------------------------------------------
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_who_refused(alone: Trace, name: str) -> None:
+    case = Case(alone, name)
+    wanted, function = REFUSED[name]
+    end = case.events[-1]
+    assert (end["step"], end["result"]) == ("return", -wanted)
+    assert (end["refused"], end["gone"]) == (function, False)
+    assert errno.errorcode[wanted] in end["what"]
+    assert not case.all("begin")
+    assert "the old program goes on" in end["what"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("text", "it begins with just, not with #!"),
+        ("nameless", "no whole name of an interpreter is behind its #!"),
+        ("cut", "no whole name of an interpreter is behind its #!"),
+        ("empty", "it is empty, or begins with zeros"),
+    ],
+)
+def test_what_is_no_script(alone: Trace, name: str, why: str) -> None:
+    case = Case(alone, name)
+    tried = [e for e in case.all("handler") if e["handler"] == "load_script"]
+    assert [(event["takes"], event["why"]) for event in tried] == [(False, why)]
+    assert "no handler takes the file" in case.events[-1]["what"]
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_only_what_the_kernel_takes_is_taken(alone: Trace, name: str) -> None:
+    """elf_check_arch() does not look at EI_CLASS."""
+    case, (_, why) = Case(alone, name), CHANGED[name]
+    elf = [e for e in case.all("handler") if e["handler"] == "load_elf_binary"][-1]
+    assert elf["takes"] is not bool(why) and elf.get("why", "") == why
+    assert bool(why) == ("no handler takes the file" in case.events[-1]["what"])
+
+
+def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
+    assert Case(alone, "kernel-path").one("call")["path"] is None
+
+
+def test_who_fails_to_execute_is_not_followed(runner: Path, traced: Traced) -> None:
+    """Before bprm_execve() or in it: its exec is told, and nothing that comes later."""
+    named = traced("exec /t/text", runner)
+    pids = [
+        cases(named.console)[name][0] for name in ("text", "too-long", "bad-pointer")
+    ]
+    for pid in pids:
+        steps = [event["step"] for event in named.events if event["pid"] == pid]
+        assert steps[:2] == ["call", "bprm"] and steps[-1] == "return"
+    assert {event["pid"] for event in named.events} == set(pids)
+    assert traced("exit /t/text", runner).events == []
+
+
+def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
+    case = Case(alone, "torn")
+    end = case.events[-1]
+    assert case.all("begin") and end["gone"] and end["refused"] == "elf_map"
+    assert end["pending"] == ["SIGSEGV"] and "SIGSEGV is pending" in end["what"]
+
+
+IMPOSSIBLE = {  # said as what cannot be followed, not as a mistake of the lab's
+    "stack_lines([Part('a', 0, 8)], {0: 'start', 9: 'sp'})": "sp is 0x9, where no part",
+    "stack_lines([Part('a', 8, 8)], {8: 'start'})": "start is 0x8, where no part",
+    "binprm.copied(0, 16, 8)": "strings from 0x10 on end at 0x8",
+    "binprm.first(0, 16, 17)": "no string ends between 0x10 and 0x11",
+}
+
+
+def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
+    before = (
+        *("source gdb/seginfo.py", "python from lab.trace.exec import binprm"),
+        "python from lab.target.memory import Broken",
+        "python from lab.trace.exec.stack_drawing import Part, stack_lines",
+        "python binprm.mm_.access_process_vm = lambda mm, address, size: b'x'",
+    )
+    commands = [
+        f"python\ntry:\n  {one}\nexcept Broken as told:\n  print(told)\nend"
+        for one in IMPOSSIBLE
+    ]
+    said = labs.inside("trace.py", port, tmp_path, commands, before)
+    for text, wanted in zip(said, IMPOSSIBLE.values()):
+        assert wanted in text
+
+
+# --- Many at once, and the first of all ---------------------------------------
+
+
+def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
+    made = dict(re.findall(r"^made (\S+) pid (\d+)$", together.console, re.MULTILINE))
+    assert len(made) == THREADS * COUNT
+    assert "Not all could be read" not in together.ended
+    by_pid: dict[int, list[Event]] = {}
+    for event in together.events:
+        by_pid.setdefault(event["pid"], []).append(event)
+    steps = set()
+    for which, pid in made.items():
+        events = by_pid.pop(int(pid))
+        (argv,) = [one for one in events if one["step"] == "argv"]
+        assert argv["argv"] == [which, "quiet"]
+        assert len({one["exec"] for one in events}) == 1
+        steps.add(tuple(one["step"] for one in events))
+    assert len(steps) == 1  # all went the same way
+    assert len(by_pid) == 1  # that of the program itself
+
+
+def test_the_kernels_own_exec_is_followed(runner: Path, traced: Traced) -> None:
+    init = traced("exec /init --limit 24", runner)
+    first, argv = init.events[0], next(e for e in init.events if e["step"] == "argv")
+    assert (first["call"], first["path"], first["pid"]) == ("kernel_execve", "/init", 1)
+    assert argv["argv"][0] == "/init"  # behind it, words for init of the command line
+    assert "Nobody executed" not in init.ended
+    begin = next(one for one in init.events if one["step"] == "begin")
+    assert begin["old_mm"] == 0 and begin["comm"] == "init"

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All that a lab starts ends with it, whoever is killed, and what is left goes with
+the next start of any lab."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from support import lab_processes, labs
+
+pytestmark = pytest.mark.once
+
+SLEEPS = ("echo here", "sleep 1000")
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
+
+
+def console(port: int) -> str:
+    """What the guest said so far, if it is there."""
+    try:
+        return labs.console_log(port)
+    except OSError:
+        return ""
+
+
+def sweep() -> None:
+    """Start a lab, any."""
+    ended = labs.run(
+        "scripts/boot.sh", PORT=labs.free_port(), PROGRAM=labs.USER / "demo"
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "victim", "how"),
+    [
+        ("verify", "make", KILL),
+        ("verify", "make", TERM),
+        ("verify", "script", KILL),
+        ("verify", "timeout", KILL),
+        ("debug", "make", TERM),
+        ("debug", "script", KILL),
+        ("boot", "script", KILL),
+        ("record", "script", KILL),
+        ("record", "make", TERM),
+    ],
+)
+def test_all_ends_with_a_lab(
+    port: int, tmp_path: Path, target: str, victim: str, how: signal.Signals
+) -> None:
+    """At a moment when all of it runs; of a recording, when it is indexed."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    program = tmp_path / "sleeps"
+    settings = {"PROGRAM": labs.script(program, *SLEEPS), "TMPDIR": folder}
+    if target == "record":
+        labs.script(program, "demo >/dev/null")
+        settings["RECORDING"] = folder / "recording"
+    started = lab_processes.Started(target, port, "continue\n", **settings)
+    try:
+        started.wait_for({"boot": "qemu"}.get(target, "gdb"))
+        if target != "record":
+            assert labs.wait_until(lambda: "here" in console(port)), started.said()
+        pid = started.wait_for(victim)
+        os.kill(pid, how)
+        assert labs.wait_until(
+            lambda: lab_processes.is_dead(pid), lab_processes.SECONDS
+        )
+        after = lab_processes.gone_after(started.mark, lab_processes.SECONDS)
+        assert after is not None, started.processes()
+    finally:
+        started.end()
+    if how == TERM:
+        assert lab_processes.left(port, folder) == []
+    sweep()
+    assert lab_processes.left(port, folder) == []
+
+
+@pytest.mark.parametrize("victim", ["make", "script", "foreground", "gdb"])
+def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
+    """And the terminal, which gdb has set for its prompt, is as it was."""
+    mark = {lab_processes.MARK: str(port)}
+    whole = f"{lab_processes.MARK}={port}".encode()
+    with labs.session("make", "debug", PORT=port, **mark) as person:
+        before = termios.tcgetattr(person.child.child_fd)
+        person.prompt()
+        assert labs.wait_until(
+            lambda: termios.tcgetattr(person.child.child_fd) != before
+        )
+        found = lab_processes.marked(whole)
+        assert {"make", "script", "foreground", "gdb", "qemu"} <= set(found.values())
+        [pid] = [pid for pid, role in found.items() if role == victim]
+        os.kill(pid, KILL)
+        assert labs.wait_until(
+            lambda: lab_processes.is_dead(pid), lab_processes.SECONDS
+        )
+        assert lab_processes.gone_after(whole, lab_processes.SECONDS) is not None
+        assert termios.tcgetattr(person.child.child_fd) == before
+    sweep()
+
+
+# Tells a script to end right after it has started its ${NUMBER}th child: nothing else is done in between.
+AFTER_A_CHILD = """
+trap '[[ $BASH_COMMAND != "CHILD=\\$!" ]] || ((--NUMBER)) || kill -INT "$$"' DEBUG
+set -o functrace
+. "$0"
+"""
+
+
+@pytest.mark.parametrize("script", ["boot", "debug", "verify", "record"])
+def test_all_goes_whenever_it_is_told_to_end(port: int, script: str) -> None:
+    """What a lab is to remove is removed also between the start of a child and what comes next."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        program = labs.script(folder / "program", "demo >/dev/null")
+        settings = {"PROGRAM": program, "RECORDING": folder / "recording"}
+        for number in range(1, 20):
+            command = ["bash", "-c", AFTER_A_CHILD, f"scripts/{script}.sh"]
+            ended = labs.run(*command, PORT=port, NUMBER=number, **settings)
+            assert not labs.run_folder(port).exists(), (number, ended.stderr)
+            if ended.returncode == 0:
+                break
+            assert ended.returncode == 130 and "error" not in ended.stderr, ended.stderr
+            assert list(folder.iterdir()) == [program], number
+        assert number > 1 and ended.returncode == 0
+
+
+# A program that sets the terminal as long as it lives, also when it is not in its foreground
+SETS_IT = """
+import signal, tty
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+print("here", flush=True)
+while True:
+    tty.setcbreak(0)
+"""
+
+
+def test_the_terminal_is_set_back_last() -> None:
+    """gdb sets it once more when the guest is gone: foreground.sh has to be the last."""
+    foreground = 'exec scripts/foreground.sh "$@" 6>&2'
+    command = ("bash", "-c", foreground, "bash", "/usr/bin/python3", "-c", SETS_IT)
+    for _ in range(10):
+        with labs.session(*command) as person:
+            before = termios.tcgetattr(person.child.child_fd)
+            person.wait("here")
+            os.kill(person.child.pid, TERM)
+            assert labs.wait_until(
+                lambda: not person.child.isalive(), lab_processes.SECONDS
+            )
+            assert termios.tcgetattr(person.child.child_fd) == before
+
+
+def test_labs_that_start_at_once() -> None:
+    """Each sweeps what it takes for left over: not what another is just making."""
+    lines = ["start() { for i in {1..12}; do (PORT=$1; export PORT"]
+    lines += [". scripts/guest.sh; make_run_folder) || echo failed; done; }"]
+    lines += [f"start {labs.free_port()} &" for _ in range(6)]
+    started = labs.run("bash", "-c", "\n".join([*lines, "wait"]))
+    assert started.stdout + started.stderr == "", started

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`source gdb/seginfo.py` in a gdb and a QEMU that somebody started by hand.
+
+Where it cannot work it says so in one sentence. Where there is no RAM file it
+reads through the stub, says that once, and finds the same.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from support import labs
+
+SOURCE = "source gdb/seginfo.py"
+PC = ("-machine", "pc")
+
+
+def refused(ended: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence with which the check refuses; it is not armed."""
+    said = ended.stdout + ended.stderr
+    assert "Traceback" not in said and "armed" not in said, said
+    sentences = re.findall(r"^seginfo: (.*)$", said, re.M)
+    assert len(sentences) == 1 and sentences[0].endswith("."), said
+    return sentences[0]
+
+
+@pytest.mark.parametrize("program", [None, "/bin/busybox"])
+def test_no_kernel_symbols(program: str | None) -> None:
+    assert "No kernel symbols" in refused(labs.gdb(SOURCE, program=program))
+
+
+def test_no_connection(vmlinux: Path) -> None:
+    told = refused(labs.gdb(SOURCE, program=vmlinux))
+    assert "No kernel is connected" in told and "make debug" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "no debug info"),
+        (["-g"], "no segment_info system call"),
+        (["-g", "-DCALL", "-DRANDOMISED"], "structure randomisation"),
+        (["-g", "-DCALL"], "No kernel is connected"),  # to this one nothing is wrong
+    ],
+)
+def test_kernels_that_do_not_fit(tmp_path: Path, options: list[str], says: str) -> None:
+    flags = ["-g0", *options]  # the last one counts
+    program = labs.compile_c("kernelish.c", tmp_path, *flags)
+    assert says in refused(labs.gdb(SOURCE, program=program))
+
+
+@pytest.fixture(scope="module")
+def other_vmlinux(
+    vmlinux: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A vmlinux that differs from the selected kernel's in its version only."""
+    copy = tmp_path_factory.mktemp("other") / "vmlinux"
+    shutil.copyfile(vmlinux, copy)
+    with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        found = [one.start(1) for one in re.finditer(rb"Linux version ([0-9])", data)]
+        assert found
+        for place in found:
+            data[place : place + 1] = b"9"
+    yield copy
+    copy.unlink()
+
+
+def test_vmlinux_of_another_kernel(
+    port: int, kernel: Path, other_vmlinux: Path
+) -> None:
+    words = "nokaslr lab.then=shell"
+    with labs.qemu(port, kernel / "vmlinux.pvh", words, paused=False) as log:
+        assert labs.wait_until(lambda: "lab: type" in log.read_text(errors="replace"))
+        ended = labs.gdb(
+            f"target remote {labs.gdb_socket(port)}", SOURCE, program=other_vmlinux
+        )
+        booted = re.search(r"Linux (\S+) booted", log.read_text(errors="replace"))
+    told = refused(ended)
+    assert "vmlinux is not the kernel that runs" in told and booted
+    assert f"in memory is {booted[1]} " in told
+    assert f"the symbols are of 9{booted[1][1:]} " in told
+
+
+def test_vmlinux_of_another_kernel_before_the_boot(
+    port: int, kernel: Path, other_vmlinux: Path
+) -> None:
+    """At reset there is no kernel to compare with yet: at the first call there is."""
+    words = "nokaslr lab.run=demo lab.then=reboot"
+    with labs.qemu(port, kernel / "vmlinux.pvh", words):
+        ended = labs.gdb(
+            f"target remote {labs.gdb_socket(port)}",
+            SOURCE,
+            "continue",
+            "seginfo",
+            program=other_vmlinux,
+        )
+    assert "seginfo: vmlinux is not the kernel that runs" in ended.stderr
+    assert "Traceback" not in ended.stderr and "hit 1" not in ended.stdout
+    assert "0 hits" in ended.stdout
+
+
+def test_kaslr(port: int, vmlinux: Path, bzimage: Path) -> None:
+    for _ in range(5):  # it may choose not to move
+        with labs.qemu(port, bzimage, "lab.then=shell", *PC, paused=False) as log:
+            assert labs.wait_until(
+                lambda: "lab: type" in log.read_text(errors="replace")
+            )
+            ended = labs.gdb(
+                f"target remote {labs.gdb_socket(port)}", SOURCE, program=vmlinux
+            )
+        if "armed" not in ended.stdout:
+            break
+    told = refused(ended)
+    moved = re.search(r"KASLR is on: the kernel runs (\d+) MiB above", told)
+    assert moved and int(moved[1]) in range(2, 1024, 2) and "nokaslr" in told
+
+
+def test_kaslr_before_the_boot(port: int, vmlinux: Path, bzimage: Path) -> None:
+    """Armed at reset, when nobody can know where this kernel will be."""
+    words = "lab.run=demo lab.then=reboot"
+    with labs.qemu(port, bzimage, words, *PC) as log:
+        ended = labs.gdb(
+            f"target remote {labs.gdb_socket(port)}",
+            SOURCE,
+            "continue",
+            "seginfo",
+            program=vmlinux,
+        )
+        console = log.read_text(errors="replace")
+    said = ended.stdout + ended.stderr
+    assert "Traceback" not in said and "FAIL" not in said
+    # If code that is none of ours stands there, that is noticed, and the guest stopped
+    assert "exited with 0" in console or "KASLR is on" in said, said
+    # It may also not move
+    assert re.search(
+        r"KASLR is on|^seginfo: (0 hits|3 hits, 3 passed)", said, re.M
+    ), said
+
+
+def all_pass_through_the_stub(ended: subprocess.CompletedProcess[str]) -> None:
+    """Three hits that pass, and one word on where they were read from."""
+    said = ended.stdout + ended.stderr
+    assert said.count("through the debug stub") == 1, said
+    shown = re.findall(r"^PASS  hit (\d)", said, re.M)
+    assert shown == ["1", "2", "3", "3"], said  # the last one again
+    assert "3 hits, 3 passed, 0 failed" in said and "Traceback" not in said
+
+
+COMMANDS = ("seginfo run", "seginfo brief", "continue", "seginfo")
+DEMO = "nokaslr lab.run=demo lab.then=reboot"
+
+
+@pytest.mark.parametrize("machine", ["microvm,acpi=off", "pc"])
+def test_a_qemu_without_a_ram_file(
+    port: int, kernel: Path, vmlinux: Path, tmp_path: Path, machine: str
+) -> None:
+    with labs.qemu(port, kernel / "vmlinux.pvh", DEMO, "-machine", machine):
+        ended = labs.gdb(
+            f"cd {tmp_path}",
+            f"target remote {labs.gdb_socket(port)}",
+            f"source {labs.ROOT}/gdb/seginfo.py",
+            *COMMANDS,
+            program=vmlinux,
+        )
+    all_pass_through_the_stub(ended)
+
+
+def test_a_compressed_kernel(port: int, vmlinux: Path, bzimage: Path) -> None:
+    with labs.qemu(port, bzimage, DEMO, *PC):
+        ended = labs.gdb(
+            f"target remote {labs.gdb_socket(port)}", SOURCE, *COMMANDS, program=vmlinux
+        )
+    all_pass_through_the_stub(ended)
+
+
+def test_connected_when_the_kernel_already_runs(
+    port: int, kernel: Path, vmlinux: Path, bzimage: Path
+) -> None:
+    """Somebody attaches to a lab that has booted long ago."""
+    words = "nokaslr lab.run=storm lab.args=1,1,100000 lab.then=reboot"
+    with labs.qemu(port, kernel / "vmlinux.pvh", words, paused=False) as log:
+        assert labs.wait_until(lambda: "booted in" in log.read_text(errors="replace"))
+        ended = labs.gdb(
+            f"target remote {labs.gdb_socket(port)}",
+            SOURCE,
+            "continue",
+            "continue",
+            "seginfo",
+            program=vmlinux,
+        )
+    said = ended.stdout + ended.stderr
+    assert "2 hits, 2 passed, 0 failed" in said and "Traceback" not in said

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot the guest without a debugger: run a program in it, read its console."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Iterable
+
+from support import labs
+
+LIMIT = 120  # seconds, far more than a guest takes on a busy machine
+
+# An emulated timer may be late when the machine is busy: do not test it at boot.
+WORDS = "console=ttyS0 nokaslr quiet no_timer_check reboot=t panic=-1"
+
+
+def command(
+    words: str, share: Path | None = None, image: Path | None = None
+) -> list[str]:
+    """The QEMU that boots the guest with its console on standard in- and output.
+
+    words are added to the kernel's command line, share is the host's folder (none
+    if not given), image the initramfs (the lab's own if not given).
+    """
+    kernel = labs.kernel_dir() / "vmlinux.pvh"
+    image = image or labs.BUILD / "initramfs.cpio"
+    for file in (kernel, image):
+        assert file.exists(), f"{file} is not there: type make kernel image"
+    qemu = [*labs.qemu_base(), "-accel", "tcg", "-machine", "microvm,acpi=off"]
+    qemu += ["-m", "256M", "-smp", "2"]
+    # Ctrl-C is for the guest
+    qemu += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
+    qemu += ["-kernel", str(kernel), "-initrd", str(image)]
+    qemu += ["-append", f"{WORDS} {words}"]
+    if share:
+        where = str(share).replace(",", ",,")
+        kind = "security_model=none,readonly=on"
+        qemu += ["-fsdev", f"local,id=share,path={where},{kind}"]
+        qemu += ["-device", "virtio-9p-device,fsdev=share,mount_tag=host_share"]
+    return qemu
+
+
+def boot(
+    program: str,
+    args: Iterable[object] = (),
+    share: Path | None = None,
+    image: Path | None = None,
+) -> str:
+    """Run a program of the image to its end; what the guest's console said."""
+    words = f"lab.run={program} lab.then=reboot"
+    given = ",".join(map(str, args))
+    if given:
+        words += f" lab.args={given}"
+    ended = subprocess.run(
+        command(words, share, image),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=LIMIT,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.replace("\r", "")
+
+
+def exit_status(console: str, program: str) -> int:
+    """How the program ended, as /init says."""
+    said = [
+        line.rsplit(" ", 1)[1]
+        for line in console.splitlines()
+        if line.startswith(f"lab: {program} exited with ")
+    ]
+    assert len(said) == 1, console
+    return int(said[0])
+
+
+def append_program(program: Path, tmp: Path) -> Path:
+    """The lab's image with a program at /lab/program, as PROGRAM= makes it."""
+    alone = tmp / "program.cpio"
+    made = labs.run("initramfs/build.sh", "--program", alone, program)
+    assert made.returncode == 0, made.stderr
+    image = tmp / "with-program.cpio"
+    image.write_bytes((labs.BUILD / "initramfs.cpio").read_bytes() + alone.read_bytes())
+    return image

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel modules for the guest: tests/guest/modules/NAME.c, built against the lab's kernel.
+
+    ko = modules.build("hello", tmp_path)           # tmp_path/hello/hello.ko, with debug info
+    program = modules.carrier("insmod.c", tmp_path, ko)  # a static program that carries it
+    labs.verify(port, PROGRAM=program)               # loads hello, then is /bin/demo
+
+insmod.c loads all it carries and becomes the program its arguments name (ARGS, parts
+separated by commas). A program of tests/guest/programs that wants to load and unload at
+moments of its own includes "carried.h". The fixture `module` builds each once a session.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from support import labs
+
+SOURCES = labs.ROOT / "tests" / "guest" / "modules"
+
+
+def build(name: str, folder: Path, source: str = "") -> Path:
+    """Build a module out of tree, without a warning; its .ko.
+
+    The same source gives a second module when it is given as source for another name.
+    """
+    room = folder / name
+    room.mkdir()
+    shutil.copy(SOURCES / f"{source or name}.c", room / f"{name}.c")
+    (room / "Makefile").write_text(f"obj-m := {name}.o\n")
+    objects = labs.kernel_dir() / "obj"
+    done = labs.run("make", "-C", objects, f"M={room}", "modules")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "warning" not in said.lower(), said
+    return room / f"{name}.ko"
+
+
+def carrier(source: str, folder: Path, *modules: Path) -> Path:
+    """A program of tests/guest/programs that carries modules, in the order of their loading."""
+    lines = [".section .note.GNU-stack", ".section .rodata"]
+    table = [".balign 8", ".globl carried", "carried:"]
+    for number, ko in enumerate(modules):
+        image = folder / f"{ko.name}.carried"
+        labs.run("objcopy", "--strip-debug", ko, image)
+        lines += [f'name{number}: .asciz "{ko.stem}"', ".balign 16"]
+        lines += [f'start{number}: .incbin "{image}"', f"end{number}:"]
+        table.append(f".quad name{number}, start{number}, end{number} - start{number}")
+    assembly = folder / f"{Path(source).stem}-carried.S"
+    assembly.write_text("\n".join([*lines, *table, ".quad 0, 0, 0", ""]))
+    return labs.compile_c(source, folder, "-static", "-pthread", str(assembly))
+
+
+@pytest.fixture(scope="session")
+def module(
+    kernel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """build() into a folder of the session's, each module once."""
+    folder = tmp_path_factory.mktemp("modules")
+    done: dict[str, Path] = {}
+
+    def built(name: str, source: str = "") -> Path:
+        if name not in done:
+            done[name] = build(name, folder, source)
+        return done[name]
+
+    return built

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names that a hostile guest has for its processes and files, and what nobody may see of them."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from support import labs
+
+# What a terminal obeys, and what turns the text's direction or is not seen
+NEVER = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e01ef]"
+)
+
+
+def names() -> list[bytes]:
+    """hostile_names[] of tests/guest/programs/hostile.h."""
+    text = (labs.ROOT / "tests" / "guest" / "programs" / "hostile.h").read_text()
+    inside = text[text.index("{") : text.index("};")]
+    strings = re.findall(r'^\t"((?:[^"\\]|\\.)*)"', inside, re.M)
+    found = [codecs.escape_decode(one.encode())[0] for one in strings]
+    assert len(found) > 20 and b"two\nFAKE 1 row" in found
+    return found
+
+
+def check(said: str, what: object) -> None:
+    """Nothing is in it that must not reach a terminal."""
+    bad = NEVER.search(said)
+    assert not bad, f"{what}: {bad[0]!r} in {said[max(0, bad.start() - 60) :][:120]!r}"

@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests of the debugger side share: start labs, QEMUs and gdbs.
+
+Plain functions. Whoever starts something gets a PORT from the port fixture (or
+from free_port()), and everything is found again by that number: see leaks().
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Callable, Iterator, NamedTuple
+
+import pexpect
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
+USER = ROOT / "build" / "user"  # the guest's programs, where the Makefile puts them
+IN_GDB = ROOT / "tests" / "debugger" / "in_gdb"
+LIMIT = 300  # seconds; on a busy machine the longest trace takes a fourth of it
+
+# What `make test` exports for itself and what a calling make leaves behind.
+OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", "T")
+OURS += ("RECORDING", "GIVEN", "GDB_TCP")
+MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
+
+ports: list[int] = []  # all that this session took
+
+
+def free_port() -> int:
+    """A number that no lab has, and a port of 127.0.0.1 on which nobody listens.
+
+    Below the ephemeral ones.
+    """
+    while True:
+        port = random.randint(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports and not run_folder(port).exists():
+            ports.append(port)
+            return port
+
+
+def environment(**settings: Any) -> dict[str, str]:
+    """The environment for a script or a make: KERNEL and KERNEL_SRC stay."""
+    env = {k: v for k, v in os.environ.items() if k not in (*OURS, *MAKES)}
+    env.update({name: str(value) for name, value in settings.items()})
+    return env
+
+
+def run(
+    *command: object, limit: float = LIMIT, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the project to its end; settings go into its environment."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=limit,
+    )
+
+
+def which(program: str) -> str:
+    """The path of a program that is known to be installed."""
+    path = shutil.which(program)
+    assert path, f"{program} is not installed: type make setup"
+    return path
+
+
+def kernel_dir() -> Path:
+    """The selected kernel's folder, as the scripts find it."""
+    found = run("bash", "-c", ". scripts/lib.sh && kernel_dir")
+    assert found.returncode == 0, found.stderr
+    return Path(found.stdout.strip())
+
+
+def run_folder(port: int) -> Path:
+    """Where a lab keeps its RAM file and sockets, see scripts/guest.sh."""
+    return Path(f"/dev/shm/seginfo-lab-{os.getuid()}-{port}")
+
+
+def gdb_socket(port: int) -> Path:
+    """Where gdb finds the stub of a lab, or that of qemu()."""
+    return run_folder(port) / "gdb"
+
+
+def console_log(port: int) -> str:
+    """What the guest of this lab said so far."""
+    log = BUILD / "run" / str(port) / "console.log"
+    return log.read_text(errors="replace").replace("\r", "")
+
+
+# --- The lab's own scripts ----------------------------------------------------
+
+
+def verify(port: int, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run scripts/verify.sh, the recipe of `make verify`."""
+    return run("scripts/verify.sh", PORT=port, **settings)
+
+
+def debug(port: int, *commands: str, **settings: Any) -> str:
+    """Run scripts/debug.sh with gdb commands on its standard input.
+
+    Returns what it printed, errors included.
+    """
+    ended = subprocess.run(
+        [ROOT / "scripts" / "debug.sh"],
+        cwd=ROOT,
+        env=environment(PORT=port, **settings),
+        input="\n".join(commands) + "\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=LIMIT,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+TO_A_HIT = ("source gdb/seginfo.py", "continue")
+
+
+def inside(
+    script: str,
+    port: int,
+    tmp: Path,
+    given: object = None,
+    before: tuple[str, ...] = TO_A_HIT,
+    **settings: Any,
+) -> Any:
+    """Run tests/debugger/in_gdb/SCRIPT in the gdb of a lab after some commands.
+
+    The script finds what is given to it as JSON in $LAB_GIVEN, and writes its
+    result, JSON too, to the file $LAB_RESULT.
+    """
+    settings |= {"LAB_GIVEN": json.dumps(given), "LAB_RESULT": tmp / f"{port}.json"}
+    said = debug(port, *before, f"source tests/debugger/in_gdb/{script}", **settings)
+    return result_of(script, settings, said)
+
+
+def result_of(script: str, settings: dict[str, Any], said: str) -> Any:
+    """What a script in gdb has found; its file is of no more use."""
+    file = settings["LAB_RESULT"]
+    assert file.exists(), f"{script} did not get to its end:\n{said}"
+    result = json.loads(file.read_text())
+    file.unlink()
+    return result
+
+
+class Session:
+    """A person at a terminal: a program on a pty of its own."""
+
+    PROMPT = re.compile(
+        r"(?<! )\(gdb\) "
+    )  # with spaces before it, it is in a help text
+    GIVE_UP = re.compile(
+        r"not responding to (interrupt requests|GDB commands)\.\s+Stop debugging it\? "
+        r"\(y or n\) "
+    )
+    CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
+
+    def __init__(self, *command: object, **settings: Any) -> None:
+        program = str(command[0])
+        self.child = pexpect.spawn(
+            str(ROOT / program) if "/" in program else program,
+            [str(word) for word in command[1:]],
+            cwd=str(ROOT),
+            env=environment(TERM="xterm-256color", **settings),
+            dimensions=(60, 160),
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=LIMIT / 2,
+        )
+
+    @classmethod
+    def clean(cls, text: str) -> str:
+        """Text without colours and other codes of a terminal."""
+        return cls.CODES.sub("", text)
+
+    def wait(self, text: str | re.Pattern[str]) -> str:
+        """Wait until the program says text; what it said before that.
+
+        Text without a change of colour in it: codes would stand there.
+        """
+        try:
+            self.child.expect(re.escape(text) if isinstance(text, str) else text)
+        except (pexpect.TIMEOUT, pexpect.EOF) as problem:
+            said = self.clean(str(self.child.before))
+            kind = type(problem).__name__
+            raise AssertionError(f"{kind}, no {text!r} in:\n{said}") from None
+        return self.clean(str(self.child.before))
+
+    def prompt(self) -> str:
+        """Wait for gdb's prompt; what was said before it."""
+        return self.wait(self.PROMPT)
+
+    def type(self, text: str) -> None:
+        """Type a line and do not wait."""
+        self.child.sendline(text)
+
+    def gdb(self, command: str) -> str:
+        """Type a gdb command; what it says, without the echo."""
+        self.type(command)
+        return self.prompt().split("\n", 1)[-1]
+
+    def press(self, key: str) -> None:
+        """Press Ctrl and a key."""
+        self.child.sendcontrol(key)
+
+    def end(self) -> tuple[str, int]:
+        """Wait for the program's end; what it said last, and its exit status.
+
+        Negative for the number of the signal that ended it.
+        """
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        status = self.child.exitstatus
+        if status is None:
+            status = -(self.child.signalstatus or 0)
+        return self.clean(str(self.child.before)), status
+
+    def interrupt(self) -> str:
+        """Press Ctrl-C until gdb has its prompt; what was said before it.
+
+        QEMU ignores a Ctrl-C that comes while it is stopped at a breakpoint that
+        gdb passes over, so a person may have to press again. If QEMU is only slow, gdb
+        asks then whether to give it up.
+        """
+        said, answers = "", [self.PROMPT, self.GIVE_UP, pexpect.TIMEOUT]
+        for _ in range(30):
+            self.press("c")
+            waited = self.child.expect(answers, timeout=1)
+            if waited == 1:
+                said += str(self.child.before)
+                self.type("n")
+                waited = self.child.expect(answers, timeout=1)
+            if waited == 0:
+                return self.clean(said + str(self.child.before))
+        raise AssertionError("gdb does not react to Ctrl-C")
+
+    def hang_up(self) -> None:
+        """Close the terminal's window."""
+        self.child.ptyproc.fileobj.close()
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.child.close(force=True)
+
+
+@contextmanager
+def session(*command: object, **settings: Any) -> Iterator[Session]:
+    """A Session that ends with the block."""
+    person = Session(*command, **settings)
+    try:
+        yield person
+    finally:
+        person.close()
+
+
+# --- QEMU and gdb by hand, as somebody without our scripts would ---------------
+
+
+@cache
+def qemu_base() -> list[str]:
+    """How the command line of all QEMUs begins, see scripts/guest.sh."""
+    say = "printf '%s\\n' \"${QEMU_BASE[@]}\""
+    told = run("bash", "-c", f". scripts/guest.sh && {say}")
+    assert told.returncode == 0, told.stderr
+    return told.stdout.splitlines()
+
+
+@contextmanager
+def private_folder(port: int) -> Iterator[Path]:
+    """A folder as a lab has one, locked: what nobody locks any lab removes."""
+    folder = run_folder(port)
+    folder.mkdir(mode=0o700)
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(held)
+
+
+@contextmanager
+def qemu(
+    port: int, kernel: Path, words: str, *options: str, paused: bool = True
+) -> Iterator[Path]:
+    """A guest without a RAM file, gdb is let to it as in a lab; gives its console's file.
+
+    microvm with 256 MiB unless options say otherwise.
+    """
+    log = run_folder(port) / "console.log"
+    command = [*qemu_base(), "-smp", "2"]
+    if "-machine" not in options:
+        command += ["-machine", "microvm,acpi=off"]
+    if "-m" not in options:
+        command += ["-m", "256M"]
+    command += ["-kernel", str(kernel), "-initrd", str(BUILD / "initramfs.cpio")]
+    command += ["-append", f"console=ttyS0 quiet reboot=t panic=-1 {words}"]
+    command += ["-serial", f"file:{log}"]
+    stub = run_folder(port) / "stub"
+    command += ["-gdb", f"unix:{stub},server=on,wait=off", *(["-S"] if paused else [])]
+    bring = ["/usr/bin/python3", "-I", ROOT / "scripts" / "relay.py"]
+    bring += [stub, gdb_socket(port)]
+    with private_folder(port):
+        guest = subprocess.Popen(
+            [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        relay = subprocess.Popen(bring, stdout=subprocess.PIPE, text=True)
+        try:
+            assert relay.stdout and relay.stdout.readline() == "ready\n"
+            wait_until(lambda: is_listening(stub) or guest.poll() is not None)
+            assert guest.poll() is None, guest.stderr and guest.stderr.read()
+            yield log
+        finally:
+            for one in (guest, relay):
+                one.kill()
+                one.communicate()
+
+
+def gdb(
+    *commands: str, program: Path | str | None = None, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a bare gdb with commands and no start-up files."""
+    words: list[object] = ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load no"]
+    for command in ("set pagination off", *commands):
+        words += ["-ex", command]
+    return run(*words, *([program] if program else []), **settings)
+
+
+def inside_by_hand(
+    script: str, port: int, program: Path, tmp: Path, before: tuple[str, ...] = TO_A_HIT
+) -> Any:
+    """As inside(), in a bare gdb that is connected to a QEMU which runs already."""
+    settings = {"LAB_RESULT": tmp / f"{port}.json"}
+    connect = f"target remote {gdb_socket(port)}"
+    source = f"source tests/debugger/in_gdb/{script}"
+    ended = gdb(connect, *before, source, program=program, **settings)
+    return result_of(script, settings, ended.stdout + ended.stderr)
+
+
+def shown(name: bytes) -> str:
+    """A name of the guest as the lab tells it, whatever bytes it has."""
+    text = ""
+    for one in name.decode("utf-8", "surrogateescape"):
+        if one == "\\":
+            text += r"\\"
+        elif one.isprintable() and one not in "\u3164\ufe0f":  # to be seen as nothing
+            text += one
+        elif "\udc80" <= one <= "\udcff":  # no UTF-8
+            text += rf"\x{ord(one) & 0xFF:02x}"
+        elif "\x80" <= one < "\u0100":
+            text += rf"\u{ord(one):04x}"
+        else:
+            text += one.encode("unicode_escape").decode()
+    return text
+
+
+# --- Programs for the guest ----------------------------------------------------
+
+
+def script(path: Path, *lines: str) -> Path:
+    """A shell script to run in the guest."""
+    path.write_text("\n".join(("#!/bin/sh", *lines)) + "\n")
+    path.chmod(0o755)
+    return path
+
+
+def compile_c(source: str, folder: Path, *options: str) -> Path:
+    """Compile a program of tests/guest/programs, statically unless told otherwise."""
+    program = folder / Path(source).stem
+    flags = options or ("-static", "-pthread")
+    command = ["gcc", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
+    command += [*flags, f"-I{ROOT}/kernel", f"-I{ROOT}/user", "-o", str(program)]
+    done = run(*command, ROOT / "tests" / "guest" / "programs" / source, *uses(source))
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def uses(source: str) -> list[Path]:
+    """What a program of tests/guest/programs needs to be linked with."""
+    text = (ROOT / "tests" / "guest" / "programs" / source).read_text()
+    return [ROOT / "user" / "lab.c"] if '#include "lab.h"' in text else []
+
+
+# --- Processes -----------------------------------------------------------------
+
+
+def wait_until(condition: Callable[[], object], limit: float = 30) -> bool:
+    """Wait for a condition; whether it came true within limit seconds."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class UnixSocket(NamedTuple):
+    """A row of /proc/net/unix."""
+
+    is_listening: bool
+    is_connected: bool
+    inode: str
+    path: str  # "" if it has none
+
+
+def unix_sockets() -> list[UnixSocket]:
+    """All of this machine, without connecting to any, which would stop a guest."""
+    rows = Path("/proc/net/unix").read_text().splitlines()[1:]
+    return [
+        UnixSocket(flags == "00010000", state == "03", inode, "".join(path))
+        for _, _, _, flags, _, state, inode, *path in (
+            row.split(None, 7) for row in rows
+        )
+    ]
+
+
+def is_listening(path: Path) -> bool:
+    """Does somebody listen on a socket?"""
+    return any(one.is_listening and one.path == str(path) for one in unix_sockets())
+
+
+def guests(port: int) -> list[int]:
+    """The process ids of the QEMUs with something in the lab's private folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended
+        folder = os.fsencode(f"{run_folder(port)}/")
+        if b"qemu-system" in words[0] and any(folder in word for word in words):
+            found.append(int(entry.parent.name))
+    return found
+
+
+def leaks(port: int) -> list[str]:
+    """What is left of the labs and QEMUs on a port; and an end to it."""
+    wait_until(lambda: not guests(port) and not run_folder(port).exists(), 10)
+    left = [f"QEMU {pid} on port {port}" for pid in guests(port)]
+    for pid in guests(port):
+        os.kill(pid, signal.SIGKILL)
+    if run_folder(port).exists():
+        left.append(str(run_folder(port)))
+        shutil.rmtree(run_folder(port))
+    return left
+
+
+def remove_logs() -> None:
+    """Remove what the labs of this session left in build/run."""
+    for port in ports:
+        shutil.rmtree(BUILD / "run" / str(port), ignore_errors=True)

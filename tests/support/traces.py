@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests of `lab trace` share: run it, and look at what it said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from support import labs
+
+Event = dict[str, Any]
+Line = dict[str, str]
+ARMED = ("source gdb/seginfo.py", "seginfo disarm")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one `lab trace ... --json` gave, and what the guest wrote meanwhile."""
+
+    events: list[Event]
+    parts: list[Any]  # the summary
+    console: str
+
+    @property
+    def ended(self) -> str:
+        """The last sentence: how many events, and why it ended."""
+        return self.parts[-1]
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """The rows of the summary."""
+        return self.parts[0]["rows"]
+
+    def of(self, tid: int) -> list[Event]:
+        """The events of one thread."""
+        return [event for event in self.events if event["tid"] == tid]
+
+    def step(self, name: str, **wanted: Any) -> list[Event]:
+        """The events of one step that have these values."""
+        return [
+            event
+            for event in self.events
+            if event["step"] == name
+            and all(event.get(key) == value for key, value in wanted.items())
+        ]
+
+    def lines(self, name: str) -> list[Line]:
+        """The program's lines "NAME KEY=VALUE ..."."""
+        return [
+            dict(word.split("=") for word in line.split()[1:])
+            for line in self.console.splitlines()
+            if line.split()[:1] == [name]
+        ]
+
+
+Traced = Callable[..., Trace]
+
+
+@pytest.fixture(scope="session")
+def traced(
+    kernel: Path,
+    program: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Traced:
+    """Boot a guest, trace in it once, and leave nothing behind."""
+
+    def run(
+        what: str,
+        followed: str | Path | None = None,
+        before: tuple[str, ...] = ARMED,
+        **settings: Any,
+    ) -> Trace:
+        """What is behind `lab trace`, of a program or a source in tests/guest/programs.
+
+        ARGS and others are settings of `make debug`.
+        """
+        if followed is not None:
+            named = isinstance(followed, str)
+            settings["PROGRAM"] = program(followed) if named else followed
+        port, folder = labs.free_port(), tmp_path_factory.mktemp("traced")
+        try:
+            (said,) = labs.inside(
+                "trace.py",
+                port,
+                folder,
+                [f"lab trace {what} --json"],
+                before,
+                **settings,
+            )
+            assert isinstance(said, list), said
+            events, *parts = said
+            return Trace(events["data"], parts, labs.console_log(port))
+        finally:
+            assert labs.leaks(port) == []
+
+    return run
+
+
+def traced_once(what: str, source: str) -> Any:
+    """A fixture: a program of tests/guest/programs, traced once for the tests of a module."""
+
+    @pytest.fixture(scope="module")
+    def run(traced: Traced) -> Trace:
+        return traced(f"{what} --limit 9000", source, SMP=2)
+
+    return run

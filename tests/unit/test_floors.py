@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rooms of gdb/lab and their floors: see ARCHITECTURE.md. Only reads the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "gdb" / "lab"
+
+# From the ground up. A room imports from itself and from those below it.
+FLOORS = (
+    ("printable", "result", "sizes"),
+    ("mistakes",),
+    ("target",),
+    ("linux",),
+    ("programs", "explain"),
+    ("replay",),
+    ("check", "trace", "dump", "window"),
+    ("view",),
+    ("commands",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def modules() -> dict[str, Path]:
+    """The modules of the package by their dotted names below it; "" is its own."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found[name.removesuffix("__init__").rstrip(".")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str, path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of each import from the package, those inside functions too."""
+    parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                assert one.name.split(".")[0] != "lab", f"{path}:{node.lineno}"
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            above = parts[: len(parts) - node.level + 1]
+            base = ".".join([*above, *(node.module or "").split(".")]).strip(".")
+            for one in node.names:
+                inner = f"{base}.{one.name}".strip(".")
+                yield node.lineno, inner if inner in MODULES else base
+
+
+IMPORTS = {name: list(imports(name, path)) for name, path in MODULES.items()}
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(name) for name in MODULES if name} == set(FLOOR)
+
+
+def test_imports_only_go_down() -> None:
+    wrong = [
+        f"{MODULES[name].relative_to(ROOT)}:{line}: {room(name)} imports {other}"
+        for name, found in IMPORTS.items()
+        for line, other in found
+        if room(other) != room(name)
+        and FLOOR[room(other)] >= FLOOR.get(room(name), len(FLOORS))
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    below = {name: {other for _, other in found} for name, found in IMPORTS.items()}
+    for name in MODULES:
+        seen, waiting = set(), [name]
+        while waiting:
+            for other in below[waiting.pop()] - seen:
+                assert other != name, f"{name} imports itself by way of {sorted(seen)}"
+                seen.add(other)
+                waiting.append(other)
+
+
+def test_a_command_is_found_by_its_name() -> None:
+    """The class of `lab X` is in commands/X.py."""
+    for path in (PACKAGE / "commands").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.ClassDef) or path.stem in ("base", "functions"):
+                continue
+            if "LabCommand" not in (ast.unparse(base) for base in node.bases):
+                continue
+            names = [
+                line.value.value
+                for line in node.body
+                if isinstance(line, ast.Assign)
+                and ast.unparse(line.targets[0]) == "name"
+            ]
+            assert names == [path.stem], f"{path}:{node.lineno}"
+
+
+def test_no_name_means_two_things() -> None:
+    """What a module defines once more further down takes the first one's place."""
+    for path in MODULES.values():
+        names = [
+            name for node in ast.parse(path.read_text()).body for name in defined(node)
+        ]
+        assert sorted(set(names)) == sorted(names), path
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """The names a statement of a module defines."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [one.id for one in node.targets if isinstance(one, ast.Name)]
+    return []
