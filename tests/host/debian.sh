@@ -8,9 +8,9 @@
 # debootstrap, and the time and disk of a lab from nothing.
 #
 #     tests/host/debian.sh trixie /var/tmp/trixie make test KERNEL=5.10.223 T=test_record.py
-# shellcheck source-path=SCRIPTDIR source=../scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
-# shellcheck source-path=SCRIPTDIR source=../scripts/archive.sh
+# shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../../scripts/archive.sh
 . "$ROOT/scripts/archive.sh"
 
 (($# >= 2)) || die "which Debian, and where? See the head of $0."

@@ -46,7 +46,7 @@ def elf(sections: list[tuple[bytes, int, int, int]], body: bytes, names=None) ->
 def symbols(count: int, names: bytes) -> bytes:
     """A file whose symbols have their names everywhere in some bytes."""
     rows = b"".join(
-        symfile.SYMBOL.pack(
+        elffile.SYM.pack(
             1 + number * 7 % (len(names) - 1), GLOBAL_FUNCTION, 0, 1, BASE + number, 1
         )
         for number in range(count)

@@ -215,6 +215,7 @@ def _evaluate(expression: str) -> int:
         raise Missing(str(problem)) from None
 
 
+@settings.needed()
 def c_type(given: gdb.Type) -> CType:
     """What a gdb.Type says."""
     kind_of = given.strip_typedefs()
@@ -242,14 +243,17 @@ def c_type(given: gdb.Type) -> CType:
     )
 
 
+@settings.needed()
 def _element(kind: gdb.Type) -> CType:
     return c_type(kind.target())
 
 
+@settings.needed()
 def _enumerators(kind: gdb.Type) -> dict[str, int]:
     return {str(one.name): one.enumval for one in kind.fields()}
 
 
+@settings.needed()
 def _fields(kind: gdb.Type) -> tuple[Field, ...]:
     return tuple(
         Field(one.name or "", one.bitpos, one.bitsize, c_type(one.type), str(one.type))
