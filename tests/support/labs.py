@@ -35,7 +35,7 @@ OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", 
 OURS += ("RECORDING", "GIVEN", "GDB_TCP")
 MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
 
-ports: list[int] = []  # all that this session took
+ports: dict[int, str] = {}  # all that this session took, and for which test
 
 
 def free_port() -> int:
@@ -51,7 +51,7 @@ def free_port() -> int:
             except OSError:
                 continue
         if port not in ports and not run_folder(port).exists():
-            ports.append(port)
+            ports[port] = os.environ.get("PYTEST_CURRENT_TEST", "no test")
             return port
 
 
@@ -459,7 +459,7 @@ def guests(port: int) -> list[int]:
 def leaks(port: int) -> list[str]:
     """What is left of the labs and QEMUs on a port; and an end to it."""
     wait_until(lambda: not guests(port) and not run_folder(port).exists(), 10)
-    left = [f"QEMU {pid} on port {port}" for pid in guests(port)]
+    left = [f"QEMU {pid} on port {port}, of {ports[port]}" for pid in guests(port)]
     for pid in guests(port):
         os.kill(pid, signal.SIGKILL)
     if run_folder(port).exists():
