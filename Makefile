@@ -38,7 +38,7 @@ PROGRAMS := demo selftest storm many witness trace-exec trace-mmap trace-fault t
 BINARIES := $(PROGRAMS:%=build/user/%)
 
 .PHONY: setup kernel image
-setup: ## install the Debian packages that are missing
+setup: ## install the Debian packages that running needs and that are missing
 	@scripts/setup.sh </dev/null
 
 kernel: setup ## get, configure and build the kernel
@@ -76,22 +76,31 @@ console: ## the guest's console beside a running `make debug`
 
 # --- Checking the lab itself --------------------------------------------------
 
-.PHONY: test test-all bench layouts lint
-test: kernel image ## all tests but the slow ones, on real kernels and a real gdb; T="-k NAME" picks some
+.PHONY: check lint test test-all bench layouts setup-checks setup-tests
+check: setup-checks ## what takes seconds: format, lint, types, unit tests; needs no kernel, no QEMU
+	@scripts/check.sh
+
+lint: setup-checks ## make check without the unit tests
+	@scripts/check.sh --static
+
+test: setup-tests kernel image ## all tests but the slow ones, on real kernels and a real gdb; T="-k NAME" picks some
 	@scripts/test.sh
 
-test-all: kernel image ## the slow ones too: fuzzing, storms of kills, the kernel's own judges
+test-all: setup-tests kernel image ## the slow ones too: fuzzing, storms of kills, the kernel's own judges
 	@scripts/test.sh --all
 
-bench: kernel image ## measure the lab's speed
+bench: setup-tests kernel image ## measure the lab's speed
 	@tests/bench/bench.sh
 
-layouts: kernel ## what the unit tests know of this kernel's types, from its debug info
+setup-checks:
+	@scripts/setup.sh packages-checks.txt </dev/null
+
+setup-tests: setup
+	@scripts/setup.sh packages-checks.txt </dev/null
+
+layouts: setup-tests kernel ## what the unit tests know of this kernel's types, from its debug info
 	@. scripts/lib.sh && k=$$(kernel_dir) && /usr/bin/python3 tests/support/layouts.py \
 		"$${k##*/}" "$$k/obj/vmlinux" "tests/unit/layouts/$${k##*/}.json"
-
-lint: kernel ## format and static checks
-	@scripts/lint.sh
 
 # --- Cleaning -----------------------------------------------------------------
 

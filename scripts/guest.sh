@@ -333,6 +333,7 @@ launch_guest() {
 
 # gdb without a person: nothing that one has set for a gdb or a Python of theirs is read.
 PYTHONS=("${!PYTHON@}")
+# shellcheck disable=SC2034 # for the scripts that source this
 BATCH_GDB=(env "${PYTHONS[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -iex "set auto-load no")
 
 # The end, however it comes: of what was started first, then of the folder.

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Usage: scripts/setup.sh
+# Usage: scripts/setup.sh [LIST...]
 #
-# Installs the Debian packages of scripts/packages.txt that are missing: as root, or with sudo where it asks for no
-# password. Otherwise prints the command to type and fails.
+# Installs the Debian packages that are missing of these lists in scripts/, packages.txt if none is given: as root, or with
+# sudo where it asks for no password. Otherwise prints the command to type and fails.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 command -v dpkg-query >/dev/null ||
 	die "this machine has no dpkg: the lab runs on Debian 12; in a container, start from image debian:12."
 
-mapfile -t needed < <(sed 's/#.*//' "$ROOT/scripts/packages.txt" | awk 'NF { print $1 }')
+(($#)) || set -- packages.txt
+mapfile -t needed < <(cd "$ROOT/scripts" && sed 's/#.*//' "$@" | awk 'NF && !seen[$1]++ { print $1 }')
+((${#needed[@]})) || die "no package is in $*: see --help of $0, and ls $ROOT/scripts."
 # dpkg-query fails if it has never heard of one of them; it lists the others all the same.
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${needed[@]}" 2>/dev/null || true)
 mapfile -t missing < <(

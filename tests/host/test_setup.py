@@ -18,12 +18,13 @@ from support import projects
 pytestmark = pytest.mark.once
 
 TOOLS = ("bash", "env", "sed", "awk", "dirname", "realpath", "setpriv", "cat")
+SHARED = {"git", "perl", "python3", "python3-rich", "python3-pyelftools"}
 INSTALL = "apt-get -o DPkg::Lock::Timeout=120 -q install"
 
 
-def wanted() -> list[str]:
-    """The packages of scripts/packages.txt."""
-    table = (projects.ROOT / "scripts" / "packages.txt").read_text()
+def wanted(name: str = "packages.txt") -> list[str]:
+    """The packages of a list in scripts/."""
+    table = (projects.ROOT / "scripts" / name).read_text()
     lines = (line.split("#")[0].strip() for line in table.splitlines())
     return [line for line in lines if line]
 
@@ -53,10 +54,10 @@ class Machine:
             self.bin, "dpkg-query", f"echo '{known}\ngone not-installed'; exit 1"
         )
 
-    def setup(self, **settings):
+    def setup(self, *lists: str, **settings):
         """Run scripts/setup.sh here."""
         script = projects.ROOT / "scripts" / "setup.sh"
-        return projects.run("bash", script, PATH=self.bin, **settings)
+        return projects.run("bash", script, *lists, PATH=self.bin, **settings)
 
     def calls(self) -> list[str]:
         """What the stand-ins were asked, in order."""
@@ -75,9 +76,10 @@ def machine() -> Iterator[Machine]:
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-def test_this_machine_is_set_up() -> None:
-    """With the real dpkg: every name in packages.txt is one that Debian has."""
-    result = projects.run(projects.ROOT / "scripts" / "setup.sh")
+@pytest.mark.parametrize("name", ["packages.txt", "packages-checks.txt"])
+def test_this_machine_is_set_up(name: str) -> None:
+    """With the real dpkg: every name in the list is one that Debian has."""
+    result = projects.run(projects.ROOT / "scripts" / "setup.sh", name)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
@@ -86,6 +88,34 @@ def test_nothing_missing_asks_nobody(machine: Machine) -> None:
     result = machine.setup()
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert machine.calls() == []
+
+
+@as_root
+def test_what_checks_need_is_no_part_of_running(machine: Machine) -> None:
+    """`make debug` brings neither crash nor black, `make check` no QEMU, `make test` all."""
+    machine.has("apt-get", "true")
+    machine.installed()
+    running, checks = wanted(), wanted("packages-checks.txt")
+    assert {"qemu-system-x86", "gdb"} <= set(running) and "qemu" not in str(checks)
+    assert {"crash", "black", "mypy", "python3-pytest"} <= set(checks)
+    assert set(running) & set(checks) <= SHARED
+    for lists, packages in (
+        ((), running),
+        (("packages-checks.txt",), checks),
+        (("packages.txt", "packages-checks.txt"), [*running, *checks]),
+    ):
+        machine.log.write_text("")
+        assert machine.setup(*lists).returncode == 0
+        asked = machine.calls()[-1].removeprefix(
+            f"{INSTALL} -y --no-install-recommends "
+        )
+        assert asked.split() == list(dict.fromkeys(packages))
+
+
+def test_a_list_that_is_not_there(machine: Machine) -> None:
+    result = machine.setup("packages-none.txt")
+    assert result.returncode != 0
+    assert "packages-none.txt" in result.stderr
 
 
 @as_root

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Usage: scripts/check.sh [--static]
+#
+# What needs no kernel, no QEMU and no root, in seconds: `make check`. Format, lint, types, and the unit tests; with --static
+# all but these, `make lint`. Where a kernel is built its checkpatch.pl looks at the C files, too. All at once; names each
+# that is not content, with what it says.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+usage() {
+	sed -n '2,/^# shellcheck/ { /^# shellcheck/d; s/^# \{0,1\}//p }' "$0"
+}
+
+tests=(tests/unit)
+case ${1:-} in
+'') ;;
+--static) tests=() ;;
+-h | --help) usage && exit ;;
+*) die "$1 is unknown: see --help." ;;
+esac
+
+cd "$ROOT"
+readonly python=/usr/bin/python3
+said=$(mktemp -d)
+trap 'rm -rf -- "$said"' EXIT
+
+# files PATTERN...: those that git knows or would take
+files() {
+	git ls-files --cached --others --exclude-standard --deduplicate -- "$@" | while IFS= read -r file; do
+		[[ ! -e $file ]] || printf '%s\n' "$file" # or it is removed, and git is not told yet
+	done
+}
+
+mapfile -t python_files < <(files '*.py')
+mapfile -t shell_files < <(files '*.sh' initramfs/init initramfs/run initramfs/session .ci/run)
+
+# check NAME COMMAND...: start it beside the others
+names=()
+check() {
+	local name=$1
+	shift
+	names+=("$name")
+	{
+		local status=0
+		"$@" >"$said/$name" 2>&1 </dev/null || status=$?
+		echo "$status" >"$said/$name.status"
+	} &
+}
+
+# The longest first. What mypy knows from the last time is kept for each way to call it.
+((${#tests[@]} == 0)) || check "unit tests" "$python" -m pytest -q -p no:cacheprovider "${tests[@]}"
+check "mypy --strict" "$python" -m mypy --no-error-summary --strict --cache-dir "$BUILD/mypy/strict" \
+	gdb/lab/{target,linux,check}
+check "mypy" "$python" -m mypy --no-error-summary --cache-dir "$BUILD/mypy/normal"
+check "shellcheck" shellcheck -x --source-path=SCRIPTDIR "${shell_files[@]}"
+check "black" "$python" -m black --quiet --check --diff "${python_files[@]}"
+check "isort" "$python" -m isort --quiet --filter-files --check --diff "${python_files[@]}"
+# gdb and drgn give their scripts these names.
+check "pyflakes" env PYFLAKES_BUILTINS=prog,GIVEN "$python" -m pyflakes "${python_files[@]}"
+check "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
+	--suppress=nullPointerArithmetic -Ikernel -Iuser user
+
+# What checkpatch asks of kernel code and a user program cannot do: it has no ARRAY_SIZE(), __printf(), __noreturn, pr_*;
+# ENOSYS is just what these programs talk about; and _Static_assert is no camel.
+readonly not_for_programs=ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,EMBEDDED_FILENAME,ENOSYS,CAMELCASE,VOLATILE
+
+check_patch() {
+	local source=$1 modules guest
+	mapfile -t modules < <(files 'tests/guest/modules/*.c')
+	mapfile -t guest < <(files 'user/*.[ch]')
+	local checkpatch=("$source/scripts/checkpatch.pl" --root "$source" --no-tree --strict --terse --quiet)
+	local status=0
+	cd "$said" # checkpatch leaves a cache where it is started
+	"${checkpatch[@]}" --file "$ROOT"/kernel/segment_info.[ch] "${modules[@]/#/$ROOT/}" || status=1
+	"${checkpatch[@]}" --ignore "$not_for_programs" --file "${guest[@]/#/$ROOT/}" || status=1
+	return "$status"
+}
+
+# Any kernel's will do, but the one that is meant goes first.
+for source in "$(kernel_dir)/source" "$BUILD"/kernels/*/source; do
+	if [[ -f $source/scripts/checkpatch.pl ]]; then
+		check "checkpatch" check_patch "$source"
+		break
+	fi
+done
+[[ " ${names[*]} " == *" checkpatch "* ]] || note "checkpatch is left out: it comes with a kernel, and none is built here"
+
+wait
+failed=()
+for name in "${names[@]}"; do
+	if [[ $(cat "$said/$name.status" 2>/dev/null) != 0 ]]; then
+		failed+=("$name")
+		note "--- $name"
+		cat "$said/$name" >&2
+	fi
+done
+((${#failed[@]} == 0)) || die "not content: $(printf '%s, ' "${failed[@]}" | sed 's/, $//'); see above." \
+	"black FILE and isort FILE mend what they find."
+note "all content: $(printf '%s, ' "${names[@]}" | sed 's/, $//'), in $SECONDS s"
