@@ -2,8 +2,9 @@
 # Usage: scripts/test.sh [--all]
 #
 # All tests: `make test`, and with --all the slow ones too: `make test-all`. On the kernel that was asked for; if none was,
-# on the default one and on 6.1, for a kernel of each kind: with the vm_next chain and with the maple tree. T holds
-# arguments for pytest, such as -k NAME or test_storm.py.
+# on the default one and on 6.1, for a kernel of each kind: with the vm_next chain and with the maple tree. Several at
+# once, but those that are marked "alone". T holds arguments for pytest, such as -k NAME or tests/guest/test_storm.py;
+# T="-n 0" runs one after the other.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -23,10 +24,29 @@ case ${1:-} in
 esac
 readonly tiers
 
+# A guest keeps a processor busy, and gdb the other while the guest waits for it.
+WORKERS=$(nproc)
+readonly WORKERS
+
+# some_tests MARKS OPTION...: whether none failed; FOUND if there were any
+some_tests() {
+	local status=0 words
+	read -r -a words <<<"$T"
+	(cd "$ROOT" && exec /usr/bin/python3 -m pytest -q -o console_output_style=classic --progress "Linux $(kernel_name)" \
+		-m "$1" "${@:2}" "${words[@]}") || status=$?
+	((status != 5)) || return 0
+	FOUND=1
+	return "$status"
+}
+
 # run_tests MARKS
 run_tests() {
-	# shellcheck disable=SC2086 # T is words
-	(cd "$ROOT" && /usr/bin/python3 -m pytest $T -m "$1")
+	local status=0
+	FOUND=''
+	some_tests "($1) and not alone" -n "$WORKERS" --dist loadgroup || status=$?
+	some_tests "($1) and alone" || status=$?
+	[[ -n $FOUND ]] || die "T=$T picks no test: give for example T='-k NAME'."
+	return "$status"
 }
 
 if [[ -n $KERNEL || -n $KERNEL_SRC ]]; then

@@ -15,8 +15,13 @@ import pytest
 
 from support import labs
 
-# the fixtures module, moments and traced
-pytest_plugins = ("support.guest_modules", "support.witnessed", "support.traces")
+# the fixtures module, moments and traced; --progress
+pytest_plugins = (
+    "support.guest_modules",
+    "support.witnessed",
+    "support.traces",
+    "support.parallel",
+)
 
 # A shell that starts something in the background lets it ignore Ctrl-C, and all that it
 # starts: but the tests press it.

@@ -12,7 +12,7 @@ from support import labs
 LIMIT = 120  # seconds, far more than a guest takes on a busy machine
 
 # An emulated timer may be late when the machine is busy: do not test it at boot.
-WORDS = "console=ttyS0 nokaslr quiet no_timer_check reboot=t panic=-1"
+WORDS = "nokaslr no_timer_check"
 
 
 def command(
@@ -27,18 +27,14 @@ def command(
     image = image or labs.BUILD / "initramfs.cpio"
     for file in (kernel, image):
         assert file.exists(), f"{file} is not there: type make kernel image"
-    qemu = [*labs.qemu_base(), "-accel", "tcg", "-machine", "microvm,acpi=off"]
-    qemu += ["-m", "256M", "-smp", "2"]
     # Ctrl-C is for the guest
-    qemu += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
-    qemu += ["-kernel", str(kernel), "-initrd", str(image)]
-    qemu += ["-append", f"{WORDS} {words}"]
+    own = ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     if share:
         where = str(share).replace(",", ",,")
         kind = "security_model=none,readonly=on"
-        qemu += ["-fsdev", f"local,id=share,path={where},{kind}"]
-        qemu += ["-device", "virtio-9p-device,fsdev=share,mount_tag=host_share"]
-    return qemu
+        own += ["-fsdev", f"local,id=share,path={where},{kind}"]
+        own += ["-device", "virtio-9p-device,fsdev=share,mount_tag=host_share"]
+    return labs.guest(kernel, image, f"{WORDS} {words}", "-accel", "tcg", *own)
 
 
 def boot(

@@ -41,18 +41,39 @@ ports: dict[int, str] = {}  # all that this session took, and for which test
 def free_port() -> int:
     """A number that no lab has, and a port of 127.0.0.1 on which nobody listens.
 
-    Below the ephemeral ones.
+    Below the ephemeral ones. No other pytest that runs on this machine gets it.
     """
-    while True:
-        port = random.randint(20000, 32000)
+    for port in _numbers:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in ports and not run_folder(port).exists():
+        if not run_folder(port).exists():
             ports[port] = os.environ.get("PYTEST_CURRENT_TEST", "no test")
             return port
+    raise AssertionError("no number is left for a lab")
+
+
+def numbers_of_ours() -> Iterator[int]:
+    """Numbers from 20000 on that this process alone has, as long as it lives.
+
+    A hundred at a time: who has them has a name among the abstract unix sockets, which the
+    kernel gives to one, and takes back however that one ends.
+    """
+    for block in random.sample(range(200, 320), 120):
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0seginfo-test-ports-{block}")
+        except OSError:
+            held.close()
+            continue
+        _held.append(held)
+        yield from range(block * 100, block * 100 + 100)
+
+
+_held: list[socket.socket] = []
+_numbers = numbers_of_ours()
 
 
 def environment(**settings: Any) -> dict[str, str]:
@@ -288,6 +309,22 @@ def qemu_base() -> list[str]:
     return told.stdout.splitlines()
 
 
+def guest(kernel: Path, image: Path, words: str, *options: str) -> list[str]:
+    """A QEMU with a guest; microvm with 256 MiB unless options say otherwise."""
+    command = [*qemu_base(), "-smp", "2"]
+    if "-machine" not in options:
+        command += ["-machine", "microvm,acpi=off"]
+    if "-m" not in options:
+        command += ["-m", "256M"]
+    command += ["-kernel", str(kernel), "-initrd", str(image)]
+    return [
+        *command,
+        "-append",
+        f"console=ttyS0 quiet reboot=t panic=-1 {words}",
+        *options,
+    ]
+
+
 @contextmanager
 def private_folder(port: int) -> Iterator[Path]:
     """A folder as a lab has one, locked: what nobody locks any lab removes."""
@@ -306,35 +343,26 @@ def private_folder(port: int) -> Iterator[Path]:
 def qemu(
     port: int, kernel: Path, words: str, *options: str, paused: bool = True
 ) -> Iterator[Path]:
-    """A guest without a RAM file, gdb is let to it as in a lab; gives its console's file.
-
-    microvm with 256 MiB unless options say otherwise.
-    """
+    """A guest() without a RAM file, gdb is let to it as in a lab; gives its console's file."""
     log = run_folder(port) / "console.log"
-    command = [*qemu_base(), "-smp", "2"]
-    if "-machine" not in options:
-        command += ["-machine", "microvm,acpi=off"]
-    if "-m" not in options:
-        command += ["-m", "256M"]
-    command += ["-kernel", str(kernel), "-initrd", str(BUILD / "initramfs.cpio")]
-    command += ["-append", f"console=ttyS0 quiet reboot=t panic=-1 {words}"]
-    command += ["-serial", f"file:{log}"]
     stub = run_folder(port) / "stub"
-    command += ["-gdb", f"unix:{stub},server=on,wait=off", *(["-S"] if paused else [])]
+    own = ["-serial", f"file:{log}", "-gdb", f"unix:{stub},server=on,wait=off"]
+    own += ["-S"] if paused else []
+    command = guest(kernel, BUILD / "initramfs.cpio", words, *own, *options)
     bring = ["/usr/bin/python3", "-I", ROOT / "scripts" / "relay.py"]
     bring += [stub, gdb_socket(port)]
     with private_folder(port):
-        guest = subprocess.Popen(
-            [*command, *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        started = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         relay = subprocess.Popen(bring, stdout=subprocess.PIPE, text=True)
         try:
             assert relay.stdout and relay.stdout.readline() == "ready\n"
-            wait_until(lambda: is_listening(stub) or guest.poll() is not None)
-            assert guest.poll() is None, guest.stderr and guest.stderr.read()
+            wait_until(lambda: is_listening(stub) or started.poll() is not None)
+            assert started.poll() is None, started.stderr and started.stderr.read()
             yield log
         finally:
-            for one in (guest, relay):
+            for one in (started, relay):
                 one.kill()
                 one.communicate()
 
