@@ -7,7 +7,7 @@
 # the chroot stays for the next time, and rm -rf FOLDER removes it. A check by hand: it needs root, the package
 # debootstrap, and the time and disk of a lab from nothing.
 #
-#     tests/host/debian.sh trixie /var/tmp/trixie make test KERNEL=5.10.223 T=test_record.py
+#     tests/host/debian.sh trixie /var/tmp/trixie make test KERNEL=5.10.223 T=tests/debugger/test_record.py
 # shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=../../scripts/archive.sh
