@@ -28,13 +28,14 @@ readonly tiers
 WORKERS=$(nproc)
 readonly WORKERS
 
-# some_tests MARKS OPTION...: whether none failed; FOUND if there were any
+# some_tests MARKS OPTION...: fails if one does; FOUND if there were any
 some_tests() {
 	local status=0 words
 	read -r -a words <<<"$T"
 	(cd "$ROOT" && exec /usr/bin/python3 -m pytest -q -o console_output_style=classic --progress "Linux $(kernel_name)" \
 		-m "$1" "${@:2}" "${words[@]}") || status=$?
-	((status != 5)) || return 0
+	((status != 5)) || return 0 # none is picked
+	((status != 2)) || exit 2 # Ctrl-C, or a file that cannot be read: the rest is not wanted
 	FOUND=1
 	return "$status"
 }
