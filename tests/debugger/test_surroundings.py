@@ -80,10 +80,11 @@ def test_a_clone_in_a_folder_with_an_odd_name(port: int, tmp_path: Path) -> None
 
 
 def test_a_folder_for_temporary_files_with_an_odd_name(
-    port: int, tmp_path: Path
+    port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """It stands in for /dev/shm, where that cannot be written to."""
-    folder = tmp_path / "a,b:c d'e"
+    # tmp_path has the test's name, and the name of a socket holds 107 bytes
+    folder = tmp_path_factory.mktemp("t") / "a,b:c d'e"
     folder.mkdir()
     nowhere = "mount -t tmpfs -o ro none /dev/shm"
     settings = {"PORT": port, "TMPDIR": folder}
