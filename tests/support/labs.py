@@ -283,7 +283,10 @@ class Session:
         self.child.ptyproc.fileobj.close()
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does: what a lab has to remove it may remove."""
+        if self.child.isalive():
+            os.kill(self.child.pid, signal.SIGHUP)
+            wait_until(lambda: not self.child.isalive(), 10)
         self.child.close(force=True)
 
 
