@@ -76,7 +76,7 @@ console: ## the guest's console beside a running `make debug`
 
 # --- Checking the lab itself --------------------------------------------------
 
-.PHONY: check lint test test-all bench layouts setup-checks setup-tests
+.PHONY: check lint test test-all bench layouts schemas setup-checks setup-tests
 check: setup-checks ## what takes seconds: format, lint, types, unit tests; needs no kernel, no QEMU
 	@scripts/check.sh
 
@@ -97,6 +97,9 @@ setup-checks:
 
 setup-tests: setup
 	@scripts/setup.sh packages-checks.txt </dev/null
+
+schemas: setup ## notes/schemas.md: what the lab writes as JSON
+	@LAB_RESULT=notes/schemas.md gdb -nx -q -batch -x gdb/schemas.py
 
 layouts: setup-tests kernel ## what the unit tests know of this kernel's types, from its debug info
 	@. scripts/lib.sh && k=$$(kernel_dir) && /usr/bin/python3 tests/support/layouts.py \

@@ -22,6 +22,7 @@ import bench_trace
 from rich.console import Console
 from rich.table import Table
 
+from lab.version import VERSION
 from support import labs
 
 REPEATS = 5
@@ -80,6 +81,9 @@ def measure() -> dict[str, Any]:
         demo = [verdict for _, each in runs for verdict in each]
         stormy = storm(tmp)
         result: dict[str, Any] = {
+            "schema": "seginfo-bench",
+            "version": 1,
+            "seginfo": VERSION,
             "kernel": labs.kernel_dir().name,
             "processors": os.cpu_count(),
             "walk": walks(tmp),

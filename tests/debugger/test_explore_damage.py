@@ -9,13 +9,13 @@ test_explore_tasks_broken.py for tasks.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from typing import Any, Callable, Iterable, Iterator
 
 import pytest
 
+from support.reports import parts
 from support.witnessed import Moment
 
 SCENES = ("static", "threads", "files", "family")
@@ -102,7 +102,7 @@ def ask_all(moment: Moment, commands: Iterable[str]) -> dict[str, Answer]:
         answer, error = said[f"lab {command} --json"]
         assert not error or is_sentence(error), f"lab {command}: {error}"
         assert said[f"lab {command}"][1] == error, command
-        found[command] = ([], error) if error else (json.loads(answer), "")
+        found[command] = ([], error) if error else (parts(answer), "")
     return found
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import NoteSegment
 
 from support import labs, other_readers
+from support.reports import parts
 from support.witnessed import Moment
 
 MIB = 1 << 20
@@ -205,7 +205,7 @@ def dumped(
             program=vmlinux,
         )
         assert file.exists(), ended.stdout + ended.stderr
-    return file, json.loads(listed.read_text())[0]["rows"]
+    return file, parts(listed.read_text())[0]["rows"]
 
 
 def check_with_drgn(file: Path, rows: list[dict], vmlinux: Path) -> None:

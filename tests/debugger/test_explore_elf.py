@@ -13,6 +13,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from support import labs, witnessed
+from support.reports import parts
 from support.witnessed import Moment
 
 PROGRAMS = tuple(witnessed.LINKED)  # static, static-pie, dynamic, dynamic-pie
@@ -215,13 +216,13 @@ def test_every_command_in_the_middle_of_an_exec(port: int, tmp_path: Path) -> No
             error = said.get("error", "")
             assert "Python" not in error and "Traceback" not in error, (place, error)
             assert len(error.strip().splitlines()) <= 1, (place, command, error)
-        areas = json.loads(one["commands"]["vmas"]["said"])[0]
+        areas = parts(one["commands"]["vmas"]["said"])[0]
         assert areas["broken"] == "", place
         names = [row["name"] for row in areas["rows"] if row["name"] != "[vsyscall]"]
         assert len(names) == one["map_count"], place
         if place == "setup_arg_pages":  # a new memory: nothing in it but the stack
             assert len(names) == 1
-            elf = json.loads(one["commands"]["elf"]["said"])
+            elf = parts(one["commands"]["elf"]["said"])
             vector = elf[-2] if isinstance(elf[-2], dict) else elf[-1]
             assert "middle of an exec" in json.dumps(vector)
         if place == "finalize_exec":

@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from support import labs
+from support.reports import parts
 from support.witnessed import Moment
 
 Moments = Callable[..., Moment]
@@ -593,7 +594,9 @@ def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) ->
     assert names[:5] == ["pgd", "p4d", "pud", "pmd", "pte"]
     assert "0x100000000000000 is not canonical: with 5-level paging bits 56" in said
     assert "0x800000000000 in the memory of" in said  # canonical with 57 bits
-    rows = json.loads(re.search(r"^\[\n.*?^\]$", said, re.M | re.S).group(0))[1]["rows"]
+    found = re.search(r"^\{\n.*?^\}$", said, re.M | re.S)
+    assert found is not None, said
+    rows = parts(found.group(0))[1]["rows"]
     starts = {row["name"]: row["start"] for row in rows}
     assert starts["direct map"] == 0xFF11_0000_0000_0000
     assert starts["vmalloc"] == 0xFFA0_0000_0000_0000

@@ -22,6 +22,7 @@ import pytest
 
 from support import labs, projects, recordings
 from support.hostile import check, names
+from support.reports import parts
 from support.witnessed import Moment
 
 Moments = Callable[..., Moment]
@@ -76,7 +77,7 @@ def ask(moment: Moment, lines: list[str]) -> dict[str, str]:
         check(said, line)
         check(error, line)
         if line.endswith("--json") and not error:
-            json.loads(said)
+            parts(said)
         found[line] = said + error
     return found
 
@@ -242,7 +243,7 @@ def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
     hits = [f"hit {number}" for number in range(1, len(names()) + 2)]
     raw = {"kind": "event", "comm": "\x1b[95mold", "what": "two\nlines\x1b]0;x\x07"}
     moments = json.loads((folder / "moments.json").read_text())
-    moments.append(dict(moments[5], **raw))  # as an older lab wrote it
+    moments["moments"].append(dict(moments["moments"][5], **raw))  # as nobody wrote it
     (folder / "moments.json").unlink()
     (folder / "moments.json").write_text(json.dumps(moments))
     recordings.reseal(folder)

@@ -19,6 +19,7 @@ from typing import Any, Iterator
 import pytest
 
 from support import labs
+from support.reports import parts
 
 PER_TASK = ("task", "mm", "vmas", "list", "rb", "maple", "map", "kstack", "regs")
 PER_TASK += ("ustack", "files", "elf")
@@ -93,7 +94,7 @@ def test_every_command_answers_in_a_sentence(answers: Answers) -> None:
             assert one["seconds"] < LIMIT, (name, command)
             assert one["grown"] < GROWTH, (name, command)
             if command.endswith("--json") and not one["error"]:
-                json.loads(one["said"])
+                parts(one["said"])
 
 
 def test_odd_headers_in_memory_are_told(answers: Answers) -> None:

@@ -120,7 +120,7 @@ def test_every_moment_in_any_order(recording: Path, port: int, tmp_path: Path) -
 
 
 def moments_of(folder: Path) -> list[dict[str, Any]]:
-    return json.loads((folder / "moments.json").read_text())
+    return json.loads((folder / "moments.json").read_text())["moments"]
 
 
 def test_steps_breakpoints_and_jumps(
@@ -401,8 +401,8 @@ def test_a_damaged_manifest(copied: Path, port: int) -> None:
     for data in (b"", whole[:-40], b"[]", b"\xff\xfe", b"{}", broken):
         replaced(file, data)
         assert "is damaged" in refused(copied, port), data
-    replaced(file, whole.replace(b'"format": 2', b'"format": 3'))
-    assert "in format 3, this lab reads 2" in refused(copied, port)
+    replaced(file, whole.replace(b'"version": 3', b'"version": 4'))
+    assert "of version 4, this lab reads 3" in refused(copied, port)
 
 
 def headed(file: Path, **fields: int) -> None:
@@ -512,8 +512,8 @@ def test_a_manifest_of_other_types(copied: Path, port: int) -> None:
         for name in ("kernel", "qemu", "memory", "program")
         for value in (7, [[]])
     ]
-    wrong += [{"words": ["a"]}, {"made": None}, {"more": 1}, {"format": True}]
-    wrong += [{"format": "2"}, {"kernel": whole["kernel"] | {"build_id": {}}}]
+    wrong += [{"words": ["a"]}, {"made": None}, {"more": 1}, {"version": True}]
+    wrong += [{"version": "3"}, {"kernel": whole["kernel"] | {"build_id": {}}}]
     wrong += [{"qemu": whole["qemu"] | {"command": "qemu"}}]
     wrong += [{"qemu": whole["qemu"] | {"command": [[]]}}]
     for size in ("1", 1.5, True, None):
@@ -523,7 +523,7 @@ def test_a_manifest_of_other_types(copied: Path, port: int) -> None:
         sealed(file, whole | change)
         assert "manifest.json is damaged" in unread(copied), change
     deep = b"[" * 200_000
-    for data in (deep, b'{"format": ' + deep, b'{"format": %s}' % (b"9" * 5000)):
+    for data in (deep, b'{"version": ' + deep, b'{"version": %s}' % (b"9" * 5000)):
         replaced(file, data)
         assert "manifest.json is damaged" in refused(copied, port), data[:20]
     sealed(file, whole | {"files": whole["files"] | {"log": log | {"bytes": 10**30}}})
@@ -533,14 +533,17 @@ def test_a_manifest_of_other_types(copied: Path, port: int) -> None:
 @pytest.mark.once
 def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None:
     file = copied / "moments.json"
-    whole = json.loads(file.read_text())
+    head = json.loads(file.read_text())
+    whole = head.pop("moments")
     first = whole[0]
     bad: list[Any] = [7, None, {}, "x", [7], [[]], [{}], [first | {"more": 1}]]
     for name in first:
         bad += [[first | {name: value}] for value in ([], 1.5, True)]
     bad += [[first | {"count": value}] for value in (-1, 10**30, None, "1")]
     bad += [[first | {"kind": "other"}], [first | {"pid": 1 << 63}]]
-    every = [json.dumps(one).encode() for one in bad]
+    every = [json.dumps(head | {"moments": one}).encode() for one in bad]
+    every += [json.dumps(one).encode() for one in (whole, [], {}, 7, head)]
+    every += [json.dumps(head | {name: 7, "moments": whole}).encode() for name in head]
     every += [b"[" * 200_000, b"[", b"", b"\xff"]
     files = [file]
     for number, data in enumerate(every):
@@ -552,9 +555,11 @@ def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None
     ended = labs.gdb(f"source tests/debugger/in_gdb/{script}", **settings)
     counted, *told = labs.result_of(script, settings, ended.stdout + ended.stderr)
     assert counted == len(whole)
-    # An empty object has no members that could be wrong, and no moments
+    # An empty object has no members that could be wrong, and no moments; which lab wrote
+    # them does not matter
     assert [one for one in told if one not in ("ValueError", "JSONDecodeError")] == [
         *[0] * bad.count({}),
+        len(whole),
         "UnicodeDecodeError",
     ]
     replaced(file, every[0])

@@ -22,6 +22,7 @@ from lab.target import drgn_symbols, layout  # noqa: E402 (found only now)
 
 TYPE = re.compile(r"(struct|union|enum) \w+|\w+_t")
 NAME = re.compile(r"\w+")
+PATH = re.compile(r"\w+(\.\w+)*")
 OF_SYMBOLS = ("address_of", "has_symbol", "variable_size", "expect", "per_cpu_place")
 
 
@@ -34,6 +35,8 @@ def wanted() -> layout.Wanted:
                 _of_class(node, found)
             elif isinstance(node, ast.Call):
                 _of_call(node, found)
+            elif isinstance(node, ast.FunctionDef):
+                _of_function(node, found)
     return found
 
 
@@ -71,6 +74,19 @@ def _of_call(node: ast.Call, found: layout.Wanted) -> None:
         if TYPE.fullmatch(word):
             paths = found.members.setdefault(word, set())
             paths.update(words[number + 1 : number + 2])
+
+
+def _of_function(node: ast.FunctionDef, found: layout.Wanted) -> None:
+    """A type that a function names: what else it names may be its members."""
+    words = [
+        one.value
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    ]
+    paths = {word for word in words if PATH.fullmatch(word)}
+    for word in words:
+        if TYPE.fullmatch(word) and " " in word:
+            found.members.setdefault(word, set()).update(paths)
 
 
 def _strings(arguments: list[ast.expr]) -> Iterator[str]:

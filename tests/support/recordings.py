@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from lab.replay import recording as manifests
 from support import labs
 
 FILES = {
@@ -21,14 +21,6 @@ FILES = {
     "moments.json",
     "manifest.json",
 }
-
-
-# gdb/lab/replay/recording.py; by its path, for "lab" is another module to the tests
-_spec = importlib.util.spec_from_file_location(
-    "manifests", labs.ROOT / "gdb" / "lab" / "replay" / "recording.py"
-)
-manifests = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(manifests)
 
 
 def record(
@@ -93,7 +85,7 @@ def reseal(folder: Path, **changed: Any) -> None:
     """Change facts of the manifest in a way that it takes for whole."""
     file = folder / "manifest.json"
     manifest = json.loads(file.read_text())
-    for name in ("files", "format", "sha256"):
+    for name in ("files", "schema", "version", "seginfo", "sha256"):
         del manifest[name]
     file.unlink()
     manifests.seal(folder, manifest | changed)

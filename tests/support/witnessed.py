@@ -42,6 +42,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from support import guest_modules, labs
+from support.reports import parts
 
 # Every scene but the large ones: many=20000, crowd=1000, pages=20000
 ALL = (
@@ -262,7 +263,7 @@ class Moment:
 
     def lab(self, command: str) -> list[Any]:
         """The parts of `lab COMMAND --json`."""
-        return json.loads(self.gdb(f"lab {command} --json"))
+        return parts(self.gdb(f"lab {command} --json"))
 
     def table(self, command: str, number: int = 0) -> list[dict[str, Any]]:
         """The rows of a table, the first unless told otherwise; it must be whole."""

@@ -14,9 +14,10 @@ import pytest
 import made_up
 from lab.linux import maple
 from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, x86
+from lab.schema import heading
 from lab.target import cstruct, kernel, structs
 from lab.target.cstruct import S32, U32, U64, Ptr, Raw, Struct, at
-from lab.target.layout import Layout
+from lab.target.layout import Layout, LayoutFile
 from lab.target.memory import Fault
 from lab.target.symbols import Missing
 from made_up import Guest
@@ -129,8 +130,7 @@ def moved(found: Layout, seed: int) -> Layout:
     """The same kernel with the members of all structures somewhere else."""
     source = random.Random(seed)
     data: dict[str, Any] = {
-        "schema": "seginfo-layout",
-        "version": 1,
+        **heading(LayoutFile),
         "kernel": found.kernel,
         "types": copy.deepcopy(found._types),
         "symbols": found.symbols,

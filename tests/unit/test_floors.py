@@ -12,14 +12,16 @@ PACKAGE = ROOT / "gdb" / "lab"
 
 # From the ground up. A room imports from itself and from those below it.
 FLOORS = (
-    ("printable", "result", "sizes"),
-    ("mistakes",),
+    ("printable", "sizes", "version"),
+    ("mistakes", "schema"),
+    ("result",),
     ("target",),
     ("linux",),
     ("programs", "explain"),
     ("replay",),
     ("check", "trace", "dump", "window"),
     ("view",),
+    ("reports",),
     ("commands",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

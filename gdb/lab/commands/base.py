@@ -9,14 +9,13 @@ from typing import Iterator
 
 import gdb
 
-from ..linux import task
-from ..result import Result
+from ..linux import mm as mm_, pgtable, task
+from ..reports.addresses import canonical
+from ..result import Report
 from ..target import fits, kernel, terminal
 from ..target.debugger import Refused
 from ..target.unforeseen import Command
 from ..view import json, text
-
-MOST_NAMED = 8  # threads that are named in a sentence
 
 
 @contextmanager
@@ -55,6 +54,14 @@ class Lab(Command):
         gdb.execute("help lab")
 
 
+def show(report: Report, as_json: bool) -> None:
+    """Write a report for a person or for a program."""
+    if as_json:
+        terminal.write(json.report_json(report))
+    else:
+        text.show_report(report)
+
+
 class LabCommand(Command):
     """One sub-command. A subclass has a name, its help as docstring, and run()."""
 
@@ -63,7 +70,7 @@ class LabCommand(Command):
     def __init__(self) -> None:
         super().__init__(f"lab {self.name}", gdb.COMMAND_DATA)
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         """Find out what the command shows. Raises gdb.GdbError, Fault, Broken."""
         raise NotImplementedError
 
@@ -83,11 +90,7 @@ class LabCommand(Command):
                 "The kernel does not run yet: continue to a breakpoint in it first."
             )
         with no_garbage_collection():
-            result = self.run(arguments)
-            if as_json:
-                terminal.write(json.result_json(result))
-            else:
-                text.show_result(result)
+            show(self.run(arguments), as_json)
 
     def take(self, arguments: list[str], *names: str) -> list[str]:
         """Exactly the arguments of these names; "[NAME]" may be missing.
@@ -154,23 +157,6 @@ def mm_of(argument: str) -> tuple[int, int]:
     return owner.address, owner.mm
 
 
-def goes_on(address: int) -> str:
-    """Which threads of a task's process live, behind that the task has ended.
-
-    "" if none does. Parameter: struct task_struct *. Raises Broken, Fault.
-    """
-    others = (one for one in task.living_threads(address) if one != address)
-    living = [task.task(one) for one in others]
-    if not living:
-        return ""
-    more = len(living) - MOST_NAMED
-    names = [f"{one.pid} ({one.comm})" for one in living[:MOST_NAMED]]
-    if more > 0:
-        names.append(f"{more} more")
-    said = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    return f"; its process goes on with thread{'s' * (len(living) > 1)} {said}"
-
-
 def user_address(argument: str) -> int:
     """An argument that is an address in the user's half.
 
@@ -185,20 +171,16 @@ def user_address(argument: str) -> int:
     return address
 
 
-def canonical(address: int, levels: int) -> int:
-    """An address that the processor takes, else gdb.GdbError."""
-    bits = 12 + 9 * levels
-    top = address >> (bits - 1)
-    if top not in (0, (1 << (65 - bits)) - 1):
-        raise gdb.GdbError(
-            f"{address:#x} is not canonical: with {levels}-level paging bits {bits - 1} to "
-            "63 of an address are all the same."
-        )
-    return address
+def page_tables(address: int, pid: str) -> tuple[int, str]:
+    """Which page tables translate an address: their top, and whose they are.
 
-
-def why_none(address: int) -> str:
-    """Why a task has no registers of user mode, as the end of a sentence."""
-    if task.has_exited(address):
-        return f"has ended: it has no registers any more{goes_on(address)}."
-    return "is a kernel thread: it has no registers of user mode."
+    A kernel address has one meaning for all. Raises gdb.GdbError for a user
+    address where the task has no address space.
+    """
+    guest = kernel.memory()
+    canonical(address, guest.levels)
+    if address >= pgtable.USER_HALF:
+        return guest.kernel_pgd, "the kernel's memory"
+    owner, mm = mm_of(pid)
+    one = task.task(owner)
+    return mm_.pgd_of(mm), f"the memory of {one.pid} ({one.comm})"

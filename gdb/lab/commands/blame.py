@@ -3,25 +3,12 @@
 
 from __future__ import annotations
 
-import gdb
-
-from ..linux.processors import this_processor
-from ..linux.task import get_current, task
-from ..replay.blame import blame
 from ..replay.session import needed
-from ..result import Result, Table, columns
+from ..reports import blame as report
+from ..reports.addresses import canonical
+from ..result import Report
 from ..target import kernel
-from .base import LabCommand, canonical, number
-
-COLUMNS = columns(
-    instruction="number",
-    pid="number",
-    comm="text",
-    before="address",
-    after="address",
-    mode="text",
-    stops="number",
-)
+from .base import LabCommand, number
 
 
 class Blame(LabCommand):
@@ -43,36 +30,7 @@ class Blame(LabCommand):
         needed()
         super().do(argument)
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         [wanted] = self.take(arguments, "ADDR")
         address = canonical(number(wanted, "address"), kernel.memory().levels)
-        found = blame(address)
-        if found is None:
-            return Result(
-                [
-                    f"No instruction of the recording changed the byte at {address:#x} "
-                    "through this address."
-                ]
-            )
-        current = task(get_current())
-        mode = "user" if this_processor().in_user_mode else "kernel"
-        table = Table(f"The byte at {address:#x}", COLUMNS)
-        table.rows.append(
-            (
-                found.count,
-                current.pid,
-                current.comm,
-                found.before,
-                found.after,
-                mode,
-                found.stops,
-            )
-        )
-        code = gdb.execute("x/i $pc", to_string=True)
-        parts: list = [table, " ".join(code.split())]
-        if found.after != found.now:
-            parts.append(
-                f"The search began where it was {found.now:#x}: what made it so wrote "
-                "through another mapping, which is not seen."
-            )
-        return Result(parts)
+        return report.describe(address)

@@ -3,34 +3,9 @@
 
 from __future__ import annotations
 
-from ..linux import entry, stack, task
-from ..linux.processors import Processor, preempt_count, processors
-from ..result import Result, Table, columns
-from ..target.memory import Broken
+from ..reports import current as report
+from ..result import Report
 from .base import LabCommand
-
-COLUMNS = columns(
-    cpu="number",
-    thread="number",
-    pid="number",
-    comm="text",
-    mode="text",
-    context="text",
-    entry="text",
-    syscall="number",
-    at="text",
-    task="address",
-)
-COUNT_COLUMNS = columns(
-    cpu="number",
-    preempt_count="address",
-    preempt="number",
-    softirqs_disabled="number",
-    in_softirq="number",
-    hardirq="number",
-    nmi="number",
-    need_resched="text",
-)
 
 
 class Current(LabCommand):
@@ -53,61 +28,6 @@ class Current(LabCommand):
 
     name = "current"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         self.take(arguments)
-        table = Table("", COLUMNS)
-        counts = Table("preempt_count", COUNT_COLUMNS)
-        for processor in processors():
-            if processor.cpu is None:
-                at = f"{processor.ip:#x}"
-                unknown = (None, None, None, None)
-                row = (None, processor.thread, *unknown, "not started", None, at, None)
-                table.rows.append(row)
-                continue
-            table.rows.append(_row(processor, table))
-            counts.rows.append(_count_row(processor.cpu))
-        return Result([table, counts])
-
-
-def _row(processor: Processor, table: Table) -> tuple:
-    """A processor that the kernel uses as a row of COLUMNS."""
-    frames: list[stack.Frame] = []
-    broken = ""
-    try:
-        for frame in stack.unwind(processor.current, processor):
-            frames.append(frame)
-    except Broken as trouble:
-        broken = f"CPU {processor.cpu}: {trouble}"
-    ways = entry.entries(processor.current, frames)
-    whats = [way.what for way in ways]
-    if broken:
-        whats[-1] = "unknown"
-        table.broken = "; ".join(filter(None, (table.broken, broken)))
-    read = task.task(processor.current)
-    return (
-        processor.cpu,
-        processor.thread,
-        read.pid,
-        read.comm,
-        entry.mode(processor),
-        preempt_count(processor.cpu).context,
-        " in ".join(whats),
-        ways[-1].syscall,
-        frames[0].symbol or f"{processor.ip:#x}",
-        processor.current,
-    )
-
-
-def _count_row(cpu: int) -> tuple:
-    """A CPU as a row of COUNT_COLUMNS."""
-    count = preempt_count(cpu)
-    return (
-        cpu,
-        count.value,
-        count.preempt,
-        count.softirq_disabled,
-        int(count.in_softirq),
-        count.hardirq,
-        count.nmi,
-        "yes" if count.need_resched else "no",
-    )
+        return report.describe()

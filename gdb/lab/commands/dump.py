@@ -4,21 +4,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 
 import gdb
 
-from ..dump import vmcore, vmcoreinfo
-from ..result import Result, Table, columns
-from ..target import terminal, vmlinux
+from ..dump import vmcore
+from ..reports import dump as report
+from ..result import Report
+from ..target import terminal
 from ..target.memory import Broken
 from .base import LabCommand
-
-COLUMNS = columns(
-    physical="address", virtual="address", size="size", file_offset="address"
-)
 
 
 class Dump(LabCommand):
@@ -36,7 +32,7 @@ class Dump(LabCommand):
 
     name = "dump"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         (argument,) = self.take(arguments, "FILE")
         path = os.path.realpath(os.path.expanduser(argument))
         if os.path.isdir(path):
@@ -55,7 +51,7 @@ class Dump(LabCommand):
             raise gdb.GdbError(f"Cannot find the guest's RAM: {broken}.") from None
         finally:
             progress.end()
-        return _result(core)
+        return report.describe(core)
 
 
 class Progress:
@@ -79,20 +75,3 @@ class Progress:
         """Leave a clean line."""
         if self.shown:
             terminal.write_progress("")
-
-
-def _result(core: vmcore.Core) -> Result:
-    table = Table("", COLUMNS)
-    for one in core.segments:
-        table.rows.append((one.physical, one.virtual, one.size, one.offset))
-    own = "its own" if vmcoreinfo.is_kernels_own() else "made from debug info"
-    symbols, path = shlex.quote(vmlinux.path()), shlex.quote(core.path)
-    return Result(
-        [
-            table,
-            f"{core.path}: {core.ram >> 20} MiB of RAM, {core.written >> 20} MiB of "
-            f"them written, {core.processors} processors, VMCOREINFO {own}.",
-            f"Open it with: crash {symbols} {path}",
-            f"or with: drgn -c {path} -s {symbols}",
-        ]
-    )

@@ -3,30 +3,9 @@
 
 from __future__ import annotations
 
-from ..linux import module, pagewalk, pgtable, regions
-from ..result import Result, Table, columns
-from ..target import kernel, structs
-from ..target.memory import PAGE_SIZE, Broken
+from ..reports import kernel as report
+from ..result import Report
 from .base import LabCommand
-
-REGIONS = columns(
-    start="address", end="address", size="size", mapped="size", name="text", use="text"
-)
-SECTIONS = columns(
-    start="address",
-    end="address",
-    size="size",
-    mapped="size",
-    rights="text",
-    physical="address",
-    name="text",
-)
-FIXED = columns(address="address", name="text", physical="address", rights="text")
-MODULES = columns(
-    start="address", size="size", name="text", what="text", module="address"
-)
-# Their tables are used over and over: to count is to count twice
-ALIASED = ("espfix", "KASAN shadow")
 
 
 class Kernel(LabCommand):
@@ -44,100 +23,6 @@ class Kernel(LabCommand):
 
     name = "kernel"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         self.take(arguments)
-        found = [_regions(), _sections(), _fixmap(), _modules()]
-        return Result([_heading(), *found])
-
-
-def _heading() -> str:
-    guest = kernel.memory()
-    text, _ = regions.image()
-    moved = "moved by memory randomisation" if regions.is_moved() else "not moved"
-    said = (
-        f"{guest.levels} levels of page tables; top table swapper_pg_dir at physical "
-        f"{guest.kernel_pgd:#x}. The image is linked for {text:#x} and runs there: KASLR "
-        f"offset 0, phys_base {guest.phys_base:#x}. The direct map, vmalloc and vmemmap "
-        f"are {moved}. RAM ends at {regions.max_pfn() * PAGE_SIZE:#x}, in the direct map "
-        f"at high_memory, {regions.high_memory():#x}. The fixmap goes from FIXADDR_START, "
-        f"{regions.fixaddr_start():#x}, to its last page at FIXADDR_TOP, "
-        f"{regions.FIXADDR_TOP:#x}."
-    )
-    if not structs.has_symbol("kasan_init"):
-        said += " No KASAN shadow in this kernel."
-    if not structs.has_symbol("init_espfix_ap"):
-        said += " No espfix stacks in this kernel."
-    return said
-
-
-def _regions() -> Table:
-    table = Table("", REGIONS)
-    for one in regions.regions():
-        mapped = None
-        try:
-            if one.name not in ALIASED:
-                mapped = _mapped(one.start, one.end)
-        except Broken as broken:
-            table.broken = str(broken)
-        table.rows.append((one.start, one.end, one.size, mapped, one.name, one.meaning))
-    return table
-
-
-def _mapped(start: int, end: int) -> int:
-    """How many bytes of [start, end) are mapped. Raises Broken."""
-    pgd = kernel.memory().kernel_pgd
-    total = 0
-    for address, size, _, value in pagewalk.walk_page_range(pgd, start, end):
-        if value & 1:
-            total += min(address + size, end) - max(address, start)
-    return total
-
-
-def _sections() -> Table:
-    table = Table("kernel image", SECTIONS)
-    pgd = kernel.memory().kernel_pgd
-    for one in regions.sections():
-        walk = pgtable.walk(pgd, one.start)
-        rights = walk.rights() if walk.physical is not None else None
-        try:
-            mapped = _mapped(one.start, one.end)
-        except Broken as broken:
-            mapped, table.broken = None, str(broken)
-        size = one.end - one.start
-        table.rows.append(
-            (one.start, one.end, size, mapped, rights, one.physical, one.name)
-        )
-    return table
-
-
-def _fixmap() -> Table:
-    """The fixed addresses that are mapped: __fix_to_virt()."""
-    table = Table("fixmap", FIXED)
-    pages = structs.enumerators("enum fixed_addresses")
-    last = pages["__end_of_permanent_fixed_addresses"]
-    names: dict[int, str] = {}
-    for name, number in pages.items():
-        if number < last:
-            names.setdefault(number, name)
-    known = sorted(names)
-    for number in range(last):
-        address = regions.FIXADDR_TOP - (number << 12)
-        walk = pgtable.walk(kernel.memory().kernel_pgd, address)
-        if walk.physical is None:
-            continue
-        first = max((one for one in known if one <= number), default=None)
-        name = f"number {number}"  # below all that have a name
-        if first is not None:
-            name = names[first] + (f" + {number - first}" if number > first else "")
-        table.rows.append((address, name, walk.physical, walk.rights()))
-    return table
-
-
-def _modules() -> Table | str:
-    table = Table("modules", MODULES)
-    try:
-        for one in module.for_each_module():
-            table.rows.append((one.start, one.size, one.module, one.what, one.address))
-    except Broken as broken:
-        table.broken = str(broken)
-    return table if table.rows or table.broken else "No module is loaded."
+        return report.describe()

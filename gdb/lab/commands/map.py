@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from ..linux import segments, task
-from ..result import Drawing, Result
-from ..target import kernel
-from ..view import picture
+from ..reports import map as report
+from ..result import Report
 from .base import LabCommand, mm_of
 
 
@@ -25,36 +23,7 @@ class Map(LabCommand):
 
     name = "map"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         (pid,) = self.take(arguments, "[PID]")
         owner, mm = mm_of(pid)
-        one = task.task(owner)
-        bits = 12 + 9 * kernel.memory().levels
-        upper = segments.kernel_half()
-        lower, broken = segments.user_half(mm, task.onlooker_root())
-        kernel_part = Drawing("kernel half", picture.lines(upper, 16), _data(upper))
-        user_part = Drawing(
-            f"user half of {one.pid} ({one.comm})",
-            picture.lines(lower, (bits + 2) // 4),
-            _data(lower),
-            broken,
-        )
-        between = (
-            f"Between the halves lie the addresses that are not canonical, "
-            f"{1 << bits - 1:#x} to {(1 << 64) - (1 << bits - 1) - 1:#x}."
-        )
-        return Result([kernel_part, between, user_part])
-
-
-def _data(half: list[segments.Segment]) -> list[dict[str, object]]:
-    return [
-        {
-            "start": one.start,
-            "end": one.end,
-            "group": one.group,
-            "name": one.name,
-            "perms": one.perms,
-            "marks": dict(one.marks),
-        }
-        for one in half
-    ]
+        return report.describe(owner, mm)

@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Iterator
-
-from ..linux import process
-from ..result import Result, Table
-from ..target.memory import Broken
+from ..reports import ps as report
+from ..result import Report
 from .base import LabCommand
-from .processes import COLUMNS, process_row
 
 
 class Ps(LabCommand):
@@ -25,16 +21,6 @@ class Ps(LabCommand):
 
     name = "ps"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         self.take(arguments)
-        return Result([_table(process.processes())])
-
-
-def _table(found: Iterator[process.Process]) -> Table:
-    table = Table("", COLUMNS)
-    try:
-        for one in found:
-            table.rows.append(process_row(one))
-    except Broken as broken:
-        table.broken = str(broken)
-    return table
+        return report.describe()

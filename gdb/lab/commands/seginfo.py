@@ -52,7 +52,7 @@ def start() -> None:
 
 
 @handler("seginfo")
-def on_stop(event: gdb.StopEvent) -> None:
+def on_stop(event: object) -> None:
     """Say where gdb stopped, when one of the check's stops did it."""
     stops = (s for s in getattr(event, "breakpoints", ()) if isinstance(s, Stop))
     ours = any(one.stopped for one in stops)

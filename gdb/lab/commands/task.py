@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-from ..explain import facts
-from ..explain.task_members import THEMES
-from ..linux import task
-from ..result import Result, Table, columns
-from .base import LabCommand, goes_on, task_of
-
-COLUMNS = columns(member="text", value="text", says="text", type="text", meaning="text")
+from ..reports import task as report
+from ..result import Report
+from .base import LabCommand, task_of
 
 
 class Task(LabCommand):
@@ -27,19 +23,7 @@ class Task(LabCommand):
 
     name = "task"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         (pid,) = self.take(arguments, "[PID]")
         address = task_of(pid)
-        read = task.task(address)
-        said = f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"
-        if task.has_exited(address):
-            said += f"; it has ended{goes_on(address)}"
-        result = Result([said])
-        for theme, catalogue in THEMES.items():
-            table = Table(theme, COLUMNS)
-            for fact in facts.facts("struct task_struct", address, catalogue):
-                table.rows.append(
-                    (fact.path, fact.value, fact.decoded, fact.type, fact.meaning)
-                )
-            result.parts.append(table)
-        return result
+        return report.describe(address)

@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-from ..linux import process, registers
-from ..result import Result, Table, columns
-from ..target.memory import Broken, Fault
+from ..reports import threads as report
+from ..result import Report
 from .base import LabCommand
-from .processes import COLUMNS, process_row
-
-STACKS = columns(stack="address", stack_end="address")
 
 
 class Threads(LabCommand):
@@ -27,18 +23,6 @@ class Threads(LabCommand):
 
     name = "threads"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         self.take(arguments)
-        table = Table("", COLUMNS + STACKS)
-        try:
-            for one in process.threads():
-                table.rows.append((*process_row(one), *_stack(one.address)))
-        except (Broken, Fault) as problem:
-            table.broken = str(problem)
-        return Result([table])
-
-
-def _stack(address: int) -> tuple[int | None, int | None]:
-    """Where a task's kernel stack starts and ends. Raises memory.Fault."""
-    start = registers.task_stack_page(address)
-    return (start, start + registers.thread_size()) if start else (None, None)
+        return report.describe()

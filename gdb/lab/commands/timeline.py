@@ -6,56 +6,8 @@ from __future__ import annotations
 import gdb
 
 from ..replay import session
-from ..replay.timetravel import Replay
-from ..result import Result, Table, columns
-from ..target import terminal
-from ..view import json, text
-from ..view.timeline import time_text
-from .base import LabCommand
-
-COLUMNS = columns(
-    moment="number",
-    here="text",
-    instruction="number",
-    time="text",
-    kind="text",
-    pid="number",
-    comm="text",
-    what="text",
-    checkpoint="text",
-)
-
-
-HERE = "->"
-
-
-def timeline(one: Replay) -> Table:
-    """All moments known so far, and between them where gdb stands."""
-    now, table = one.now, Table("", COLUMNS)
-    told, hits = False, 0
-    for number, moment in enumerate(one.moments):
-        if moment.count > now and not told:
-            told = True
-            table.rows.append((None, HERE, now, "", "", None, "", "", ""))
-        here = moment.count == now
-        told = told or here
-        hits += moment.kind == "hit"
-        table.rows.append(
-            (
-                number,
-                HERE if here else "",
-                moment.count,
-                "" if moment.time is None else time_text(moment.time),
-                f"hit {hits}" if moment.kind == "hit" else moment.kind,
-                moment.pid,
-                moment.comm,
-                moment.what,
-                "yes" if one.checkpoints.is_near(moment.count) else "",
-            )
-        )
-    if not told:
-        table.rows.append((None, HERE, now, "", "", None, "", "", ""))
-    return table
+from ..reports import timeline as report
+from .base import LabCommand, show
 
 
 class Timeline(LabCommand):
@@ -79,8 +31,4 @@ class Timeline(LabCommand):
         arguments = gdb.string_to_argv(argument)
         as_json = arguments == ["--json"]
         self.take([] if as_json else arguments)
-        result = Result([timeline(session.needed())])
-        if as_json:
-            terminal.write(json.result_json(result))
-        else:
-            text.show_result(result)
+        show(report.describe(session.needed()), as_json)

@@ -11,7 +11,7 @@ import gdb
 
 from ..linux import process, task
 from ..replay.monitor import going_back
-from ..result import Drawing, Result
+from ..reports import trace as report
 from ..sizes import counted
 from ..target import fits, kernel, terminal
 from ..target.unforeseen import Command
@@ -26,7 +26,7 @@ from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
 from ..trace.fork.timeline import Fork
 from ..trace.mmap.timeline import Mmap
 from ..view import text, timeline as view
-from ..view.json import result_json
+from ..view.json import report_json
 from .base import number, show_frame, task_of
 from .seginfo import check, reporter
 
@@ -38,7 +38,6 @@ LIMIT = 1000  # events
 ALL = "all"
 NO_NAMES = "lab trace syscall takes names, such as openat,write, or all."
 BACK = "lab trace tells what happens forward: type set exec-direction forward."
-IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
 class Trace(Command):
@@ -91,12 +90,12 @@ class Trace(Command):
         with told_of_ctrl_c(tracer.interrupt):
             with _quiet_check():
                 tracer.run(quietly=as_json)
-            result = Result(_parts(tracer, as_json))
+            found = report.describe(tracer, as_json)
             if as_json:
-                terminal.write(result_json(result))
+                terminal.write(report_json(found))
                 return
             terminal.write("\n")
-            text.show_result(result)
+            text.show_report(found)
             if gdb.selected_inferior().threads():
                 show_frame()
 
@@ -198,28 +197,7 @@ def _show(width: int, colour: bool, event: Event) -> None:
 
 
 def _write(sentence: str) -> None:
-    text.show_result(Result([sentence]))
-
-
-def _parts(tracer: Tracer, as_json: bool) -> list:
-    name, count = tracer.timeline.name, len(tracer.events)
-    parts: list = []
-    if as_json:
-        data = [view.event_data(event) for event in tracer.events]
-        parts.append(Drawing("events", [], data))
-    parts += tracer.timeline.summary()
-    parts += tracer.follow.left_out
-    said = f"lab trace {name}: {counted(count, 'event')}; {tracer.ended}."
-    if not gdb.selected_inferior().threads():
-        said += " Another one starts with `make debug`, after quit."
-    if tracer.follow.is_waiting:
-        said += f" Nobody executed {tracer.follow.program}"
-        hint = f": give its path in the guest, where PROGRAM= is {IN_GUEST}."
-        said += "." if tracer.follow.program == LAB_PROGRAM else hint
-    if tracer.troubles:
-        more = f", and {len(tracer.troubles) - 1} more" * (len(tracer.troubles) > 1)
-        said += f" Not all could be read: {tracer.troubles[0]}{more}."
-    return [*parts, said]
+    text.show_sentence(sentence)
 
 
 def _what() -> str:

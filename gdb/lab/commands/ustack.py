@@ -3,30 +3,9 @@
 
 from __future__ import annotations
 
-import gdb
-
-from ..linux import processors, registers, task
-from ..linux.maps import Places
-from ..programs.stack import UserFrame, UserStack
-from ..programs.symfile import symbol_file
-from ..result import Result, Table, columns
-from ..target.elffile import BadElf
-from ..target.memory import Broken
-from .base import LabCommand, task_of, why_none
-
-VDSO = "[vdso]"  # the kernel's own, in guest memory only
-
-
-USER_FRAMES = columns(
-    frame="number",
-    kind="text",
-    symbol="text",
-    source="text",
-    place="text",
-    found_by="text",
-    address="address",
-    stack_pointer="address",
-)
+from ..reports import ustack as report
+from ..result import Report
+from .base import LabCommand, task_of
 
 
 class Ustack(LabCommand):
@@ -49,54 +28,7 @@ class Ustack(LabCommand):
 
     name = "ustack"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         pid, given = self.take(arguments, "[PID]", "[FILE]")
-        if given:
-            try:
-                symbol_file(given, is_given=True)
-            except BadElf as why:
-                raise gdb.GdbError(
-                    f"{given} cannot be used: {why}; give the path of a program."
-                ) from None
         address = task_of(pid)
-        read, owner = task.task(address), task.with_memory(address)
-        found = registers.of_user_mode(address, processors.running_on(address))
-        if found is None or owner is None:
-            gone = f"{task.ended(address)}: its memory is gone."
-            why = why_none(address) if found is None else gone
-            return Result([f"{read.comm}, pid {read.pid}, {why}"])
-        regs, source = found
-        where = Places(owner.mm, task.onlooker_root())
-        stack_of = UserStack(owner.mm, where, given)
-        table = Table("", USER_FRAMES)
-        try:
-            for number, frame in enumerate(stack_of.unwind(regs)):
-                table.rows.append(_user_row(number, frame))
-        except Broken as broken:
-            table.broken = str(broken)
-        said = [_no_file(name) for name in sorted(stack_of.modules.unknown)]
-        copies = ", ".join(sorted(stack_of.modules.of_guest - {VDSO}))
-        if copies:
-            said.append(f"Read from the guest's own copy: {copies}.")
-        return Result([f"{read.comm}, pid {read.pid}: {source}.", table, *said])
-
-
-def _user_row(number: int, frame: UserFrame) -> tuple:
-    """A frame as a row of USER_FRAMES."""
-    return (
-        number,
-        frame.kind,
-        frame.symbol,
-        frame.source,
-        frame.place,
-        frame.found_by,
-        frame.ip,
-        frame.sp,
-    )
-
-
-def _no_file(name: str) -> str:
-    return (
-        f"No ELF file that is the same as {name} in memory is known: give its path as "
-        "in `lab ustack PID FILE`."
-    )
+        return report.describe(address, given)

@@ -3,26 +3,9 @@
 
 from __future__ import annotations
 
-from ..linux import maps, task
-from ..result import Result, Table, columns
-from ..target.memory import Broken
+from ..reports import vmas as report
+from ..result import Report
 from .base import LabCommand, mm_of
-
-COLUMNS = columns(
-    start="address",
-    end="address",
-    perms="text",
-    offset="address",
-    dev="text",
-    inode="number",
-    name="text",
-    size="size",
-    flags="flags",
-    backing="text",
-    pgoff="address",
-    anon_vma="address",
-    vma="address",
-)
 
 
 class Vmas(LabCommand):
@@ -41,12 +24,7 @@ class Vmas(LabCommand):
 
     name = "vmas"
 
-    def run(self, arguments: list[str]) -> Result:
+    def run(self, arguments: list[str]) -> Report:
         (pid,) = self.take(arguments, "[PID]")
         _, mm = mm_of(pid)
-        table = Table("", COLUMNS)
-        try:
-            table.rows.extend(maps.for_each_area(mm, task.onlooker_root()))
-        except Broken as broken:
-            table.broken = str(broken)
-        return Result([table])
+        return report.describe(mm)

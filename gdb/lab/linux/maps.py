@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterator, NamedTuple
 
 from ..printable import text_of
+from ..result import Address, Flags, Number, Size, Words
 from ..target import kernel, structs
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import mm as mm_, path, vma
@@ -29,19 +30,19 @@ structs.expect("gate_vma", "vsyscall_mode")
 class Area(NamedTuple):
     """One area, as a line of /proc/PID/maps and more."""
 
-    start: int
-    end: int
-    perms: str
-    offset: int  # in the file, bytes; 0 without a file
-    dev: str  # major:minor, in hex
-    inode: int
-    name: str
-    size: int
-    flags: tuple[str, ...]  # as VmFlags of /proc/PID/smaps
-    backing: str
-    pgoff: int  # vm_pgoff, pages: for anonymous memory the page it started as
-    anon_vma: int
-    vma: int  # struct vm_area_struct *
+    start: Address
+    end: Address
+    perms: Words
+    offset: Address  # in the file, bytes; 0 without a file
+    dev: Words  # major:minor, in hex
+    inode: Number
+    name: Words
+    size: Size
+    flags: Flags  # as VmFlags of /proc/PID/smaps
+    backing: Words
+    pgoff: Address  # vm_pgoff, pages: for anonymous memory the page it started as
+    anon_vma: Address
+    vma: Address  # struct vm_area_struct *
 
 
 def for_each_area(mm: int, root: int) -> Iterator[Area]:

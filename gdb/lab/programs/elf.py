@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..linux import filemap, mm as mm_, vma
 from ..linux.structs.fs import File
-from ..linux.structs.mm_types import MmStruct
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..target import elffile, kernel
 from ..target.elffile import PT_LOAD, BadElf, ElfFile, Header, Segment
 from ..target.memory import PAGE_SIZE, Broken, Fault
@@ -74,10 +74,10 @@ def saved_auxv(mm: int) -> list[tuple[int, int]]:
     memory.Fault.
     """
     raw = MmStruct(kernel.memory(), mm).saved_auxv
-    pairs = []
-    for pair in struct.iter_unpack("<2Q", raw):
-        pairs.append(pair)
-        if not pair[0]:
+    pairs: list[tuple[int, int]] = []
+    for kind, value in struct.iter_unpack("<2Q", raw):
+        pairs.append((kind, value))
+        if not kind:
             break
     return pairs if len(pairs) > 1 else []
 
@@ -117,7 +117,7 @@ def _mapped_at(mm: int, file: int, segments: tuple[Segment, ...]) -> int:
     return area.vm_start - page_down(first.p_vaddr) if first and area else 0
 
 
-def _first_area(mm: int, file: int, offset: int) -> tuple | None:
+def _first_area(mm: int, file: int, offset: int) -> VmAreaStruct | None:
     """The area that has a file mapped from an offset on, None if there is none."""
     guest = kernel.memory()
     inode = File(guest, file).f_inode

@@ -15,6 +15,7 @@ from typing import Iterator, Literal
 from ..linux import mm as mm_
 from ..linux.maps import VM_GROWSDOWN, Places
 from ..linux.registers import Registers
+from ..linux.structs.mm_types import VmAreaStruct
 from ..target.memory import Broken, Fault
 from .callframe import Frame as Rules, Rule
 from .dwarfexpr import MASK, Unknown
@@ -96,6 +97,7 @@ class UserStack:
                 inside = ip  # nobody called this: the kernel put it there
             yield self._frame(kind, registers, module, inside, found_by)
             stack = self._stack(registers[RSP])
+            following: dict[int, int] | None
             if rules is None:
                 following = self._guess(registers, stack, module)
                 found_by = "frame pointer, a guess"
@@ -177,7 +179,7 @@ class UserStack:
             return rule[1].value(registers, self.word, cfa)
         return registers.get(number) if kind == "same" else None
 
-    def _stack(self, sp: int) -> tuple:
+    def _stack(self, sp: int) -> VmAreaStruct:
         """The area that a stack pointer is in, or the stack that will grow to it.
 
         Raises Broken where there is none: a program may have put anything in rsp.
@@ -194,7 +196,7 @@ class UserStack:
         return area
 
     def _guess(
-        self, registers: dict[int, int], stack: tuple, module: Module | None
+        self, registers: dict[int, int], stack: VmAreaStruct, module: Module | None
     ) -> dict[int, int]:
         """The caller's registers if rbp points to a frame, as on kernel stacks.
 

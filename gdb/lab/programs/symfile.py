@@ -165,7 +165,7 @@ def symbol_file(path: str, is_given: bool) -> SymbolFile:
         what = os.stat(path)
         version = what.st_dev, what.st_ino, what.st_size, what.st_mtime_ns
     except (OSError, ValueError):
-        version = ()
+        version = None
     found = _parsed(path, is_given, version)
     if isinstance(found, str):
         raise BadElf(found)

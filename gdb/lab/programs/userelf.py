@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterator
 
 from ..linux import filemap, maps
+from ..linux.structs.mm_types import VmAreaStruct
 from ..linux.structs.x86 import VdsoImage
 from ..target import hostfiles, kernel, structs
 from ..target.elffile import BadElf, Sample
@@ -60,14 +61,14 @@ class Modules:
             self.of_guest.add(name)
         return Module(file, bias)
 
-    def _search(self, area: tuple, name: str, address: int) -> SymbolFile | None:
+    def _search(self, area: VmAreaStruct, name: str, address: int) -> SymbolFile | None:
         for file in self._of_host(area):
             bias = _bias(area, file)
             if bias is not None and self._is_same(area, file, bias, address):
                 return file
         return next(_of_guest(area, name), None)
 
-    def _of_host(self, area: tuple) -> Iterator[SymbolFile]:
+    def _of_host(self, area: VmAreaStruct) -> Iterator[SymbolFile]:
         """Files that may be the one in memory, and may have its symbols."""
         if not area.vm_file:
             return
@@ -81,7 +82,9 @@ class Modules:
             except BadElf:
                 continue
 
-    def _is_same(self, area: tuple, file: SymbolFile, bias: int, address: int) -> bool:
+    def _is_same(
+        self, area: VmAreaStruct, file: SymbolFile, bias: int, address: int
+    ) -> bool:
         """Is the process's memory made of this file?
 
         It has the same build id; or, for want of one, the same program headers and, on
@@ -92,7 +95,7 @@ class Modules:
         samples = file.elf.program_headers(), file.elf.page(address - bias)
         return all(one and self._has(area, bias, one) for one in samples)
 
-    def _has(self, area: tuple, bias: int, sample: Sample) -> bool:
+    def _has(self, area: VmAreaStruct, bias: int, sample: Sample) -> bool:
         """Is this in memory, where the file would be mapped?"""
         size = len(sample.data)
         if not size:
@@ -108,7 +111,7 @@ class Modules:
             return False
 
 
-def _of_guest(area: tuple, name: str) -> Iterator[SymbolFile]:
+def _of_guest(area: VmAreaStruct, name: str) -> Iterator[SymbolFile]:
     """The file itself, out of the guest's memory; nothing if not all is there."""
     if area.vm_file:
         yield from _elf(lambda: _page_cache(area.vm_file), name)
@@ -116,7 +119,7 @@ def _of_guest(area: tuple, name: str) -> Iterator[SymbolFile]:
         yield from _elf(vdso_image, name)
 
 
-def _bias(area: tuple, file: SymbolFile) -> int | None:
+def _bias(area: VmAreaStruct, file: SymbolFile) -> int | None:
     """How far an area is from where the file was linked to; None if it has no such part."""
     offset = area.vm_pgoff * PAGE_SIZE if area.vm_file else 0
     linked = file.elf.address_of(offset)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Iterator
 
 from ..printable import one_line
+from ..schema import Schema, heading, is_of
 
 # Of several moments at one instruction the first of these is told first.
 KINDS = ("start", "exec", "event", "hit", "killed", "end")
@@ -44,6 +45,13 @@ class Moment:
     @property
     def key(self) -> tuple[int, int, str]:
         return self.count, KINDS.index(self.kind), self.what
+
+
+@dataclass
+class MomentsFile(Schema, schema="moments"):
+    """The moments of a recording, in their order: moments.json."""
+
+    moments: list[Moment]
 
 
 FIELDS = tuple(one.name for one in fields(Moment))
@@ -95,15 +103,20 @@ class Moments:
         self.add(Moment(count, "end", time or None, None, "", what))
 
     def save(self, file: Path) -> None:
-        text = ",\n".join(json.dumps(asdict(moment)) for moment in self._all)
-        file.write_text(f"[\n{text}\n]\n", encoding="ascii")
+        lines = ",\n".join(json.dumps(asdict(moment)) for moment in self._all)
+        head = json.dumps(heading(MomentsFile))[:-1]
+        text = f'{head},\n"moments": [\n{lines}\n]}}\n'
+        file.write_text(text, encoding="ascii")
 
     @classmethod
     def load(cls, file: Path) -> Moments:
         """Raises OSError, and ValueError for what save() did not write."""
         try:
-            known = [Moment(**one) for one in json.loads(file.read_text("ascii"))]
-        except (TypeError, RecursionError) as problem:
+            data = json.loads(file.read_text("ascii"))
+            if not is_of(data, MomentsFile):
+                raise ValueError("these are no moments that this lab can read")
+            known = [Moment(**one) for one in data["moments"]]
+        except (TypeError, KeyError, RecursionError) as problem:
             raise ValueError(str(problem)) from None
         if not all(moment.is_plausible() for moment in known):
             raise ValueError("a moment has a member that no moment has")

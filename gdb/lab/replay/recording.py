@@ -14,16 +14,20 @@ import re
 import stat
 import struct
 import subprocess
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-FORMAT = 2
+from ..schema import Schema, heading
+
 MANIFEST = "manifest.json"
 FILES = ("log", "disk.qcow2", "initramfs.cpio", "console.log", "moments.json")
 AGAIN = "type make record to make a new one"
 # What a manifest holds, all of it
 FORM = {
-    "format": int,
+    "schema": str,
+    "version": int,
+    "seginfo": str,
     "made": str,
     "kernel": {"name": str, "release": str, "build_id": str},
     "qemu": {"version": str, "command": [str]},
@@ -42,6 +46,10 @@ _HEADER = struct.Struct(">4sIQI12sI36xQ20xI")
 FEATURE_NAMES = 0x6803F857  # the only header extension that qemu-img create writes
 HEADER_AREA = 1 << 16  # the first cluster
 _IRREGULAR = "{file} is no regular file: copy the recording whole, or " + AGAIN
+
+
+class Manifest(Schema, schema="recording", version=3):
+    """What a recording is and needs: manifest.json. Its members are those of FORM."""
 
 
 class Refused(Exception):
@@ -68,7 +76,7 @@ def seal(folder: Path, facts: dict[str, Any]) -> None:
         }
         for name in FILES
     }
-    manifest = {"format": FORMAT} | facts | {"files": files}
+    manifest = heading(Manifest) | facts | {"files": files}
     manifest["sha256"] = _own_digest(manifest)
     text = json.dumps(manifest, indent=2) + "\n"
     (folder / MANIFEST).write_text(text, encoding="ascii")
@@ -83,12 +91,17 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         with opened(file) as data:
             manifest = json.loads(data.read(MOST_OF_MANIFEST + 1)[:MOST_OF_MANIFEST])
-        if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+        if not isinstance(manifest, dict):
             raise damaged
-        if manifest["format"] != FORMAT:
+        if type(manifest.get("format")) is int:  # until the lab's version 0.9
+            raise Refused(f"the recording was made by an older lab: {AGAIN}")
+        version = manifest.get("version")
+        if type(version) is not int or manifest.get("schema") != Manifest.schema:
+            raise damaged
+        if version != Manifest.version:
             raise Refused(
-                f"the recording is in format {manifest['format']}, this lab reads "
-                f"{FORMAT}: {AGAIN}"
+                f"the recording's manifest is of version {version}, this lab reads "
+                f"{Manifest.version}: {AGAIN}"
             )
         if not _has_form(manifest, FORM) or manifest["sha256"] != _own_digest(manifest):
             raise damaged
@@ -112,7 +125,7 @@ def _has_form(value: Any, form: Any) -> bool:
     return type(value) is form
 
 
-def opened(file: Path) -> BinaryIO:
+def opened(file: Path) -> BufferedReader:
     """A file of a recording to read: no link to elsewhere, no pipe that never ends.
 
     Raises Refused.
@@ -154,7 +167,8 @@ def copy_disk(folder: Path, copy: Path) -> None:
     """
     with opened(folder / "disk.qcow2") as disk:
         number = disk.fileno()
-        command = ["cp", "--reflink=auto", "--sparse=always", f"/dev/fd/{number}", copy]
+        command = ["cp", "--reflink=auto", "--sparse=always"]
+        command += [f"/dev/fd/{number}", str(copy)]
         done = subprocess.run(command, pass_fds=[number], stderr=subprocess.DEVNULL)
     if done.returncode:
         raise Refused(

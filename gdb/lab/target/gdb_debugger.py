@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import contextmanager
 from functools import partial
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Mapping
 
 import gdb
 
@@ -266,7 +266,7 @@ Handler = Callable[[object], None]
 _watching: dict[str, Handler] = {}
 
 
-def watch(handlers: dict[str, Handler]) -> None:
+def watch(handlers: Mapping[str, Handler]) -> None:
     """Have functions called at gdb's events, by their names, and no others."""
     for name, handler in _watching.items():
         getattr(gdb.events, name).disconnect(handler)

@@ -7,6 +7,8 @@ reads. It is made when first needed and forgotten when the connection ends.
 
 from __future__ import annotations
 
+from typing import Callable
+
 from . import placement, structs
 from .debugger import Refused, debugger
 from .memory import Memory, Stub
@@ -89,7 +91,7 @@ def _on_symbols(event: object) -> None:
 
 
 # What is to be called at gdb's events, so that no cache outlives what it was made from
-EVENTS = {
+EVENTS: dict[str, Callable[[object], None]] = {
     "stop": _on_stop,
     "cont": _on_change,
     "memory_changed": _on_change,

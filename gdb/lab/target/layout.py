@@ -12,10 +12,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ..schema import Schema, is_of, written
 from .symbols import Missing, Symbols
 from .types import CType, Field, Kind
 
-SCHEMA, VERSION = "seginfo-layout", 1
+
+@dataclass
+class LayoutFile(Schema, schema="layout"):
+    """A part of a kernel's debug info: tests/unit/layouts."""
+
+    kernel: str
+    types: dict[str, Any]  # by name: kind, size, and what the kind has besides
+    symbols: dict[str, list[int]]  # address and size
+    constants: dict[str, int]
 
 
 @dataclass
@@ -47,14 +56,7 @@ def collect(kernel: str, symbols: Symbols, wanted: Wanted) -> dict[str, Any]:
             constants[name] = symbols.constant(name)
         except Missing:
             continue
-    return {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "kernel": kernel,
-        "types": dict(sorted(types.items())),
-        "symbols": places,
-        "constants": constants,
-    }
+    return written(LayoutFile(kernel, dict(sorted(types.items())), places, constants))
 
 
 def _put(types: dict[str, Any], name: str, kind: CType, paths: set[str]) -> None:
@@ -86,8 +88,8 @@ class Layout:
 
     def __init__(self, data: dict[str, Any]) -> None:
         """Parameter: what collect() gave. Raises ValueError for something else."""
-        if (data.get("schema"), data.get("version")) != (SCHEMA, VERSION):
-            raise ValueError(f"this is no {SCHEMA} of version {VERSION}")
+        if not is_of(data, LayoutFile):
+            raise ValueError("this is no layout that this lab can read")
         self.kernel: str = data["kernel"]
         self.symbols: dict[str, list[int]] = data["symbols"]
         self.constants: dict[str, int] = data["constants"]

@@ -10,6 +10,7 @@ import gdb
 from ..linux.mm_changes import Change
 from ..linux.task import find_task_by_pid, register
 from ..replay import session
+from ..result import Part
 from ..sizes import counted
 from ..target.unforeseen import handler
 from .event import Event, Moment, Point, resolve
@@ -32,8 +33,8 @@ class Timeline:
         """Where it stops."""
         raise NotImplementedError
 
-    def summary(self) -> list[Any]:
-        """What all events together say: parts of a result.Result."""
+    def summary(self) -> list[Part]:
+        """What all events together say: parts of a report, see result.py."""
         return []
 
 
@@ -194,7 +195,7 @@ class Tracer(Stops):
         self.end(CTRL_C)
 
     @handler("lab trace")
-    def _stopped(self, event: gdb.StopEvent) -> None:
+    def _stopped(self, event: object) -> None:
         """Something else stopped the guest."""
         if getattr(event, "stop_signal", "") == "SIGINT":
             self.interrupt()
@@ -204,5 +205,5 @@ class Tracer(Stops):
         self.end("the guest has stopped")
 
     @handler("lab trace")
-    def _exited(self, event: gdb.ExitedEvent) -> None:
+    def _exited(self, event: object) -> None:
         self.end("the guest has ended")

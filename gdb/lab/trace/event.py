@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Callable, Iterable
 
 from ..linux.errno import to_int, to_long
@@ -96,6 +97,10 @@ class Point:
         return next(filter(structs.has_symbol, self.functions), "")
 
 
+def _enter(enter: Callable[[Moment, str], Any], name: str, moment: Moment) -> Any:
+    return enter(moment, name)
+
+
 def system_calls(
     names: Iterable[str],
     enter: Callable[[Moment, str], Any],
@@ -108,7 +113,7 @@ def system_calls(
         Point(
             (WRAPPER + name,),
             f"system call {name}",
-            lambda moment, name=name: enter(moment, name),
+            partial(_enter, enter, name),
             leave,
             ended,
             everyone=everyone,

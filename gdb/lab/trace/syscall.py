@@ -5,19 +5,27 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..linux import kallsyms, registers, task
 from ..linux.errno import is_error, result_text
 from ..linux.registers import RENAMED, WRAPPER
 from ..linux.syscalls import Argument, Decoder
-from ..result import Table, columns
+from ..result import Number, Table, Words
 from ..target import structs
 from ..target.debugger import Refused
 from .engine import Timeline, Tracer
 from .event import Call, Moment, Point, system_calls
 
-TOTALS = columns(syscall="text", calls="number", errors="number")
+
+class SyscallRow(NamedTuple):
+    """How often a system call was made, and failed."""
+
+    syscall: Words
+    calls: Number
+    errors: Number
+
+
 UNKNOWN = "ni_syscall"  # what sys_call_table has where there is none
 RESTORES = "rt_sigreturn"  # its result is the %rax of the code that goes on
 RETURN_ADDRESSES = ("mmap", "mremap", "brk", "shmat")
@@ -85,9 +93,10 @@ class Syscalls(Timeline):
 
     def summary(self) -> list[Any]:
         rows = [
-            (name, count, self.errors[name]) for name, count in self.calls.most_common()
+            SyscallRow(name, count, self.errors[name])
+            for name, count in self.calls.most_common()
         ]
-        return [Table("System calls", TOTALS, rows)]
+        return [Table(SyscallRow, "System calls", rows)]
 
 
 def _function(name: str) -> str:

@@ -4,69 +4,49 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 from ..check.hit import Hit
-from ..check.payload import Mismatch
-from ..result import Drawing, Result, Table
-
-
-def _value(value: int | bytes | str) -> int | str:
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _mismatch(one: Mismatch) -> dict[str, object]:
-    return {
-        "copy": one.copy,
-        "field": one.field,
-        "offset": one.offset,
-        "expected": _value(one.expected),
-        "found": _value(one.found),
-    }
-
-
-def _hit(hit: Hit) -> dict[str, object]:
-    return {
-        "comm": hit.task.comm,
-        "pid": hit.task.tgid,
-        "tid": hit.task.pid,
-        "areas": hit.walk.areas if hit.walk else 0,
-        "checks": hit.checks,
-        "mismatches": [_mismatch(one) for one in hit.mismatches],
-        "result": hit.result,
-        "verdict_ms": round(hit.verdict_ms, 3),
-    }
+from ..check.hits_file import hits_file
+from ..result import Drawing, Part, Report
+from ..schema import heading, plain, written
 
 
 def hits_json(release: str, hits: list[Hit]) -> str:
     """All hits; names and paddings of mismatches are in hexadecimal."""
-    failed = sum(not hit.passed for hit in hits)
-    result = {
-        "kernel": release,
-        "hits": [_hit(hit) for hit in hits],
-        "passed": len(hits) - failed,
-        "failed": failed,
-    }
-    return json.dumps(result, indent=2) + "\n"
+    return json.dumps(written(hits_file(release, hits)), indent=2) + "\n"
 
 
-def result_json(result: Result) -> str:
-    """What a lab command found: a list of its parts.
+def report_json(report: Report) -> str:
+    """What a lab command found: an object with the schema, then the report's fields.
 
     A table is {"title", "rows": [{column: value}], "broken"}, a drawing is
     {"title", "data", "broken"}, and a sentence is a string. Addresses are
     numbers, names of the guest as printable.text_of() has them. A row is one line:
     with many rows that is quick to write and to read.
     """
-    text = "[\n" + ",\n".join(map(_part, result.parts)) + "\n]\n"
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value)}"
+        for name, value in heading(type(report)).items()
+    ]
+    for one in fields(report):
+        lines.append(f"{json.dumps(one.name)}: {_field(getattr(report, one.name))}")
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
     return text.replace("\x7f", r"\u007f")  # which json leaves as it is
 
 
-def _part(part: Table | Drawing | str) -> str:
+def _field(value: Part | list[Part] | None) -> str:
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(map(_part, value)) + "\n]"
+    return "null" if value is None else _part(value)
+
+
+def _part(part: Part) -> str:
     if isinstance(part, str):
         return json.dumps(part)
     title, broken = json.dumps(part.title), json.dumps(part.broken)
     if isinstance(part, Drawing):
-        data = json.dumps(part.data, indent=2)
+        data = json.dumps(plain(part.data), indent=2)
         return f'{{"title": {title}, "data": {data}, "broken": {broken}}}'
     names = [column.name for column in part.columns]
     encode = json.JSONEncoder().encode

@@ -26,8 +26,8 @@ def lines(half: list[Segment], digits: int) -> list[str]:
     for group, run in groupby(reversed(half), lambda one: one.group):
         segments = list(run)
         if not group:
-            for one in segments:
-                drawn += _between(one, digits)
+            for gap in segments:
+                drawn += _between(gap, digits)
             continue
         block = _block(segments)
         head = f"── {group} "
@@ -54,7 +54,8 @@ def _shown(segments: list[Segment]) -> list[Segment | str]:
     half = MOST // 2
     found: list[Segment | str] = [*segments[:half]]
     for is_marked, run in groupby(segments[half:-half], lambda one: bool(one.marks)):
-        found += run if is_marked else [_left_out(list(run))]
+        some = list(run)
+        found += some if is_marked else [_left_out(some)]
     return [*found, *segments[-half:]]
 
 

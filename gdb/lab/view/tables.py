@@ -7,7 +7,7 @@ column is turned into text at once and padded with one format string a row.
 
 from __future__ import annotations
 
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 from rich.cells import cell_len
 
@@ -86,7 +86,7 @@ def _formatter(column: Column) -> Callable[[object], str]:
     return list_text if column.kind == "flags" else text
 
 
-def _text(kind: str, value: object) -> str:
+def _text(kind: str, value: Any) -> str:
     if value is None:
         return "-"
     if kind == "size":

@@ -20,7 +20,7 @@ import gdb
 from ..check.hit import Hit
 from ..check.payload import MAX_AREAS, NAME_LEN, WORDS, Area, Mismatch, decode
 from ..printable import one_line, text_of
-from ..result import Drawing, Result, Table as Found
+from ..result import Part, Report, Sentence, Table as Found
 from ..target import terminal
 from . import tables
 
@@ -47,7 +47,7 @@ def show(*parts: object) -> None:
 def _terminal() -> tuple[bool, int]:
     """Does a person look, and how many columns are there?"""
     tty = sys.__stdout__ is not None and os.isatty(1)
-    width = gdb.parameter("width") or 0
+    width = int(gdb.parameter("width") or 0)
     if not tty or width < 40:
         # Some terminals, such as a serial line, say that they have no columns
         width = (os.get_terminal_size(1).columns if tty else NARROWEST) or SENTENCE
@@ -231,15 +231,20 @@ def totals(hits: list[Hit]) -> str:
     return f"{len(hits)} hit{'s' * (len(hits) != 1)}, {len(hits) - failed} passed, {failed} failed, {checks} checks"
 
 
-def show_result(result: Result) -> None:
+def show_report(report: Report) -> None:
     """Print what a lab command found, as text."""
     tty, width = _terminal()
     colour = tty and bool(gdb.parameter("style enabled"))
-    blocks = [_block(part, width if tty else 0, colour) for part in result.parts]
+    blocks = [_block(part, width if tty else 0, colour) for part in report.parts()]
     terminal.write_styled("\n\n".join(filter(None, blocks)) + "\n")
 
 
-def _block(part: Found | Drawing | str, width: int, colour: bool) -> str:
+def show_sentence(sentence: str) -> None:
+    """Print one sentence."""
+    show_report(Sentence(sentence))
+
+
+def _block(part: Part, width: int, colour: bool) -> str:
     """One part of a result as lines."""
     if isinstance(part, str):
         return "\n".join(wrap(one_line(part), min(width or SENTENCE, SENTENCE)))

@@ -17,7 +17,7 @@ INDENT = " " * 17  # of what belongs to an event: below its task
 NARROWEST = 40  # columns that a sentence needs to be readable
 WRAPPER = "__x64_"  # every system call's function has it in front
 BOXES = "│└┘"  # what a drawing is made of
-NEW, GONE, CHANGED = "+-~"
+NEW, GONE, CHANGED = "+", "-", "~"
 COLOURS = {NEW: GREEN, GONE: RED, CHANGED: YELLOW}
 
 

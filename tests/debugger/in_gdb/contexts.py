@@ -7,9 +7,13 @@ The result is, by place, what each command said with --json; see ASK.
 import errno
 import json
 import os
+import sys
 
 import gdb
+
+sys.path.insert(0, "tests")
 from lab.linux import task
+from support.reports import parts  # noqa: E402
 
 ASK = ("current", "kstack", "regs", "ustack")
 ENTRY = "*entry_SYSCALL_64"
@@ -27,7 +31,7 @@ STOPS = {  # place: what to do before going on
 def ask(command: str) -> object:
     """The parts of a lab command, or the sentence with which it refuses."""
     try:
-        return json.loads(gdb.execute(f"lab {command} --json", to_string=True))
+        return parts(gdb.execute(f"lab {command} --json", to_string=True))
     except gdb.error as refusal:
         return str(refusal)
 

@@ -15,11 +15,14 @@ import random
 import re
 import signal
 import struct
+import sys
 import time
 from collections import Counter
 from typing import Callable, Iterator, NamedTuple
 
 import gdb
+
+sys.path.insert(0, "tests")
 from lab.check import payload
 from lab.commands import explore
 from lab.commands.functions import FUNCTIONS
@@ -28,6 +31,7 @@ from lab.target import kernel, structs
 from lab.target.debugger import Missing, Refused
 from lab.target.memory import Broken, Fault
 from lab.window import picture
+from support.reports import parts  # noqa: E402
 
 LIMIT = 5  # seconds of the processor for a command; it takes a fraction of one
 GROWTH = 500  # MiB of gdb's memory
@@ -347,7 +351,7 @@ def run(command: str) -> tuple[str, str]:
 
 def rows(said: str) -> tuple[int, bool]:
     """The number of rows in all tables of an answer, and whether each is whole."""
-    tables = [part for part in json.loads(said) if isinstance(part, dict)]
+    tables = [part for part in parts(said) if isinstance(part, dict)]
     counted = sum(len(part.get("rows", part.get("data", ()))) for part in tables)
     return counted, '"broken": "' not in said.replace('"broken": ""', "")
 

@@ -7,8 +7,12 @@ sentence with which it refuses. LAB_GIVEN is the list of the commands.
 
 import json
 import os
+import sys
 
 import gdb
+
+sys.path.insert(0, "tests")
+from support.reports import parts  # noqa: E402
 
 COMMANDS = json.loads(os.environ["LAB_GIVEN"])
 RESULT = os.environ["LAB_RESULT"]
@@ -18,7 +22,7 @@ prompts = 0
 def ask(command: str) -> object:
     """The parts of a lab command, or the sentence with which it refuses."""
     try:
-        return json.loads(gdb.execute(f"lab {command} --json", to_string=True))
+        return parts(gdb.execute(f"lab {command} --json", to_string=True))
     except gdb.error as refusal:
         return str(refusal)
 

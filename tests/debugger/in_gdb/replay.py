@@ -8,11 +8,15 @@ writes $LAB_RESULT.
 import json
 import os
 import re
+import sys
 from typing import Any
 
 import gdb
+
+sys.path.insert(0, "tests")
 from lab.commands.seginfo import check
 from lab.replay import session
+from support.reports import parts  # noqa: E402
 
 GIVEN = json.loads(os.environ.get("LAB_GIVEN", "null"))
 REGISTERS = "rax rbx rcx rdx rsi rdi rbp rsp rip r8 r9 r10 r11 r12 r13 r14 r15".split()
@@ -47,7 +51,7 @@ def state() -> list[Any]:
 
 
 def json_of(command: str) -> Any:
-    return json.loads(gdb.execute(f"{command} --json", to_string=True))
+    return parts(gdb.execute(f"{command} --json", to_string=True))
 
 
 def moments() -> list[dict[str, Any]]:

@@ -3,8 +3,12 @@
 
 import json
 import os
+import sys
 
 import gdb
+
+sys.path.insert(0, "tests")
+from support.reports import parts  # noqa: E402
 
 given = json.loads(os.environ["LAB_GIVEN"])
 said = []
@@ -14,7 +18,7 @@ for command in given:
     except gdb.error as refusal:
         text = f"error: {refusal}"
     try:
-        said.append(json.loads(text))
+        said.append(parts(text))
     except ValueError:
         said.append(text)
 if "every followed process has ended" in str(said[-1:]):

@@ -2,8 +2,9 @@
 /*
  * oracle - what the kernel's own lists and allocator say, on the console
  *
- * A line for each task, with pid, tgid, task_struct and where its stack starts and
- * ends; idle_task is the address of the kernel's function, which it does not export.
+ * A line for each task, with pid, tgid, task_struct, where its stack starts and ends,
+ * and its name; idle_task is the address of the kernel's function, which it does not
+ * export.
  * Then a line for each block of pages that the module has taken: its order, whether it
  * is compound, frame and number of frames. It keeps them as long as it is loaded.
  */
@@ -23,8 +24,8 @@ static void tell_task(struct task_struct *task)
 {
 	unsigned long stack = (unsigned long)task_stack_page(task);
 
-	pr_err("oracle: task %d %d %lx %lx %lx\n", task->pid, task->tgid,
-	       (unsigned long)task, stack, stack + THREAD_SIZE);
+	pr_err("oracle: task %d %d %lx %lx %lx %s\n", task->pid, task->tgid,
+	       (unsigned long)task, stack, stack + THREAD_SIZE, task->comm);
 }
 
 static void tell_tasks(void)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...linux.errno import error_text, is_error, result_text, to_int
+from ...linux.structs.exec import LinuxBinprm
 from ...linux.structs.fs import Filename
 from ...printable import quoted
 from ...sizes import counted, size_text
@@ -182,7 +183,7 @@ class Before(Steps):
             self._takes_elf(one, moment, read)
         return why, binprm.text(read.interp)
 
-    def _takes_elf(self, one: Exec, moment: Moment, read: tuple) -> None:
+    def _takes_elf(self, one: Exec, moment: Moment, read: LinuxBinprm) -> None:
         one.handler = moment.function
         one.program, one.program_file = binprm.program(read.file, read.buf), read.file
         said = one.program

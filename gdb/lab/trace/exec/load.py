@@ -53,10 +53,10 @@ class Load(Steps):
             point("start_thread", "where user mode begins", self._started),
         ]
 
-    def _before_map(self, one: Exec, moment: Moment) -> tuple[int, tuple]:
+    def _before_map(self, one: Exec, moment: Moment) -> tuple[int, Elf64Phdr]:
         return moment.argument(0), Elf64Phdr(kernel.memory(), moment.argument(2))
 
-    def _mapped(self, one: Exec, moment: Moment, note: tuple[int, tuple]) -> None:
+    def _mapped(self, one: Exec, moment: Moment, note: tuple[int, Elf64Phdr]) -> None:
         file, header = note
         number, count = one.segment(file, header)
         path = binprm.opened(file).path
@@ -142,6 +142,7 @@ class Load(Steps):
         filled = tuple(each for each in changed if each.boundary in FILLED)
         self._filled(one, moment, filled)
         rest = tuple(each for each in changed if each not in filled)
+        assert one.before is not None
         marks = one.before.boundaries
         heap, above = marks["start_brk"], marks["start_brk"] - one.end
         if above < 0 or above >= FAR:
@@ -161,6 +162,7 @@ class Load(Steps):
         )
 
     def _filled(self, one: Exec, moment: Moment, changed: tuple[Change, ...]) -> None:
+        assert one.before is not None
         read, marks = binprm.read(one.bprm), one.before.boundaries
         auxv = elf.saved_auxv(moment.task.mm)
         known = dict(auxv)
@@ -208,6 +210,7 @@ class Load(Steps):
         if ip == auxv.get(elf.AT_ENTRY):
             whose = "the program"
         changed = one.changed(moment)
+        assert one.before is not None
         one.step = "start_thread()"
         self.execs.tell(
             one,

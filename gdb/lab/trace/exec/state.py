@@ -9,6 +9,7 @@ from typing import Any, Callable
 from ...linux import task
 from ...linux.errno import is_error
 from ...linux.mm_changes import Change, Piece, Snapshot, changes, snapshot
+from ...linux.structs.exec import Elf64Phdr
 from ...linux.vmflags import VM_RAND_READ, VM_SEQ_READ
 from ...target.memory import Broken
 from ..engine import Tracer
@@ -100,7 +101,7 @@ class Exec:
         self.refused = self.refused or moment.function
         return True
 
-    def segment(self, file: int, header: tuple) -> tuple[int, int]:
+    def segment(self, file: int, header: Elf64Phdr) -> tuple[int, int]:
         """Which PT_LOAD of its file this is, counted from 1, and of how many."""
         number = self.loaded[file] = self.loaded.get(file, 0) + 1
         known = self.program.loads if self.program else ()

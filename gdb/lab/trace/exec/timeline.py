@@ -8,14 +8,14 @@ between are in execbefore.py, execafter.py and execload.py.
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...linux import registers, signals, task
 from ...linux.errno import error_text, is_error, result_text, to_int
 from ...linux.structs.sched import TaskStruct
 from ...linux.syscalls import AT_FDCWD
 from ...printable import quoted
-from ...result import Table, columns
+from ...result import Number, Table, Words
 from ...sizes import counted
 from ...target import kernel
 from ..engine import Timeline, Tracer
@@ -30,9 +30,16 @@ CALLS = {"execve": 0, "execveat": 1}  # which argument the path is
 INNER = "kernel_execve"  # of /init, and of helpers that the kernel starts
 SIGKILL = "SIGKILL"
 LONGEST = 60  # characters of a path in the table
-TOTALS = columns(
-    exec="number", task="number", program="text", result="text", areas="number"
-)
+
+
+class ExecutedRow(NamedTuple):
+    """An exec, and what came of it."""
+
+    exec: Number
+    task: Number
+    program: Words
+    result: Words
+    areas: Number | None
 
 
 class ExecTimeline(Timeline):
@@ -44,7 +51,7 @@ class ExecTimeline(Timeline):
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(tracer)
         self.execs = Execs(tracer)
-        self.rows: list[tuple] = []
+        self.rows: list[ExecutedRow] = []
 
     def points(self) -> list[Point]:
         calls = system_calls(
@@ -168,17 +175,17 @@ class ExecTimeline(Timeline):
     def _row(self, one: Exec, moment: Moment, result: str) -> None:
         if one.wanted:
             areas = one.areas if result == "started" else None
-            row = (one.number, moment.task.pid, _short(one), result, areas)
-            self.rows.append(row)
+            row = one.number, moment.task.pid, _short(one), result, areas
+            self.rows.append(ExecutedRow(*row))
 
     def summary(self) -> list[Any]:
         under_way = [
-            (one.number, one.tid, _short(one), "under way", None)
+            ExecutedRow(one.number, one.tid, _short(one), "under way", None)
             for one in self.execs.by_task.values()
             if one.number
         ]
         rows = sorted(self.rows + under_way)
-        return [Table("Programs executed", TOTALS, rows)] if rows else []
+        return [Table(ExecutedRow, "Programs executed", rows)] if rows else []
 
 
 def _short(one: Exec) -> str:

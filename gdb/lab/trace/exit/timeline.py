@@ -8,13 +8,13 @@ are adopted, a zombie with the wait status stays until the parent has asked for 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...linux import relatives, task
 from ...linux.mm_usage import mm_users, space
 from ...linux.process import for_each_child
 from ...linux.taskflags import exit_text
-from ...result import Table, columns
+from ...result import Number, Table, Words
 from ...sizes import counted, size_text
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point, system_calls
@@ -36,13 +36,15 @@ from .endings import (
 from .kills import Kills
 from .waits import Wait, answered, asked
 
-ENDED = columns(
-    pid="number",
-    name="text",
-    ended="text",
-    reported_to="text",
-    released_by="text",
-)
+
+class EndedRow(NamedTuple):
+    """A process that has ended."""
+
+    pid: Number
+    name: Words
+    ended: Words
+    reported_to: Words
+    released_by: Words
 
 
 class Exit(Timeline):
@@ -58,7 +60,7 @@ class Exit(Timeline):
         self._adopted: set[int] = set()  # orphans of whom it is told already
         self._releasing: set[int] = set()  # struct task_struct *: in release_task()
         self._parents: dict[int, str] = {}  # to whom a process's end was reported
-        self._ended: list[tuple[Any, ...]] = []
+        self._ended: list[EndedRow] = []
 
     def points(self) -> list[Point]:
         return [
@@ -275,7 +277,8 @@ class Exit(Timeline):
             if how not in (ITSELF, LAST_THREAD):
                 by = relatives.who(moment.task.address)
                 by += f" in {how}()" if how in (*WAITS, KERNEL_WAIT) else ""
-            self._ended.append((ended.pid, ended.comm, exit_text(status), parent, by))
+            row = ended.pid, ended.comm, exit_text(status), parent, by
+            self._ended.append(EndedRow(*row))
         self.tracer.emit(
             moment,
             said,
@@ -288,4 +291,6 @@ class Exit(Timeline):
         )
 
     def summary(self) -> list[Any]:
-        return [Table("Processes that ended", ENDED, self._ended)] * bool(self._ended)
+        return [Table(EndedRow, "Processes that ended", self._ended)] * bool(
+            self._ended
+        )

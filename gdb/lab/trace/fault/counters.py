@@ -10,23 +10,25 @@ MAP_POPULATE, and do not count a fault that ends with a signal.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from ...linux.structs.sched import TaskStruct
 from ...linux.task import Task, task
-from ...result import Table, columns
+from ...result import Number, Part, Table, Words
 from ...target import kernel
 from .look import Look
 
-COLUMNS = columns(
-    tid="number",
-    comm="text",
-    faults="number",
-    counted="number",
-    without_fault="number",
-    min_flt="number",
-    maj_flt="number",
-)
+
+class CountedRow(NamedTuple):
+    """A thread's faults, and what the kernel counted."""
+
+    tid: Number
+    comm: Words
+    faults: Number
+    counted: Number
+    without_fault: Number
+    min_flt: Number
+    maj_flt: Number
 
 
 @dataclass
@@ -84,19 +86,21 @@ class Counts:
         self._all.append(found)
         return found
 
-    def summary(self) -> list[Any]:
+    def summary(self) -> list[Part]:
         """A row for each thread."""
-        rows = []
+        rows: list[CountedRow] = []
         for one in sorted(self._all, key=lambda count: count.tid):
             minor, major = (new - old for new, old in zip(one.last, one.first))
             others = minor + major - one.counted
             rows.append(
-                (one.tid, one.comm, one.faults, one.counted, others, minor, major)
+                CountedRow(
+                    one.tid, one.comm, one.faults, one.counted, others, minor, major
+                )
             )
         return [
             Table(
+                CountedRow,
                 "As the kernel counts from the first fault on: getrusage(RUSAGE_THREAD)",
-                COLUMNS,
                 rows,
             )
         ]

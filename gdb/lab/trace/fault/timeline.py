@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...linux import registers, signals
 from ...linux.task import register
-from ...result import Table, columns
+from ...result import Number, Table, Words
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
 from . import kinds, look as faultdata, words
@@ -25,9 +25,15 @@ from .kinds import Kind
 from .look import Access, Look, look, mapped_around
 from .names import Names
 
-KINDS = columns(
-    kind="text", faults="number", pages="number", done_in="text", meaning="text"
-)
+
+class ResolvedRow(NamedTuple):
+    """What resolved so many faults."""
+
+    kind: Words
+    faults: Number
+    pages: Number
+    done_in: Words
+    meaning: Words
 
 
 @dataclass
@@ -251,7 +257,7 @@ class Faults(Timeline):
 
     def summary(self) -> list[Any]:
         rows = [
-            (
+            ResolvedRow(
                 kind.name,
                 self.faults[kind],
                 self.pages[kind],
@@ -261,4 +267,4 @@ class Faults(Timeline):
             for kind in kinds.ALL
             if self.faults[kind]
         ]
-        return [Table("What resolved them", KINDS, rows), *self.counts.summary()]
+        return [Table(ResolvedRow, "What resolved them", rows), *self.counts.summary()]

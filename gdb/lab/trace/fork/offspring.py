@@ -134,7 +134,8 @@ def _compare(parent: int, new: int) -> tuple[list[str], list[str]]:
     """
     guest = kernel.memory()
     mine, its = TaskStruct(guest, parent), TaskStruct(guest, new)
-    shared, own = [], []
+    shared: list[str] = []
+    own: list[str] = []
     for path in PARTS:
         name = path.replace(".", "_")
         pointer = getattr(its, name)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...linux import relatives, task
 from ...linux.errno import result_text
@@ -12,7 +12,7 @@ from ...linux.mm import mmap_lock
 from ...linux.mm_usage import space
 from ...linux.registers import WRAPPER
 from ...linux.structs.sched import KernelCloneArgs
-from ...result import Table, columns
+from ...result import Number, Table, Words
 from ...target import kernel
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
@@ -22,13 +22,16 @@ from .offspring import CLONE_THREAD, CLONE_VFORK, CLONE_VM, Request
 # struct kernel_clone_args, include/linux/sched/task.h
 CLONE3 = "clone3"
 EXECUTES = "exec_mm_release"
-TOTALS = columns(
-    syscall="text",
-    processes="number",
-    threads="number",
-    failed="number",
-    pages_made_read_only="number",
-)
+
+
+class ForkRow(NamedTuple):
+    """What came of a system call that makes tasks."""
+
+    syscall: Words
+    processes: Number
+    threads: Number
+    failed: Number
+    pages_made_read_only: Number
 
 
 class Fork(Timeline):
@@ -245,7 +248,7 @@ class Fork(Timeline):
     def summary(self) -> list[Any]:
         names = ("processes", "threads", "failed", "read-only")
         rows = [
-            (call, *(counts[name] for name in names))
+            ForkRow(call, *(counts[name] for name in names))
             for call, counts in self._counts.items()
         ]
-        return [Table("New tasks by system call", TOTALS, rows)] if rows else []
+        return [Table(ForkRow, "New tasks by system call", rows)] if rows else []

@@ -9,19 +9,27 @@ when it got the lock and when it gives it back.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...linux import registers, task
 from ...linux.mm import mmap_lock
 from ...linux.mm_changes import snapshot
 from ...programs.callers import Caller
-from ...result import Table, columns
+from ...result import Number, Table, Words
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point, system_calls
 from .requests import ASKED, Request, by_lines, refused
 
 CALLS = {"mmap": 6, "munmap": 2, "mprotect": 3, "brk": 1, "mremap": 5}  # arguments
-TOTALS = columns(call="text", calls="number", errors="number", by_malloc="number")
+
+
+class CallRow(NamedTuple):
+    """How often a system call was made, failed, and was malloc()'s."""
+
+    call: Words
+    calls: Number
+    errors: Number
+    by_malloc: Number
 
 
 class Mmap(Timeline):
@@ -136,11 +144,11 @@ class Mmap(Timeline):
 
     def summary(self) -> list[Any]:
         rows = [
-            (name, self.calls[name], self.errors[name], self.by_malloc[name])
+            CallRow(name, self.calls[name], self.errors[name], self.by_malloc[name])
             for name in CALLS
             if self.calls[name]
         ]
-        parts: list[Any] = [Table("Calls", TOTALS, rows)]
+        parts: list[Any] = [Table(CallRow, "Calls", rows)]
         if self.threshold:
             parts.append(
                 "malloc() takes a block of less than mmap_threshold, now "

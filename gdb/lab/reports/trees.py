@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from ..linux import maps, task
-from ..result import Table, columns
+from ..result import Check, Table, Words
 from ..target.memory import Fault
 
-RULES = columns(rule="text", holds="check")
+
+class RuleRow(NamedTuple):
+    """A rule of a tree or list, and whether it holds."""
+
+    rule: Words
+    holds: Check
 
 
 def namer(mm: int) -> Callable[[int], str]:
@@ -26,5 +31,5 @@ def namer(mm: int) -> Callable[[int], str]:
     return name
 
 
-def rules_table(found: list[tuple[str, str]]) -> Table:
-    return Table("", RULES, [(rule, broken or True) for rule, broken in found])
+def rules_table(found: list[tuple[str, str]]) -> Table[RuleRow]:
+    return Table(RuleRow, "", [RuleRow(rule, broken or True) for rule, broken in found])

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The hits as `make verify JSON=FILE` and `seginfo json FILE` write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..schema import Schema
+from .hit import Hit
+from .payload import Mismatch
+
+
+@dataclass
+class MismatchRecord:
+    """What one of the accounts has otherwise than the walk."""
+
+    copy: str  # kernel, delivered, list, return or guest
+    field: str
+    offset: int | None  # in struct segment_info, bytes
+    expected: int | str  # a name in hexadecimal
+    found: int | str
+
+
+@dataclass
+class HitRecord:
+    """One call of segment_info()."""
+
+    comm: str
+    pid: int
+    tid: int
+    areas: int
+    checks: int
+    mismatches: list[MismatchRecord]
+    result: int  # what the call returned
+    verdict_ms: float  # from the stop to the verdict
+
+
+@dataclass
+class HitsFile(Schema, schema="hits"):
+    """All hits of a run."""
+
+    kernel: str  # uname -r
+    hits: list[HitRecord]
+    passed: int
+    failed: int
+
+
+def hits_file(release: str, hits: list[Hit]) -> HitsFile:
+    """All hits, to be written."""
+    failed = sum(not hit.passed for hit in hits)
+    records = [_record(hit) for hit in hits]
+    return HitsFile(release, records, len(hits) - failed, failed)
+
+
+def _record(hit: Hit) -> HitRecord:
+    return HitRecord(
+        comm=hit.task.comm,
+        pid=hit.task.tgid,
+        tid=hit.task.pid,
+        areas=hit.walk.areas if hit.walk else 0,
+        checks=hit.checks,
+        mismatches=[_mismatch(one) for one in hit.mismatches],
+        result=hit.result,
+        verdict_ms=round(hit.verdict_ms, 3),
+    )
+
+
+def _mismatch(one: Mismatch) -> MismatchRecord:
+    expected, found = _value(one.expected), _value(one.found)
+    return MismatchRecord(one.copy, one.field, one.offset, expected, found)
+
+
+def _value(value: int | bytes | str) -> int | str:
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What each processor is at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..linux import entry, stack, task
+from ..linux.processors import Processor, preempt_count, processors
+from ..result import Address, Number, Report, Table, Words
+from ..target.memory import Broken
+
+
+class ProcessorRow(NamedTuple):
+    """A processor; without the kernel's number while the kernel does not use it."""
+
+    cpu: Number | None
+    thread: Number  # gdb's
+    pid: Number | None
+    comm: Words | None
+    mode: Words | None
+    context: Words | None
+    entry: Words
+    syscall: Number | None
+    at: Words
+    task: Address | None
+
+
+class CountRow(NamedTuple):
+    """The parts of a CPU's preempt count."""
+
+    cpu: Number
+    preempt_count: Address
+    preempt: Number
+    softirqs_disabled: Number
+    in_softirq: Number
+    hardirq: Number
+    nmi: Number
+    need_resched: Words
+
+
+@dataclass
+class CurrentReport(Report, schema="current"):
+    """The processors, and the parts of each one's preempt_count."""
+
+    processors: Table[ProcessorRow]
+    preempt_counts: Table[CountRow]
+
+
+def describe() -> CurrentReport:
+    """Ask all processors."""
+    table = Table(ProcessorRow, "")
+    counts = Table(CountRow, "preempt_count")
+    for processor in processors():
+        if processor.cpu is None:
+            row = ProcessorRow(
+                cpu=None,
+                thread=processor.thread,
+                pid=None,
+                comm=None,
+                mode=None,
+                context=None,
+                entry="not started",
+                syscall=None,
+                at=f"{processor.ip:#x}",
+                task=None,
+            )
+            table.rows.append(row)
+            continue
+        table.rows.append(_row(processor, processor.cpu, table))
+        counts.rows.append(_count_row(processor.cpu))
+    return CurrentReport(table, counts)
+
+
+def _row(processor: Processor, cpu: int, table: Table[ProcessorRow]) -> ProcessorRow:
+    """A processor that the kernel uses as a row of ProcessorRow."""
+    frames: list[stack.Frame] = []
+    broken = ""
+    try:
+        for frame in stack.unwind(processor.current, processor):
+            frames.append(frame)
+    except Broken as trouble:
+        broken = f"CPU {processor.cpu}: {trouble}"
+    ways = entry.entries(processor.current, frames)
+    whats = [way.what for way in ways]
+    if broken:
+        whats[-1] = "unknown"
+        table.broken = "; ".join(filter(None, (table.broken, broken)))
+    read = task.task(processor.current)
+    return ProcessorRow(
+        cpu,
+        processor.thread,
+        read.pid,
+        read.comm,
+        entry.mode(processor),
+        preempt_count(cpu).context,
+        " in ".join(whats),
+        ways[-1].syscall,
+        frames[0].symbol or f"{processor.ip:#x}",
+        processor.current,
+    )
+
+
+def _count_row(cpu: int) -> CountRow:
+    """A CPU as a row of CountRow."""
+    count = preempt_count(cpu)
+    return CountRow(
+        cpu,
+        count.value,
+        count.preempt,
+        count.softirq_disabled,
+        int(count.in_softirq),
+        count.hardirq,
+        count.nmi,
+        "yes" if count.need_resched else "no",
+    )

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The open files of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..linux import files, task
+from ..result import Address, Flags, Number, Report, Table, Words
+from ..target.memory import Broken
+from .processes import goes_on
+
+
+class FileRow(NamedTuple):
+    """An open file."""
+
+    fd: Number
+    path: Words
+    kind: Words
+    position: Number
+    flags: Words
+    opened_with: Flags
+    close_on_exec: Words
+    mnt_id: Number | None
+    inode: Number | None
+    file: Address
+
+
+@dataclass
+class FilesReport(Report, schema="files"):
+    """Whose files, if they are not the task's own, and they."""
+
+    whose: str | None
+    files: Table[FileRow] | None
+
+
+def describe(address: int) -> FilesReport:
+    """Read the table of files of a struct task_struct *."""
+    owner = files.with_files(address)
+    if owner is None:
+        read, how = task.task(address), task.ended(address)
+        what = "its files are closed"
+        if how == task.DAMAGED:
+            what = "it has no table of files, though it has not ended"
+        return FilesReport(f"{read.comm}, pid {read.pid}, {how}: {what}.", None)
+    table = files.files_of(owner)
+    found = Table(FileRow, "")
+    try:
+        for one in files.for_each_file(table, task.onlooker_root()):
+            found.rows.append(_row(one))
+    except Broken as broken:
+        found.broken = str(broken)
+    return FilesReport(None if owner == address else _whose(address, owner), found)
+
+
+def _whose(ended: int, owner: int) -> str:
+    """Whose files these are: each thread may have others, with unshare()."""
+    one, other = task.task(ended), task.task(owner)
+    said = (
+        f"{one.comm}, pid {one.pid}, {task.ended(ended)}{goes_on(ended)}. These are "
+        f"the files of thread {other.pid}"
+    )
+    apart = [
+        str(task.task(thread).pid)
+        for thread in task.living_threads(ended)
+        if files.files_of(thread) not in (0, files.files_of(owner))
+    ]
+    if apart:
+        said += f"; other threads have files of their own: {', '.join(apart)}"
+    return f"{said}."
+
+
+def _row(one: files.OpenFile) -> FileRow:
+    """A descriptor as a row of FileRow."""
+    return FileRow(
+        one.fd,
+        one.path,
+        one.kind,
+        one.pos,
+        f"0{one.flags:o}",
+        tuple(one.flag_names),
+        "yes" if one.flags & files.O_CLOEXEC else "no",
+        one.mnt_id,
+        one.inode,
+        one.file,
+    )

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel backtrace of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..linux import entry, kallsyms, processors, registers, stack, task
+from ..result import Address, Number, Report, Table, Words
+from ..target.memory import Broken
+from .processes import goes_on
+
+
+class FrameRow(NamedTuple):
+    """A frame of a kernel stack."""
+
+    frame: Number
+    kind: Words
+    symbol: Words
+    source: Words
+    function: Words
+    stack: Words
+    address: Address
+    place: Address
+
+
+@dataclass
+class KstackReport(Report, schema="kstack"):
+    """Whose stack, and its frames, the innermost first."""
+
+    task: str
+    frames: Table[FrameRow] | None = None
+
+
+def describe(address: int) -> KstackReport:
+    """Unwind the kernel stack of a struct task_struct *."""
+    processor = processors.running_on(address)
+    if processor is None and not registers.task_stack_page(address):
+        read = task.task(address)
+        said = "has no kernel stack"
+        if task.has_exited(address):
+            said = f"has ended and has no kernel stack any more{goes_on(address)}"
+        return KstackReport(f"{read.comm}, pid {read.pid}, {said}.")
+    table = Table(FrameRow, "")
+    frames: list[stack.Frame] = []
+    try:
+        for frame in stack.unwind(address, processor):
+            frames.append(frame)
+            table.rows.append(_row(len(table.rows), frame))
+    except Broken as broken:
+        table.broken = str(broken)
+    said = _heading(address, processor, frames, table.broken)
+    return KstackReport(said, table)
+
+
+def _heading(
+    address: int,
+    processor: processors.Processor | None,
+    frames: list[stack.Frame],
+    broken: str,
+) -> str:
+    """One sentence: which task, where it runs or that it does not, whence it came."""
+    read = task.task(address)
+    who = f"{read.comm}, pid {read.pid}"
+    if processor is not None:
+        who += f", runs on CPU {processor.cpu}"
+    else:
+        who += ", does not run"
+    if broken:
+        return f"{who}."
+    ways = entry.entries(address, frames)
+    return f"{who}; {' in '.join(way.what for way in ways)}."
+
+
+def _row(number: int, frame: stack.Frame) -> FrameRow:
+    """A frame as a row of FrameRow."""
+    source = frame.source
+    symbol = frame.symbol
+    kind: str = frame.kind
+    if kind == "call" and kallsyms.in_sched_functions(frame.ip):
+        kind = "scheduler"
+    inlined = source.function if not symbol.startswith(f"{source.function}+") else ""
+    return FrameRow(
+        number,
+        kind,
+        symbol,
+        str(source),
+        inlined,
+        frame.stack,
+        frame.ip,
+        frame.place,
+    )

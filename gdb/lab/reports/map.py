@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An address space as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..linux import segments, task
+from ..result import Drawing, Report
+from ..target import kernel
+from ..view import picture
+
+Segments = list[dict[str, Any]]
+
+
+@dataclass
+class MapReport(Report, schema="map"):
+    """Both halves, low addresses first: each segment with the boundaries in it."""
+
+    kernel_half: Drawing[Segments]
+    between: str
+    user_half: Drawing[Segments]
+
+
+def describe(owner: int, mm: int) -> MapReport:
+    """Draw an address space: struct task_struct * of whose it is, struct mm_struct *."""
+    one = task.task(owner)
+    bits = 12 + 9 * kernel.memory().levels
+    upper = segments.kernel_half()
+    lower, broken = segments.user_half(mm, task.onlooker_root())
+    kernel_part = Drawing("kernel half", picture.lines(upper, 16), _data(upper))
+    user_part = Drawing(
+        f"user half of {one.pid} ({one.comm})",
+        picture.lines(lower, (bits + 2) // 4),
+        _data(lower),
+        broken,
+    )
+    between = (
+        f"Between the halves lie the addresses that are not canonical, "
+        f"{1 << bits - 1:#x} to {(1 << 64) - (1 << bits - 1) - 1:#x}."
+    )
+    return MapReport(kernel_part, between, user_part)
+
+
+def _data(half: list[segments.Segment]) -> Segments:
+    return [
+        {
+            "start": one.start,
+            "end": one.end,
+            "group": one.group,
+            "name": one.name,
+            "perms": one.perms,
+            "marks": dict(one.marks),
+        }
+        for one in half
+    ]

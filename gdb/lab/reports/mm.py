@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An address space as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..linux import boundaries, maps, mm as mm_, pgtable, rss, task
+from ..linux.boundaries import Boundary
+from ..linux.structs.mm_types import MmStruct
+from ..result import Address, Drawing, Number, Report, Size, Table, Words
+from ..sizes import size_text
+from ..target import kernel
+from ..target.memory import PAGE_SIZE, Broken
+
+
+class CounterRow(NamedTuple):
+    """A counter of a struct mm_struct."""
+
+    counter: Words
+    value: Number
+    size: Size | None
+    meaning: Words
+
+
+class RssRow(NamedTuple):
+    """Resident pages of a kind."""
+
+    pages_of: Words
+    counted: Number
+    pending: Number
+    pages: Number
+    size: Size
+    meaning: Words
+
+
+class UserRow(NamedTuple):
+    """A task that uses an address space."""
+
+    pid: Number
+    tgid: Number
+    comm: Words
+    how: Words
+    task: Address
+
+
+MEANINGS = {
+    "file": "of mapped files: RssFile",
+    "anon": "private and written: RssAnon",
+    "shmem": "of shared memory and tmpfs: RssShmem",
+    "swap": "swapped out: VmSwap",
+}
+
+# Counter, bytes in one (0: not a size), meaning
+COUNTED = (
+    ("map_count", 0, "areas"),
+    ("total_vm", PAGE_SIZE, "pages of address space: VmSize"),
+    ("data_vm", PAGE_SIZE, "of them private and writable: VmData"),
+    ("exec_vm", PAGE_SIZE, "of them code: VmExe and VmLib"),
+    ("stack_vm", PAGE_SIZE, "of them stack: VmStk"),
+    ("locked_vm", PAGE_SIZE, "of them locked with mlock(): VmLck"),
+    ("pinned_vm", PAGE_SIZE, "held in place for a device: VmPin"),
+    ("hiwater_vm", PAGE_SIZE, "total_vm at its highest, when last shrunk: VmPeak"),
+    ("hiwater_rss", PAGE_SIZE, "resident pages at their highest, likewise: VmHWM"),
+    ("hugetlb_usage", PAGE_SIZE, "pages in huge pages from the pool: HugetlbPages"),
+    ("pgtables_bytes", 1, "in page tables: VmPTE"),
+    ("mm_users", 0, "tasks that use it, and who looks at it just now"),
+    ("mm_count", 0, "references; all mm_users together are one"),
+)
+
+
+@dataclass
+class MmReport(Report, schema="mm"):
+    """An address space: its boundaries, counters, resident pages, and who uses it."""
+
+    mm: str
+    boundaries: Drawing[list[Boundary]]
+    counters: Table[CounterRow]
+    resident: Table[RssRow]
+    users: Table[UserRow]
+
+
+def describe(mm: int) -> MmReport:
+    """Read a struct mm_struct *."""
+    read = MmStruct(kernel.memory(), mm)
+    shared, owners = _users(mm)
+    drawing, counters = _boundaries(mm), _counters(read)
+    return MmReport(_heading(mm, read), drawing, counters, _rss(mm, owners), shared)
+
+
+def _heading(mm: int, read: MmStruct) -> str:
+    physical = mm_.virt_to_phys(read.pgd)
+    said = (
+        f"mm_struct {mm:#x}; its page tables start at pgd {read.pgd:#x} "
+        f"(physical {physical:#x}), {kernel.memory().levels} levels"
+    )
+    if pgtable.pti_is_on():
+        said += f"; user mode runs on a copy at {pgtable.user_copy(physical):#x}"
+    return f"{said}. flags {mm_.flags_of(read):#x}, def_flags {read.def_flags:#x}."
+
+
+def _boundaries(mm: int) -> Drawing[list[Boundary]]:
+    """Each area with the boundaries that lie in it."""
+    data: list[Boundary] = []
+    drawing = Drawing("boundaries, from low to high", [], data)
+    try:
+        found = boundaries.boundaries(mm)
+    except Broken as broken:
+        drawing.broken = str(broken)
+        return drawing
+    root = task.onlooker_root()
+    before = None
+    for i, one in enumerate(found):
+        if one.vma != before:
+            name = _area_text(one, mm, root)
+            drawing.lines.append(name)
+        before = one.vma
+        is_last = i + 1 == len(found) or found[i + 1].vma != one.vma
+        drawing.lines.append(
+            f"  {'└' if is_last else '├'}─ {one.address:#014x}  {one.name:<16}  {one.meaning}"
+        )
+        drawing.data.append(one)
+    return drawing
+
+
+def _area_text(one: Boundary, mm: int, root: int) -> str:
+    if not one.vma:
+        return "in no area"
+    found = maps.area_of(one.vma, mm, root)
+    size = size_text(found.size)
+    return f"{one.start:#014x}-{one.end:#014x} {found.perms} {found.name or found.backing} ({size})"
+
+
+def _counters(read: MmStruct) -> Table[CounterRow]:
+    table = Table(CounterRow, "counters")
+    for name, unit, meaning in COUNTED:
+        value = getattr(read, name)
+        if value is not None:
+            size = value * unit if unit else None
+            table.rows.append(CounterRow(name, value, size, meaning))
+    return table
+
+
+def _rss(mm: int, owners: list[int]) -> Table[RssRow]:
+    table = Table(RssRow, "resident pages")
+    counters = rss.rss_stat(mm, owners)
+    resident = [one for one in counters if one.kind != "swap"]
+    for one in counters:
+        size = one.pages * PAGE_SIZE
+        table.rows.append(RssRow(*one, one.pages, size, MEANINGS[one.kind]))
+    counted, pages = (
+        sum(one.counted for one in resident),
+        sum(one.pages for one in resident),
+    )
+    table.rows.append(
+        RssRow(
+            "resident",
+            counted,
+            pages - counted,
+            pages,
+            pages * PAGE_SIZE,
+            "file, anon and shmem: VmRSS",
+        )
+    )
+    return table
+
+
+def _users(mm: int) -> tuple[Table[UserRow], list[int]]:
+    table = Table(UserRow, "used by")
+    owners: list[int] = []
+    try:
+        owners, borrowers = rss.users(mm)
+    except Broken as broken:
+        table.broken = str(broken)
+        return table, owners
+    for how, tasks in (("its own", owners), ("borrowed", borrowers)):
+        for address in tasks:
+            one = task.task(address)
+            table.rows.append(UserRow(one.pid, one.tgid, one.comm, how, address))
+    return table, owners

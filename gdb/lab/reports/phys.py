@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What stands at a physical address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..linux import page, pagewalk, pgtable, regions, resource
+from ..result import Address, Report, Size, Table, Words
+from ..target import kernel, structs
+from ..target.debugger import Refused
+from ..target.memory import PAGE_SIZE, START_KERNEL_MAP, Broken, Fault
+from .addresses import PageRow, canonical, direct_map, page_table
+
+
+class PlaceRow(NamedTuple):
+    """An address of the same byte."""
+
+    address: Address
+    what: Words
+
+
+class ResourceRow(NamedTuple):
+    """A line of /proc/iomem."""
+
+    start: Address
+    end: Address
+    size: Size
+    name: Words
+    resource: Address
+
+
+@dataclass
+class PhysReport(Report, schema="phys"):
+    """The addresses of a byte, the resources around it, what it holds, its page frame."""
+
+    places: Table[PlaceRow] | None
+    resources: Table[ResourceRow]
+    holds: str | None = None
+    page: Table[PageRow] | None = None
+
+
+def describe(address: int | None) -> PhysReport:
+    """Find a physical address, or a kernel address; None for all of /proc/iomem."""
+    if address is None:
+        return PhysReport(None, _all_resources())
+    places = Table(PlaceRow, "")
+    if address >= pgtable.USER_HALF:
+        canonical(address, kernel.memory().levels)
+        places.rows.append(PlaceRow(address, _region(address)))
+        address = _translate(address)
+    elif address >> regions.physical_bits():
+        raise Refused(
+            f"{address:#x} is no physical address: this processor's have "
+            f"{regions.physical_bits()} bits. For user memory see `lab walk`."
+        )
+    places.rows += _places(address)
+    found = _resources(address)
+    report = PhysReport(places, found)
+    alias = direct_map(address)
+    if alias is None:
+        what = f"It is {found.rows[-1].name.strip()}" if found.rows else "It is a hole"
+        report.holds = f"No RAM stands at {address:#x}. {what}."
+    else:
+        report.holds, report.page = _holds(address), page_table(address)
+    return report
+
+
+def _region(address: int) -> str:
+    region = regions.region_of(address)
+    return region.name if region else "in no region of the kernel"
+
+
+def _translate(address: int) -> int:
+    """Where a kernel address leads, by the kernel's page tables."""
+    walk = pgtable.walk(kernel.memory().kernel_pgd, address)
+    if walk.physical is None:
+        why = walk.broken or f"its {walk.last.name} entry is empty"
+        raise Refused(f"{address:#x} is not mapped: {why}; see `lab walk`.")
+    return walk.physical
+
+
+def _places(physical: int) -> list[PlaceRow]:
+    """All addresses under which the kernel has a byte for good."""
+    guest = kernel.memory()
+    rows = [PlaceRow(physical, f"physical, page frame {physical // PAGE_SIZE:#x}")]
+    alias = direct_map(physical)
+    if alias is not None:
+        walk = pgtable.walk(guest.kernel_pgd, alias)
+        if walk.physical == physical:
+            size = f"{walk.last.size >> 10} KiB pages"
+            rows.append(PlaceRow(alias, f"direct map, {size}, {walk.rights()}"))
+        else:
+            rows.append(PlaceRow(alias, "direct map, where the kernel has unmapped it"))
+    image = physical - guest.phys_base + START_KERNEL_MAP
+    start, end = regions.image()
+    if start <= image < end:
+        rows.append(PlaceRow(image, f"kernel image, {_section(image)}"))
+    return rows
+
+
+def _section(address: int) -> str:
+    for section in regions.sections():
+        if section.start <= address < section.end:
+            return section.name
+    return "between two sections"
+
+
+def _resources(physical: int) -> Table[ResourceRow]:
+    table = Table(ResourceRow, "physical address space (/proc/iomem)")
+    try:
+        table.rows += map(_resource, resource.resources_at(physical))
+    except Broken as broken:
+        table.broken = str(broken)
+    return table
+
+
+def _resource(one: resource.Range) -> ResourceRow:
+    name = "  " * one.depth + one.name
+    size = one.end + 1 - one.start
+    return ResourceRow(one.start, one.end, size, name, one.address)
+
+
+def _all_resources() -> Table[ResourceRow]:
+    table = Table(ResourceRow, "physical address space (/proc/iomem)")
+    try:
+        for one in resource.for_each_resource():
+            table.rows.append(_resource(one))
+    except Broken as broken:
+        table.broken = str(broken)
+    return table
+
+
+def _holds(physical: int) -> str:
+    """What the kernel keeps at a physical address, if it is one of its own things."""
+    try:
+        frames = _struct_pages(physical)
+    except (Fault, Broken):
+        frames = None
+    if frames is not None:
+        first, last = frames
+        return f"It holds the struct page of the frames {first:#x} to {last:#x}."
+    image = physical - kernel.memory().phys_base + START_KERNEL_MAP
+    start, end = regions.image()
+    if start <= image < end:
+        return "It belongs to the kernel image."
+    return "It is RAM; its page frame tells what for."
+
+
+def _struct_pages(physical: int) -> tuple[int, int] | None:
+    """Which page frames' struct page stand in a page frame, None if none do."""
+    start = page.vmemmap()
+    size = structs.sizeof("struct page")
+    end = start + regions.max_pfn() * size
+    end = -(-end // PAGE_SIZE) * PAGE_SIZE
+    pgd = kernel.memory().kernel_pgd
+    for address, room, level, value in pagewalk.walk_page_range(pgd, start, end):
+        entry = pgtable.Entry(level, "", 0, 0, value)
+        inside = physical - entry.target
+        if entry.is_present and 0 <= inside < room:
+            first = (address + (inside & -PAGE_SIZE) - start) // size
+            return first, first + PAGE_SIZE // size - 1
+    return None

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..linux import process
+from ..result import Report, Table
+from ..target.memory import Broken
+from .processes import ProcessRow, process_row
+
+
+@dataclass
+class PsReport(Report, schema="ps"):
+    """All processes, swapper/0 left out."""
+
+    processes: Table[ProcessRow]
+
+
+def describe() -> PsReport:
+    """Walk the list of processes."""
+    table = Table(ProcessRow)
+    try:
+        for one in process.processes():
+            table.rows.append(process_row(one))
+    except Broken as broken:
+        table.broken = str(broken)
+    return PsReport(table)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A task_struct by theme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..explain import facts
+from ..explain.task_members import THEMES
+from ..linux import task
+from ..result import Report, Table, Words
+from .processes import goes_on
+
+
+class FactRow(NamedTuple):
+    """A member: its path, its value, what that says, its C type, what it is for."""
+
+    member: Words
+    value: Words
+    says: Words
+    type: Words
+    meaning: Words
+
+
+@dataclass
+class TaskReport(Report, schema="task"):
+    """A task: which one, and a table for each theme."""
+
+    task: str
+    themes: list[Table[FactRow]]
+
+
+def describe(address: int) -> TaskReport:
+    """Read a struct task_struct *."""
+    read = task.task(address)
+    said = f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"
+    if task.has_exited(address):
+        said += f"; it has ended{goes_on(address)}"
+    themes = []
+    for theme, catalogue in THEMES.items():
+        table = Table(FactRow, theme)
+        for fact in facts.facts("struct task_struct", address, catalogue):
+            row = fact.path, fact.value, fact.decoded, fact.type, fact.meaning
+            table.rows.append(FactRow(*row))
+        themes.append(table)
+    return TaskReport(said, themes)

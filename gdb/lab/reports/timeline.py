@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The moments of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..replay.timetravel import Replay
+from ..result import Number, Report, Table, Words
+from ..view.timeline import time_text
+
+
+class MomentRow(NamedTuple):
+    """A moment of the recording, or where gdb stands between two."""
+
+    moment: Number | None
+    here: Words
+    instruction: Number
+    time: Words
+    kind: Words
+    pid: Number | None
+    comm: Words
+    what: Words
+    checkpoint: Words
+
+
+HERE = "->"
+
+
+@dataclass
+class TimelineReport(Report, schema="timeline"):
+    """The moments of a recording."""
+
+    moments: Table[MomentRow]
+
+
+def describe(one: Replay) -> TimelineReport:
+    """All moments known so far, and between them where gdb stands."""
+    now, table = one.now, Table(MomentRow, "")
+    told, hits = False, 0
+    for number, moment in enumerate(one.moments):
+        if moment.count > now and not told:
+            told = True
+            table.rows.append(_between(now))
+        here = moment.count == now
+        told = told or here
+        hits += moment.kind == "hit"
+        table.rows.append(
+            MomentRow(
+                number,
+                HERE if here else "",
+                moment.count,
+                "" if moment.time is None else time_text(moment.time),
+                f"hit {hits}" if moment.kind == "hit" else moment.kind,
+                moment.pid,
+                moment.comm,
+                moment.what,
+                "yes" if one.checkpoints.is_near(moment.count) else "",
+            )
+        )
+    if not told:
+        table.rows.append(_between(now))
+    return TimelineReport(table)
+
+
+def _between(now: int) -> MomentRow:
+    """Where gdb stands, between two moments."""
+    return MomentRow(None, HERE, now, "", "", None, "", "", "")

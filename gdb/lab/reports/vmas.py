@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All areas of a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..linux import maps, task
+from ..linux.maps import Area
+from ..result import Report, Table
+from ..target.memory import Broken
+
+
+@dataclass
+class VmasReport(Report, schema="vmas"):
+    """The areas of an address space, and the gate area behind them."""
+
+    areas: Table[Area]
+
+
+def describe(mm: int) -> VmasReport:
+    """Walk the areas of a struct mm_struct *."""
+    table = Table(Area)
+    try:
+        table.rows.extend(maps.for_each_area(mm, task.onlooker_root()))
+    except Broken as broken:
+        table.broken = str(broken)
+    return VmasReport(table)

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `lab COMMAND --json` said, taken apart. Also used inside gdb."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+HEADING = ("schema", "version", "seginfo")
+
+
+def parts(said: str) -> list[Any]:
+    """The tables, drawings and sentences of a report, in their order.
+
+    Its first three members say what it is.
+    """
+    report = json.loads(said)
+    assert tuple(report)[:3] == HEADING and report["schema"].startswith("seginfo-")
+    assert type(report["version"]) is int and report["seginfo"]
+    found: list[Any] = []
+    for name, value in report.items():
+        if name not in HEADING and value is not None:
+            found += value if isinstance(value, list) else [value]
+    return found
