@@ -69,6 +69,7 @@ def test_first_session(port: int, tmp_path: Path) -> None:
     assert not labs.guests(port)
 
 
+@pytest.mark.once
 def test_second_ctrl_c_asks_before_it_gives_the_guest_up(
     person: labs.Session, port: int
 ) -> None:
@@ -94,6 +95,7 @@ def test_second_ctrl_c_asks_before_it_gives_the_guest_up(
     quits(person)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("command", "says"),
     [
@@ -138,6 +140,7 @@ def misused(request: pytest.FixtureRequest) -> dict[str, str]:
     return said
 
 
+@pytest.mark.once
 def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
     """Then standard error is no terminal; and a QEMU that dies is gdb's to tell."""
     file = tmp_path / "errors"
@@ -194,6 +197,7 @@ def test_own_breakpoints_and_stepping_over_the_stops(person: labs.Session) -> No
     quits(person)
 
 
+@pytest.mark.once
 def test_interrupt_and_continue_while_armed(person: labs.Session, port: int) -> None:
     person.gdb("seginfo run")
     person.gdb("seginfo brief")
@@ -230,6 +234,7 @@ def test_interrupt_and_continue_while_armed(person: labs.Session, port: int) -> 
     quits(person)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("command", ["info threads", "continue"])
 def test_closing_the_terminal_ends_everything(
     person: labs.Session, port: int, command: str
@@ -242,6 +247,7 @@ def test_closing_the_terminal_ends_everything(
     assert labs.wait_until(lambda: not labs.run_folder(port).exists())
 
 
+@pytest.mark.once
 def test_source_again(person: labs.Session) -> None:
     first = person.gdb("maint info breakpoints").count("keep y")
     assert "seginfo: armed" in person.gdb("source gdb/seginfo.py")
@@ -269,6 +275,7 @@ def test_armed_in_the_middle_of_a_call(port: int) -> None:
     assert "FAIL" not in said and "Traceback" not in said
 
 
+@pytest.mark.once
 def test_the_breakpoint_can_be_deleted_as_any_other(port: int) -> None:
     said = labs.debug(
         port,
@@ -285,6 +292,7 @@ def test_the_breakpoint_can_be_deleted_as_any_other(port: int) -> None:
     assert sorted(set(hits_of(said))) == [1, 2] and "exited normally" in said
 
 
+@pytest.mark.once
 def test_commands_from_standard_input_to_the_guests_end(port: int) -> None:
     said = labs.debug(
         port,
@@ -300,6 +308,7 @@ def test_commands_from_standard_input_to_the_guests_end(port: int) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.once
 def test_without_a_lab_there_is_no_console(port: int) -> None:
     ended = labs.run("scripts/console.sh", PORT=port)
     assert ended.returncode != 0 and "make debug" in ended.stderr

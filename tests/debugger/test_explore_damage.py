@@ -138,6 +138,7 @@ def rows(parts: list[Any]) -> list[dict[str, Any]]:
 # --- Lists of tasks --------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("command", ["ps", "threads"])
 def test_list_of_processes(moment: Moment, command: str) -> None:
     whole = moment.table(command)
@@ -186,6 +187,7 @@ def test_family(moment: Moment, link: str) -> None:
             assert reasons(parts) or any(row.get("broken") for row in rows(parts)), bad
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("member", POINTERS)
 def test_pointers_of_a_task(moment: Moment, member: str) -> None:
     pid = moment.pid("files")

@@ -219,6 +219,7 @@ def check_with_drgn(file: Path, rows: list[dict], vmlinux: Path) -> None:
     assert facts["processes"][str(init)]["stack"]  # in vmalloc's part of memory
 
 
+@pytest.mark.once
 def test_through_the_debug_stub(
     port: int, kernel: Path, vmlinux: Path, tmp_path: Path
 ) -> None:
@@ -227,6 +228,7 @@ def test_through_the_debug_stub(
     check_with_drgn(file, rows, vmlinux)
 
 
+@pytest.mark.once
 def test_five_levels_of_page_tables(
     port: int, bzimage: Path, vmlinux: Path, tmp_path: Path
 ) -> None:

@@ -567,6 +567,7 @@ def test_five_levels_of_tables(moments: Moments) -> None:
         assert lines[6] == f"['{address:#x}']"
 
 
+@pytest.mark.once
 def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) -> None:
     """A processor with LA57, started as a person would: only bzImage switches to it."""
     commands = (

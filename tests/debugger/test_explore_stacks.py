@@ -37,6 +37,7 @@ def functions(rows: list[dict[str, Any]]) -> list[str]:
 # --- lab ustack ---------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_ustack_of_who_waits_in_vfork(moment: Moment) -> None:
     """It keeps its return address in a register: the caller's stack pointer is its own."""
     rows = frames(moment, moment.pid("stacks", "waits"))
@@ -53,6 +54,7 @@ def saved(moment: Moment, pid: int, register: str) -> str:
     return f"((struct pt_regs *){place})->{register}"
 
 
+@pytest.mark.once
 def test_ustack_with_a_wild_stack_pointer(moment: Moment) -> None:
     """The place it is at, then one sentence: no frame of what stands elsewhere."""
     pid = moment.pid("stacks", "begotten")
@@ -74,6 +76,7 @@ def test_ustack_with_a_wild_stack_pointer(moment: Moment) -> None:
     assert frames(moment, pid) == whole
 
 
+@pytest.mark.once
 def test_ustack_ends_at_a_return_address_that_is_none(moment: Moment) -> None:
     pid = moment.pid("stacks", "begotten")
     whole = frames(moment, pid)
@@ -117,6 +120,7 @@ def test_every_command_that_takes_a_pid_is_tried(moment: Moment) -> None:
     assert tried <= set(names)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "process, dead, alive",
     [("leaderless",) * 2 + ("heir",), ("halved", "gone", "halved")],
@@ -143,6 +147,7 @@ def test_memory_is_that_of_the_process(
         assert found == expected != "0x0"
 
 
+@pytest.mark.once
 def test_files_are_those_of_a_thread_that_lives(moment: Moment) -> None:
     tids = threads(moment, "leaderless")
     (heirs,) = moment.lab(f"files {tids['heir']}")
@@ -163,6 +168,7 @@ def test_files_are_those_of_a_thread_that_lives(moment: Moment) -> None:
     assert f"the files of thread {tids['halved']}." in said and table["rows"]
 
 
+@pytest.mark.once
 def test_a_thread_has_no_stack_and_who_lives(moment: Moment) -> None:
     tids = threads(moment, "leaderless")
     lives = f"; its process goes on with threads {tids['heir']} (heir) and {tids['apart']} (apart)."
@@ -178,6 +184,7 @@ def test_a_thread_has_no_stack_and_who_lives(moment: Moment) -> None:
     assert said.endswith(f"with thread {threads(moment, 'halved')['halved']} (halved).")
 
 
+@pytest.mark.once
 def test_a_leader_that_is_just_ending(port: int, program: Any, tmp_path: Path) -> None:
     """It has given up its memory and its files, and is no zombie yet."""
     said = labs.inside(

@@ -196,6 +196,7 @@ def all_named(lines: list[str]) -> None:
     assert "EFAULT" in found[-1]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("status", [0, 3])
 def test_verify(port: int, program: Program, status: int, tmp_path: Path) -> None:
     """It passes, and it fails, and shows the console's end then."""
@@ -215,6 +216,7 @@ def test_verify(port: int, program: Program, status: int, tmp_path: Path) -> Non
 TRACES = ("exec", "mmap", "fault", "fork", "exit", "syscall all")
 
 
+@pytest.mark.once
 def test_hits_and_timelines(port: int, program: Program) -> None:
     """Every timeline over what the program does, and reports of hits, in colour."""
     given = ["source gdb/seginfo.py", "continue", "seginfo", "seginfo show 1"]
@@ -233,6 +235,7 @@ def test_hits_and_timelines(port: int, program: Program) -> None:
     assert len(linked) > 4, said
 
 
+@pytest.mark.once
 def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "recording"
     settings = {"PORT": port, "PROGRAM": program("hostile_calls.c"), "ARGS": 3}

@@ -8,11 +8,14 @@ import re
 from pathlib import Path
 from typing import Callable
 
+import pytest
+
 from support import labs
 
 EINTR = 4
 
 
+@pytest.mark.once
 def test_a_task_killed_inside_the_call(
     port: int, tmp_path: Path, program: Callable[[str], Path]
 ) -> None:
@@ -32,6 +35,7 @@ def test_a_task_killed_inside_the_call(
     assert "exited with 0" in labs.console_log(port)
 
 
+@pytest.mark.once
 def test_a_storm_killed_by_its_parent(port: int, tmp_path: Path) -> None:
     program = labs.script(
         tmp_path / "killer",

@@ -54,6 +54,7 @@ def check_areas(shown: list[re.Match[str]], rows: Rows) -> None:
             assert size == pytest.approx(row["size"], rel=0.01)
 
 
+@pytest.mark.once
 def test_areas_at_any_size(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, *SIZES[0]) as person:
         at_a_hit(person)
@@ -124,6 +125,7 @@ def pointer(person: Screen, name: str) -> str:
     return line.removeprefix(name).strip()
 
 
+@pytest.mark.once
 def test_where_pointers_point(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 160, 60) as person:
         at_a_hit(person)
@@ -176,6 +178,7 @@ def test_where_pointers_point(port: int, tmp_path: Path) -> None:
         assert pointer(person, "arg") == "not known: no debug info for user code"
 
 
+@pytest.mark.once
 def test_no_address_space(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 120, 50) as person:
         at_a_hit(person)
@@ -203,6 +206,7 @@ def test_no_address_space(port: int, tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.once
 def test_trouble_is_a_sentence(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 120, 50) as person:
         person.gdb("source gdb/seginfo.py")
@@ -226,6 +230,7 @@ def test_trouble_is_a_sentence(port: int, tmp_path: Path) -> None:
         assert not any("Traceback" in line for line in person.lines())
 
 
+@pytest.mark.once
 def test_stays_usable(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 120, 60) as person:
         at_a_hit(person)
@@ -270,6 +275,7 @@ def test_stays_usable(port: int, tmp_path: Path) -> None:
         assert "(gdb) thbreak do_idle" in person.lines()
 
 
+@pytest.mark.once
 def test_report_beside_the_window(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 100, 90) as person:
         for command in ("source gdb/seginfo.py", "layout lab", "winheight lab 6"):
@@ -306,6 +312,7 @@ def test_many_areas(port: int, tmp_path: Path) -> None:
         check_areas(shown, rows[first : first + len(shown)])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("before", "command", "says"),
     [
@@ -325,6 +332,7 @@ def test_refusals(port: int, before: tuple[str, ...], command: str, says: str) -
     assert "Traceback" not in said
 
 
+@pytest.mark.once
 def test_terminal_without_a_cursor(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 100, 30, TERM="dumb") as person:
         person.gdb("source gdb/seginfo.py")

@@ -29,6 +29,7 @@ def backed(ram: Path, size: str, machine: str = "pc", share: str = "on") -> list
     return ["-m", size, "-machine", f"{machine},memory-backend=ram", "-object", backend]
 
 
+@pytest.mark.once
 def test_blocks_around_the_pci_hole(
     port: int, kernel: Path, vmlinux: Path, ram: Path, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_blocks_around_the_pci_hole(
     assert result["fine"] == ""
 
 
+@pytest.mark.once
 def test_memory_that_is_no_shared_file_is_left_alone(
     port: int, kernel: Path, vmlinux: Path, ram: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +94,7 @@ def test_every_way_to_read_agrees_in_the_lab(port: int, tmp_path: Path) -> None:
     assert result["kinds"]["4K"] > 0 and result["kinds"]["2M"] > 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("levels", [4, 5])
 def test_every_way_to_read_agrees_in_a_large_guest(
     port: int,

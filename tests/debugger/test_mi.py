@@ -98,6 +98,7 @@ def fields(record: str) -> dict[str, str]:
     return dict(pair.findall(record.replace(frame[0], ""))) | inside
 
 
+@pytest.mark.once
 def test_own_stops_tell_what_a_breakpoint_of_the_persons_tells(
     front_end: FrontEnd,
 ) -> None:
@@ -127,6 +128,7 @@ def test_own_stops_tell_what_a_breakpoint_of_the_persons_tells(
     )
 
 
+@pytest.mark.once
 def test_the_screen_is_the_labs_own(kernel: Path, vmlinux: Path, port: int) -> None:
     """Also where the person has a breakpoint at the very place: that is told."""
     words = "nokaslr lab.run=demo lab.then=reboot"

@@ -134,6 +134,7 @@ def stopped(
     return said, labs.console_log(port)
 
 
+@pytest.mark.once
 def test_kstack_of_a_running_task_is_what_the_kernel_prints(
     stopped: tuple[list[Any], str],
 ) -> None:
@@ -148,6 +149,7 @@ def test_kstack_of_a_running_task_is_what_the_kernel_prints(
     assert all(one.endswith(" [hello]") for one in calls[:2])
 
 
+@pytest.mark.once
 def test_current_names_a_function_of_a_module(stopped: tuple[list[Any], str]) -> None:
     first, _, _, (_, stack), (current, _), _ = stopped[0]
     before = [row for row in first[1]["rows"] if row["kind"] == "call"]
@@ -157,6 +159,7 @@ def test_current_names_a_function_of_a_module(stopped: tuple[list[Any], str]) ->
     assert before[0]["symbol"].endswith(" [hello]")
 
 
+@pytest.mark.once
 def test_trace_names_a_function_of_a_module(stopped: tuple[list[Any], str]) -> None:
     events = stopped[0][-1][0]["data"]
     (fault,) = [event for event in events if event["mode"] == "kernel"]

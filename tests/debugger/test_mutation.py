@@ -378,6 +378,7 @@ def test_guest_survives_and_what_is_right_again_passes(report: Any) -> None:
     assert report["passed"] == [True] * 3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("what", "field", "offset", "copies"),
     [

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 
@@ -60,8 +60,15 @@ def settings(chapter: Path) -> dict[str, Path]:
     return {"PROGRAM": labs.ROOT / found[1]} if found and chapter in NOTES else {}
 
 
+def session(chapter: Path, where: str) -> Any:
+    """The arguments of a test; once, if nothing in it is printed for one kind of kernel only."""
+    depends = any(words for words, _ in blocks(chapter, where))
+    marks = () if depends else pytest.mark.once
+    return pytest.param(chapter, where, id=f"{chapter.stem}-{where}", marks=marks)
+
+
 SESSIONS = [
-    (chapter, where)
+    session(chapter, where)
     for chapter in CHAPTERS
     for where in (DEBUG, REPLAY)
     if blocks(chapter, where)
@@ -122,11 +129,7 @@ def test_a_chapter_shows_a_session(chapter: Path) -> None:
     assert blocks(chapter, DEBUG) or blocks(chapter, REPLAY)
 
 
-@pytest.mark.parametrize(
-    ("chapter", "where"),
-    SESSIONS,
-    ids=[f"{chapter.stem}-{where}" for chapter, where in SESSIONS],
-)
+@pytest.mark.parametrize(("chapter", "where"), SESSIONS)
 def test_sessions_come_out_as_printed(
     chapter: Path, where: str, kind: str, port: int, request: pytest.FixtureRequest
 ) -> None:

@@ -79,6 +79,7 @@ def build_id(program: Path) -> bytes:
     return bytes.fromhex(said.split("Build ID: ")[1].split()[0])
 
 
+@pytest.mark.once
 def test_every_command_answers_in_a_sentence(answers: Answers) -> None:
     names = [f"header-{number}" for number in range(9)]
     names += [f"file-{number}" for number in range(9)]
@@ -97,6 +98,7 @@ def test_every_command_answers_in_a_sentence(answers: Answers) -> None:
                 parts(one["said"])
 
 
+@pytest.mark.once
 def test_odd_headers_in_memory_are_told(answers: Answers) -> None:
     def said(number: int) -> str:
         one = answers[f"header-{number}"][ELF]
@@ -108,6 +110,7 @@ def test_odd_headers_in_memory_are_told(answers: Answers) -> None:
     assert "0x1b5b324a" in said(8)
 
 
+@pytest.mark.once
 def test_odd_sections_are_told(answers: Answers) -> None:
     def said(number: int) -> str:
         return answers[f"file-{number}"][ELF]["said"]
@@ -119,6 +122,7 @@ def test_odd_sections_are_told(answers: Answers) -> None:
         assert ".text" in said(number), number
 
 
+@pytest.mark.once
 def test_the_files_of_the_host_that_are_read(answers: Answers) -> None:
     """A pipe, a way out of the share, another build and a device are none of them."""
 

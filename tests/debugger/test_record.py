@@ -49,6 +49,7 @@ def counts(states: list[Any]) -> list[int]:
 # --- Forward and back ------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_two_replays_are_the_same_and_going_back_changes_nothing(
     recording: Path, port: int, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_two_replays_are_the_same_and_going_back_changes_nothing(
     assert not (labs.BUILD / "run" / str(port) / "replay.qcow2").exists()
 
 
+@pytest.mark.once
 def test_the_start_is_the_kernel_s(recording: Path, port: int, tmp_path: Path) -> None:
     """No firmware is executed again: QEMU 7.2 has lost what it reads by then."""
     found = recordings.inside("replay_start.py", recording, port, tmp_path)
@@ -123,6 +125,7 @@ def moments_of(folder: Path) -> list[dict[str, Any]]:
     return json.loads((folder / "moments.json").read_text())["moments"]
 
 
+@pytest.mark.once
 def test_steps_breakpoints_and_jumps(
     recording: Path, port: int, tmp_path: Path
 ) -> None:
@@ -149,6 +152,7 @@ def test_steps_breakpoints_and_jumps(
     )
 
 
+@pytest.mark.once
 def test_a_timeline_is_always_the_same(
     recording: Path, port: int, tmp_path: Path
 ) -> None:
@@ -167,6 +171,7 @@ def test_a_timeline_is_always_the_same(
     assert found["breakpoints"].count(" keep y ") == 2
 
 
+@pytest.mark.once
 def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None:
     # The first hit's buffer was all zeros before: bytes that are not are of use
     offsets = [1, 2, 64, 88 + 17, 88 + 40 + 20, 88 + 14 * 40 + 17]
@@ -191,6 +196,7 @@ def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None
     assert any("str" in name or "mem" in name for name in found["kernel"]["functions"])
 
 
+@pytest.mark.once
 def test_who_wrote_to_shared_memory(
     program: Callable[[str], Path], port: int, tmp_path: Path
 ) -> None:
@@ -226,6 +232,7 @@ def test_who_wrote_to_shared_memory(
     shutil.rmtree(folder)
 
 
+@pytest.mark.once
 def test_who_wrote_right_before_a_checkpoint(recording: Path, port: int) -> None:
     """The call of a function at whose first instruction there is one: a hit's."""
     commands = ["source gdb/seginfo.py", "seginfo brief", "continue", "continue"]
@@ -242,6 +249,7 @@ def test_who_wrote_right_before_a_checkpoint(recording: Path, port: int) -> None
 # --- A terminal -------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
     with labs.session("scripts/replay.sh", RECORDING=recording, PORT=port) as person:
         assert "A recording of Linux" in person.prompt()
@@ -265,6 +273,7 @@ def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
         assert person.end()[1] == 0
 
 
+@pytest.mark.once
 def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
     """QEMU would go on passing over all breakpoints, also over that at the end."""
     end = moments_of(recording)[-1]["count"]
@@ -284,6 +293,7 @@ def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
         pytest.skip("QEMU was loading a checkpoint each time")
 
 
+@pytest.mark.once
 def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
     """A jump goes its way all the same; a timeline would tell effects as causes."""
     commands = ["source gdb/seginfo.py", "seginfo disarm", "lab goto 3"]
@@ -299,6 +309,7 @@ def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
 # --- Other programs ----------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_a_storm(port: int, tmp_path: Path) -> None:
     settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,20"}
     folder = recordings.whole(tmp_path / "storm", port, **settings)
@@ -316,6 +327,7 @@ def test_a_storm(port: int, tmp_path: Path) -> None:
     shutil.rmtree(folder)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("lines", "ends", "killed"),
     [
@@ -638,12 +650,14 @@ def test_another_qemu(recording: Path, port: int, tmp_path: Path) -> None:
     assert f"another QEMU, {used}" in line and "9.9.9" in line
 
 
+@pytest.mark.once
 def test_outside_a_replay(port: int) -> None:
     commands = ("lab timeline", "lab goto 1", "lab blame 0", "reverse-stepi")
     said = labs.debug(port, "source gdb/seginfo.py", *commands)
     assert said.count("This is no replay: type make record in a shell") == 3
 
 
+@pytest.mark.once
 def test_when_qemu_has_ended(recording: Path, port: int) -> None:
     with labs.session("scripts/replay.sh", RECORDING=recording, PORT=port) as person:
         person.prompt()

@@ -31,16 +31,19 @@ def refused(ended: subprocess.CompletedProcess[str]) -> str:
     return sentences[0]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("program", [None, "/bin/busybox"])
 def test_no_kernel_symbols(program: str | None) -> None:
     assert "No kernel symbols" in refused(labs.gdb(SOURCE, program=program))
 
 
+@pytest.mark.once
 def test_no_connection(vmlinux: Path) -> None:
     told = refused(labs.gdb(SOURCE, program=vmlinux))
     assert "No kernel is connected" in told and "make debug" in told
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -72,6 +75,7 @@ def other_vmlinux(
     copy.unlink()
 
 
+@pytest.mark.once
 def test_vmlinux_of_another_kernel(
     port: int, kernel: Path, other_vmlinux: Path
 ) -> None:
@@ -88,6 +92,7 @@ def test_vmlinux_of_another_kernel(
     assert f"the symbols are of 9{booted[1][1:]} " in told
 
 
+@pytest.mark.once
 def test_vmlinux_of_another_kernel_before_the_boot(
     port: int, kernel: Path, other_vmlinux: Path
 ) -> None:
@@ -122,6 +127,7 @@ def test_kaslr(port: int, vmlinux: Path, bzimage: Path) -> None:
     assert moved and int(moved[1]) in range(2, 1024, 2) and "nokaslr" in told
 
 
+@pytest.mark.once
 def test_kaslr_before_the_boot(port: int, vmlinux: Path, bzimage: Path) -> None:
     """Armed at reset, when nobody can know where this kernel will be."""
     words = "lab.run=demo lab.then=reboot"
@@ -157,6 +163,7 @@ COMMANDS = ("seginfo run", "seginfo brief", "continue", "seginfo")
 DEMO = "nokaslr lab.run=demo lab.then=reboot"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("machine", ["microvm,acpi=off", "pc"])
 def test_a_qemu_without_a_ram_file(
     port: int, kernel: Path, vmlinux: Path, tmp_path: Path, machine: str
@@ -180,6 +187,7 @@ def test_a_compressed_kernel(port: int, vmlinux: Path, bzimage: Path) -> None:
     all_pass_through_the_stub(ended)
 
 
+@pytest.mark.once
 def test_connected_when_the_kernel_already_runs(
     port: int, kernel: Path, vmlinux: Path, bzimage: Path
 ) -> None:

@@ -650,6 +650,7 @@ def test_another_debian_is_root_s(tmp_path: Path) -> None:
 # --- For whom the port is -------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_another_gdb_over_tcp(port: int, vmlinux: Path, waits: Path) -> None:
     tcp = labs.free_port()
     with running("boot", port, PROGRAM=waits, GDB_TCP=tcp) as script:

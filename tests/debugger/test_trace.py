@@ -37,6 +37,7 @@ def test_the_lab_s_program_is_followed_from_reset(traced: Traced) -> None:
     assert len(asked) == 3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("who", ["demo", "/bin/demo", "all", "1"])
 def test_who_is_followed(who: str, port: int, tmp_path: Path) -> None:
     before = BOOTED if who == "1" else ARMED
@@ -53,6 +54,7 @@ def test_who_is_followed(who: str, port: int, tmp_path: Path) -> None:
         assert names == {"demo"}
 
 
+@pytest.mark.once
 def test_nobody_executes_it(traced: Traced) -> None:
     found = traced("mmap nobody")
     assert found.events == []
@@ -63,6 +65,7 @@ def test_nobody_executes_it(traced: Traced) -> None:
     )
 
 
+@pytest.mark.once
 def test_the_current_process_is_followed(port: int, tmp_path: Path) -> None:
     """At the first hit: what comes behind it, of the demo only."""
     (answer,) = said(port, tmp_path, "lab trace syscall all --json", before=BOOTED)
@@ -71,6 +74,7 @@ def test_the_current_process_is_followed(port: int, tmp_path: Path) -> None:
     assert names.count("segment_info") == 2  # not the one that was under way
 
 
+@pytest.mark.once
 def test_the_limit(port: int, tmp_path: Path) -> None:
     """Ends there, leaves no breakpoint, and the next one goes on from there."""
     first, breakpoints, second, nothing = said(
@@ -89,6 +93,7 @@ def test_the_limit(port: int, tmp_path: Path) -> None:
     assert "demo" in nothing
 
 
+@pytest.mark.once
 def test_the_check_goes_on_meanwhile(port: int, tmp_path: Path) -> None:
     """Hits are checked in one line each, stop nobody, and stop again afterwards."""
     text = labs.debug(
@@ -104,6 +109,7 @@ def test_the_check_goes_on_meanwhile(port: int, tmp_path: Path) -> None:
     assert text.count("__x64_sys_segment_info (regs=") >= 1  # stopped at hit 3
 
 
+@pytest.mark.once
 def test_a_breakpoint_of_the_person_s_ends_it(port: int, tmp_path: Path) -> None:
     (answer,) = said(
         port,
@@ -131,6 +137,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.once
 def test_refusals(port: int, tmp_path: Path) -> None:
     answers = said(port, tmp_path, *(one for one, _ in REFUSED), before=BOOTED)
     for (command, expected), answer in zip(REFUSED, answers):
@@ -138,11 +145,13 @@ def test_refusals(port: int, tmp_path: Path) -> None:
         assert "Traceback" not in answer
 
 
+@pytest.mark.once
 def test_before_there_is_a_process(port: int, tmp_path: Path) -> None:
     (answer,) = said(port, tmp_path, "lab trace mmap 1")
     assert "There is no process yet" in answer
 
 
+@pytest.mark.once
 def test_without_a_kernel(vmlinux: Path) -> None:
     done = labs.gdb("source gdb/seginfo.py", "lab trace mmap", program=vmlinux)
     assert "No kernel is connected" in done.stderr and "Traceback" not in done.stderr
@@ -160,11 +169,13 @@ def test_a_function_that_no_kernel_has(port: int, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.once
 def test_a_name_given_twice(traced: Traced) -> None:
     found = traced("syscall set_tid_address,set_tid_address")
     assert len(found.events) == 1
 
 
+@pytest.mark.once
 def test_the_stop_on_which_the_guest_stands(port: int, tmp_path: Path) -> None:
     """gdb goes on past it: here a child would not be followed."""
     first, second = labs.inside(
@@ -181,6 +192,7 @@ def test_the_stop_on_which_the_guest_stands(port: int, tmp_path: Path) -> None:
     assert codes == [7, 0]
 
 
+@pytest.mark.once
 def test_ctrl_c_ends_it(port: int, program: Callable[[str], Path]) -> None:
     """At any moment of a busy trace, pressed once or often; gdb stays usable."""
     settings = {"PROGRAM": program("calls.c"), "ARGS": "2,1000000"}

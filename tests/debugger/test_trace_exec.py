@@ -518,6 +518,7 @@ def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
     assert Case(alone, "kernel-path").one("call")["path"] is None
 
 
+@pytest.mark.once
 def test_who_fails_to_execute_is_not_followed(runner: Path, traced: Traced) -> None:
     """Before bprm_execve() or in it: its exec is told, and nothing that comes later."""
     named = traced("exec /t/text", runner)
@@ -546,6 +547,7 @@ IMPOSSIBLE = {  # said as what cannot be followed, not as a mistake of the lab's
 }
 
 
+@pytest.mark.once
 def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
     before = (
         *("source gdb/seginfo.py", "python from lab.trace.exec import binprm"),
@@ -565,6 +567,7 @@ def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
 # --- Many at once, and the first of all ---------------------------------------
 
 
+@pytest.mark.once
 def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
     made = dict(re.findall(r"^made (\S+) pid (\d+)$", together.console, re.MULTILINE))
     assert len(made) == THREADS * COUNT

@@ -212,6 +212,7 @@ def memories(shared: Trace, name: str) -> tuple[dict[str, int], list[Event]]:
     return pids, [one for one in found if one["process"] in pids.values()]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["sibling", "orphan"])
 def test_memory_of_guests(shared: Trace, name: str) -> None:
     """That it is its owner's cannot be told from their parents."""
@@ -223,6 +224,7 @@ def test_memory_of_guests(shared: Trace, name: str) -> None:
         assert end["number"] < memory["number"]
 
 
+@pytest.mark.once
 def test_memory_without_its_owner(shared: Trace) -> None:
     pids, (memory,) = memories(shared, "outlived")
     assert memory["process"] == pids["owner"] and memory["tid"] == pids["guest"]
@@ -269,6 +271,7 @@ def test_a_tracer_ends(deaths: Trace) -> None:
     assert deaths.step("adopted", child=child) == []
 
 
+@pytest.mark.once
 def test_traced_threads(traced_ones: Trace) -> None:
     """A tracer is told of each; that a process has ended is told once."""
     lines = traced_ones.lines("traced")
@@ -299,6 +302,7 @@ def test_traced_threads(traced_ones: Trace) -> None:
             assert released["by"] == me and released["how"] == "wait4"
 
 
+@pytest.mark.once
 def test_a_traced_thread_ends_first(traced_ones: Trace) -> None:
     (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "thread_first"]
     child = int(line["child"])
@@ -309,6 +313,7 @@ def test_a_traced_thread_ends_first(traced_ones: Trace) -> None:
     assert reported(traced_ones, child)["tid"] == child
 
 
+@pytest.mark.once
 def test_the_tracer_ends_the_last_thread(traced_ones: Trace) -> None:
     """Its parent is told of a process by whoever waits for the last of its threads."""
     (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "leader_first"]
@@ -322,6 +327,7 @@ def test_the_tracer_ends_the_last_thread(traced_ones: Trace) -> None:
     assert first["what"].startswith("the first thread is a zombie now; SIGCHLD for ")
 
 
+@pytest.mark.once
 def test_a_traced_thread_executes(traced_ones: Trace) -> None:
     (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "exec"]
     child = int(line["child"])
@@ -333,6 +339,7 @@ def test_a_traced_thread_executes(traced_ones: Trace) -> None:
     assert taken["number"] < zombie["number"]
 
 
+@pytest.mark.once
 def test_another_traces_the_last_thread(traced_ones: Trace) -> None:
     lines = traced_ones.lines("last_traced")
     assert [line["name"] for line in lines] == ["waited", "ignored"]
@@ -395,6 +402,7 @@ def test_the_kernel_waits(traced: Traced) -> None:
     assert row["name"] == "true" and row["released_by"].endswith("in kernel_wait()")
 
 
+@pytest.mark.once
 def test_none_lost_none_twice(storm: Trace) -> None:
     """8 threads wait for 20 children each, on two processors."""
     words = [line.split() for line in storm.console.splitlines()]

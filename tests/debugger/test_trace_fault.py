@@ -319,6 +319,7 @@ def test_who_has_a_page_of_a_huge_one(ways: Trace) -> None:
 # --- Turns -----------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_another_file_at_the_same_address(turns: Trace) -> None:
     """In one process: the area has the name of the file, and so has its code."""
     told = said(turns, "turn")
@@ -334,6 +335,7 @@ def test_another_file_at_the_same_address(turns: Trace) -> None:
             assert f", {event['area']['name']} " in event["what"].partition(":")[0]
 
 
+@pytest.mark.once
 def test_another_program_at_the_same_addresses(turns: Trace) -> None:
     told = said(turns, "run")
     assert len(told) == 8 and len({name for _, name in told}) == 2
@@ -381,6 +383,7 @@ def test_what_is_counted_without_a_fault(kinds: Trace) -> None:
     assert rows and all(row["without_fault"] == 0 for row in rows.values())
 
 
+@pytest.mark.once
 def test_every_thread_counts_what_getrusage_says(threads: Trace) -> None:
     rows = table_of_counts(threads)
     told = said(threads, "thread")
@@ -401,6 +404,7 @@ def test_every_thread_counts_what_getrusage_says(threads: Trace) -> None:
 # --- Threads ---------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_every_page_is_mapped_once(threads: Trace) -> None:
     mapped = Counter(page for event in threads.events for page in event["pages"])
     for word in ("own", "common", "split", "file"):
@@ -409,6 +413,7 @@ def test_every_page_is_mapped_once(threads: Trace) -> None:
             assert {mapped[page] for page in pages} == {1}, word
 
 
+@pytest.mark.once
 def test_a_page_of_one_thread_is_its_own_fault(threads: Trace) -> None:
     told = [int(tid) for tid, _ in said(threads, "thread")]
     for tid, (start, count) in zip(told, said(threads, "own")):
@@ -418,6 +423,7 @@ def test_a_page_of_one_thread_is_its_own_fault(threads: Trace) -> None:
             assert event["kind"] in ("new page", "huge page")
 
 
+@pytest.mark.once
 def test_whoever_comes_second_finds_it_done(threads: Trace) -> None:
     """By whom is said if that one's fault ended first; if not, the page came before."""
     late = [e for e in threads.events if e["kind"] == "already there"]
@@ -455,6 +461,7 @@ def test_nothing_is_lost_while_areas_come_and_go(churn: Trace) -> None:
     assert "Not all could be read" not in churn.ended
 
 
+@pytest.mark.once
 def test_a_fault_in_which_a_task_ends_is_counted(run: Run) -> None:
     """The kernel's own counters, read in do_exit(), say how many there were."""
     found = run("fault_exit.c", 8, 20)
@@ -469,6 +476,7 @@ def test_a_fault_in_which_a_task_ends_is_counted(run: Run) -> None:
     assert all(e["kind"] == "killed" or e["counted"] == 1 for e in ended)
 
 
+@pytest.mark.once
 def test_a_thread_that_executes_has_a_row_of_its_own(run: Run) -> None:
     """It has the number of the first thread from then on, and not its counters."""
     found = run("fault_exec.c")
@@ -488,6 +496,7 @@ def test_a_thread_that_executes_has_a_row_of_its_own(run: Run) -> None:
 # --- The scenario program ---------------------------------------------------------
 
 
+@pytest.mark.once
 def test_the_scenario_shows_what_it_says(traced: Traced) -> None:
     found = traced("fault", labs.USER / "trace-fault")
     assert "every touch came out as it should" in found.console
@@ -521,6 +530,7 @@ def test_the_scenario_shows_what_it_says(traced: Traced) -> None:
     assert all(row["without_fault"] == 0 for row in rows)
 
 
+@pytest.mark.once
 def test_the_text_says_the_same(port: int) -> None:
     program = labs.USER / "trace-fault"
     text = labs.debug(port, "source gdb/seginfo.py", "lab trace fault", PROGRAM=program)

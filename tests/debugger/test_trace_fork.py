@@ -8,6 +8,8 @@ import signal
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from support.traces import Line, Trace, Traced, traced_once
 
 CLONE_FS, CLONE_FILES, CLONE_NEWNS = 0x200, 0x400, 0x2_0000
@@ -212,6 +214,7 @@ def program_says(births: Trace) -> dict[str, tuple[int, int]]:
     return said | {"clone3": (0, len(births.lines("thread")))}
 
 
+@pytest.mark.once
 def test_none_lost_none_twice(storm: Trace) -> None:
     """8 threads start 20 children each, on two processors."""
     words = [line.split() for line in storm.console.splitlines()]

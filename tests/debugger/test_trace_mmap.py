@@ -119,6 +119,7 @@ def scenario(traced: Traced) -> Trace:
     return traced("mmap", labs.USER / "trace-mmap")
 
 
+@pytest.mark.once
 def test_malloc_is_told_apart(scenario: Trace) -> None:
     """A small block by brk(), a large one by mmap(), the threshold between them."""
     of_main = [e for e in scenario.events if "main" in e["caller"]]
@@ -132,6 +133,7 @@ def test_malloc_is_told_apart(scenario: Trace) -> None:
     assert moves and all(move["after"] > move["before"] for move in moves)
 
 
+@pytest.mark.once
 def test_the_scenario_shows_each_kind(scenario: Trace) -> None:
     assert "lab: /lab/program exited with 0" in scenario.console
     steps = [
@@ -150,6 +152,7 @@ def test_the_scenario_shows_each_kind(scenario: Trace) -> None:
     assert steps[-1] == ("mmap", ())  # more than there is
 
 
+@pytest.mark.once
 def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
     """For made-up areas; a case is called what must come out."""
     found = labs.inside("changes.py", port, tmp_path, before=ARMED)
@@ -194,6 +197,7 @@ def test_what_was_there_is_gone(traced: Traced) -> None:
     )
 
 
+@pytest.mark.once
 def test_changes_of_other_calls_are_not_told(traced: Traced) -> None:
     """A second thread changes areas with madvise(), which is not followed."""
     found = traced("mmap", "madvises.c")
@@ -210,6 +214,7 @@ def test_changes_of_other_calls_are_not_told(traced: Traced) -> None:
         assert len(before) + len(after) <= 3, change
 
 
+@pytest.mark.once
 def test_a_heap_of_a_thread_is_no_large_block(traced: Traced) -> None:
     found = traced("mmap", "arena.c")
     of_thread = [event for event in found.events if event["tid"] != event["pid"]]

@@ -50,6 +50,7 @@ def test_the_summary_counts(scenario: Trace) -> None:
     assert counted["writev"] == (1, 1) and counted["exit_group"] == (2, 0)
 
 
+@pytest.mark.once
 def test_nothing_is_lost_and_nothing_twice(traced: Traced) -> None:
     found = traced("syscall lseek,gettid", "calls.c", ARGS=f"{THREADS},{ROUNDS}")
     tids = [int(tid) for tid in re.findall(r"^thread (\d+)$", found.console, re.M)]
@@ -63,6 +64,7 @@ def test_nothing_is_lost_and_nothing_twice(traced: Traced) -> None:
     assert len({event["cpu"] for event in found.events}) == 2, "one CPU did all of it"
 
 
+@pytest.mark.once
 def test_arguments_that_are_easily_told_wrong(traced: Traced) -> None:
     found = traced("syscall all", "odd.c")
     assert "lab: /lab/program exited with 0" in found.console
@@ -115,28 +117,36 @@ def defined(source: Path) -> dict[str, list[list[str]]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Names and types of the parameters of each call, as the lab finds them."""
+    folder, port = tmp_path_factory.mktemp("parameters"), labs.free_port()
+    try:
+        return labs.inside("parameters.py", port, folder, before=ARMED)
+    finally:
+        assert labs.leaks(port) == []
+
+
 def test_parameters_are_those_of_the_source(
-    kernel: Path, port: int, tmp_path: Path
+    kernel: Path, parameters: dict[str, Any]
 ) -> None:
     """gcc lists those of inlined functions backwards: are all the right way round?"""
-    known: dict[str, Any] = labs.inside("parameters.py", port, tmp_path, before=ARMED)
     source = defined(kernel / "source")
     compared = 0
-    for name, parameters in known.items():
-        if name in source and parameters:
-            names = [one for one, _ in parameters]
+    for name, listed in parameters.items():
+        if name in source and listed:
+            names = [one for one, _ in listed]
             assert names in source[name], name
             compared += len(names) > 1
     assert compared > 100
 
 
-def test_types_are_those_of_the_source(port: int, tmp_path: Path) -> None:
-    known = labs.inside("parameters.py", port, tmp_path, before=ARMED)
-    assert known["openat"] == [
+def test_types_are_those_of_the_source(parameters: dict[str, Any]) -> None:
+    assert parameters["openat"] == [
         ["dfd", "int"],
         ["filename", "const char *"],
         ["flags", "int"],
         ["mode", "umode_t"],
     ]
-    assert known["segment_info"] == [["info", "struct segment_info *"]]
-    assert known["getpid"] == []
+    assert parameters["segment_info"] == [["info", "struct segment_info *"]]
+    assert parameters["getpid"] == []

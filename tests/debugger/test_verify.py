@@ -53,6 +53,7 @@ def test_three_hits_of_the_demo_as_text_and_as_json(port: int, tmp_path: Path) -
         assert told in labs.console_log(port)
 
 
+@pytest.mark.once
 def test_json_to_a_place_that_is_not_there(port: int, tmp_path: Path) -> None:
     """Told before the run, which would be in vain."""
     pipe = tmp_path / "pipe"
@@ -63,6 +64,7 @@ def test_json_to_a_place_that_is_not_there(port: int, tmp_path: Path) -> None:
         assert ended.stderr.startswith(f"error: JSON={place} cannot be written: ")
 
 
+@pytest.mark.once
 def test_what_is_refused_ends_whoever_reads_it(port: int, tmp_path: Path) -> None:
     """With both outputs in one pipe, as in `make verify 2>&1 | tail`."""
     (tmp_path / "program").write_text("no program")
@@ -75,6 +77,7 @@ def test_what_is_refused_ends_whoever_reads_it(port: int, tmp_path: Path) -> Non
     assert "is neither an ELF program nor a script" in ended.stdout
 
 
+@pytest.mark.once
 def test_program_that_never_calls(port: int, tmp_path: Path) -> None:
     program = labs.script(tmp_path / "quiet", "true")
     ended = labs.verify(port, PROGRAM=program)
@@ -82,6 +85,7 @@ def test_program_that_never_calls(port: int, tmp_path: Path) -> None:
     assert "the guest's program never called segment_info" in ended.stderr
 
 
+@pytest.mark.once
 def test_program_that_fails_after_good_hits(port: int, tmp_path: Path) -> None:
     program = labs.script(tmp_path / "fails", "demo >/dev/null", "exit 3")
     ended = labs.verify(port, PROGRAM=program)
@@ -109,6 +113,7 @@ def test_other_numbers_of_processors(port: int, processors: int) -> None:
     assert "3 hits, 3 passed" in ended.stdout
 
 
+@pytest.mark.once
 def test_four_labs_side_by_side() -> None:
     ports = [labs.free_port() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
@@ -118,6 +123,7 @@ def test_four_labs_side_by_side() -> None:
     assert [leak for number in ports for leak in labs.leaks(number)] == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -150,6 +156,7 @@ def test_bad_values_are_named(port: int, name: str, value: str, says: str) -> No
     assert f"{name}={value}" in told and says in told
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("program", ["/bin/ls", "/etc/passwd"])
 def test_program_that_cannot_run_in_the_guest(port: int, program: str) -> None:
     ended = labs.verify(port, PROGRAM=program)
@@ -157,6 +164,7 @@ def test_program_that_cannot_run_in_the_guest(port: int, program: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.once
 def test_kvm_is_used_or_refused_with_a_reason(port: int) -> None:
     ended = labs.run("scripts/verify.sh", PORT=port, ACCEL="kvm", limit=30)
     if ended.returncode == 0:
@@ -165,6 +173,7 @@ def test_kvm_is_used_or_refused_with_a_reason(port: int) -> None:
     assert "ACCEL" in refused(ended)
 
 
+@pytest.mark.once
 def test_a_second_lab_of_the_same_number(port: int, tmp_path: Path) -> None:
     script = start_and_wait_for_guest(port, tmp_path)
     told = refused(labs.verify(port))
@@ -174,6 +183,7 @@ def test_a_second_lab_of_the_same_number(port: int, tmp_path: Path) -> None:
     assert script.wait(labs.LIMIT) != 0
 
 
+@pytest.mark.once
 def test_limit_ends_everything(port: int, tmp_path: Path) -> None:
     program = labs.script(tmp_path / "slow", "sleep 1000")
     told = refused(labs.verify(port, PROGRAM=program, LIMIT=4))
@@ -212,6 +222,7 @@ def gdbs(port: int) -> list[Path]:
     return found
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything(
     port: int, tmp_path: Path, how: signal.Signals
@@ -222,6 +233,7 @@ def test_a_signal_ends_everything(
     assert labs.wait_until(lambda: not gdbs(port))
 
 
+@pytest.mark.once
 def test_sigkill_leaves_no_qemu_and_the_port_can_be_used(
     port: int, tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ LIES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("lie, complaint", LIES.items())
 def test_demo_finds_a_lie(
     lie: str, complaint: str, port: int, kernel: Path, vmlinux: Path
@@ -175,6 +176,7 @@ def test_selftest_passes() -> None:
     assert f"# Totals: {passed} skip:{len(skipped)} error:0" in said
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("args, calls", [((), 600), ((3, 0, 7), 21), ((1, 8, 50), 50)])
 def test_storm_counts_its_calls(args: tuple[int, ...], calls: int) -> None:
     said = boot("storm", args)
@@ -182,6 +184,7 @@ def test_storm_counts_its_calls(args: tuple[int, ...], calls: int) -> None:
     assert f"storm: {calls} calls, {calls} ok\n" in said
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("args", [("x",), (0,), (1, 2, 3, 4), (65,)])
 def test_storm_refuses(args: tuple[object, ...]) -> None:
     said = boot("storm", args)
@@ -189,6 +192,7 @@ def test_storm_refuses(args: tuple[object, ...]) -> None:
     assert "is not a number from" in said or "usage: storm" in said
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("args, areas", [((), 20000), ((70000,), 70000), ((24,), 24)])
 def test_many_maps_that_many(args: tuple[int, ...], areas: int) -> None:
     said = boot("many", args)
@@ -257,6 +261,7 @@ def without_the_call(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.once
 def test_selftest_skips_without_the_call() -> None:
     ended = without_the_call("selftest")
     assert ended.returncode == 4
@@ -264,6 +269,7 @@ def test_selftest_skips_without_the_call() -> None:
     assert ended.stdout == f"TAP version 13\n1..0 # SKIP {reason}\n"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("program", ["demo", "many"])
 def test_programs_say_in_one_sentence_that_there_is_no_call(program: str) -> None:
     ended = without_the_call(program)
@@ -273,6 +279,7 @@ def test_programs_say_in_one_sentence_that_there_is_no_call(program: str) -> Non
     assert ended.stderr == f"{program}: {want}\n"
 
 
+@pytest.mark.once
 def test_storm_counts_no_call_as_good_without_the_call() -> None:
     ended = without_the_call("storm")
     assert ended.returncode == 1
@@ -318,12 +325,14 @@ def test_share_can_be_read_and_not_written(tmp_path: Path) -> None:
     assert (share / "hello").read_text() == "from the host\n"
 
 
+@pytest.mark.once
 def test_no_word_of_a_share_that_is_not_there(demo: str) -> None:
     before = demo.split("thread ", 1)[0]
     told = [line for line in before.splitlines() if not line.startswith("[")]
     assert len(told) == 1 and "booted" in told[0], before
 
 
+@pytest.mark.once
 def test_arguments_reach_the_program_as_they_are(tmp_path: Path) -> None:
     program = labs.script(tmp_path / "p", 'for word; do echo "<$word>"; done')
     image = append_program(program, tmp_path)
@@ -331,6 +340,7 @@ def test_arguments_reach_the_program_as_they_are(tmp_path: Path) -> None:
     assert "<one>\n<*>\n<>\n<$HOME>\n<a=b>\n<~>\nlab: " in said, said
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "body, status", [("exit 42", 42), ("kill -9 $$", 137), ("/none", 127)]
 )
@@ -340,6 +350,7 @@ def test_exit_status_is_told(body: str, status: int, tmp_path: Path) -> None:
     assert exit_status(said, "/lab/program") == status
 
 
+@pytest.mark.once
 def test_unknown_program_is_named() -> None:
     said = boot("nonsense")
     assert "lab: no program /bin/nonsense in this image" in said
@@ -358,6 +369,7 @@ def busy(tmp_path: Path) -> Path:
     return append_program(program, tmp_path)
 
 
+@pytest.mark.once
 def test_shell_with_job_control() -> None:
     with labs.session(*command("lab.run=many lab.args=5")) as person:
         said = person.wait(PROMPT)
@@ -380,6 +392,7 @@ def test_shell_with_job_control() -> None:
         assert status == 0 and "Kernel panic" not in said
 
 
+@pytest.mark.once
 def test_shell_is_what_follows_nothing() -> None:
     with labs.session(*command("")) as person:
         assert "exited with" not in person.wait(PROMPT)
@@ -387,6 +400,7 @@ def test_shell_is_what_follows_nothing() -> None:
         assert person.end()[1] == 0
 
 
+@pytest.mark.once
 def test_ctrl_c_ends_the_program_and_not_the_guest(busy: Path) -> None:
     with labs.session(*command("lab.run=/lab/program", image=busy)) as person:
         person.wait("running")
@@ -396,6 +410,7 @@ def test_ctrl_c_ends_the_program_and_not_the_guest(busy: Path) -> None:
         assert person.end()[1] == 0
 
 
+@pytest.mark.once
 def test_unknown_word_for_then_is_named() -> None:
     with labs.session(*command("lab.then=nonsense")) as person:
         said, status = person.end()

@@ -8,6 +8,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from support import labs
 
 
@@ -37,6 +39,7 @@ def test_every_call_of_a_storm_is_checked(port: int, tmp_path: Path) -> None:
     assert len({hit["areas"] for hit in hits}) > 20
 
 
+@pytest.mark.once
 def test_ctrl_c_loses_no_call(port: int) -> None:
     """An interrupt may come at a breakpoint, or while the check is at work."""
     settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,100"}

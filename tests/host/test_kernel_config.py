@@ -110,6 +110,7 @@ def test_structures_are_not_randomised(kernel: Kernel) -> None:
     assert on in ([], ["RANDSTRUCT_NONE"])
 
 
+@pytest.mark.once
 def test_second_run_does_nothing(kernel: Kernel) -> None:
     before = projects.files(kernel.obj)
     result = kernel.configure()
@@ -118,6 +119,7 @@ def test_second_run_does_nothing(kernel: Kernel) -> None:
     assert changed <= {".config.made_from"}
 
 
+@pytest.mark.once
 def test_what_got_lost_is_named(kernel: Kernel) -> None:
     """All of it: what this kernel does not have, what lacks its dependencies
     (BTRFS_FS and XFS_FS need BLOCK), what has another value. Only an optional
@@ -132,6 +134,7 @@ def test_what_got_lost_is_named(kernel: Kernel) -> None:
     assert not (kernel.obj / ".config.made_from").exists(), "to be made again"
 
 
+@pytest.mark.once
 def test_option_that_is_new_gets_in(kernel: Kernel) -> None:
     kernel.ask_for("CONFIG_IKCONFIG=y", optional="CONFIG_NOR_THIS=7")
     result = kernel.configure()
@@ -139,6 +142,7 @@ def test_option_that_is_new_gets_in(kernel: Kernel) -> None:
     assert "CONFIG_IKCONFIG=y\n" in (kernel.obj / ".config").read_text()
 
 
+@pytest.mark.once
 def test_option_switched_off_by_hand(kernel: Kernel) -> None:
     """As with make menuconfig, in a .config that is otherwise kept."""
     config = kernel.obj / ".config"
