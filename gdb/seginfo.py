@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Check segment_info() from the debugger: type `source gdb/seginfo.py`.
 
-Sets a breakpoint in __x64_sys_segment_info. At each call it walks current->mm
-and the vm_next chain and checks what the kernel copied to the user against it.
+Sets a breakpoint in __x64_sys_segment_info. At each call it walks current->mm and its
+areas (the vm_next chain, or since Linux 6.1 the maple tree) and checks what the kernel
+copied to the user against it.
 `help seginfo` tells the rest.
 """
 

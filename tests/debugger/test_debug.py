@@ -13,6 +13,7 @@ from typing import Iterator
 
 import pytest
 
+from lab.version import VERSION
 from support import labs
 
 ENTRY = "__x64_sys_segment_info"
@@ -58,6 +59,7 @@ def test_first_session(port: int, tmp_path: Path) -> None:
 
         assert "seginfo arm" in person.gdb("help seginfo")
         assert "FILE" in person.gdb("help seginfo json")
+        assert f"seginfo {VERSION}; gdb " in person.gdb("seginfo version")
         file = tmp_path / "a file.json"
         assert person.gdb(f"seginfo json {file}").strip() in ("", f"{file}")
         assert json.loads(file.read_text())["passed"] == 1

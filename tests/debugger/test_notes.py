@@ -21,7 +21,8 @@ import pytest
 
 from support import labs, recordings
 
-NOTES = sorted((labs.ROOT / "notes").glob("*.md"))
+# schemas.md is no chapter: see test_schemas.py
+NOTES = sorted((labs.ROOT / "notes").glob("[0-9]*.md"))
 CHAPTERS = NOTES + [labs.ROOT / "README.md"]
 FENCE = re.compile(r"^```gdb((?: \w+)*)\n(.*?)^```$", re.M | re.S)
 PROGRAM = re.compile(r"^    make debug PROGRAM=(\S+)$", re.M)

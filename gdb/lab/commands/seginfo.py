@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import gdb
 
@@ -11,6 +12,7 @@ from ..check.hit import Hit
 from ..check.stops import Check, Stop
 from ..target import debugger, gdb_debugger, kernel, terminal, vmlinux
 from ..target.unforeseen import Command, handler
+from ..version import VERSION
 from ..view import text
 from ..view.json import hits_json
 from .base import show_frame
@@ -85,12 +87,13 @@ class SegInfo(Command):
     seginfo full         the whole report for every hit (default)
     seginfo show N       hit N again
     seginfo json FILE    write all hits to FILE as JSON
+    seginfo version      of the lab, of gdb, and of the kernel the symbols are of
 
     A hit is one call, read three ways at the moments when they must agree: the
-    debugger walks current->mm and the vm_next chain while the kernel holds
-    mmap_lock, reads the buffer the kernel filled, and, when the call returns,
-    the bytes that reached user memory. All 1048 bytes are compared, and the
-    area list is checked by the kernel's own rules.
+    debugger walks current->mm and its areas (the vm_next chain; since Linux 6.1 the
+    maple tree) while the kernel holds mmap_lock, reads the buffer the kernel filled,
+    and, when the call returns, the bytes that reached user memory. All 1048 bytes are
+    compared, and the area list is checked by the kernel's own rules.
 
     Example: continue to the next call and look at its result once more.
         (gdb) continue
@@ -206,6 +209,24 @@ class Json(Command):
         write_hits(os.path.expanduser(argument))
 
 
+class Version(Command):
+    """What is at work here, for a report: seginfo version"""
+
+    def __init__(self) -> None:
+        super().__init__("seginfo version", gdb.COMMAND_SUPPORT)
+
+    def do(self, argument: str) -> None:
+        _no_argument("version", argument)
+        try:
+            kernel_is = f"symbols of Linux {vmlinux.release()}"
+        except (debugger.Refused, debugger.Missing):
+            kernel_is = "no kernel's symbols"
+        terminal.write(
+            f"seginfo {VERSION}; gdb {gdb_debugger.version()}, Python {platform.python_version()}; "
+            f"{kernel_is}.\n"
+        )
+
+
 def write_hits(name: str) -> None:
     """Write all hits to a file as JSON. Raises gdb.GdbError."""
     try:
@@ -230,5 +251,6 @@ def register() -> None:
         Full,
         Show,
         Json,
+        Version,
     ):
         command()

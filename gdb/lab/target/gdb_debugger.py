@@ -50,6 +50,11 @@ def connect(socket: str) -> None:
         gdb.execute("set suppress-cli-notifications off")
 
 
+def version() -> str:
+    """gdb's own."""
+    return str(gdb.VERSION)  # type: ignore[attr-defined]
+
+
 class GdbDebugger:
     """gdb's own memory, registers, symbols and types: see Debugger."""
 
