@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Boot the guest and give its shell on this terminal: `make boot`.
+# Usage: scripts/boot.sh
+#
+# Boots the guest and gives its shell on this terminal: `make boot`. PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are
+# as `make help` says.
 #
 # Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. Without a terminal the guest runs what
 # comes from standard input, as a shell script (or PROGRAM), and ends; a terminal for its output is then not the guest's.
-set -euo pipefail
-
-# shellcheck source=scripts/guest.sh
+# shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
 then=shell
 check_settings
-make_run_folder
+start_lab
 if [[ ! -t 0 ]]; then
 	then=reboot
 	if [[ -z $PROGRAM ]]; then
@@ -19,22 +20,19 @@ if [[ ! -t 0 ]]; then
 		PROGRAM=$RUN/script
 	fi
 else
-	TERMINAL=$(stty -g)
+	remember_terminal
 	BOUND_BY=TERM # then QEMU leaves the terminal as it was
 fi
-prepare_guest "$then" -serial chardev:console \
-	-chardev "stdio,id=console,mux=on,signal=off,logfile=${LOGS//,/,,}/console.log" \
-	-mon "chardev=console,mode=readline"
-if [[ -n $GDB_TCP ]]; then # without it there is no stub
-	launch_relay
-	QEMU+=("${STUB_OPTION[@]}")
-fi
+prepare_machine "$then"
+compose_qemu boot
+[[ -z $GDB_TCP ]] || launch_relay # without it there is no stub
 if [[ -t 0 || ! -t 1 ]]; then
 	HOLDS_LOCK=1 await "${QEMU[@]}"
 else
-	exec 6> >(printable)
+	exec {shown}> >(printable)
 	console=$!
-	HOLDS_LOCK=1 await "${QEMU[@]}" >&6 6>&-
-	exec 6>&-
+	KEPT+=(shown)
+	HOLDS_LOCK=1 await "${QEMU[@]}" 1>&"$shown"
+	exec {shown}>&-
 	wait "$console" || true
 fi

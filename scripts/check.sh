@@ -7,15 +7,10 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-usage() {
-	sed -n '2,/^# shellcheck/ { /^# shellcheck/d; s/^# \{0,1\}//p }' "$0"
-}
-
 tests=(tests/unit)
 case ${1:-} in
 '') ;;
 --static) tests=() ;;
--h | --help) usage && exit ;;
 *) die "$1 is unknown: see --help." ;;
 esac
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Attach this terminal to the guest of a running `make debug`: `make console`.
-set -euo pipefail
-
-# shellcheck source=scripts/guest.sh
+# Usage: scripts/console.sh
+#
+# Attaches this terminal to the guest of a running `make debug`, that with this PORT: `make console`.
+# shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
 [[ -S $RUN/console ]] ||
 	die "no lab with PORT=$PORT runs: type make debug in another terminal, or give its PORT."
 # Two at once would be one behind the other: QEMU takes the next when the first has left.
-exec 9>>"$RUN/console.lock"
-flock --nonblock 9 ||
+exec {LOCK}>>"$RUN/console.lock"
+flock --nonblock "$LOCK" ||
 	die "the console of the lab with PORT=$PORT is open in another terminal: leave it there with Ctrl-]."
 echo "The guest's console; Ctrl-] leaves it. What it said so far is in ${LOGS#"$ROOT/"}/console.log."
 exec socat "STDIO,raw,echo=0,escape=0x1d" "UNIX-CONNECT:$RUN/console"

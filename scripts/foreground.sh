@@ -2,13 +2,13 @@
 # Usage: scripts/foreground.sh COMMAND...
 #
 # Runs COMMAND in the foreground of the terminal that is standard input, in a process group of its own: Ctrl-C is for it
-# alone and does not tell make to give up. What it says of errors goes to descriptor 6. Told by TERM that the lab has
+# alone and does not tell make to give up. Told by TERM that the lab has
 # ended, this ends, COMMAND with it, and the terminal is as it was.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # Which terminal goes with a process group bash takes from its standard error.
-exec 2>&0
+exec {errors}>&2 2>&0
 set -m
 terminal=$(stty -g)
 
@@ -21,4 +21,4 @@ finish() {
 	stty "$terminal" 2>/dev/null || true
 }
 trap finish EXIT
-(bound "$@" 2>&6 6>&-)
+(bound "$@" 2>&"$errors" {errors}>&-)

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Shared by the scripts of this folder: `. "$(dirname "$0")/lib.sh"`.
 #
-# Gives ROOT (the clone), BUILD (everything generated), and the functions below.
+# Sets bash's options, answers --help with the head of the script, gives ROOT (the clone), BUILD (everything generated), and
+# the functions below.
 # Which kernel is meant comes from the environment:
 #   KERNEL      a version of kernel/sources.txt
 #   KERNEL_SRC  an existing kernel tree instead
@@ -9,6 +10,18 @@
 # and with neither from what is here already (see kernel_version).
 
 set -euo pipefail
+
+# usage: the head of the script, up to its first line that is no comment or is for shellcheck
+usage() {
+	sed -n '2,${/^# shellcheck/q; /^# SPDX/d; /^#/!q; s/^# \{0,1\}//p}' "$0" | sed '/./,$!d'
+}
+
+case ${1:-} in
+-h | --help)
+	usage
+	exit
+	;;
+esac
 
 # Started by a make that was killed meanwhile?
 [[ -z ${LAB_MAKE:-} || $LAB_MAKE == "$PPID" ]] || exit 143
@@ -41,11 +54,24 @@ note() {
 	printf '%s\n' "$*" >&2
 }
 
+# The descriptors that this script keeps from what it starts, by the names of their variables: bash has no close-on-exec.
+KEPT=()
+
+# close NAME...: for what has been forked, the descriptors that these variables hold, if any
+close() {
+	local name descriptor
+	for name in "$@"; do
+		descriptor=${!name:-}
+		[[ -z $descriptor ]] || exec {descriptor}<&-
+	done
+}
+
 # printable: what the guest wrote, from standard input, as text that a terminal only shows. Ctrl-C does not end it, but
 # the end of whoever writes.
 printable() (
 	trap '' INT
-	exec /usr/bin/python3 -IS "$ROOT/gdb/lab/printable.py" 7<&- 8<&- 9<&-
+	close "${KEPT[@]}" FOLDER
+	exec /usr/bin/python3 -IS "$ROOT/gdb/lab/printable.py"
 )
 
 # known_kernels: the versions of kernel/sources.txt, one per line.
@@ -149,11 +175,11 @@ bound() {
 
 # take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it starts.
 take_lock() {
-	mkdir -p -- "${1%/*}" || die "${1%/*} cannot be made: give a folder of yours with BUILD=."
-	exec 9>>"$1" || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."
-	if ! flock --nonblock 9; then
+	mkdir -p -- "${1%/*}" 2>/dev/null || die "${1%/*} cannot be made: give a folder of yours with BUILD=."
+	{ exec {LOCK}>>"$1"; } 2>/dev/null || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."
+	if ! flock --nonblock "$LOCK"; then
 		note "another make is at work in ${1%/*}: waiting until it is done"
-		flock 9
+		flock "$LOCK"
 	fi
 }
 

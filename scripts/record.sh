@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Run the lab once without gdb and keep a recording of it, which `make replay` opens: `make record`.
+# Usage: scripts/record.sh
+#
+# Runs the lab once without gdb and keeps a recording of it, which `make replay` opens: `make record`.
 #
 # The guest runs its program and ends. Then the recording is replayed once, to note its moments and to make checkpoints
 # from which going back is quick. RECORDING names its folder, LIMIT the seconds that each of the two may take. A recording
 # appears under its name when it is whole; until then the one before stays.
-set -euo pipefail
-
-# shellcheck source=scripts/guest.sh
+# shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
 check_limit
@@ -23,15 +23,12 @@ if [[ -e $RECORDING ]]; then
 fi
 SMP=1
 check_settings
-make_run_folder
-make_room
-make_initramfs
-set_words reboot
-umask 077
+start_lab
+prepare_machine reboot
 mkdir -p -- "${RECORDING%/*}" 2>/dev/null || true
-{ exec 7<"${RECORDING%/*}"; } 2>/dev/null ||
+{ exec {parent}<"${RECORDING%/*}"; } 2>/dev/null ||
 	die "${RECORDING%/*} is no folder that can be read: name another one with RECORDING=."
-flock 7 # until our own folder has its lock: another make record would take it for left over
+flock "$parent" # until our own folder has its lock: another make record would take it for left over
 for old in "$RECORDING".part.??????; do # of a make record that was killed: nobody holds its lock
 	[[ ! -d $old || ! -O $old ]] || ! flock --nonblock "$old" true || rm -rf -- "$old"
 done
@@ -41,25 +38,22 @@ done
 part=$(mktemp -u -- "$RECORDING.part.XXXXXX")
 also_ours "$part"
 mkdir -- "$part" 2>/dev/null || die "nothing can be made in ${RECORDING%/*}: name another folder with RECORDING=."
-exec 9<"$part"
-flock 9
-exec 7<&-
+exec {part_lock}<"$part"
+flock "$part_lock"
+exec {parent}<&-
 await cp -- "$INITRAMFS" "$part/initramfs.cpio"
 await qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
-
-# set_mode record|index
-set_mode() {
-	set_machine "$1" "$part/log" "$part/disk.qcow2" "$part/initramfs.cpio" "$KDIR/vmlinux.pvh" "$MEMORY/ram" "$MEM" "$WORDS"
-}
+INITRAMFS=$part/initramfs.cpio RR_LOG=$part/log RR_DISK=$part/disk.qcow2
 
 note "recording Linux $(kernel_name) with one processor and without the host's share, as QEMU needs it"
-set_mode record
+compose_qemu record
 status=0
-exec 6> >(printable)
+exec {shown}> >(close part_lock && printable)
 console=$!
-HOLDS_LOCK=1 child_within "$LIMIT" "${MACHINE[@]}" -serial chardev:console \
-	-chardev "stdio,id=console,signal=off,logfile=${part//,/,,}/console.log" </dev/null >&6 2>"$LOGS/qemu.log" 6>&-
-exec 6>&-
+KEPT+=(shown)
+HOLDS_LOCK=1 child_within "$LIMIT" "${QEMU[@]}" </dev/null 1>&"$shown" 2>"$LOGS/qemu.log"
+exec {shown}>&-
+shown=''
 wait_for "$CHILD" || status=$?
 wait "$console" || true # all of it is to be seen before what comes next
 ! is_over "$status" || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
@@ -68,8 +62,7 @@ wait "$console" || true # all of it is to be seen before what comes next
 ended=$(program_status "$part/console.log")
 
 note "indexing: replaying it once, with checkpoints"
-set_mode index
-QEMU=("${MACHINE[@]}" -no-shutdown -S -serial null)
+compose_qemu index
 launch_guest
 status=0
 cd "$ROOT"
@@ -82,10 +75,11 @@ wait_for "$CHILD" || status=$?
 wait_for "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
 	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended"
-exec 7<"${RECORDING%/*}"
-flock 7         # between the two, another make record would take what was there for left over
+exec {parent}<"${RECORDING%/*}"
+flock "$parent"      # between the two, another make record would take what was there for left over
 trap '' INT TERM HUP # and nothing would be there
 [[ ! -e $RECORDING ]] || mv -T -- "$RECORDING" "$part.old"
 mv -T -- "$part" "$RECORDING"
 also_ours "$part.old" # not before: who is killed between the two leaves both to be removed, and no recording
-note "recorded in $RECORDING ($(du -sh -- "$RECORDING" | cut -f 1)); the program ended with ${ended:-nothing, the guest before it}: type make replay"
+size=$(du -sh -- "$RECORDING" | cut -f 1)
+note "recorded in $RECORDING ($size); the program ended with ${ended:-nothing, the guest before it}: type make replay"

@@ -12,14 +12,9 @@ readonly MAPLE_KERNEL=6.1
 T=${T:-}
 check_selection
 
-usage() {
-	sed -n '2,/^# shellcheck/ { /^# shellcheck/d; s/^# \{0,1\}//p }' "$0"
-}
-
 case ${1:-} in
 '') tiers="not slow" ;;
 --all) tiers="slow or not slow" ;;
--h | --help) usage && exit ;;
 *) die "$1 is unknown: see --help." ;;
 esac
 readonly tiers

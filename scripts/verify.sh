@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# The main job without a person: `make verify`.
+# Usage: scripts/verify.sh
 #
-# Boots the guest, checks every hit of its program, prints the reports. Succeeds
-# only if there was a hit, every check of every hit passed, and the program ended
-# well. JSON=FILE takes the result, LIMIT the seconds the whole may take.
-set -euo pipefail
-
-# shellcheck source=scripts/guest.sh
+# The main job without a person: `make verify`. Boots the guest, checks every hit of its program, prints the reports. Succeeds
+# only if there was a hit, every check of every hit passed, and the program ended well. JSON=FILE takes the result, LIMIT
+# the seconds the whole may take; PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are as `make help` says.
+# shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
 JSON=${JSON:-}
@@ -19,8 +17,9 @@ fi
 # A result of an earlier run must not be taken for this one's.
 [[ ! -f $JSON ]] || rm -- "$JSON"
 check_settings
-make_run_folder
-prepare_guest reboot -S -serial "file:$LOGS/console.log"
+start_lab
+prepare_machine reboot
+compose_qemu verify
 launch_guest
 cd "$ROOT"
 export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON

@@ -2,7 +2,8 @@
 """Copy standard input to standard output as cat does, and end with the lab: see guest.sh.
 
 A program that somebody has started in gdb may outlive it, and would hold the input open.
-So a line on descriptor 4 says that the lab has ended: what is in the pipe then is the rest.
+So a line on the descriptor that is the argument says that the lab has ended: what is in
+the pipe then is the rest.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ import fcntl
 import select
 import signal
 import struct
+import sys
 import termios
 from os import read, write
-
-END = 4
 
 
 def copy(size: int) -> int:
@@ -28,10 +28,11 @@ def copy(size: int) -> int:
 
 def main() -> None:
     """Copy until nobody can write any more, or the lab has ended."""
+    end = int(sys.argv[1])
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     while True:
-        ready, _, _ = select.select([0, END], [], [])
-        if END in ready:
+        ready, _, _ = select.select([0, end], [], [])
+        if end in ready:
             break
         if not copy(1 << 16):
             return

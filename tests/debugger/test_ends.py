@@ -142,7 +142,7 @@ while True:
 
 def test_the_terminal_is_set_back_last() -> None:
     """gdb sets it once more when the guest is gone: foreground.sh has to be the last."""
-    foreground = 'exec scripts/foreground.sh "$@" 6>&2'
+    foreground = 'exec scripts/foreground.sh "$@"'
     command = ("bash", "-c", foreground, "bash", "/usr/bin/python3", "-c", SETS_IT)
     for _ in range(10):
         with labs.session(*command) as person:
@@ -158,7 +158,7 @@ def test_the_terminal_is_set_back_last() -> None:
 def test_labs_that_start_at_once() -> None:
     """Each sweeps what it takes for left over: not what another is just making."""
     lines = ["start() { for i in {1..12}; do (PORT=$1; export PORT"]
-    lines += [". scripts/guest.sh; make_run_folder) || echo failed; done; }"]
+    lines += [". scripts/guest.sh; start_lab) || echo failed; done; }"]
     lines += [f"start {labs.free_port()} &" for _ in range(6)]
     started = labs.run("bash", "-c", "\n".join([*lines, "wait"]))
     assert started.stdout + started.stderr == "", started

@@ -76,7 +76,7 @@ def left_folder(shared: Path, port: int, mode: int, *also: object) -> Path:
 
 
 @pytest.mark.parametrize("trap_mode", [0o755, 0o700])
-@pytest.mark.parametrize("function", ["sweep", "make_run_folder"])
+@pytest.mark.parametrize("function", ["sweep", "start_lab"])
 def test_a_name_that_leads_elsewhere_at_any_step(
     tmp_path: Path, canary: Path, function: str, trap_mode: int
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_folder_that_others_may_enter_is_no_lab_s(
 ) -> None:
     folder = left_folder(tmp_path / "shared", 1, mode, canary)
     for port in (1, 2):
-        call("make_run_folder", folder.parent, port)
+        call("start_lab", folder.parent, port)
         assert (canary / "file").exists() and (folder / "also").exists()
 
 
@@ -125,12 +125,12 @@ def test_what_is_no_folder_is_not_waited_for(tmp_path: Path) -> None:
 def test_what_cannot_be_removed_stops_no_start(tmp_path: Path, canary: Path) -> None:
     """It is said once, and the rest is removed."""
     folder = left_folder(tmp_path / "shared", 1, 0o700, "/proc/version", canary)
-    ended = call("make_run_folder", folder.parent, 2)
+    ended = call("start_lab", folder.parent, 2)
     assert ended.returncode == 0, ended.stderr
     [said] = ended.stderr.splitlines()
     assert "/proc/version" in said and said.endswith("remove it by hand.")
     assert not canary.exists() and not folder.exists()
-    ended = call("make_run_folder", folder.parent, 2)
+    ended = call("start_lab", folder.parent, 2)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

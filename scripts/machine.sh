@@ -1,0 +1,208 @@
+# shellcheck shell=bash
+# What the guest is: settings, memory, image, and QEMU's command line. Sourced by guest.sh, which starts it.
+#
+# Settings, from the environment: PORT, SMP, MEM, ACCEL, PROGRAM, ARGS, GDB_TCP, RECORDING, LIMIT (see `make help`).
+#
+# check_settings comes first, then prepare_machine, then compose_qemu.
+
+PORT=${PORT:-1234} SMP=${SMP:-2} MEM=${MEM:-256M} ACCEL=${ACCEL:-tcg}
+PROGRAM=${PROGRAM:-} ARGS=${ARGS:-} GDB_TCP=${GDB_TCP:-}
+[[ $PROGRAM != -* ]] || PROGRAM=./$PROGRAM # a name, no option
+KDIR=$(kernel_dir)
+LOGS=$BUILD/run/$PORT
+
+# shellcheck source-path=SCRIPTDIR source=lab-folder.sh
+. "$ROOT/scripts/lab-folder.sh"
+# shellcheck disable=SC2034 # GDB_SOCKET: guest.sh
+STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's, and where gdb is let to it: see relay.py
+
+# The recording that is meant, and how long making one may take.
+RECORDING=$(realpath -m -- "${RECORDING:-$BUILD/recording}") LIMIT=${LIMIT:-300}
+
+# What all QEMUs of the lab have, those of the tests as well: no device, window or file that was not asked for, and with it
+# no way to start a program, to become somebody else or to take more of the processor, whoever gets hold of QEMU.
+#
+# Without vapic=off there is a device that only Windows uses, whose reset waits for the processor's thread, while that may
+# wait for the lock of replay: QEMU 7.2 then hangs when a checkpoint is loaded.
+QEMU_BASE=(
+	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+	-sandbox "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+	-global apic-common.vapic=off
+)
+
+# What compose_qemu makes of it, with MEM and SMP from above. Two files more where there is a recording.
+KERNEL_IMAGE=$KDIR/vmlinux.pvh
+INITRAMFS='' # set by make_initramfs
+WORDS=''     # the kernel's command line, set by set_words
+RAM_FILE=''  # set by make_room
+RR_LOG='' RR_DISK=''
+
+check_settings() {
+	[[ $PORT =~ ^[1-9][0-9]{0,4}$ && $PORT -le 65535 ]] ||
+		die "PORT=$PORT is no number of a lab: give 1 to 65535."
+	[[ -z $GDB_TCP || ($GDB_TCP =~ ^[1-9][0-9]{0,4}$ && $GDB_TCP -le 65535) ]] ||
+		die "GDB_TCP=$GDB_TCP is no port: give a number from 1 to 65535, or leave it unset."
+	[[ $SMP =~ ^[1-8]$ ]] || die "SMP=$SMP is no number of processors: give 1 to 8."
+	[[ $MEM =~ ^[1-9][0-9]{0,4}[MG]$ ]] || die "MEM=$MEM is no size: give for example MEM=256M or MEM=2G."
+	MIB=${MEM%?}
+	[[ $MEM == *M ]] || MIB=$((MIB * 1024))
+	[[ $MIB -ge 64 && $MIB -le 3072 ]] ||
+		die "MEM=$MEM is out of range: give 64M to 3G, which all lies below the PCI hole."
+	[[ $ACCEL == tcg || $ACCEL == kvm ]] || die "ACCEL=$ACCEL is unknown: give tcg or kvm."
+	[[ -f $KDIR/vmlinux.pvh && -f $BUILD/initramfs.cpio ]] ||
+		die "the kernel or the initramfs is not built: type make kernel image."
+	if [[ -n $PROGRAM && ! -f $PROGRAM ]]; then
+		die "PROGRAM=$PROGRAM is not a file: give the path of a static program."
+	fi
+	[[ $ARGS =~ ^[^[:space:]\"]*$ ]] ||
+		die "ARGS=$ARGS has a space or a quote: give the arguments separated by commas."
+}
+
+check_limit() {
+	[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
+}
+
+# Does the guest run at all under KVM? A /dev/kvm that opens may still never run
+# an instruction, so boot the kernel without an initramfs and wait for its banner.
+check_kvm() {
+	[[ -r /dev/kvm && -w /dev/kvm ]] ||
+		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
+	local log=$RUN/probe.log
+	HOLDS_LOCK=1 child_within 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
+		-kernel "$KDIR/vmlinux.pvh" -append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
+		</dev/null >"$RUN/probe.err" 2>&1
+	wait_for "$CHILD" || true
+	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
+		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)): leave ACCEL unset to emulate the processor."
+}
+
+# free_in FOLDER: the bytes that are free there.
+free_in() {
+	df --output=avail --block-size=1 -- "$1" | tail -n 1
+}
+
+# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs of this user have not touched yet.
+room_in() {
+	local untouched
+	untouched=$({ find "$shm"/seginfo-lab-"$(id -u)"-* "$BUILD"/run/*/memory -maxdepth 1 ! -user "$(id -u)" -prune -o \
+		-type f -name ram -printf '%D %s %b\n' 2>/dev/null || true; } |
+		awk -v device="$(stat -c %d -- "$1")" '$1 == device { sum += $2 - 512 * $3 } END { printf "%.0f", sum }')
+	echo $(($(free_in "$1") - untouched))
+}
+
+# Where the guest's memory and what is as large goes: MEMORY, in memory itself or on the disk. Where it does not fit, QEMU
+# is told by SIGBUS, at any time.
+make_room() {
+	local need=$(((MIB + 4) << 20))
+	# its copy, the archive of it, and that behind the image
+	[[ -z $PROGRAM ]] || need=$((need + 3 * $(stat -L -c %s -- "$PROGRAM") + $(stat -c %s -- "$BUILD/initramfs.cpio")))
+	MEMORY=$RUN RAM_FILE=$RUN/ram
+	(($(room_in "$RUN") < need)) || return 0
+	MEMORY=$LOGS/memory RAM_FILE=$LOGS/memory/ram
+	also_ours "$MEMORY"
+	rm -rf -- "$MEMORY"
+	mkdir -m 700 -- "$MEMORY"
+	(($(room_in "$MEMORY") >= need)) ||
+		die "neither $shm nor $LOGS has room for $((need >> 20)) MiB: make some, or give the guest less with MEM=."
+	note "$shm has no room for a guest of $MEM: its memory is the file $RAM_FILE, which is slower"
+}
+
+# The image, and behind it the program to run instead of the demo.
+make_initramfs() {
+	INITRAMFS=$BUILD/initramfs.cpio RUNS=demo
+	if [[ -n $PROGRAM ]]; then
+		await "$ROOT/initramfs/build.sh" --program "$MEMORY/program.cpio" "$PROGRAM"
+		await cat "$INITRAMFS" "$MEMORY/program.cpio" >"$MEMORY/initramfs.cpio"
+		INITRAMFS=$MEMORY/initramfs.cpio RUNS=/lab/program
+	fi
+}
+
+# set_words THEN: WORDS, the kernel's command line.
+set_words() {
+	# no_timer_check: on a busy host an emulated timer can miss the kernel's test of it
+	WORDS="console=ttyS0 nokaslr quiet reboot=t panic=-1 no_timer_check lab.run=$RUNS lab.then=$1"
+	[[ $ACCEL != tcg ]] || WORDS+=" lpj=2000000" # spares the boot a calibration
+	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
+}
+
+# prepare_machine THEN: after check_settings and start_lab, all that compose_qemu needs. THEN is what follows the program in
+# the guest: shell or reboot.
+prepare_machine() {
+	make_room
+	[[ $ACCEL != kvm ]] || check_kvm
+	make_initramfs
+	set_words "$1"
+	umask 077
+}
+
+# set_machine MODE: MACHINE, the part of QEMU's command line that says what the guest is and not where its console goes. With a
+# recording, that is if MODE is record, index or replay: one processor and no share, for QEMU records no others.
+#
+# A replay starts at a snapshot that the index makes at the kernel's first instruction. Before it is only the firmware,
+# which must not run a second time: what it reads then tells it whether the kernel is an ELF file is memory that QEMU
+# 7.2 has long used for something else (load_elfboot() in hw/i386/x86.c).
+set_machine() {
+	local accel=$ACCEL processors=$SMP rr='' from=init devices=()
+	case $1 in
+	boot | debug | verify) ;;
+	index) rr=replay ;;
+	replay) rr=replay from=start ;;
+	*) rr=$1 ;;
+	esac
+	if [[ -n $rr ]]; then
+		accel=tcg processors=1
+		devices=(
+			-icount "shift=7,rr=$rr,rrfile=${RR_LOG//,/,,},rrsnapshot=$from"
+			-drive "if=none,id=rr,file=${RR_DISK//,/,,},format=qcow2,snapshot=off"
+		)
+	fi
+	MACHINE=(
+		"${QEMU_BASE[@]}"
+		-accel "$accel" -machine "microvm,acpi=off,memory-backend=ram" "${devices[@]}"
+		-object "memory-backend-file,id=ram,size=$MEM,mem-path=${RAM_FILE//,/,,},share=on"
+		-m "$MEM" -smp "$processors" -kernel "$KERNEL_IMAGE" -initrd "$INITRAMFS" -append "$WORDS"
+	)
+	[[ -n $rr ]] || MACHINE+=(
+		-fsdev "local,id=share,path=${BUILD//,/,,}/share,security_model=none,readonly=on"
+		-device "virtio-9p-device,fsdev=share,mount_tag=host_share"
+	)
+	[[ $accel == tcg ]] || MACHINE+=(-cpu host)
+}
+
+# compose_qemu MODE: QEMU, all of its command line. MODE is boot, debug, verify, record, index or replay.
+compose_qemu() {
+	local log=${LOGS//,/,,}/console.log stub=1
+	set_machine "$1"
+	QEMU=("${MACHINE[@]}")
+	case $1 in
+	boot)
+		QEMU+=(-serial chardev:console -chardev "stdio,id=console,mux=on,signal=off,logfile=$log")
+		QEMU+=(-mon "chardev=console,mode=readline")
+		stub=$GDB_TCP
+		;;
+	debug)
+		QEMU+=(-S -serial chardev:console)
+		QEMU+=(-chardev "socket,id=console,path=${RUN//,/,,}/console,server=on,wait=off,logfile=$log")
+		;;
+	verify) QEMU+=(-S -serial "file:$LOGS/console.log") ;;
+	record)
+		log=${RR_LOG%/*}/console.log
+		QEMU+=(-serial chardev:console -chardev "stdio,id=console,signal=off,logfile=${log//,/,,}")
+		stub=''
+		;;
+	index) QEMU+=(-no-shutdown -S -serial null) ;;
+	replay) QEMU+=(-no-shutdown -S -serial "file:$LOGS/console.log") ;;
+	esac
+	[[ -z $stub ]] || QEMU+=(-gdb "unix:${STUB//,/,,},server=on,wait=off")
+}
+
+# recording_step seal|check NAME=VALUE...: see gdb/recording.py, which says what is wrong.
+recording_step() {
+	local machine=$RUN/machine KERNEL_IMAGE=@kernel INITRAMFS=@initramfs RAM_FILE=@ram MEM=@memory WORDS=@words
+	local RR_LOG=@log RR_DISK=@disk
+	set_machine MODE
+	printf '%s\n' "${MACHINE[@]}" >"$machine"
+	await env -C "$ROOT" LAB_STEP="$1" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
+		LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
+		/usr/bin/python3 -I gdb/recording.py </dev/null
+}
