@@ -1,18 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build the guest's initramfs, a cpio archive.
+# Usage: initramfs/build.sh OUT BUSYBOX PROGRAM...   busybox, /init, and the programs in /bin
+#        initramfs/build.sh --program OUT FILE       /lab/program alone, to append to the above
 #
-#   initramfs/build.sh OUT BUSYBOX PROGRAM...   busybox, /init, and the programs in /bin
-#   initramfs/build.sh --program OUT FILE       /lab/program alone, to append to the above
-#
-# The kernel unpacks archives that follow one another, so `cat` joins the two. The
-# same input gives the same bytes, whoever builds it, where and when. It is left
-# uncompressed: an emulated processor takes longer to inflate than to copy.
+# Builds the guest's initramfs, a cpio archive. The kernel unpacks archives that follow one another, so `cat` joins the
+# two. The same input gives the same bytes, whoever builds it, where and when. It is left uncompressed: an emulated
+# processor takes longer to inflate than to copy.
 set -euo pipefail
 
 usage() {
-	sed -n 's/^#   //p' "$0"
+	sed -n '2,${/^# SPDX/d; /^#/!q; s/^# \{0,1\}//p}' "$0" | sed '/./,$!d' # as in scripts/lib.sh
 }
 
 # One sentence that says what is wrong and what to do next.

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Usage: scripts/boot.sh
 #
-# Boots the guest and gives its shell on this terminal: `make boot`. PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are
-# as `make help` says.
+# Boots the guest and gives its shell on this terminal: `make boot`. PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP
+# are as `make help` says.
 #
 # Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. Without a terminal the guest runs what
-# comes from standard input, as a shell script (or PROGRAM), and ends; a terminal for its output is then not the guest's.
+# comes from standard input, as a shell script (or PROGRAM), and ends; a terminal for its output is then not the
+# guest's.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/check.sh [--static]
 #
-# What needs no kernel, no QEMU and no root, in seconds: `make check`. Format, lint, types, and the unit tests; with --static
-# all but these, `make lint`. Where a kernel is built its checkpatch.pl looks at the C files, too. All at once; names each
-# that is not content, with what it says.
+# What needs no kernel, no QEMU and no root, in seconds: `make check`. Format, lint, types, and the unit tests; with
+# --static all but these, `make lint`. Where a kernel is built its checkpatch.pl looks at the C files, too. All at once;
+# names each that is not content, with what it says.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -55,9 +55,10 @@ check "pyflakes" env PYFLAKES_BUILTINS=prog,GIVEN "$python" -m pyflakes "${pytho
 check "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	--suppress=nullPointerArithmetic -Ikernel -Iuser user
 
-# What checkpatch asks of kernel code and a user program cannot do: it has no ARRAY_SIZE(), __printf(), __noreturn, pr_*;
-# ENOSYS is just what these programs talk about; and _Static_assert is no camel.
-readonly not_for_programs=ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,EMBEDDED_FILENAME,ENOSYS,CAMELCASE,VOLATILE
+# What checkpatch asks of kernel code and a user program cannot do: it has no ARRAY_SIZE(), __printf(), __noreturn,
+# pr_*; ENOSYS is just what these programs talk about; and _Static_assert is no camel.
+not_for_programs=ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,EMBEDDED_FILENAME
+readonly not_for_programs+=,ENOSYS,CAMELCASE,VOLATILE
 
 check_patch() {
 	local source=$1 modules guest
@@ -78,7 +79,8 @@ for source in "$(kernel_dir)/source" "$BUILD"/kernels/*/source; do
 		break
 	fi
 done
-[[ " ${names[*]} " == *" checkpatch "* ]] || note "checkpatch is left out: it comes with a kernel, and none is built here"
+[[ " ${names[*]} " == *" checkpatch "* ]] ||
+	note "checkpatch is left out: it comes with a kernel, and none is built here"
 
 wait
 failed=()

@@ -12,11 +12,13 @@ readonly suite=${1%%/*} package=${1#*/} file=$2
 readonly source=${package%%=*}
 
 command -v apt-get >/dev/null ||
-	die "$file comes from Debian's archive and this machine has no apt: give the address of a folder that holds it with KERNEL_MIRROR=."
+	die "$file comes from Debian's archive and this machine has no apt: give the address of a folder that holds it" \
+		"with KERNEL_MIRROR=."
 
 mapfile -t sites < <(archive_sites)
 ((${#sites[@]})) ||
-	die "apt on this machine uses no http archive to get $file from: give the address of a folder that holds it with KERNEL_MIRROR=."
+	die "apt on this machine uses no http archive to get $file from: give the address of a folder that holds it" \
+		"with KERNEL_MIRROR=."
 
 mkdir -p "$BUILD"
 private=$(mktemp -d "$BUILD/.apt.XXXXXX")

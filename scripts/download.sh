@@ -55,7 +55,10 @@ get() {
 		fi
 		case $status in
 		0) return 0 ;;
-		23) die "$part could not be written ($reason): make room on the disk or give another folder with BUILD=, then try again." ;;
+		23)
+			die "$part could not be written ($reason): make room on the disk or give another folder with BUILD=," \
+				"then try again."
+			;;
 		esac
 		(($(part_size) > before)) || return 1
 		note "the transfer broke ($reason): resuming"

@@ -37,7 +37,8 @@ get_tarball() {
 	file=$BUILD/downloads/$(source_field "$1" file)
 	sha256=$(source_field "$1" sha256)
 	if [[ $(source_field "$1" origin) == debian-package ]]; then
-		[[ -z ${KERNEL_MIRROR:-} ]] || die "Linux $1 comes from Debian only, where apt checks it: leave KERNEL_MIRROR unset."
+		[[ -z ${KERNEL_MIRROR:-} ]] ||
+			die "Linux $1 comes from Debian only, where apt checks it: leave KERNEL_MIRROR unset."
 		[[ -f $file ]] || "$ROOT/scripts/debian-package.sh" "$(source_field "$1" at)" "$file"
 		return
 	fi
@@ -88,8 +89,8 @@ if ((status == UNREACHABLE)) && [[ -z $KERNEL && $version == "$DEFAULT_KERNEL" ]
 	is_unpacked "$version" || reason=$(get_tarball "$version") || status=$?
 fi
 if ((status == UNREACHABLE)); then
-	die "Linux $version cannot be downloaded ($reason): try again once it can be reached, or give KERNEL_MIRROR=address" \
-		"of a folder with $(source_field "$version" file), or KERNEL_SRC=tree."
+	die "Linux $version cannot be downloaded ($reason): try again once it can be reached, or give" \
+		"KERNEL_MIRROR=address of a folder with $(source_field "$version" file), or KERNEL_SRC=tree."
 fi
 ((status == 0)) || exit "$status"
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A guest's life and end. Shared by boot.sh, debug.sh, verify.sh, record.sh and replay.sh, which source it and call, in this
-# order:
+# A guest's life and end. Shared by boot.sh, debug.sh, verify.sh, record.sh and replay.sh, which source it and call, in
+# this order:
 #
 #   check_settings        what was asked for can be had (machine.sh)
 #   start_lab             from here on there is a folder, and an end that removes it
@@ -38,8 +38,8 @@ start_lab() {
 	mind_output
 }
 
-# What goes to a file or a pipe goes by way of writer.py, which notices if it cannot be written: gdb and QEMU do not. Errors
-# go the same way if they go to the same place, so that the order stays.
+# What goes to a file or a pipe goes by way of writer.py, which notices if it cannot be written: gdb and QEMU do not.
+# Errors go the same way if they go to the same place, so that the order stays.
 mind_output() {
 	[[ ! -t 1 ]] || return 0
 	mkfifo -- "$RUN/end"
@@ -57,7 +57,8 @@ write_output() {
 	exec /usr/bin/python3 -IS "$ROOT/scripts/writer.py" "$ENDED" 2>/dev/null
 }
 
-# output_is_written STATUS: to the end, which a reader may take its time for; only a lab that was told to end does not wait.
+# output_is_written STATUS: to the end, which a reader may take its time for; only a lab that was told to end does not
+# wait.
 output_is_written() {
 	[[ -n ${WRITER:-} ]] || return 0
 	exec 1>&"$ERRORS" 2>&"$ERRORS"
@@ -134,23 +135,23 @@ end_guest() {
 	exit "$status"
 }
 
-# child COMMAND...: as a process in the background, which ends with this script; CHILD is its number. With HOLDS_LOCK=1 the
-# lab lives as long as it does.
+# child COMMAND...: as a process in the background, which ends with this script; CHILD is its number. With HOLDS_LOCK=1
+# the lab lives as long as it does.
 child() {
 	become "$@" <&0 &
 	CHILD=$!
 }
 
-# become COMMAND...: what child() has forked. What is kept from it is closed only here: what is closed for a call of a function
-# is closed for the end of this script as well, if that comes meanwhile.
+# become COMMAND...: what child() has forked. What is kept from it is closed only here: what is closed for a call of a
+# function is closed for the end of this script as well, if that comes meanwhile.
 become() {
 	close "${KEPT[@]}"
 	[[ -n ${HOLDS_LOCK:-} ]] || close FOLDER
 	bound "$@"
 }
 
-# wait_for CHILD: wait for it; its status. A signal to this script ends the waiting at once, as it would not for a process in
-# the foreground. What bash says of a process that was killed is no news.
+# wait_for CHILD: wait for it; its status. A signal to this script ends the waiting at once, as it would not for a
+# process in the foreground. What bash says of a process that was killed is no news.
 wait_for() {
 	local status=0
 	# Not the end of the group: leaving the script in it would leave our standard error open, and who reads it waiting
@@ -197,7 +198,8 @@ open_gdb() {
 	local command=(gdb -q)
 	cd "$ROOT"
 	# connect.py loads them, and what is said here of loading by gdb goes for vmlinux
-	command+=(-iex "python loaded_by_gdb = gdb.parameter('auto-load python-scripts')" -iex "set auto-load python-scripts off")
+	command+=(-iex "python loaded_by_gdb = gdb.parameter('auto-load python-scripts')")
+	command+=(-iex "set auto-load python-scripts off")
 	command+=(-ex "set pagination off" -ex "set confirm off" -ex "source gdb/connect.py" "$KDIR/obj/vmlinux")
 	export LAB_SOCKET=$GDB_SOCKET LAB_STARTED=$RUN/started
 	local status=0

@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # Shared by the scripts of this folder: `. "$(dirname "$0")/lib.sh"`.
 #
-# Sets bash's options, answers --help with the head of the script, gives ROOT (the clone), BUILD (everything generated), and
-# the functions below.
-# Which kernel is meant comes from the environment:
+# Sets bash's options, answers --help with the head of the script, gives ROOT (the clone), BUILD (everything generated),
+# and the functions below. Which kernel is meant comes from the environment:
 #   KERNEL      a version of kernel/sources.txt
 #   KERNEL_SRC  an existing kernel tree instead
 #   JUDGES      1 for that kernel built with its own judges (kernel/judges.config)
@@ -54,7 +53,8 @@ note() {
 	printf '%s\n' "$*" >&2
 }
 
-# The descriptors that this script keeps from what it starts, by the names of their variables: bash has no close-on-exec.
+# The descriptors that this script keeps from what it starts, by the names of their variables: bash has no
+# close-on-exec.
 KEPT=()
 
 # close NAME...: for what has been forked, the descriptors that these variables hold, if any
@@ -99,7 +99,8 @@ check_selection() {
 	[[ -z $KERNEL || -z $KERNEL_SRC ]] ||
 		die "KERNEL=$KERNEL and KERNEL_SRC=$KERNEL_SRC are both given: give one of them."
 	[[ -z $KERNEL ]] || is_known "$KERNEL" ||
-		die "KERNEL=$KERNEL is unknown: take one of $(known_kernels | paste -sd ' '), or give a source tree with KERNEL_SRC."
+		die "KERNEL=$KERNEL is unknown: take one of $(known_kernels | paste -sd ' '), or give a source tree with" \
+			"KERNEL_SRC."
 	[[ -z $KERNEL_SRC || -d $KERNEL_SRC ]] ||
 		die "KERNEL_SRC=$KERNEL_SRC is not a folder: give the path of a Linux source tree."
 	[[ -z $JUDGES || $JUDGES == 1 ]] ||
@@ -163,17 +164,19 @@ require_hash() {
 		"try again, or name another place to download from with KERNEL_MIRROR=."
 }
 
-# bound COMMAND...: exec a program that the kernel kills when this script ends, however it ends; with the signal BOUND_BY.
-# For a job in the background, or a subshell that is this script's own child. Asked for too late the signal never comes,
-# so the bash in between looks whether its parent still lives; and Ctrl-C, which a job in the background ignores, is
-# given back to it.
+# bound COMMAND...: exec a program that the kernel kills when this script ends, however it ends; with the signal
+# BOUND_BY. For a job in the background, or a subshell that is this script's own child. Asked for too late the signal
+# never comes, so the bash in between looks whether its parent still lives; and Ctrl-C, which a job in the background
+# ignores, is given back to it.
 BOUND_BY=KILL
 bound() {
 	# shellcheck disable=SC2016 # for that bash
-	exec setpriv --pdeathsig "$BOUND_BY" bash -c '[[ $PPID == "$0" ]] && exec env --default-signal=INT,QUIT "$@"' "$$" "$@"
+	exec setpriv --pdeathsig "$BOUND_BY" \
+		bash -c '[[ $PPID == "$0" ]] && exec env --default-signal=INT,QUIT "$@"' "$$" "$@"
 }
 
-# take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it starts.
+# take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it
+# starts.
 take_lock() {
 	mkdir -p -- "${1%/*}" 2>/dev/null || die "${1%/*} cannot be made: give a folder of yours with BUILD=."
 	{ exec {LOCK}>>"$1"; } 2>/dev/null || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."

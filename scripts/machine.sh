@@ -19,11 +19,11 @@ STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's, and where gdb is let to it: see rel
 # The recording that is meant, and how long making one may take.
 RECORDING=$(realpath -m -- "${RECORDING:-$BUILD/recording}") LIMIT=${LIMIT:-300}
 
-# What all QEMUs of the lab have, those of the tests as well: no device, window or file that was not asked for, and with it
-# no way to start a program, to become somebody else or to take more of the processor, whoever gets hold of QEMU.
+# What all QEMUs of the lab have, those of the tests as well: no device, window or file that was not asked for, and with
+# it no way to start a program, to become somebody else or to take more of the processor, whoever gets hold of QEMU.
 #
-# Without vapic=off there is a device that only Windows uses, whose reset waits for the processor's thread, while that may
-# wait for the lock of replay: QEMU 7.2 then hangs when a checkpoint is loaded.
+# Without vapic=off there is a device that only Windows uses, whose reset waits for the processor's thread, while that
+# may wait for the lock of replay: QEMU 7.2 then hangs when a checkpoint is loaded.
 QEMU_BASE=(
 	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	-sandbox "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -81,7 +81,8 @@ free_in() {
 	df --output=avail --block-size=1 -- "$1" | tail -n 1
 }
 
-# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs of this user have not touched yet.
+# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs of this user have not touched
+# yet.
 room_in() {
 	local untouched
 	untouched=$({ find "$shm"/seginfo-lab-"$(id -u)"-* "$BUILD"/run/*/memory -maxdepth 1 ! -user "$(id -u)" -prune -o \
@@ -90,8 +91,8 @@ room_in() {
 	echo $(($(free_in "$1") - untouched))
 }
 
-# Where the guest's memory and what is as large goes: MEMORY, in memory itself or on the disk. Where it does not fit, QEMU
-# is told by SIGBUS, at any time.
+# Where the guest's memory and what is as large goes: MEMORY, in memory itself or on the disk. Where it does not fit,
+# QEMU is told by SIGBUS, at any time.
 make_room() {
 	local need=$(((MIB + 4) << 20))
 	# its copy, the archive of it, and that behind the image
@@ -125,8 +126,8 @@ set_words() {
 	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
 }
 
-# prepare_machine THEN: after check_settings and start_lab, all that compose_qemu needs. THEN is what follows the program in
-# the guest: shell or reboot.
+# prepare_machine THEN: after check_settings and start_lab, all that compose_qemu needs. THEN is what follows the
+# program in the guest: shell or reboot.
 prepare_machine() {
 	make_room
 	[[ $ACCEL != kvm ]] || check_kvm
@@ -135,8 +136,8 @@ prepare_machine() {
 	umask 077
 }
 
-# set_machine MODE: MACHINE, the part of QEMU's command line that says what the guest is and not where its console goes. With a
-# recording, that is if MODE is record, index or replay: one processor and no share, for QEMU records no others.
+# set_machine MODE: MACHINE, the part of QEMU's command line that says what the guest is and not where its console goes.
+# With a recording, that is if MODE is record, index or replay: one processor and no share, for QEMU records no others.
 #
 # A replay starts at a snapshot that the index makes at the kernel's first instruction. Before it is only the firmware,
 # which must not run a second time: what it reads then tells it whether the kernel is an ELF file is memory that QEMU

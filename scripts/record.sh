@@ -4,8 +4,8 @@
 # Runs the lab once without gdb and keeps a recording of it, which `make replay` opens: `make record`.
 #
 # The guest runs its program and ends. Then the recording is replayed once, to note its moments and to make checkpoints
-# from which going back is quick. RECORDING names its folder, LIMIT the seconds that each of the two may take. A recording
-# appears under its name when it is whole; until then the one before stays.
+# from which going back is quick. RECORDING names its folder, LIMIT the seconds that each of the two may take. A
+# recording appears under its name when it is whole; until then the one before stays.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
@@ -17,9 +17,10 @@ check_limit
 [[ ! -e $RECORDING || -f $RECORDING/manifest.json ]] ||
 	die "RECORDING=$RECORDING is there and is no recording: name another folder."
 if [[ -e $RECORDING ]]; then
-	other=$(find "$RECORDING" -mindepth 1 -maxdepth 1 ! -name manifest.json ! -name moments.json ! -name log ! -name disk.qcow2 \
-		! -name initramfs.cpio ! -name console.log -printf '%f\n' -quit)
-	[[ -z $other ]] || die "RECORDING=$RECORDING also holds $other, which a new recording would remove: name another folder."
+	other=$(find "$RECORDING" -mindepth 1 -maxdepth 1 ! -name manifest.json ! -name moments.json ! -name log \
+		! -name disk.qcow2 ! -name initramfs.cpio ! -name console.log -printf '%f\n' -quit)
+	[[ -z $other ]] ||
+		die "RECORDING=$RECORDING also holds $other, which a new recording would remove: name another folder."
 fi
 SMP=1
 check_settings
@@ -32,7 +33,8 @@ flock "$parent" # until our own folder has its lock: another make record would t
 for old in "$RECORDING".part.??????; do # of a make record that was killed: nobody holds its lock
 	[[ ! -d $old || ! -O $old ]] || ! flock --nonblock "$old" true || rm -rf -- "$old"
 done
-for old in "$RECORDING".part.??????.old; do # of one that was killed just when it put its recording in the place of another
+# Of one that was killed just when it put its recording in the place of another:
+for old in "$RECORDING".part.??????.old; do
 	[[ ! -d $old || ! -O $old ]] || if [[ -e $RECORDING ]]; then rm -rf -- "$old"; else mv -T -- "$old" "$RECORDING"; fi
 done
 part=$(mktemp -u -- "$RECORDING.part.XXXXXX")

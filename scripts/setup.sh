@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage: scripts/setup.sh [LIST...]
 #
-# Installs the Debian packages that are missing of these lists in scripts/, packages.txt if none is given: as root, or with
-# sudo where it asks for no password. Otherwise prints the command to type and fails.
+# Installs the Debian packages that are missing of these lists in scripts/, packages.txt if none is given: as root, or
+# with sudo where it asks for no password. Otherwise prints the command to type and fails.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

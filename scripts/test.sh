@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: scripts/test.sh [--all]
 #
-# All tests: `make test`, and with --all the slow ones too: `make test-all`. On the kernel that was asked for; if none was,
-# on the default one and on 6.1, for a kernel of each kind: with the vm_next chain and with the maple tree. Several at
-# once, but those that are marked "alone". T holds arguments for pytest, such as -k NAME or tests/guest/test_storm.py;
-# T="-n 0" runs one after the other.
+# All tests: `make test`, and with --all the slow ones too: `make test-all`. On the kernel that was asked for; if none
+# was, on the default one and on 6.1, for a kernel of each kind: with the vm_next chain and with the maple tree. Several
+# at once, but those that are marked "alone". T holds arguments for pytest, such as -k NAME or
+# tests/guest/test_storm.py; T="-n 0" runs one after the other.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -27,8 +27,8 @@ readonly WORKERS
 some_tests() {
 	local status=0 words
 	read -r -a words <<<"$T"
-	(cd "$ROOT" && exec /usr/bin/python3 -m pytest -q -o console_output_style=classic --progress "Linux $(kernel_name)" \
-		-m "$1" "${@:2}" "${words[@]}") || status=$?
+	(cd "$ROOT" && exec /usr/bin/python3 -m pytest -q -o console_output_style=classic \
+		--progress "Linux $(kernel_name)" -m "$1" "${@:2}" "${words[@]}") || status=$?
 	((status != 5)) || return 0 # none is picked
 	((status != 2)) || exit 2 # Ctrl-C, or a file that cannot be read: the rest is not wanted
 	FOUND=1

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Usage: scripts/verify.sh
 #
-# The main job without a person: `make verify`. Boots the guest, checks every hit of its program, prints the reports. Succeeds
-# only if there was a hit, every check of every hit passed, and the program ended well. JSON=FILE takes the result, LIMIT
-# the seconds the whole may take; PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are as `make help` says.
+# The main job without a person: `make verify`. Boots the guest, checks every hit of its program, prints the reports.
+# Succeeds only if there was a hit, every check of every hit passed, and the program ended well. JSON=FILE takes the
+# result, LIMIT the seconds the whole may take; PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are as `make help`
+# says.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Measure the lab's speed: `make bench`. JSON=FILE takes the result.
-set -euo pipefail
+# Usage: tests/bench/bench.sh
+#
+# Measures the lab's speed: `make bench`. JSON=FILE takes the result.
+# shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
 
-cd "$(dirname "$0")/../.."
+cd "$ROOT"
 PYTHONPATH=gdb:tests exec /usr/bin/python3 tests/bench/bench.py

@@ -13,7 +13,7 @@
 # shellcheck source-path=SCRIPTDIR source=../../scripts/archive.sh
 . "$ROOT/scripts/archive.sh"
 
-(($# >= 2)) || die "which Debian, and where? See the head of $0."
+(($# >= 2)) || die "which Debian, and where? See --help of $0."
 suite=$1 folder=$(realpath -ms -- "$2")
 readonly suite folder
 shift 2
@@ -43,7 +43,8 @@ check_path() {
 
 check_path
 if [[ ! -d $folder ]]; then
-	read -r site < <(archive_sites) || die "apt on this machine uses no http archive to get $suite from: add one to its sources."
+	read -r site < <(archive_sites) ||
+		die "apt on this machine uses no http archive to get $suite from: add one to its sources."
 	rm -rf -- "$folder.new"
 	mkdir -p -- "${folder%/*}/"
 	mkdir -m 755 -- "$folder.new" # and it was not there

@@ -14,7 +14,7 @@ from support import labs
 
 pytestmark = pytest.mark.once
 
-# Runs a function of scripts/guest.sh again and again; each time the name of the folder
+# Runs a function of scripts/lab-folder.sh or guest.sh again and again; each time the name of the folder
 # leads elsewhere from one step later on, from before the first to after the last.
 SWAPPING = r"""
 . scripts/guest.sh

@@ -114,7 +114,7 @@ def kernel_dir() -> Path:
 
 
 def run_folder(port: int) -> Path:
-    """Where a lab keeps its RAM file and sockets, see scripts/guest.sh."""
+    """Where a lab keeps its RAM file and sockets, see scripts/lab-folder.sh."""
     return Path(f"/dev/shm/seginfo-lab-{os.getuid()}-{port}")
 
 
@@ -305,7 +305,7 @@ def session(*command: object, **settings: Any) -> Iterator[Session]:
 
 @cache
 def qemu_base() -> list[str]:
-    """How the command line of all QEMUs begins, see scripts/guest.sh."""
+    """How the command line of all QEMUs begins, see scripts/machine.sh."""
     say = "printf '%s\\n' \"${QEMU_BASE[@]}\""
     told = run("bash", "-c", f". scripts/guest.sh && {say}")
     assert told.returncode == 0, told.stderr

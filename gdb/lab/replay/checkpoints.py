@@ -14,7 +14,7 @@ from .monitor import monitor
 NEAR = 200_000  # instructions; with one so close before, none is made
 MOST = 200
 MOST_MIB = 2048  # of disk for all of them
-START = "start"  # the name of the first one: see set_machine in scripts/guest.sh
+START = "start"  # the name of the first one: see set_machine in scripts/machine.sh
 
 
 class Checkpoints:
