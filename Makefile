@@ -27,6 +27,13 @@ V          ?=#       V=1 shows the kernel's build in full
 
 export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
 
+# A variable that is misspelt would be ignored. What is near no name of ours is somebody else's: the environment of a program.
+VARIABLES := $(shell sed -n 's/^\([A-Z_]*\) *?=.*/\1/p' Makefile) BUILD T CFLAGS
+GIVEN_NOW := $(foreach name,$(.VARIABLES),$(if $(filter command_line,$(subst $() ,_,$(origin $(name)))),$(name)))
+$(foreach name,$(filter-out $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-%,$(GIVEN_NOW)),\
+	$(foreach near,$(shell scripts/spelling.py '$(subst ','"'"',$(name))' $(VARIABLES)),\
+		$(error $(name) is no variable of the lab: give $(near)=, or see make help)))
+
 # A script ends with make, also if make is killed: the kernel tells it. LAB_MAKE tells it whom that was asked of.
 BOUND = exec env LAB_MAKE=$(shell echo $$PPID) setpriv --pdeathsig TERM
 
@@ -109,8 +116,7 @@ layouts: setup-tests kernel ## what the unit tests know of this kernel's types, 
 
 .PHONY: clean distclean help
 clean: ## remove what was built, keep kernel sources and downloads
-	@[ ! -L build/kernels ] || rm -rf -- "$$(readlink -f build/kernels)"
-	@rm -rf build/kernels build/user build/initramfs.cpio build/run build/share
+	@scripts/clean.sh
 
 distclean: clean ## remove everything that is not in git
 	@rm -rf build

@@ -3,6 +3,7 @@
 
 import os
 import runpy
+import select
 import sys
 from pathlib import Path
 
@@ -64,6 +65,35 @@ class Asking:
             self.wanted = None
 
 
+class Loss:
+    """Says before the prompt that QEMU has ended: gdb knows of a connection only."""
+
+    def __init__(self, pid: int) -> None:
+        self.qemu = os.pidfd_open(pid)  # readable once it has ended
+        gdb.events.exited.connect(self.exited)
+        gdb.events.before_prompt.connect(self.look)
+
+    def exited(self, event: gdb.ExitedEvent) -> None:
+        """With an exit code the guest came to its own end, and gdb says so."""
+        if hasattr(event, "exit_code"):
+            self.forget()
+
+    def look(self) -> None:
+        if gdb.selected_inferior().pid:
+            return
+        if select.select([self.qemu], [], [], 0.2)[0]:  # gdb may be told first
+            terminal.write(
+                "QEMU was killed or has failed, and the guest has ended with it: type "
+                "quit, which says more.\n"
+            )
+        self.forget()
+
+    def forget(self) -> None:
+        gdb.events.exited.disconnect(self.exited)
+        gdb.events.before_prompt.disconnect(self.look)
+        os.close(self.qemu)
+
+
 def load_kernels_own(vmlinux: Path) -> None:
     """The lx- commands, which are in a file beside vmlinux.
 
@@ -93,6 +123,7 @@ with unforeseen.said("the guest cannot be reached"):
     session.register([])
     Path(os.environ["LAB_STARTED"]).touch()
     Asking()
+    Loss(int(os.environ["LAB_QEMU_PID"]))
     screen = REPLAY if session.active() else SCREEN
     port, tcp = os.environ.get("PORT") or "1234", os.environ.get("GDB_TCP")
     terminal.write(

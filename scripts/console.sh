@@ -7,6 +7,10 @@
 
 [[ -S $RUN/console ]] ||
 	die "no lab with PORT=$PORT runs: type make debug in another terminal, or give its PORT."
+# gdb has a command make, too: its terminal would be the console's, while the guest stands still.
+[[ ${LAB_SOCKET:-} != "$GDB_SOCKET" ]] ||
+	die "gdb has this terminal, and the guest stands still while it asks for a command: type make console in" \
+		"another one."
 # Two at once would be one behind the other: QEMU takes the next when the first has left.
 exec {LOCK}>>"$RUN/console.lock"
 flock --nonblock "$LOCK" ||

@@ -16,7 +16,7 @@
 # shellcheck source=machine.sh
 . "$ROOT/scripts/machine.sh"
 
-QEMU_PID=''
+QEMU_PID='' QEMU_STATUS=''
 
 KEPT+=(ENDED ERRORS) # and FOLDER, which QEMU alone inherits
 ENDED=''  # a pipe: a line in it tells writer.py that the lab has ended
@@ -178,13 +178,28 @@ is_over() {
 	[[ $1 == 137 ]] && ((SECONDS - STARTED >= SECONDS_GIVEN))
 }
 
+# ask_qemu: QEMU_STATUS, once it has ended
+ask_qemu() {
+	[[ -z $QEMU_STATUS ]] || return 0
+	! jobs -pr | grep -qFx "$QEMU_PID" || return 0
+	QEMU_STATUS=0
+	wait_for "$QEMU_PID" || QEMU_STATUS=$?
+}
+
 # die_of_room: if that is why the guest ended, which it does by SIGBUS, or said nothing
 die_of_room() {
-	local status=0
-	jobs -pr | grep -qFx "$QEMU_PID" || wait_for "$QEMU_PID" || status=$?
-	[[ $status != $((128 + 7)) ]] ||
+	ask_qemu
+	[[ $QEMU_STATUS != $((128 + 7)) ]] ||
 		die "no room is left for $RAM_FILE, the guest's memory: make some, or give the guest less with MEM=."
 	(($(free_in "$LOGS") >= 4096)) || die "no room is left in $LOGS, where the guest's console is kept: make some."
+}
+
+# was_killed: QEMU, by somebody; KILL_SENTENCE says so
+was_killed() {
+	ask_qemu
+	((${QEMU_STATUS:-0} > 128)) || return
+	KILL_SENTENCE="QEMU was killed by SIG$(kill -l "$QEMU_STATUS"), and the guest with it: it may have been the kernel,"
+	KILL_SENTENCE+=" for want of memory (see dmesg)."
 }
 
 # remember_terminal: as it is now; the end sets it back.
@@ -201,7 +216,7 @@ open_gdb() {
 	command+=(-iex "python loaded_by_gdb = gdb.parameter('auto-load python-scripts')")
 	command+=(-iex "set auto-load python-scripts off")
 	command+=(-ex "set pagination off" -ex "set confirm off" -ex "source gdb/connect.py" "$KDIR/obj/vmlinux")
-	export LAB_SOCKET=$GDB_SOCKET LAB_STARTED=$RUN/started
+	export LAB_SOCKET=$GDB_SOCKET LAB_STARTED=$RUN/started LAB_QEMU_PID=$QEMU_PID
 	local status=0
 	if [[ -t 0 ]]; then
 		await_at_terminal "${command[@]}" || status=$?
@@ -210,6 +225,7 @@ open_gdb() {
 		wait_for "$CHILD" || status=$?
 	fi
 	die_of_room
+	! was_killed || note "$KILL_SENTENCE"
 	[[ -e $LAB_STARTED ]] ||
 		die "gdb did not load the lab: see above${PYTHONS[*]:+; it may be because of ${PYTHONS[*]}, which is set}."
 	return "$status"

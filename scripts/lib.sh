@@ -30,11 +30,16 @@ unset LAB_MAKE
 unset "${!GIT_@}"
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+GIVEN_BUILD=${BUILD:-}
 BUILD=$(realpath -m -- "${BUILD:-$ROOT/build}")
 [[ $BUILD != *[[:cntrl:]]* ]] || { # gdb, make and lists of files take a line for a name
 	echo "error: the path of this clone or BUILD holds a control character: give them a plain name." >&2
 	exit 1
 }
+if [[ -n $GIVEN_BUILD ]] && ! mkdir -p -- "$BUILD" 2>/dev/null; then
+	echo "error: $BUILD cannot be made: give a folder of yours with BUILD=." >&2
+	exit 1
+fi
 KERNEL=${KERNEL:-}
 KERNEL_SRC=${KERNEL_SRC:-}
 JUDGES=${JUDGES:-}

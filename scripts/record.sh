@@ -73,6 +73,7 @@ LAB_RECORDING=$part child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/index.py "$KD
 wait_for "$CHILD" || status=$?
 ! is_over "$status" || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
 [[ $status == 0 ]] || die_of_room
+[[ $status == 0 ]] || ! was_killed || die "$KILL_SENTENCE"
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
 wait_for "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \

@@ -31,6 +31,7 @@ wait_for "$CHILD" || status=$?
 ended=$(program_status "$LOGS/console.log")
 if [[ $ended != 0 ]]; then
 	die_of_room
+	! was_killed || die "$KILL_SENTENCE"
 	[[ -s $LOGS/console.log ]] || die "gdb ended before the guest had started: see above, and $LOGS/qemu.log."
 	tail -c 4096 "$LOGS/console.log" | tail -n 5 | printable >&2
 	die "the guest's program ended with ${ended:-nothing}: see $LOGS/console.log."

@@ -160,6 +160,39 @@ def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+def test_a_qemu_that_is_killed_is_told_at_the_prompt(port: int) -> None:
+    """gdb knows only that there is no connection any more."""
+    with labs.session("scripts/debug.sh", PORT=port) as person:
+        person.prompt()
+        [qemu] = labs.guests(port)
+        os.kill(qemu, signal.SIGKILL)
+        told = person.gdb("stepi")
+        assert "QEMU was killed or has failed, and the guest has ended" in told
+        assert "QEMU" not in person.gdb("info line start_kernel")
+        person.type("quit")
+        told, status = person.end()
+        assert "QEMU was killed by SIGKILL, and the guest with it" in told
+        assert status == 0
+
+
+@pytest.mark.once
+def test_a_guest_that_ends_or_is_left_is_no_qemu_that_was_killed(port: int) -> None:
+    for commands in (("continue",), ("disconnect",)):
+        assert "QEMU was killed" not in labs.debug(port, *commands)
+
+
+@pytest.mark.once
+def test_the_console_does_not_take_gdb_s_terminal(port: int) -> None:
+    """gdb has a command make; the guest stands still meanwhile."""
+    with labs.session("scripts/debug.sh", PORT=port) as person:
+        person.prompt()
+        told = person.gdb("make console")
+        assert "gdb has this terminal" in told and "in another one" in told
+        assert "Ctrl-]" not in told
+        quits(person)
+
+
+@pytest.mark.once
 def test_a_program_that_outlives_gdb_is_not_waited_for(
     port: int, tmp_path: Path
 ) -> None:

@@ -223,6 +223,27 @@ def gdbs(port: int) -> list[Path]:
 
 
 @pytest.mark.once
+def test_a_qemu_that_is_killed(port: int, tmp_path: Path) -> None:
+    """That is said, and not that gdb or the program has ended."""
+    program = labs.script(tmp_path / "slow", "echo here", "sleep 1000")
+    command = [labs.ROOT / "scripts" / "verify.sh"]
+    settings = labs.environment(PORT=port, PROGRAM=program)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=settings, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    ) as script:
+        log = labs.BUILD / "run" / str(port) / "console.log"
+        started = lambda: log.exists() and "here" in labs.console_log(port)
+        assert labs.wait_until(started)
+        [qemu] = labs.guests(port)
+        os.kill(qemu, signal.SIGKILL)
+        _, errors = script.communicate(timeout=labs.LIMIT)
+    assert script.returncode == 1
+    last = errors.decode().splitlines()[-1]
+    assert "QEMU was killed by SIGKILL, and the guest with it" in last
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything(
     port: int, tmp_path: Path, how: signal.Signals

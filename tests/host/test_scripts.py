@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 from pathlib import Path
@@ -65,3 +66,82 @@ def test_options_are_set_in_one_place(name: str) -> None:
     sources = re.search(r'^\. ".*/(lib|guest)\.sh"$', text, re.MULTILINE)
     stands_alone = name in SCRIPTS and not sources
     assert sets == (name == "scripts/lib.sh" or stands_alone), name
+
+
+# --- make ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [("PORTT=1", "PORT"), ("port=1", "PORT"), ("KERNAL=6.1", "KERNEL")],
+)
+def test_a_misspelt_variable_is_refused(given: str, meant: str) -> None:
+    """It would be ignored, and another lab start than was asked for."""
+    name = given.partition("=")[0]
+    for target in ("debug", "help"):
+        told = labs.run("make", target, given)
+        assert told.returncode == 2 and told.stdout == ""
+        [line] = told.stderr.splitlines()
+        assert f"{name} is no variable of the lab: give {meant}=" in line
+
+
+def test_other_variables_are_not_in_the_way() -> None:
+    names = ("TMPDIR", "KERNEL", "BUILD", "T", "V", "HTTP_PROXY", "LAB_DEBUG")
+    told = labs.run("make", "help", *(f"{name}=it's a; $(value)" for name in names))
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("script", ["build-kernel", "fetch", "verify", "clean"])
+def test_a_build_folder_that_cannot_be_made(tmp_path: Path, script: str) -> None:
+    """The lab's sentence is all that is said: none of mkdir's before it."""
+    (tmp_path / "file").touch()
+    for build in (tmp_path / "file" / "build", tmp_path / "file", "/proc/build"):
+        told = labs.run(f"scripts/{script}.sh", BUILD=build)
+        assert told.returncode == 1 and told.stdout == ""
+        sentence = f"error: {build} cannot be made: give a folder of yours with BUILD=."
+        assert told.stderr.splitlines() == [sentence]
+
+
+def built(build: Path, kernels: Path) -> list[Path]:
+    """What make clean removes, and what it keeps."""
+    kernels.mkdir(parents=True)
+    build.mkdir(exist_ok=True)
+    (kernels / "vmlinux").touch()
+    for name in ("user", "run", "share", "sources", "downloads"):
+        (build / name).mkdir()
+    (build / "initramfs.cpio").touch()
+    return [build / "sources", build / "downloads"]
+
+
+def test_clean_removes_what_was_built(tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    kept = built(build, build / "kernels")
+    told = labs.run("scripts/clean.sh", BUILD=build)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert sorted(build.iterdir()) == sorted(kept)
+
+
+def test_clean_does_not_follow_a_link_of_somebody_s(tmp_path: Path) -> None:
+    """Such as one to the kernels of another clone."""
+    build, kernels = tmp_path / "build", tmp_path / "kernels"
+    kept = built(build, kernels)
+    (build / "kernels").symlink_to(kernels)
+    told = labs.run("scripts/clean.sh", BUILD=build)
+    assert told.returncode == 0 and "only the link is removed" in told.stderr
+    assert (kernels / "vmlinux").exists()
+    assert sorted(build.iterdir()) == sorted(kept)
+
+
+def test_clean_removes_kernels_that_had_to_be_elsewhere(tmp_path: Path) -> None:
+    """The folder that build-kernel.sh takes when Linux cannot be built in the path."""
+    build, cache = tmp_path / "a build", tmp_path / "cache"
+    name = hashlib.sha256(str(build).encode()).hexdigest()[:16]
+    elsewhere = cache / "seginfo-lab" / name
+    kept = built(build, elsewhere)
+    (build / "kernels").symlink_to(elsewhere)
+    told = labs.run("scripts/clean.sh", BUILD=build, XDG_CACHE_HOME=cache)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert sorted(build.iterdir()) == sorted(kept) and not elsewhere.exists()
+    source = (labs.ROOT / "scripts" / "build-kernel.sh").read_text()
+    formula = """seginfo-lab/$(printf %s "$BUILD" | sha256sum | cut -c 1-16)"""
+    assert formula in source and formula in (labs.ROOT / "scripts/clean.sh").read_text()
