@@ -375,6 +375,11 @@ def gdb(
 ) -> subprocess.CompletedProcess[str]:
     """Run a bare gdb with commands and no start-up files."""
     words: list[object] = ["gdb", "-nx", "-q", "-batch", "-iex", "set auto-load no"]
+    if program is not None and Path(program).name == "vmlinux":  # as guest.sh does
+        index = Path(program).parent / "gdb-index"
+        words += ["-iex", f"set index-cache directory {index}"]
+        words += ["-iex", "set index-cache enabled on"]
+        commands = ("set index-cache enabled off", *commands)
     for command in ("set pagination off", *commands):
         words += ["-ex", command]
     return run(*words, *([program] if program else []), **settings)
