@@ -47,6 +47,7 @@ def clone(folder: Path) -> Path:
     """A clone of this lab, with what has been built here and the kernel that is meant here."""
     for part in ("scripts", "gdb", "initramfs", "kernel"):
         shutil.copytree(labs.ROOT / part, folder / part)
+    shutil.copy(labs.ROOT / "VERSION", folder)
     (folder / "build").mkdir()
     for built in ("kernels", "kernel", "initramfs.cpio"):
         (folder / "build" / built).symlink_to((labs.BUILD / built).resolve())
