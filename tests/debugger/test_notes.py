@@ -21,10 +21,9 @@ import pytest
 
 from support import labs, recordings
 
-# schemas.md is no chapter: see test_schemas.py
+# schemas.md is no chapter: see test_schemas.py. That no page is forgotten: unit/test_pages.py.
 NOTES = sorted((labs.ROOT / "notes").glob("[0-9]*.md"))
 REFERENCE = sorted((labs.ROOT / "notes" / "reference").glob("*.md"))
-SHOWN = [page for page in REFERENCE if page.stem in ("looking-around", "recordings")]
 PAGES = [*REFERENCE, labs.ROOT / "README.md"]
 CHAPTERS = NOTES + PAGES
 FENCE = re.compile(r"^```gdb((?: \w+)*)\n(.*?)^```$", re.M | re.S)
@@ -128,28 +127,9 @@ def first_difference(expected: str, got: str) -> str:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("chapter", [*NOTES, *SHOWN], ids=lambda path: path.stem)
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_shows_a_session(chapter: Path) -> None:
     assert blocks(chapter, DEBUG) or blocks(chapter, REPLAY)
-
-
-@pytest.mark.once
-def test_the_readme_leads_to_every_page() -> None:
-    """And no link of any page leads nowhere."""
-    pages = [*NOTES, *PAGES, labs.ROOT / "notes" / "schemas.md"]
-    pages += [labs.ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]
-    links = {}
-    for page in pages:
-        found = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
-        links[page] = {(page.parent / link).resolve() for link in found}
-        assert all(link.exists() for link in links[page]), page
-    assert set(pages) - {labs.ROOT / "README.md"} <= links[labs.ROOT / "README.md"]
-
-
-@pytest.mark.once
-def test_the_readme_fits_three_screens() -> None:
-    lines = (labs.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 120
 
 
 @pytest.mark.parametrize(("chapter", "where"), SESSIONS)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The README and the pages in notes/: all can be found, and none is left untested."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTES = sorted((ROOT / "notes").rglob("*.md"))
+README = ROOT / "README.md"
+PAGES = [*NOTES, *sorted(ROOT.glob("*.md"))]
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+SESSION = re.compile(r"^```gdb((?: \w+)*)\n\(gdb\) ", re.M)
+
+# Pages without a session, and the test that reads each of them.
+TESTED_ELSEWHERE = {"notes/schemas.md": "tests/debugger/test_schemas.py"}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def links(page: Path) -> set[Path]:
+    """The files that a page links to."""
+    text = page.read_text(encoding="utf-8")
+    return {(page.parent / target).resolve() for target in LINK.findall(text)}
+
+
+def test_the_readme_fits_three_screens() -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_readme_links_every_page() -> None:
+    missing = {*PAGES} - {README} - links(README)
+    assert not missing, f"README.md does not link {sorted(map(name, missing))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in links(page):
+        assert target.exists(), f"{name(page)} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", NOTES, ids=name)
+def test_a_page_is_replayed_or_read_by_a_test(page: Path) -> None:
+    if SESSION.search(page.read_text(encoding="utf-8")):
+        assert name(page) not in TESTED_ELSEWHERE
+        return
+    test = TESTED_ELSEWHERE.get(name(page))
+    assert test, f"{name(page)} shows no session in a ```gdb block: no test replays it"
+    assert f'"{page.name}"' in (ROOT / test).read_text(encoding="utf-8")
+
+
+def test_the_commands_have_a_page() -> None:
+    """Each `lab X` is in a reference page, typed or in a table."""
+    pages = (ROOT / "notes" / "reference").glob("*.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    code = " ".join(re.findall(r"`([^`\n]+)`", text))
+    for file in (ROOT / "gdb" / "lab" / "commands").glob("*.py"):
+        for command in re.findall(r'^    name = "(\w+)"$', file.read_text(), re.M):
+            assert re.search(
+                rf"\b{command}\b", code
+            ), f"no reference page shows lab {command}"
+
+
+def test_the_examples_of_style_are_the_code() -> None:
+    """Each example in CONTRIBUTING.md stands in the package as it is."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    package = [file.read_text() for file in (ROOT / "gdb" / "lab").rglob("*.py")]
+    examples = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    assert len(examples) >= 3
+    for example in examples:
+        assert any(example in code for code in package), f"no file has\n{example}"
+
+
+def test_the_files_of_the_architecture_exist() -> None:
+    """In the table of ARCHITECTURE.md; a bare name is beside the file before it."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.split("| You look for |")[1].split("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        folder = ROOT
+        for file in re.findall(r"`([^`]+)`", row.split("|")[2]):
+            if "X" in file:
+                continue
+            beside = [folder / file, ROOT / "gdb" / "lab" / file, ROOT / file]
+            found = [place for place in beside if place.exists()]
+            assert found, f"ARCHITECTURE.md names {file}, which is not there"
+            folder = found[0].parent
