@@ -82,7 +82,7 @@ CHANGED = {
 }
 FAULTS = (*ARMED, "source tests/debugger/in_gdb/exec_faults.py")
 AT_PHDR, AT_BASE, AT_ENTRY, AT_EXECFN = 3, 7, 9, 31
-THREADS, COUNT = 8, 10
+THREADS, COUNT = 8, 4
 NOT_USER = 0xFFFF_8000_0000_0000  # no address of a program's
 
 

@@ -13,6 +13,7 @@ from support.traces import ARMED, Event, Trace, Traced
 
 PAGE = 4096
 ROUNDS, THREADS = 60, 8
+TOGETHER = 20  # rounds of each, if there are many threads
 EACCES, EINVAL = -13, -22
 Areas = dict[int, tuple[int, str, str]]  # start: end, permissions, name
 
@@ -26,7 +27,7 @@ def alone(traced: Traced) -> Trace:
 @pytest.fixture(scope="module")
 def together(traced: Traced) -> Trace:
     """The same with eight threads at once."""
-    return traced("mmap --limit 5000", "mappings.c", ARGS=f"{THREADS},{ROUNDS}")
+    return traced("mmap --limit 5000", "mappings.c", ARGS=f"{THREADS},{TOGETHER}")
 
 
 def maps(console: str) -> list[Areas]:

@@ -7,6 +7,7 @@ Also the kernel with our option off: it builds, and the call gives ENOSYS.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Iterator
 
@@ -60,12 +61,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     return kernel
 
 
+@pytest.fixture(scope="module")
+def kept(made: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what it was configured to."""
+    kept = tmp_path_factory.mktemp("kept") / "obj"
+    return shutil.copytree(made.obj, kept, symlinks=True)
+
+
 @pytest.fixture
-def kernel(made: Kernel) -> Iterator[Kernel]:
-    """The same; after the test it has its own lab.config again."""
+def kernel(made: Kernel, kept: Path) -> Iterator[Kernel]:
+    """The same; after the test it has its own lab.config again, and what came of it."""
     yield made
     if made.fragment.read_text() != made.original:
         made.fragment.write_text(made.original)
+        shutil.rmtree(made.obj)
+        shutil.copytree(kept, made.obj, symlinks=True)
         assert made.configure().returncode == 0
 
 
