@@ -15,6 +15,14 @@ sys.path[:0] = [str(ROOT / "gdb"), str(Path(__file__).parent)]
 import made_up  # noqa: E402 (found only now)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each kernel's layout is tried by the tests themselves."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.once)
+
+
 @pytest.fixture(params=sorted(made_up.LAYOUTS))
 def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[made_up.Guest]:
     """A guest with the layout of each kernel, one after the other."""
