@@ -104,6 +104,10 @@ for file in "${touched[@]}"; do
 	# A string of the guest, whatever bytes it has, is text that nobody can forge and that ends no list and no line:
 	# see kernel/lx.py.
 	[[ $file != *.py ]] || mend "$file" 's/\.string()/.string("lab_name")/g'
+	# Two types are the same if C calls them so. gdb compares what is in them, and one file of the kernel may know only
+	# the name of what another one knows whole: whose type gdb finds first depends on whether it has an index.
+	[[ $file != *.py ]] || mend "$file" \
+		's/(*\([][a-z_.()0-9]*\.type\) \([!=]=\) \(\w*\.get_type()\(\.pointer()\)\?\))*:$/str(\1.strip_typedefs()) \2 str(\3):/'
 done
 mend "$gdb/linux/proc.py" '/linux_banner/s/lab_name/lab_text/'
 mend "$gdb/linux/dmesg.py" "/encode(/!s/encoding='utf8', errors='replace'/\"lab_text\"/"
