@@ -79,7 +79,9 @@ class Trace(Command):
         kind = _take_kind(arguments)
         follow = _take_follow(arguments, booted)
         colour = text.in_colour()
-        show = _ignore if as_json else partial(_show, text.columns(), colour)
+        show: Callable[[Event], None] = _ignore
+        if not as_json:
+            show = partial(_show, text.columns(), colour)
         tracer = Tracer(kind, follow, limit, show)
         if not as_json:
             most = f"{counted(limit, 'event')} at most"

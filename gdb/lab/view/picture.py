@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An address space as a picture of 80 columns, high addresses above.
+"""An address space as a picture of 80 columns, high addresses at the top.
 
-Nothing could be seen if all of 128 TiB had one scale, so each group of segments
-has its own: the head of the group says what one block stands for.
+On one scale for all 128 TiB nothing would be visible, so each group of segments has a
+scale of its own: the head of the group says how much one block stands for.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from ..sizes import rough_size
 WIDTH = 80
 BAR = 20  # blocks of the longest bar
 EIGHTHS = " ▏▎▍▌▋▊▉"
-MOST = 24  # segments of a group that are shown; of more, the ends
+MOST = 24  # segments of a group; of a larger one only the ends are shown
 PAGE = 4096
 
 
 def lines(half: list[Segment], digits: int) -> list[str]:
-    """A picture of one half. digits is how many an address is shown with."""
-    drawn = []
-    for group, run in groupby(reversed(half), lambda one: one.group):
+    """One half of the address space, drawn.
+
+    :param digits: hexadecimal digits of an address
+    """
+    drawn: list[str] = []
+    for group, run in groupby(reversed(half), lambda segment: segment.group):
         segments = list(run)
         if not group:
             for gap in segments:
@@ -33,14 +36,18 @@ def lines(half: list[Segment], digits: int) -> list[str]:
         head = f"── {group} "
         tail = f" █ = {rough_size(block)} ──"
         drawn.append(head + "─" * (WIDTH - len(head) - len(tail)) + tail)
-        for one in _shown(segments):
-            drawn += [one] if isinstance(one, str) else _segment(one, digits, block)
+        for shown in _shown(segments):
+            if isinstance(shown, str):
+                drawn.append(shown)
+            else:
+                drawn += _segment(shown, digits, block)
     return drawn
 
 
 def _block(segments: list[Segment]) -> int:
     """How many bytes a block stands for, so that the longest bar fits."""
-    longest = max((one.size for one in segments if not one.is_gap), default=PAGE)
+    sizes = (segment.size for segment in segments if not segment.is_gap)
+    longest = max(sizes, default=PAGE)
     block = PAGE
     while block * BAR < longest:
         block *= 2
@@ -48,58 +55,64 @@ def _block(segments: list[Segment]) -> int:
 
 
 def _shown(segments: list[Segment]) -> list[Segment | str]:
-    """All segments, or of very many those at both ends and those with a mark."""
+    """All segments; of a large group those at both ends and those with a mark."""
     if len(segments) <= MOST:
         return list(segments)
     half = MOST // 2
     found: list[Segment | str] = [*segments[:half]]
-    for is_marked, run in groupby(segments[half:-half], lambda one: bool(one.marks)):
-        some = list(run)
-        found += some if is_marked else [_left_out(some)]
+    for is_marked, run in groupby(segments[half:-half], lambda it: bool(it.marks)):
+        inner = list(run)
+        if is_marked:
+            found += inner
+        else:
+            found.append(_left_out(inner))
     return [*found, *segments[-half:]]
 
 
 def _left_out(segments: list[Segment]) -> str:
-    areas = [one for one in segments if not one.is_gap]
-    size = rough_size(sum(one.size for one in areas))
+    areas = [segment for segment in segments if not segment.is_gap]
+    size = rough_size(sum(area.size for area in areas))
     return f"   ⋮ {len(areas):,} areas of {size} together, and the gaps between them"
 
 
 def _bar(size: int, block: int) -> str:
-    """A bar to scale; what is there at all is seen."""
+    """A bar to scale, but never empty."""
     eighths = max(size * 8 // block, 1)
     if eighths > BAR * 8:
         return "█" * (BAR - 1) + "»"
     return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).strip()
 
 
-def _segment(one: Segment, digits: int, block: int) -> list[str]:
-    """An area or region, and the boundaries in it."""
-    if one.is_gap:
-        eighths = one.size * 8 // block
+def _segment(segment: Segment, digits: int, block: int) -> list[str]:
+    """An area, region or gap, and below it the boundaries in it."""
+    size = rough_size(segment.size)
+    if segment.is_gap:
+        eighths = segment.size * 8 // block
         dots = "·" * max(min(eighths // 8, BAR), 1)
         bar = dots if eighths <= BAR * 8 else "·" * 8 + " ≈ " + "·" * 8
-        line = f"{'':{digits}} {rough_size(one.size):>8}      {bar}"
+        line = f"{'':{digits}} {size:>8}      {bar}"
     else:
-        bar = _bar(one.size, block)
-        head = f"{one.start:0{digits}x} {rough_size(one.size):>8} {one.perms:<4} "
+        bar = _bar(segment.size, block)
+        head = f"{segment.start:0{digits}x} {size:>8} {segment.perms:<4} "
         room = WIDTH - len(head) - BAR - 1
-        name = one.name if len(one.name) <= room else "…" + one.name[1 - room :]
+        name = segment.name
+        if len(name) > room:
+            name = "…" + name[1 - room :]
         line = f"{head}{bar:<{BAR}} {name}"
-    return [line.rstrip(), *_marked(one.marks, digits)]
+    return [line.rstrip(), *_marked(segment.marks, digits)]
 
 
-def _between(one: Segment, digits: int) -> list[str]:
-    """A gap between two groups: to no scale."""
-    line = f"{'':{digits}} {rough_size(one.size):>8}      · · ·  not to scale  · · ·"
-    return [line, *_marked(one.marks, digits)]
+def _between(gap: Segment, digits: int) -> list[str]:
+    """A gap between two groups, not to scale."""
+    line = f"{'':{digits}} {rough_size(gap.size):>8}      · · ·  not to scale  · · ·"
+    return [line, *_marked(gap.marks, digits)]
 
 
 def _marked(marks: tuple[tuple[str, int], ...], digits: int) -> list[str]:
-    """The boundaries in a segment; a name and its address stay on one line."""
+    """The boundaries in a segment; a name and its address are never separated."""
     indent = " " * (digits + 15)
-    said = ", ".join(f"{name}\N{NO-BREAK SPACE}{at:x}" for name, at in reversed(marks))
+    names = [f"{name}\N{NO-BREAK SPACE}{address:x}" for name, address in marks[::-1]]
     return [
         f"{indent}{' ' if i else '◂'} {line}".replace("\N{NO-BREAK SPACE}", " ")
-        for i, line in enumerate(wrap(said, WIDTH - len(indent) - 2))
+        for i, line in enumerate(wrap(", ".join(names), WIDTH - len(indent) - 2))
     ]

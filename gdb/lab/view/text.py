@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from textwrap import wrap
+from typing import TypeAlias
 
 from rich import box
 from rich.console import Console
@@ -18,14 +19,17 @@ from rich.text import Text
 import gdb
 
 from ..check.hit import Hit
-from ..check.payload import MAX_AREAS, NAME_LEN, WORDS, Area, Mismatch, decode
+from ..check.payload import MAX_AREAS, NAME_LEN, WORDS, Area, Mismatch, Walk, decode
 from ..printable import one_line, text_of
 from ..result import Part, Report, Sentence, Table as Found
 from ..target import terminal
 from . import tables
 
 SENTENCE = 80  # columns of a sentence, on wider terminals too
-NARROWEST = 100  # columns a report needs when nobody looks at a terminal
+NARROWEST = 100  # columns of a report that goes to a file or a pipe
+
+Copies: TypeAlias = tuple[bytes, bytes, bytes | None]  # walked, kernel, delivered
+Wrong: TypeAlias = set[tuple[str, str]]  # copy and field of each mismatch
 
 
 def show(*parts: object) -> None:
@@ -45,18 +49,18 @@ def show(*parts: object) -> None:
 
 
 def _terminal() -> tuple[bool, int]:
-    """Does a person look, and how many columns are there?"""
+    """Whether the output is a terminal, and how many columns it has."""
     tty = sys.__stdout__ is not None and os.isatty(1)
     width = int(gdb.parameter("width") or 0)
     if not tty or width < 40:
-        # Some terminals, such as a serial line, say that they have no columns
+        # Some terminals, such as a serial line, report 0 columns
         width = (os.get_terminal_size(1).columns if tty else NARROWEST) or SENTENCE
-    # In gdb's TUI a line as wide as the terminal has an empty one behind it
+    # gdb's TUI puts an empty line after one that is as wide as the terminal
     return tty, max(width - 1, 0) if tty else width
 
 
 def in_colour() -> bool:
-    """Is there a terminal, and does the person want colours on it?"""
+    """Whether to use colours: on a terminal, unless `set style enabled off`."""
     return _terminal()[0] and bool(gdb.parameter("style enabled"))
 
 
@@ -70,8 +74,10 @@ def hit_parts(hit: Hit) -> list[object]:
     """The whole report of one hit."""
     parts: list[object] = [_heading(hit)]
     if hit.walk is not None and hit.buffer is not None:
-        wrong = {(m.copy, m.field) for m in hit.mismatches}
-        parts += [_words(hit, wrong), _areas(hit, wrong), _rules(hit)]
+        walk, buffer = hit.walk, hit.buffer
+        wrong = {(one.copy, one.field) for one in hit.mismatches}
+        copies = (walk.data, buffer, hit.delivered)
+        parts += [_words(copies, wrong), _areas(walk, copies, wrong), _rules(walk)]
     if hit.mismatches:
         parts.append(_mismatches(hit.mismatches))
     parts.append(verdict(hit))
@@ -79,24 +85,25 @@ def hit_parts(hit: Hit) -> list[object]:
 
 
 class Verdict(Text):
-    """One line, however long: a script looks for it."""
+    """One line, never wrapped: scripts search for it."""
 
 
 def verdict(hit: Hit) -> Verdict:
-    """One line: what was checked, whether it holds, how long it took."""
+    """One line: what was checked, whether it passed, how long it took."""
     if hit.passed and hit.error:
-        said = f"the call failed with {hit.error}; {hit.checks} checks passed"
+        result = f"the call failed with {hit.error}; {hit.checks} checks passed"
         mark, style = "PASS", "yellow"
     elif hit.passed:
-        said = f"{hit.checks} checks: walk, kernel and user copy agree"
+        result = f"{hit.checks} checks: walk, kernel and user copy agree"
         mark, style = "PASS", "bold green"
     else:
-        said = f"{len(hit.mismatches)} of {hit.checks} checks failed"
+        result = f"{len(hit.mismatches)} of {hit.checks} checks failed"
         mark, style = "FAIL", "bold red"
     who = f"hit {hit.number}, {hit.task.comm} {hit.task.pid}"
-    return Verdict.assemble(
-        (mark, style), f"  {who}: {said}, {hit.verdict_ms:.1f} ms from stop to verdict"
-    )
+    line = Verdict()
+    line.append(mark, style)
+    line.append(f"  {who}: {result}, {hit.verdict_ms:.1f} ms from stop to verdict")
+    return line
 
 
 def _heading(hit: Hit) -> Text:
@@ -133,9 +140,9 @@ def _word_value(data: bytes | None, name: str) -> str:
     return str(value) if name == "ma_size" else f"{value:#x}"
 
 
-def _words(hit: Hit, wrong: set[tuple[str, str]]) -> Table:
+def _words(copies: Copies, wrong: Wrong) -> Table:
+    """One row for each word before the areas."""
     table = _table("field", "walked", "kernel", "delivered", "")
-    copies = (hit.walk.data, hit.buffer, hit.delivered)
     for name in WORDS:
         bad = {copy for copy, field in wrong if field == name}
         row = [Text(_word_value(copy, name)) for copy in copies]
@@ -146,27 +153,25 @@ def _words(hit: Hit, wrong: set[tuple[str, str]]) -> Table:
     return table
 
 
-def _areas(hit: Hit, wrong: set[tuple[str, str]]) -> Table:
-    """One row an area: the walked one, and in what the copies differ from it."""
+def _areas(walk: Walk, copies: Copies, wrong: Wrong) -> Table:
+    """One row for each area: the walked one, and how the copies differ from it."""
     table = _table("area", "walked", "name", "kernel", "delivered", "")
     table.columns[2].no_wrap, table.columns[2].overflow = False, "fold"
-    copies = [
-        decode(data)[1] if data is not None else None
-        for data in (hit.walk.data, hit.buffer, hit.delivered)
-    ]
+    walked_areas = decode(copies[0])[1]
+    kernel, delivered = (
+        decode(data)[1] if data is not None else None for data in copies[1:]
+    )
     for i in range(MAX_AREAS):
         bad = {copy for copy, field in wrong if field.startswith(f"ma[{i}].")}
-        if i >= min(hit.walk.areas, MAX_AREAS) and not bad:
+        if i >= min(walk.areas, MAX_AREAS) and not bad:
             continue
-        walked = copies[0][i]
+        walked = walked_areas[i]
         table.add_row(
             f"ma[{i}]",
             f"{walked.vm_start:x}-{walked.vm_end:x}",
             Text(name_text(walked.name)),
-            *(
-                _copy_text(copy, walked, copies[j], i, bad)
-                for j, copy in ((1, "kernel"), (2, "delivered"))
-            ),
+            _copy_text("kernel", walked, kernel, i, bad),
+            _copy_text("delivered", walked, delivered, i, bad),
             _mark(bool(bad)),
         )
     return table
@@ -180,12 +185,12 @@ def _copy_text(
     if copy not in bad:
         return Text("the same", "dim")
     area = areas[i]
-    said = []
+    differs = []
     if (area.vm_start, area.vm_end) != (walked.vm_start, walked.vm_end):
-        said.append(f"{area.vm_start:x}-{area.vm_end:x}")
+        differs.append(f"{area.vm_start:x}-{area.vm_end:x}")
     if area.name != walked.name:
-        said.append(repr(area.name.rstrip(b"\0"))[1:])
-    return Text(" ".join(said), "bold red")
+        differs.append(repr(area.name.rstrip(b"\0"))[1:])
+    return Text(" ".join(differs), "bold red")
 
 
 def name_text(name: bytes) -> str:
@@ -193,9 +198,9 @@ def name_text(name: bytes) -> str:
     return text_of(name.split(b"\0")[0])
 
 
-def _rules(hit: Hit) -> Table:
+def _rules(walk: Walk) -> Table:
     table = _table("the area list", "")
-    for rule in hit.walk.invariants:
+    for rule in walk.invariants:
         table.add_row(rule.rule, _mark(not rule.holds))
     return table
 
@@ -225,7 +230,7 @@ def value_text(value: int | bytes | str) -> str:
 
 
 def totals(hits: list[Hit]) -> str:
-    """One line about all hits so far."""
+    """One line that counts all hits so far."""
     failed = sum(not hit.passed for hit in hits)
     checks = sum(hit.checks for hit in hits)
     return f"{len(hits)} hit{'s' * (len(hits) != 1)}, {len(hits) - failed} passed, {failed} failed, {checks} checks"

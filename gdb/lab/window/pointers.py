@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What points where at a stop: program counter, stack pointer, the last argument.
+"""Where the program counter, the stack pointer and the last argument point at a stop.
 
-The debug info tells the last argument of a C function or system call that is an
-address: a pointer, or a number with a name that addresses have.
+The last argument is the last one of the C function, or of the system call, that is an
+address: a pointer by the debug info, or a number with a name that addresses have.
 """
 
 from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
+from typing import Any, Iterable, cast
 
 import gdb
 
@@ -19,43 +20,45 @@ from ..target.memory import PAGE_SIZE
 
 # Parameters of system calls that are addresses, though C passes them as numbers
 ADDRESSES = ("addr", "start", "brk", "new_addr", "newsp", "shmaddr")
-# The other way round: what the function behind a system call is called
+# By a system call's name, the kernel function behind it where that has another name
 FUNCTIONS = {name: function for function, name in registers.RENAMED.items()}
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """One thing that points, and where to."""
+    """A register or argument, and where it points."""
 
     name: str  # "$pc", "user sp", ...
-    address: int | None  # None if it is not known
-    place: str  # what is there, or why it is not known
-    what: str = ""  # of an argument: its name and whose it is
+    address: int | None  # None if unknown
+    place: str  # what is there, or why the address is unknown
+    what: str = ""  # of an argument: its name and its function
     area: Piece | None = None  # the area it points into
 
 
 class Pointers:
-    """Says where pointers point.
+    """Tells where pointers point.
 
-    Parameters: the selected processor, the areas of its current task, low to high.
+    :param processor: the selected one
+    :param areas: of its current task, lowest first
     """
 
     def __init__(self, processor: Processor, areas: tuple[Piece, ...]) -> None:
         self.processor = processor
         self.areas = areas
-        self._starts = [one.start for one in areas]
+        self._starts = [area.start for area in areas]
         self._stacks: list[stack.Stack] | None = None
 
     def all(self) -> list[Pointer]:
-        """$pc, $sp and argument of the selected frame, then those of user mode.
+        """$pc, $sp and last pointer argument of the selected frame, then those of user mode.
 
-        Raises memory.Fault, gdb.error.
+        :raises Fault: what they belong to cannot be read
+        :raises gdb.error: there is no frame
         """
         frame = gdb.selected_frame()
         level = f" #{frame.level()}" if frame.level() else ""
         sp = int(frame.read_register("rsp")) & MASK
         found = [
-            self.pointer(f"$pc{level}", frame.pc()),
+            self.pointer(f"$pc{level}", int(frame.pc())),
             self.pointer(f"$sp{level}", sp),
             self._of_frame(frame),
         ]
@@ -64,7 +67,10 @@ class Pointers:
         return found
 
     def pointer(self, name: str, address: int, what: str = "") -> Pointer:
-        """A pointer whose value is known. Raises memory.Fault."""
+        """A pointer whose value is known.
+
+        :raises Fault: what the kernel has there cannot be read
+        """
         area = self.find(address)
         if area is not None:
             place = f"{area.name or '[anon]'}+{offset(area, address):#x}"
@@ -75,21 +81,21 @@ class Pointers:
         return Pointer(name, address, place, what, area)
 
     def find(self, address: int) -> Piece | None:
-        """The area around an address, None in a gap."""
+        """The area that holds an address, None in a gap: vma_lookup() on the areas read."""
         before = bisect.bisect_right(self._starts, address)
         if not before or address >= self.areas[before - 1].end:
             return None
         return self.areas[before - 1]
 
     def _kernel_place(self, address: int) -> str:
-        """What an address of the kernel's half belongs to."""
+        """What an address in the kernel's half belongs to."""
         if errno.is_error(errno.to_long(address)):
             return f"error {errno.result_text(errno.to_long(address))}"
         if self._stacks is None:
             self._stacks = self._known_stacks()
-        for one in self._stacks:
-            if one.start <= address < one.end:
-                return f"{one.name} stack+{address - one.start:#x}"
+        for known in self._stacks:
+            if known.start <= address < known.end:
+                return f"{known.name} stack+{address - known.start:#x}"
         if kallsyms.is_kernel_text(address):
             return kallsyms.sprint_short(address)
         start, end = regions.image()
@@ -109,17 +115,18 @@ class Pointers:
         return found
 
     def _of_frame(self, frame: gdb.Frame) -> Pointer:
-        """The last pointer among the arguments of the selected frame's function."""
+        """The last pointer among the arguments of a frame's function."""
         function = frame.function()
         if function is None:
             code = "user" if self.processor.in_user_mode else "this"
             return Pointer("arg", None, f"not known: no debug info for {code} code")
-        found = [one for one in _arguments(frame) if _is_pointer(one)]
-        if not found:
+        pointers = [symbol for symbol in _arguments(frame) if _is_pointer(symbol)]
+        if not pointers:
             return Pointer("arg", None, f"{function.name}() takes no pointer")
-        what = f"{found[-1].name} of {function.name}()"
+        last = pointers[-1]
+        what = f"{last.name} of {function.name}()"
         try:
-            value = found[-1].value(frame)
+            value = last.value(frame)
             if value.is_optimized_out:
                 return Pointer("arg", None, "optimized out here", what)
             address = int(value) & MASK
@@ -128,7 +135,7 @@ class Pointers:
         return self.pointer("arg", address, what)
 
     def _of_user_mode(self) -> list[Pointer]:
-        """Where user mode was left, and the last pointer it gave a system call."""
+        """Where user mode was left, and the last pointer it passed to a system call."""
         found = registers.of_user_mode(self.processor.current, self.processor)
         if found is None:
             return []
@@ -146,19 +153,20 @@ class Pointers:
             return Pointer("user arg", None, f"the kernel has no call {number}")
         known = syscalls.parameters(FUNCTIONS.get(name, name))
         values = registers.syscall_get_arguments(regs)
-        for one, value in reversed(list(zip(known, values))):
-            if one.pointer or one.name in ADDRESSES:
-                return self.pointer("user arg", value, f"{one.name} of {name}()")
+        for parameter, value in reversed(list(zip(known, values))):
+            if parameter.pointer or parameter.name in ADDRESSES:
+                return self.pointer("user arg", value, f"{parameter.name} of {name}()")
         return Pointer("user arg", None, f"{name}() takes no pointer")
 
 
 def offset(area: Piece, address: int) -> int:
-    """How far an address is into the mapped file, or into an area without one."""
+    """The offset of an address in the mapped file, or in an area without one; in bytes."""
     return address - area.start + (area.pgoff * PAGE_SIZE if area.file else 0)
 
 
 def _arguments(frame: gdb.Frame) -> list[gdb.Symbol]:
-    """The parameters of a frame's function in order, [] where they are not known."""
+    """The parameters of a frame's function in order, [] if it has no debug info."""
+    block: gdb.Block | None
     try:
         block = frame.block()
     except RuntimeError:  # no debug info for this place
@@ -167,10 +175,13 @@ def _arguments(frame: gdb.Frame) -> list[gdb.Symbol]:
         block = block.superblock
     if block is None:
         return []
-    found = [one for one in block if one.is_argument]
+    # A gdb.Block is iterable, which typeshed does not say
+    symbols: Iterable[gdb.Symbol] = cast(Any, block)
+    found = [symbol for symbol in symbols if symbol.is_argument]
     # gcc lists those of an inlined function backwards
     return found[::-1] if frame.type() == gdb.INLINE_FRAME else found
 
 
 def _is_pointer(symbol: gdb.Symbol) -> bool:
-    return symbol.type.strip_typedefs().code == gdb.TYPE_CODE_PTR
+    kind = symbol.type
+    return kind is not None and kind.strip_typedefs().code == gdb.TYPE_CODE_PTR
