@@ -8,7 +8,8 @@ from ..reports import blame as report
 from ..reports.addresses import canonical
 from ..result import Report
 from ..target import kernel
-from .base import LabCommand, number
+from .arguments import number
+from .base import LabCommand
 
 
 class Blame(LabCommand):

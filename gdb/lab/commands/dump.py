@@ -13,6 +13,7 @@ from ..dump import vmcore
 from ..reports import dump as report
 from ..result import Report
 from ..target import terminal
+from ..target.debugger import Refused
 from ..target.memory import Broken
 from .base import LabCommand
 
@@ -36,9 +37,9 @@ class Dump(LabCommand):
         (argument,) = self.take(arguments, "FILE")
         path = os.path.realpath(os.path.expanduser(argument))
         if os.path.isdir(path):
-            raise gdb.GdbError(f"{path} is a folder: give the name of a file in it.")
+            raise Refused(f"{path} is a folder: give the name of a file in it.")
         if os.path.exists(path) and not os.path.isfile(path):
-            raise gdb.GdbError(
+            raise Refused(
                 f"{path} is a device or a pipe, which a core cannot replace: give the "
                 "name of a file."
             )
@@ -46,9 +47,9 @@ class Dump(LabCommand):
         try:
             core = vmcore.write(path, progress)
         except OSError as error:
-            raise gdb.GdbError(f"Cannot write {path}: {error.strerror}.") from None
+            raise Refused(f"Cannot write {path}: {error.strerror}.") from None
         except Broken as broken:
-            raise gdb.GdbError(f"Cannot find the guest's RAM: {broken}.") from None
+            raise Refused(f"Cannot find the guest's RAM: {broken}.") from None
         finally:
             progress.end()
         return report.describe(core)

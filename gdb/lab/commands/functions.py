@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""$lab_task, $lab_mm, $lab_vma: the kernel's structures in a person's expressions."""
+"""$lab_task, $lab_mm, $lab_vma: the kernel's structures in gdb's expressions."""
 
 from __future__ import annotations
 
 import gdb
 
 from ..linux import vma
-from ..target import fits, kernel
+from ..target.debugger import Refused
 from ..target.unforeseen import refused
-from .base import mm_of, task_of, user_address
+from .arguments import mm_of, task_of, user_address
+from .base import check_kernel
 
 
 class Function(gdb.Function):
@@ -20,35 +21,30 @@ class Function(gdb.Function):
         super().__init__(self.name)
 
     def find(self, arguments: list[str]) -> gdb.Value:
-        """What the function stands for. Raises gdb.GdbError, Fault, Broken."""
+        """The function's value. Raises Refused, Fault, Broken."""
         raise NotImplementedError
 
     def invoke(self, *arguments: gdb.Value) -> gdb.Value:
         with refused(f"${self.name}"):
-            fits.check_symbols()
-            kernel.memory()
-            if not fits.check_running():
-                raise gdb.GdbError(
-                    "The kernel does not run yet: continue to a breakpoint in it first."
-                )
+            check_kernel()
             return self.find([str(int(argument)) for argument in arguments])
 
     def one_of(self, arguments: list[str], least: int, usage: str) -> list[str]:
-        """Arguments, the last of which may be missing."""
+        """The arguments, with "" for the last one if it is not there."""
         if not least <= len(arguments) <= least + 1:
-            raise gdb.GdbError(f"Usage: ${self.name}({usage}).")
+            raise Refused(f"Usage: ${self.name}({usage}).")
         return [*arguments, ""][: least + 1]
 
 
 def pointer(address: int, type_name: str) -> gdb.Value:
-    """An address as a pointer to a type of the kernel's."""
+    """An address as a pointer to a type of the kernel, such as "struct mm_struct"."""
     return gdb.Value(address).cast(gdb.lookup_type(type_name).pointer())
 
 
 class TaskFunction(Function):
     """The task_struct of a process or thread: $lab_task([PID])
 
-    PID is its id; without it the current task is meant.
+    PID is its id; the default is the current task.
 
     Example:
         (gdb) print $lab_task(1)->comm
@@ -64,7 +60,7 @@ class TaskFunction(Function):
 class MmFunction(Function):
     """The mm_struct of a process: $lab_mm([PID])
 
-    PID is its id; without it the current task is meant.
+    PID is its id; the default is the current task.
 
     Example:
         (gdb) print *$lab_mm(1)
@@ -81,8 +77,8 @@ class MmFunction(Function):
 class VmaFunction(Function):
     """The area that holds an address: $lab_vma(ADDRESS[, PID])
 
-    A vm_area_struct *, NULL if the address is in none. PID is the id of the
-    process; without it the current task is meant.
+    A vm_area_struct *, NULL if no area holds the address. PID is the id of the
+    process; the default is the current task's.
 
     Example:
         (gdb) print/x $lab_vma($lab_mm()->start_code)->vm_flags

@@ -7,6 +7,7 @@ import gdb
 
 from ..replay import session
 from ..target import terminal
+from ..target.debugger import Refused
 from .base import LabCommand, show_frame
 
 
@@ -31,11 +32,9 @@ class Goto(LabCommand):
         if wanted.startswith("#") and wanted[1:].isdecimal():
             one.travel(int(wanted[1:]))
         elif not wanted.isdecimal():
-            raise gdb.GdbError(
-                f"lab goto takes the number of a moment, or #COUNT: {told}."
-            )
+            raise Refused(f"lab goto takes the number of a moment, or #COUNT: {told}.")
         elif int(wanted) >= len(moments):
-            raise gdb.GdbError(f"There is no moment {wanted}: {told}.")
+            raise Refused(f"There is no moment {wanted}: {told}.")
         else:
             moment = moments[int(wanted)]
             one.travel(moment.count)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from ..reports import maple as report
 from ..result import Report
-from .base import LabCommand, mm_of
+from .arguments import mm_of
+from .base import LabCommand
 
 
 class Maple(LabCommand):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from ..reports import phys as report
 from ..result import Report
-from .base import LabCommand, number
+from .arguments import number
+from .base import LabCommand
 
 
 class Phys(LabCommand):

@@ -9,7 +9,8 @@ from ..result import Report
 from ..sizes import size_text
 from ..target import kernel
 from ..target.debugger import Refused
-from .base import LabCommand, number, page_tables
+from .arguments import number, page_tables
+from .base import LabCommand
 
 MOST = 1 << 20  # bytes that are shown at once
 

@@ -11,6 +11,7 @@ import gdb
 from ..check.hit import Hit
 from ..check.stops import Check, Stop
 from ..target import debugger, gdb_debugger, kernel, terminal, vmlinux
+from ..target.debugger import Refused
 from ..target.unforeseen import Command, handler
 from ..version import VERSION
 from ..view import text
@@ -42,7 +43,7 @@ def start() -> None:
     """
     try:
         check.arm()
-    except debugger.Refused as refusal:
+    except Refused as refusal:
         raise gdb.GdbError(str(refusal)) from None
     if kernel.is_fast():
         terminal.write(f"seginfo: armed, reading memory from the {kernel.source()}.\n")
@@ -72,7 +73,7 @@ def stop() -> None:
 
 def _no_argument(name: str, argument: str) -> None:
     if argument:
-        raise gdb.GdbError(f"seginfo {name} takes no argument; see `help seginfo`.")
+        raise Refused(f"seginfo {name} takes no argument; see `help seginfo`.")
 
 
 class SegInfo(Command):
@@ -105,7 +106,7 @@ class SegInfo(Command):
 
     def do(self, argument: str) -> None:
         if argument:
-            raise gdb.GdbError(
+            raise Refused(
                 f"There is no seginfo {argument.split()[0]}; see `help seginfo`."
             )
         if check.log.last is not None:
@@ -190,10 +191,10 @@ class Show(Command):
     def do(self, argument: str) -> None:
         known = f"there are {len(check.hits)} hits so far"
         if not argument.isdecimal():
-            raise gdb.GdbError(f"seginfo show takes the number of a hit; {known}.")
+            raise Refused(f"seginfo show takes the number of a hit; {known}.")
         hit = check.log.hit(int(argument))
         if hit is None:
-            raise gdb.GdbError(f"There is no hit {argument}; {known}.")
+            raise Refused(f"There is no hit {argument}; {known}.")
         text.show(*text.hit_parts(hit))
 
 
@@ -205,7 +206,7 @@ class Json(Command):
 
     def do(self, argument: str) -> None:
         if not argument:
-            raise gdb.GdbError("seginfo json takes the name of the file to write.")
+            raise Refused("seginfo json takes the name of the file to write.")
         write_hits(os.path.expanduser(argument))
 
 
@@ -219,7 +220,7 @@ class Version(Command):
         _no_argument("version", argument)
         try:
             kernel_is = f"symbols of Linux {vmlinux.release()}"
-        except (debugger.Refused, debugger.Missing):
+        except (Refused, debugger.Missing):
             kernel_is = "no kernel's symbols"
         terminal.write(
             f"seginfo {VERSION}; gdb {gdb_debugger.version()}, Python {platform.python_version()}; "

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from ..reports import task as report
 from ..result import Report
-from .base import LabCommand, task_of
+from .arguments import task_of
+from .base import LabCommand
 
 
 class Task(LabCommand):

@@ -14,6 +14,7 @@ from ..replay.monitor import going_back
 from ..reports import trace as report
 from ..sizes import counted
 from ..target import fits, kernel, terminal
+from ..target.debugger import Refused
 from ..target.unforeseen import Command
 from ..trace import syscall
 from ..trace.ctrlc import told_of_ctrl_c
@@ -27,7 +28,8 @@ from ..trace.fork.timeline import Fork
 from ..trace.mmap.timeline import Mmap
 from ..view import text, timeline as view
 from ..view.json import report_json
-from .base import number, show_frame, task_of
+from .arguments import number, take_json, task_of
+from .base import show_frame
 from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
@@ -67,12 +69,10 @@ class Trace(Command):
 
     def do(self, argument: str) -> None:
         arguments = gdb.string_to_argv(argument)
-        as_json = "--json" in arguments
-        if as_json:
-            arguments.remove("--json")
+        as_json = take_json(arguments)
         limit = _take_limit(arguments)
         if going_back():
-            raise gdb.GdbError(BACK)
+            raise Refused(BACK)
         fits.check_symbols()
         kernel.memory()
         booted = fits.check_running()
@@ -108,7 +108,7 @@ def _take_limit(arguments: list[str]) -> int:
     place = arguments.index("--limit")
     given = arguments[place + 1 : place + 2]
     if not given or not given[0].isdecimal() or not int(given[0]):
-        raise gdb.GdbError("--limit takes a number of events, such as --limit 100.")
+        raise Refused("--limit takes a number of events, such as --limit 100.")
     del arguments[place : place + 2]
     return int(given[0])
 
@@ -116,38 +116,38 @@ def _take_limit(arguments: list[str]) -> int:
 def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
     known = ", ".join((*TIMELINES, SYSCALL))
     if not arguments:
-        raise gdb.GdbError(f"lab trace takes what to follow: {known}.")
+        raise Refused(f"lab trace takes what to follow: {known}.")
     what = arguments.pop(0)
     if what in TIMELINES:
         return TIMELINES[what]
     if what != SYSCALL:
-        raise gdb.GdbError(f"There is no lab trace {what}; there are {known}.")
+        raise Refused(f"There is no lab trace {what}; there are {known}.")
     if not arguments:
-        raise gdb.GdbError(NO_NAMES)
+        raise Refused(NO_NAMES)
     names = [name for name in arguments.pop(0).split(",") if name]
     if not names:
-        raise gdb.GdbError(NO_NAMES)
+        raise Refused(NO_NAMES)
     names = syscall.all_names() if names == [ALL] else names
     return lambda tracer: syscall.Syscalls(tracer, names)
 
 
 def _take_follow(arguments: list[str], booted: bool) -> Follow:
-    """Whom to follow. Raises gdb.GdbError."""
+    """Whom to follow. Raises Refused."""
     if len(arguments) > 1:
-        raise gdb.GdbError("lab trace takes one PROGRAM or PID; see `help lab trace`.")
+        raise Refused("lab trace takes one PROGRAM or PID; see `help lab trace`.")
     if not arguments:
         return _default(booted)
     (who,) = arguments
     if who == ALL:
         return Follow(everyone=True)
     if not who or who[0] in "-'\"":
-        raise gdb.GdbError(
+        raise Refused(
             f"{who or 'An empty word'} is no PROGRAM or PID: see `help lab trace`."
         )
     if not who[0].isdecimal() and who[0] != "$":
         return Follow(program=who)
     if not booted:
-        raise gdb.GdbError(
+        raise Refused(
             "There is no process yet: give the name of a program, or continue first."
         )
     address = task_of(str(number(who, "PID")))
@@ -155,7 +155,7 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
     has_ended = all(map(task.has_exited, task.for_each_thread(address)))
     if has_ended or is_kernel_thread(address):
         kind = "has ended" if has_ended else "is a kernel thread"
-        raise gdb.GdbError(f"Task {found.pid} ({found.comm}) {kind}: give another PID.")
+        raise Refused(f"Task {found.pid} ({found.comm}) {kind}: give another PID.")
     return _process(address)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from ..reports import vma as report
 from ..result import Report
-from .base import LabCommand, mm_of, user_address
+from .arguments import mm_of, user_address
+from .base import LabCommand
 
 
 class Vma(LabCommand):

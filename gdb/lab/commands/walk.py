@@ -6,7 +6,8 @@ from __future__ import annotations
 from ..linux.pgtable import USER_HALF
 from ..reports import walk as report
 from ..result import Report
-from .base import LabCommand, mm_of, number, page_tables
+from .arguments import mm_of, number, page_tables
+from .base import LabCommand
 
 
 class Walk(LabCommand):

@@ -10,6 +10,7 @@ from typing import Any
 import gdb
 
 from ..printable import one_line
+from ..target.debugger import Refused
 from ..target.unforeseen import Command, handler, sentence
 from ..view import tui
 from ..window import picture
@@ -181,14 +182,14 @@ class CheckTui(Command):
 
     def do(self, argument: str) -> None:
         if argument != "0":
-            raise gdb.GdbError("layout lab takes no argument; see `help layout lab`.")
+            raise Refused("layout lab takes no argument; see `help layout lab`.")
         why = ""
         if not (os.isatty(0) and os.isatty(1)):
             why = "gdb's TUI needs a terminal"
         elif os.environ.get("TERM", "dumb") == "dumb":
             why = "gdb's TUI needs a terminal with a cursor, and TERM says it has none"
         if why:
-            raise gdb.GdbError(f"layout lab: {why}; {INSTEAD}.")
+            raise Refused(f"layout lab: {why}; {INSTEAD}.")
 
 
 class NoLayout(Command):
@@ -198,7 +199,7 @@ class NoLayout(Command):
         super().__init__("layout", gdb.COMMAND_USER)
 
     def do(self, argument: str) -> None:
-        raise gdb.GdbError(
+        raise Refused(
             f"layout {argument}: this gdb was built without its text user interface "
             f"(TUI): use Debian's package gdb; {INSTEAD}."
         )

@@ -97,6 +97,9 @@ class Debugger(Symbols, Protocol):
 
     # --- Symbols and types -------------------------------------------------------
 
+    def evaluate(self, expression: str) -> int:
+        """An expression of C, as an unsigned 64-bit number. Raises Refused with the reason."""
+
     def line_of(self, address: int) -> Line:
         """The source line of an instruction."""
 

@@ -116,6 +116,17 @@ class FilesDebugger:
         """See Symbols."""
         return self._symbols.constant(name)
 
+    def evaluate(self, expression: str) -> int:
+        """See Debugger: a number, or the address of a symbol."""
+        try:
+            return int(expression, 0) % (1 << 64)
+        except ValueError:
+            pass
+        try:
+            return self.address_of(expression)
+        except Missing as missing:
+            raise Refused(str(missing)) from None
+
     def line_of(self, address: int) -> Line:
         """See Debugger: nobody tells."""
         return Line("", 0, "")

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, Mapping
 import gdb
 
 from . import settings, terminal, unforeseen
-from .debugger import Argument, Caller, Instruction, Line, Missing, use
+from .debugger import Argument, Caller, Instruction, Line, Missing, Refused, use
 from .memory import Fault
 from .ram_file import RamFile, find_ram_file
 from .types import CType, Field, Kind
@@ -130,6 +130,15 @@ class GdbDebugger:
 
     def constant(self, name: str) -> int:
         return _evaluate(name)
+
+    def evaluate(self, expression: str) -> int:
+        """See Debugger: any expression that gdb takes."""
+        try:
+            with settings.needed():
+                value = gdb.parse_and_eval(expression)
+                return int(value.cast(gdb.lookup_type("unsigned long")))
+        except (gdb.error, ValueError) as problem:
+            raise Refused(str(problem)) from None
 
     def line_of(self, address: int) -> Line:
         found = gdb.find_pc_line(address)
