@@ -60,7 +60,11 @@ def blocks(chapter: Path, where: str) -> list[tuple[set[str], str]]:
 def settings(chapter: Path) -> dict[str, Path]:
     """What `make debug` is given for a chapter."""
     found = PROGRAM.search(chapter.read_text(encoding="utf-8"))
-    return {"PROGRAM": labs.ROOT / found[1]} if found and chapter in NOTES + REFERENCE else {}
+    return (
+        {"PROGRAM": labs.ROOT / found[1]}
+        if found and chapter in NOTES + REFERENCE
+        else {}
+    )
 
 
 def session(chapter: Path, where: str) -> Any:
