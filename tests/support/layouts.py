@@ -29,27 +29,36 @@ OF_SYMBOLS = ("address_of", "has_symbol", "variable_size", "expect", "per_cpu_pl
 def wanted() -> layout.Wanted:
     """What the package asks for, of any kernel."""
     found = layout.Wanted()
-    for file in sorted((ROOT / "gdb" / "lab").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ClassDef):
-                _of_class(node, found)
-            elif isinstance(node, ast.Call):
-                _of_call(node, found)
-            elif isinstance(node, ast.FunctionDef):
-                _of_function(node, found)
+    files = sorted((ROOT / "gdb" / "lab").rglob("*.py"))
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    names = {node.name: _name_of(node) for node in classes if _name_of(node)}
+    for node in nodes:
+        if isinstance(node, ast.ClassDef):
+            _of_class(node, found)
+        elif isinstance(node, ast.Call):
+            _of_call(node, found, names)
+        elif isinstance(node, ast.FunctionDef):
+            _of_function(node, found)
     return found
 
 
-def _of_class(node: ast.ClassDef, found: layout.Wanted) -> None:
-    """A declaration: class MmStruct(Struct, name="struct mm_struct")."""
+def _name_of(node: ast.ClassDef) -> str:
+    """What C calls it: class MmStruct(Struct, name="struct mm_struct"); "" for others."""
     for keyword in node.keywords:
         if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
-            paths = found.members.setdefault(keyword.value.value, set())
-            for line in node.body:
-                if isinstance(line, ast.AnnAssign) and isinstance(
-                    line.target, ast.Name
-                ):
-                    paths.add(_at(line.value) or line.target.id)
+            return str(keyword.value.value)
+    return ""
+
+
+def _of_class(node: ast.ClassDef, found: layout.Wanted) -> None:
+    """The members of a declaration."""
+    name = _name_of(node)
+    if name:
+        paths = found.members.setdefault(name, set())
+        for line in node.body:
+            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                paths.add(_at(line.value) or line.target.id)
 
 
 def _at(value: ast.expr | None) -> str:
@@ -62,10 +71,15 @@ def _at(value: ast.expr | None) -> str:
     return ""
 
 
-def _of_call(node: ast.Call, found: layout.Wanted) -> None:
-    """structs.offsetof("struct page", "lru"), structs.constant("PG_head"), ..."""
+def _of_call(node: ast.Call, found: layout.Wanted, names: dict[str, str]) -> None:
+    """structs.offsetof("struct page", "lru"), structs.constant("PG_head"), ...
+
+    Also list_for_each_entry(head, TaskStruct, "tasks"), which names a declaration.
+    """
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
     words = list(_strings(node.args))
+    if name == "list_for_each_entry":
+        words[:0] = filter(None, (names.get(getattr(a, "id", "")) for a in node.args))
     if name in OF_SYMBOLS:
         found.symbols.update(filter(NAME.fullmatch, words))
     if name == "constant":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from lab.linux import lists
+from lab.linux.structs.lib import Module
 from lab.target import structs
 from lab.target.memory import Broken
 from made_up import Guest
@@ -31,7 +32,7 @@ def test_entries_by_their_member(guest: Guest) -> None:
     modules = [guest.put("struct module") for _ in range(3)]
     inside = structs.offsetof("struct module", "list")
     guest.link(head, *(one + inside for one in modules))
-    assert list(lists.list_for_each_entry(head, "struct module", "list")) == modules
+    assert list(lists.list_for_each_entry(head, Module, "list")) == modules
 
 
 def test_a_head_that_is_nowhere(guest: Guest) -> None:

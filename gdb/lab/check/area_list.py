@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..linux import maple, maple_check, vma
-from ..linux.structs.mm_types import VmAreaStruct
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 
 
@@ -23,7 +24,7 @@ class Invariant:
 
 
 def check_list(
-    mm: int, map_count: int, found: list[VmAreaStruct], broken: str
+    mm: Ptr[MmStruct], map_count: int, found: list[VmAreaStruct], broken: str
 ) -> tuple[Invariant, ...]:
     """The invariants of the structure that found was read from.
 
@@ -74,7 +75,7 @@ def _unsorted(found: list[VmAreaStruct]) -> str:
     return ""
 
 
-def _strangers(mm: int, found: list[VmAreaStruct]) -> str:
+def _strangers(mm: Ptr[MmStruct], found: list[VmAreaStruct]) -> str:
     for i, area in enumerate(found):
         if area.vm_mm != mm:
             return f"{_at(i, area)} has vm_mm {area.vm_mm:#x}, not {mm:#x}"
@@ -90,7 +91,7 @@ def _unmirrored(found: list[VmAreaStruct]) -> str:
     return ""
 
 
-def _tree(mm: int, found: list[VmAreaStruct]) -> str:
+def _tree(mm: Ptr[MmStruct], found: list[VmAreaStruct]) -> str:
     in_list = [area.address for area in found]
     in_tree = []
     try:
@@ -106,7 +107,7 @@ def _tree(mm: int, found: list[VmAreaStruct]) -> str:
     return ""
 
 
-def _misplaced(mm: int, found: list[VmAreaStruct]) -> str:
+def _misplaced(mm: Ptr[MmStruct], found: list[VmAreaStruct]) -> str:
     """Is an area's range in the maple tree another than its own?"""
     try:
         places = list(maple.mas_for_each(vma.tree_of(mm)))
@@ -118,7 +119,7 @@ def _misplaced(mm: int, found: list[VmAreaStruct]) -> str:
     return ""
 
 
-def _gaps(mm: int) -> str:
+def _gaps(mm: Ptr[MmStruct]) -> str:
     """Does a node of the maple tree tell a wrong gap?"""
     try:
         return maple_check.check_gaps(vma.tree_of(mm))

@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..linux import errno, mm, path
+from ..linux.structs.mm_types import MmStruct
 from ..linux.task import Task, task_pid_vnr
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..target.memory import Fault
 from . import payload
 
@@ -23,7 +25,7 @@ class Call:
 
     task: Task
     cpu: int
-    mm: int  # struct mm_struct *
+    mm: Ptr[MmStruct]
     info: int  # struct segment_info __user *
     thread_sp: int
     stack: int  # %rsp at entry, and again at the return instruction
@@ -42,7 +44,7 @@ class Hit:
     number: int
     task: Task
     cpu: int
-    mm: int
+    mm: Ptr[MmStruct]
     info: int
     result: int  # what the call returns: thread id or negative errno
     walk: payload.Walk | None

@@ -11,9 +11,11 @@ import struct
 from dataclasses import dataclass, replace
 
 from ..linux import mm as mm_, vma
+from ..linux.structs.fs import Path
 from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..linux.task import Task
 from ..target import structs
+from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from .area_list import Invariant, check_list
 
@@ -114,7 +116,7 @@ def compare(expected: bytes, found: bytes, copy: str) -> list[Mismatch]:
     ]
 
 
-def walk(task: Task, mm: int, thread_sp: int, info: int = 0) -> Walk:
+def walk(task: Task, mm: Ptr[MmStruct], thread_sp: int, info: int = 0) -> Walk:
     """Walk an address space and say what the payload must be.
 
     Parameters: the calling task, its struct mm_struct *, its stack pointer in
@@ -123,7 +125,7 @@ def walk(task: Task, mm: int, thread_sp: int, info: int = 0) -> Walk:
     """
     read = mm_.mm_struct(mm)
     found, broken = _follow(mm)
-    root = task.fs + structs.offsetof("struct fs_struct", "root")
+    root = Ptr[Path](task.fs + structs.offsetof("struct fs_struct", "root"))
     names = tuple(_name(area, read, root) for area in found[:MAX_AREAS])
     areas = [
         Area(area.vm_start, area.vm_end, _field(name))
@@ -153,7 +155,7 @@ def settle_names(walk: Walk, buffer: bytes, moved: bool) -> Walk:
     return replace(walk, data=bytes(data))
 
 
-def _follow(mm: int) -> tuple[list[VmAreaStruct], str]:
+def _follow(mm: Ptr[MmStruct]) -> tuple[list[VmAreaStruct], str]:
     """The areas as far as the list can be followed, and why it ended early."""
     found = []
     try:
@@ -164,7 +166,7 @@ def _follow(mm: int) -> tuple[list[VmAreaStruct], str]:
     return found, ""
 
 
-def _name(area: VmAreaStruct, mm: MmStruct, root: int) -> bytes:
+def _name(area: VmAreaStruct, mm: MmStruct, root: Ptr[Path]) -> bytes:
     """An area's name as /proc/PID/maps has it."""
     try:
         return vma.vma_name(area, mm, root)

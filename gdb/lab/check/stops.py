@@ -28,6 +28,7 @@ from ..linux.task import get_current, register, smp_processor_id, task
 from ..replay import session, timetravel
 from ..replay.monitor import going_back
 from ..target import fits, kernel, structs, terminal
+from ..target.cstruct import Ptr
 from ..target.debugger import Missing, Refused, debugger
 from ..target.memory import Fault
 from ..target.ownstop import OwnStop
@@ -80,7 +81,7 @@ class EntryStop(Stop):
         fits.check_running()
         regs, stack = register("rdi"), register("rsp")
         current = task(get_current())
-        user = PtRegs(kernel.memory(), regs)
+        user = PtRegs(kernel.memory(), Ptr[PtRegs](regs))
         self.check.calls[current.address] = Call(
             task=current,
             cpu=smp_processor_id(),

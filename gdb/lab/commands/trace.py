@@ -10,10 +10,12 @@ from typing import Callable, Iterator
 import gdb
 
 from ..linux import process, task
+from ..linux.structs.sched import TaskStruct
 from ..replay.monitor import going_back
 from ..reports import trace as report
 from ..sizes import counted
 from ..target import fits, kernel, terminal
+from ..target.cstruct import Ptr
 from ..target.debugger import Refused
 from ..target.unforeseen import Command
 from ..trace import syscall
@@ -159,7 +161,7 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
     return _process(address)
 
 
-def _process(address: int) -> Follow:
+def _process(address: Ptr[TaskStruct]) -> Follow:
     """Follow the process of a task: struct task_struct *."""
     found = task.task(address)
     children = [task.task(one) for one in process.for_each_child(address)]

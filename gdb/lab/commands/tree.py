@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..reports import tree as report
 from ..result import Report
+from ..target.cstruct import NULL
 from .arguments import task_of
 from .base import LabCommand
 
@@ -24,4 +25,4 @@ class Tree(LabCommand):
 
     def run(self, arguments: list[str]) -> Report:
         (pid,) = self.take(arguments, "[PID]")
-        return report.describe(task_of(pid) if pid else 0)
+        return report.describe(task_of(pid) if pid else NULL)

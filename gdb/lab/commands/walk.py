@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..linux.pgtable import USER_HALF
 from ..reports import walk as report
 from ..result import Report
+from ..target.cstruct import NULL
 from .arguments import mm_of, number, page_tables
 from .base import LabCommand
 
@@ -35,5 +36,5 @@ class Walk(LabCommand):
         where, pid = self.take(arguments, "ADDRESS", "[PID]")
         address = number(where, "address")
         pgd, whose = page_tables(address, pid)
-        mm = mm_of(pid)[1] if address < USER_HALF else 0
+        mm = mm_of(pid)[1] if address < USER_HALF else NULL
         return report.describe(address, pgd, whose, mm)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Callable, Iterator
+from typing import Callable, Iterator, TypedDict
 
 from ..target import kernel, members, structs
 from ..target.memory import Broken, Fault
@@ -34,6 +34,13 @@ class At:
 
 
 Decode = Callable[[At], str]
+
+
+class Shown(TypedDict, total=False):
+    """How a member is shown: what Member takes by these names."""
+
+    decode: Decode
+    in_hex: bool
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from ..linux import taskflags as flags
 from ..linux.kallsyms import symbol_name
 from ..linux.signals import set_text, signal_name
 from . import task_words as say
-from .facts import Member
+from .facts import Member, Shown
 
-CAPABILITIES = {"in_hex": True}
+CAPABILITIES: Shown = {"in_hex": True}
 PID = say.words(say.pid_nr)
-TASK = {"decode": say.task_text}
-LIST = {"decode": say.list_text}
-PATH = {"decode": say.path_text}
+TASK: Shown = {"decode": say.task_text}
+LIST: Shown = {"decode": say.list_text}
+PATH: Shown = {"decode": say.path_text}
 SYMBOL = say.words(lambda address: symbol_name(address) if address else "")
 PRIO = say.words(flags.prio_text)
 TIME = say.words(say.time_text)
-CPUS = {**say.words(say.cpus_text), "in_hex": True}
+CPUS = say.words(say.cpus_text, in_hex=True)
 SIGNAL = say.words(lambda number: signal_name(number) if number else "")
-SIGNALS = {**say.words(set_text), "in_hex": True}
+SIGNALS = say.words(set_text, in_hex=True)
 OCTAL = say.words(lambda mask: f"0{mask:o}")
 
 IDENTITY = (

@@ -4,31 +4,32 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable
+from typing import Callable
 
 from ..linux import kallsyms, lists, path, registers, signals, stack, task, taskflags
 from ..linux.structs.sched import TaskStruct, Upid
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
-from .facts import At
+from .facts import At, Shown
 
 RSS_KINDS = ("file", "anon", "swap", "shmem")  # include/linux/mm_types_task.h
 
 
-def bits(names: Callable[[int], list[str]]) -> dict[str, Any]:
+def bits(names: Callable[[int], list[str]]) -> Shown:
     """How to show a set of flags."""
     return {"decode": lambda at: " ".join(names(at.number)), "in_hex": True}
 
 
-def table(names: dict[int, str]) -> dict[str, Any]:
+def table(names: dict[int, str]) -> Shown:
     """How to show flags that one table names."""
     return bits(lambda value: taskflags.names(value, names))
 
 
-def words(function: Callable[[int], str]) -> dict[str, Any]:
+def words(function: Callable[[int], str], in_hex: bool = False) -> Shown:
     """How to show a number that stands for something."""
-    return {"decode": lambda at: function(at.number)}
+    return {"decode": lambda at: function(at.number), "in_hex": in_hex}
 
 
 def comm_text(at: At) -> str:
@@ -39,13 +40,13 @@ def task_text(at: At) -> str:
     """A pointer to a task: its name and pid."""
     if not at.number:
         return ""
-    read = task.task(at.number)
+    read = task.task(Ptr(at.number))
     return f"{read.comm} {read.pid}"
 
 
 def list_text(at: At) -> str:
     """How many entries a list has."""
-    count = sum(1 for _ in lists.list_for_each(at.address))
+    count = sum(1 for _ in lists.list_for_each(Ptr(at.address)))
     if not count:
         return "empty"
     return "1 entry" if count == 1 else f"{count} entries"
@@ -54,12 +55,12 @@ def list_text(at: At) -> str:
 def pid_nr(pid: int) -> str:
     """The number of a struct pid in the first namespace. See include/linux/pid.h."""
     inside = structs.offsetof("struct pid", "numbers")
-    return str(Upid(kernel.memory(), pid + inside).nr) if pid else ""
+    return str(Upid(kernel.memory(), Ptr[Upid](pid + inside)).nr) if pid else ""
 
 
 def path_text(at: At) -> str:
     """The name of a struct path."""
-    return text_of(path.d_path(at.address, task.onlooker_root()))
+    return text_of(path.d_path(Ptr(at.address), task.onlooker_root()))
 
 
 def cpus_text(mask: int) -> str:
@@ -82,7 +83,7 @@ def time_text(nanoseconds: int) -> str:
 
 def exit_code_text(at: At) -> str:
     """How a task ended; of one that lives, what its tracer's wait() gets."""
-    if TaskStruct(kernel.memory(), at.start).exit_state:
+    if TaskStruct(kernel.memory(), Ptr[TaskStruct](at.start)).exit_state:
         return taskflags.exit_text(at.number)
     return taskflags.stop_text(at.number) if at.number else ""
 
@@ -114,12 +115,12 @@ def caught(at: At) -> int:
 def _actions(at: At) -> tuple[int, int]:
     """Of the member action of a sighand_struct."""
     inside = structs.offsetof("struct sighand_struct", "action")
-    return signals.collect_sigign_sigcatch(at.address - inside)
+    return signals.collect_sigign_sigcatch(Ptr(at.address - inside))
 
 
 def queue_text(at: At) -> str:
     """Signals that wait with their siginfo, in order."""
-    return " ".join(map(signals.signal_name, signals.queued(at.address)))
+    return " ".join(map(signals.signal_name, signals.queued(Ptr(at.address))))
 
 
 def on_rq_text(value: int) -> str:
@@ -129,15 +130,15 @@ def on_rq_text(value: int) -> str:
 
 def stack_text(at: At) -> str:
     """The range of a kernel stack, and how much of it the task uses."""
-    if not registers.task_stack_page(at.start):
+    if not registers.task_stack_page(Ptr(at.start)):
         return "given back" if at.number else ""
     end = at.number + registers.thread_size()
-    sp = TaskStruct(kernel.memory(), at.start).thread_sp
+    sp = TaskStruct(kernel.memory(), Ptr[TaskStruct](at.start)).thread_sp
     used = f", {end - sp} bytes used" if at.number <= sp < end else ""
     return f"up to {end:#x}{used} when it slept last"
 
 
-def get_wchan(address: int) -> int:
+def get_wchan(address: Ptr[TaskStruct]) -> int:
     """Where a task sleeps, outside the scheduler; 0 if it does not sleep.
 
     Parameter: struct task_struct *. Raises memory.Fault. See kernel/sched/core.c;
@@ -157,5 +158,5 @@ def get_wchan(address: int) -> int:
 def state_text(at: At) -> str:
     """The bits of a state, and for a sleeper where it sleeps."""
     said = " ".join(taskflags.state_names(at.number))
-    place = get_wchan(at.start) if at.number else 0
+    place = get_wchan(Ptr(at.start)) if at.number else 0
     return said + (f", sleeps in {kallsyms.symbol_name(place)}" if place else "")

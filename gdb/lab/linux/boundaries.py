@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..target import kernel
+from ..target.cstruct import NULL, Ptr
 from .mm import is_topdown
-from .structs.mm_types import MmStruct
+from .structs.mm_types import MmStruct, VmAreaStruct
 from .vma import vma_lookup
 
 # Name, meaning, and whether it is the first byte behind something: then the
@@ -46,13 +47,13 @@ class Boundary(NamedTuple):
     name: str
     address: int
     meaning: str
-    vma: int  # struct vm_area_struct * of the area it lies in, 0 for none
+    vma: Ptr[VmAreaStruct]  # struct vm_area_struct * of the area it lies in, 0 for none
     start: int  # of that area
     end: int
     is_end: bool  # is it the first byte behind something?
 
 
-def boundaries(mm: int) -> list[Boundary]:
+def boundaries(mm: Ptr[MmStruct]) -> list[Boundary]:
     """All boundaries from low to high.
 
     Parameter: struct mm_struct *. Raises Broken, memory.Fault.
@@ -73,7 +74,7 @@ def boundaries(mm: int) -> list[Boundary]:
         inside = address - 1 if is_end and address else address
         area = vma_lookup(mm, inside)
         if area is None:
-            place = 0, 0, 0
+            place = NULL, 0, 0
         else:
             place = area.address, area.vm_start, area.vm_end
         found.append(Boundary(name, address, meaning, *place, is_end))

@@ -12,9 +12,12 @@ from __future__ import annotations
 from typing import Iterator
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Fault
 from . import lists, page
 from .processors import per_cpu_offsets
+from .structs.lib import ListHead
+from .structs.mm_types import Page
 from .structs.mmzone import Zone
 
 HPAGE_PMD_ORDER = 9  # pageblock_order, with huge pages
@@ -52,7 +55,7 @@ def free_for_cpus() -> dict[int, int]:
     inside = structs.offsetof("struct page", "lru")
     for head, order in _lists():
         for link in lists.list_for_each(head):
-            found[page.page_to_pfn(link - inside)] = order
+            found[page.page_to_pfn(Ptr[Page](link - inside))] = order
     return found
 
 
@@ -65,7 +68,7 @@ def is_among(pfn: int, blocks: dict[int, int]) -> tuple[int, int] | None:
     return None
 
 
-def _lists() -> Iterator[tuple[int, int]]:
+def _lists() -> Iterator[tuple[Ptr[ListHead], int]]:
     """The lists of all CPUs: struct list_head *, and order: pindex_to_order()."""
     kind = "struct per_cpu_pages"
     place, array = structs.member(kind, "lists")
@@ -81,7 +84,7 @@ def _lists() -> Iterator[tuple[int, int]]:
             for number in range(array.size // size):
                 order = number // types
                 head = pagesets + offset + place + number * size & (1 << 64) - 1
-                yield head, order if order < costly else HPAGE_PMD_ORDER
+                yield Ptr(head), order if order < costly else HPAGE_PMD_ORDER
 
 
 def _pagesets() -> Iterator[int]:
@@ -90,7 +93,7 @@ def _pagesets() -> Iterator[int]:
     for node in _nodes():
         for number in range(zones.count):
             zone = node + first + number * structs.sizeof("struct zone")
-            read = Zone(kernel.memory(), zone)
+            read = Zone(kernel.memory(), Ptr[Zone](zone))
             if read.present_pages:
                 pageset = read.pageset or read.per_cpu_pageset
                 assert pageset is not None

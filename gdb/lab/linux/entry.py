@@ -7,9 +7,12 @@ import errno
 from dataclasses import dataclass
 
 from ..target import kernel, structs
+from ..target.cstruct import NULL, Ptr
 from . import errno as errors, kallsyms, registers
 from .processors import Processor
 from .stack import Frame
+from .structs.sched import TaskStruct
+from .structs.x86 import PtRegs
 from .task import task
 
 NMI_STACK = "NMI"  # as stack.py calls it
@@ -24,11 +27,11 @@ class Entry:
     """One way into the kernel that a stack tells of."""
 
     what: str  # "system call 61 wait4", "interrupt asm_sysvec_...", "idle", ...
-    regs: int  # the struct pt_regs * of what was left, 0 if there is none
+    regs: Ptr[PtRegs]  # of what was left, 0 if there is none
     syscall: int | None = None  # the number of a system call
 
 
-def entries(task_address: int, frames: list[Frame]) -> list[Entry]:
+def entries(task_address: Ptr[TaskStruct], frames: list[Frame]) -> list[Entry]:
     """The ways into the kernel, the innermost first.
 
     The last says what the task does at the bottom of its stack: a system call,
@@ -39,26 +42,27 @@ def entries(task_address: int, frames: list[Frame]) -> list[Entry]:
     found = []
     for before, frame in zip([None, *frames], frames):
         if frame.kind == "interrupted":
-            found.append(Entry(_interruption(before), frame.place))
+            found.append(Entry(_interruption(before), Ptr(frame.place)))
         elif frame.kind == "user":
             found.append(_from_user(before, frame))
             return found
     if len(frames) == 1 and kallsyms.in_entry_text(frames[0].ip):
-        found.append(Entry("entry code", 0))
+        found.append(Entry("entry code", NULL))
     elif task(task_address).pid == IDLE_PID:
-        found.append(Entry("idle", 0))
+        found.append(Entry("idle", NULL))
     else:
-        found.append(Entry("kernel thread", 0))
+        found.append(Entry("kernel thread", NULL))
     return found
 
 
 def _from_user(before: Frame | None, frame: Frame) -> Entry:
     if not frame.place:
-        return Entry("user mode", 0)
-    number = registers.syscall_get_nr(registers.pt_regs(frame.place))
+        return Entry("user mode", NULL)
+    regs = Ptr[PtRegs](frame.place)
+    number = registers.syscall_get_nr(registers.pt_regs(regs))
     if number < 0:
-        return Entry(_interruption(before), frame.place)
-    return Entry(syscall_text(number), frame.place, number)
+        return Entry(_interruption(before), regs)
+    return Entry(syscall_text(number), regs, number)
 
 
 def result_text(regs: registers.Registers, frames: list[Frame]) -> str:

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..target import kernel
+from ..target.cstruct import NULL, Ptr
 from ..target.memory import PAGE_SIZE, Fault
 from . import page
 from .structs.fs import AddressSpace, File, Inode
@@ -14,7 +17,7 @@ MAX_SHIFT = 60  # an index has 64 bits
 LOWEST_NODE = 4096  # below it internal entries are no nodes: xa_is_node()
 
 
-def xa_load(head: int, index: int) -> int:
+def xa_load(head: Ptr[Any], index: int) -> Ptr[Any]:
     """The entry at an index of an xarray, 0 if there is none.
 
     Parameter: xarray.xa_head. Raises memory.Fault. See lib/xarray.c.
@@ -22,32 +25,32 @@ def xa_load(head: int, index: int) -> int:
     guest = kernel.memory()
     shift = None
     while _is_node(head):
-        node = XaNode(guest, head - 2)
+        node = XaNode(guest, Ptr[XaNode](head - 2))
         if node.shift > MAX_SHIFT or shift is not None and node.shift >= shift:
             raise Fault(head - 2, "no node of an xarray")
         if shift is None and index >> node.shift >= len(node.slots) // 8:
-            return 0
+            return NULL
         shift = node.shift
         head = _slot(node.slots, index >> shift)
     if shift is None and index:
-        return 0  # a lone entry is that of index 0
+        return NULL  # a lone entry is that of index 0
     return head
 
 
-def _slot(slots: bytes, index: int) -> int:
+def _slot(slots: bytes, index: int) -> Ptr[Any]:
     """What is in a slot; one of a wide entry says in which slot that begins."""
     count = len(slots) // 8
     entry = int.from_bytes(slots[index % count * 8 :][:8], "little")
     if entry & 3 == 2 and entry >> 2 < count - 1:
         entry = int.from_bytes(slots[(entry >> 2) * 8 :][:8], "little")
-    return entry
+    return Ptr(entry)
 
 
 def _is_node(entry: int) -> bool:
     return entry & 3 == 2 and entry > LOWEST_NODE
 
 
-def find_get_page(mapping: int, index: int) -> int:
+def find_get_page(mapping: Ptr[AddressSpace], index: int) -> int:
     """The physical address of a page of a file, by its number in the file.
 
     Parameter: struct address_space *. Raises Fault where it is not in memory.
@@ -63,13 +66,13 @@ def find_get_page(mapping: int, index: int) -> int:
     return (page.page_to_pfn(head) + index % pages) * PAGE_SIZE
 
 
-def file_size(file: int) -> int:
+def file_size(file: Ptr[File]) -> int:
     """The length of an open file in bytes. Parameter: struct file *."""
     guest = kernel.memory()
     return Inode(guest, File(guest, file).f_inode).i_size
 
 
-def kernel_read_all(file: int, largest: int) -> bytes:
+def kernel_read_all(file: Ptr[File], largest: int) -> bytes:
     """Read a whole open file from the page cache. Parameter: struct file *.
 
     Raises Fault where it is not in memory, or is larger than so many bytes.
@@ -80,7 +83,7 @@ def kernel_read_all(file: int, largest: int) -> bytes:
     return kernel_read(file, 0, size)
 
 
-def kernel_read(file: int, offset: int, size: int) -> bytes:
+def kernel_read(file: Ptr[File], offset: int, size: int) -> bytes:
     """Read an open file from the page cache; short at the end of the file.
 
     Parameter: struct file *. Raises Fault where it is not in memory. Named after

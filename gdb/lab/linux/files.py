@@ -10,10 +10,10 @@ from typing import Iterator, TypeVar
 
 from ..printable import text_of
 from ..target import kernel, structs
-from ..target.cstruct import Struct
+from ..target.cstruct import Ptr, Struct
 from ..target.memory import Broken, Fault
 from . import path, task, taskflags
-from .structs.fs import Fdtable, File, FilesStruct, Inode, Mount, Sock, Socket
+from .structs.fs import Fdtable, File, FilesStruct, Inode, Mount, Path, Sock, Socket
 from .structs.sched import TaskStruct
 
 NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
@@ -46,7 +46,7 @@ class OpenFile:
     flags: int  # as /proc/PID/fdinfo/N: f_flags, and O_CLOEXEC of the descriptor
     mnt_id: int | None
     inode: int | None
-    file: int  # struct file *
+    file: Ptr[File]
 
     @property
     def flag_names(self) -> list[str]:
@@ -63,7 +63,7 @@ def open_flag_names(flags: int) -> list[str]:
     return [ACCESS[flags & O_ACCMODE], *taskflags.names(rest, FLAGS)]
 
 
-def files_of(address: int) -> int:
+def files_of(address: Ptr[TaskStruct]) -> Ptr[FilesStruct]:
     """The struct files_struct * of a task, 0 if it has ended.
 
     Parameter: struct task_struct *. Raises memory.Fault.
@@ -71,7 +71,7 @@ def files_of(address: int) -> int:
     return TaskStruct(kernel.memory(), address).files
 
 
-def with_files(address: int) -> int | None:
+def with_files(address: Ptr[TaskStruct]) -> Ptr[TaskStruct] | None:
     """A task, or else a thread of its process, that has not closed its files yet.
 
     None if all have. Parameter and result: struct task_struct *. Raises
@@ -82,7 +82,7 @@ def with_files(address: int) -> int | None:
     return next((one for one in task.for_each_thread(address) if files_of(one)), None)
 
 
-def for_each_file(files: int, root: int) -> Iterator[OpenFile]:
+def for_each_file(files: Ptr[FilesStruct], root: Ptr[Path]) -> Iterator[OpenFile]:
     """All open descriptors, the lowest first.
 
     Parameters: struct files_struct *, and the struct path * of the directory from
@@ -121,7 +121,9 @@ def _nr_open() -> int:
     return kernel.memory().u64(structs.address_of("sysctl_nr_open")) & 0xFFFF_FFFF
 
 
-def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
+def open_file(
+    fd: int, file: Ptr[File], close_on_exec: bool, root: Ptr[Path]
+) -> OpenFile:
     """One descriptor. Parameters: struct file *, as for_each_file()."""
     try:
         read = File(kernel.memory(), file)
@@ -132,7 +134,7 @@ def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
     except Fault as fault:
         name = f"({fault})"
     inode = _readable(Inode, read.f_inode)
-    mount = read.f_path_mnt - structs.offsetof("struct mount", "mnt")
+    mount = Ptr[Mount](read.f_path_mnt - structs.offsetof("struct mount", "mnt"))
     return OpenFile(
         fd=fd,
         path=name,
@@ -148,7 +150,7 @@ def open_file(fd: int, file: int, close_on_exec: bool, root: int) -> OpenFile:
 S = TypeVar("S", bound=Struct)
 
 
-def _readable(form: type[S], address: int) -> S | None:
+def _readable(form: type[S], address: Ptr[S]) -> S | None:
     """An object, None where there is none."""
     try:
         return form(kernel.memory(), address)
@@ -183,16 +185,13 @@ FAMILIES = {  # include/linux/socket.h
 TYPES = {1: "stream", 2: "datagram", 3: "raw", 5: "seqpacket"}  # include/linux/net.h
 
 
-def SOCKET_I(inode: int) -> int:  # noqa: N802, as the kernel calls it
+def SOCKET_I(inode: Ptr[Inode]) -> Ptr[Socket]:  # noqa: N802, as the kernel calls it
     """The struct socket * of a struct inode *. See include/net/sock.h."""
-    return (
-        inode
-        - structs.offsetof("struct socket_alloc", "vfs_inode")
-        + structs.offsetof("struct socket_alloc", "socket")
-    )
+    allocated = inode - structs.offsetof("struct socket_alloc", "vfs_inode")
+    return Ptr[Socket](allocated + structs.offsetof("struct socket_alloc", "socket"))
 
 
-def text(inode: int) -> str:
+def text(inode: Ptr[Inode]) -> str:
     """Family, type and state of a socket. Parameter: struct inode *."""
     guest = kernel.memory()
     try:

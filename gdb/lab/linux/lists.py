@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, TypeVar
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr, Struct
 from ..target.memory import Broken, Fault
 from .structs.lib import ListHead
 
+S = TypeVar("S", bound=Struct)
 
-def list_for_each(head: int) -> Iterator[int]:
+
+def list_for_each(head: Ptr[ListHead]) -> Iterator[Ptr[ListHead]]:
     """The struct list_head * of each entry, the head itself left out.
 
     Raises Broken for a cycle that misses the head, for a pointer that cannot be
@@ -39,11 +42,16 @@ def list_for_each(head: int) -> Iterator[int]:
         before, here = here, links.next
 
 
-def list_for_each_entry(head: int, type_name: str, member: str) -> Iterator[int]:
-    """The addresses of the structures that a list links by one of their members.
+def list_for_each_entry(
+    head: Ptr[ListHead], entry: type[S], member: str
+) -> Iterator[Ptr[S]]:
+    """The structures that a list links by one of their members.
 
-    list_for_each_entry(head, "struct task_struct", "tasks"). Raises Broken.
+        list_for_each_entry(head, TaskStruct, "tasks")
+
+    :param head: struct list_head *
+    :raises Broken: as list_for_each()
     """
-    inside = structs.offsetof(type_name, member)
+    inside = structs.offsetof(entry.c_name, member)
     for link in list_for_each(head):
-        yield link - inside
+        yield Ptr[S](link - inside)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from ..target import kernel, structs
+from ..target.cstruct import NULL, Ptr
 from ..target.memory import Broken, Fault
-from .structs.lib import MapleTree
+from .structs.lib import MapleNode, MapleTree
 
 NODE_MASK = 255  # MAPLE_NODE_MASK
 TYPE_SHIFT = 3  # MAPLE_NODE_TYPE_SHIFT
@@ -32,7 +33,7 @@ MAX_DEPTH = 31  # MAPLE_HEIGHT_MAX
 class Tree(NamedTuple):
     """struct maple_tree."""
 
-    root: int  # an encoded node, or the only entry
+    root: Ptr[Any]  # an encoded node, or the only entry
     flags: int
 
     @property
@@ -51,16 +52,16 @@ class Tree(NamedTuple):
 class Node:
     """One node of a tree, decoded."""
 
-    address: int  # struct maple_node *
+    address: Ptr[MapleNode]
     type: str  # leaf_64, range_64 or arange_64
     depth: int  # 0 for the root
     min: int  # first and last index below this node
     max: int
     pivots: tuple[int, ...]
-    slots: tuple[int, ...]  # as many as are used
+    slots: tuple[Ptr[Any], ...]  # as many as are used
     gaps: tuple[int, ...]  # of arange_64: the widest gap below each slot
     room: int  # how many slots it has
-    parent: int  # struct maple_node *, or the struct maple_tree * of the root
+    parent: Ptr[Any]  # struct maple_node *, or the struct maple_tree * of the root
     parent_slot: int  # which slot of the parent leads here; 0 for the root
     meta_end: int | None  # struct maple_metadata, where the node has room for it
     meta_gap: int | None  # the slot with the widest gap
@@ -69,7 +70,7 @@ class Node:
     def is_leaf(self) -> bool:
         return self.type == "leaf_64"
 
-    def ranges(self) -> Iterator[tuple[int, int, int]]:
+    def ranges(self) -> Iterator[tuple[int, int, Ptr[Any]]]:
         """First and last index of each slot, and what is in the slot."""
         first = self.min
         for last, slot in zip((*self.pivots, self.max), self.slots):
@@ -114,17 +115,17 @@ def _shape(kind: str) -> _Shape:
     return _Shape(parent, pivots, pivot_at, slots, slot_at, gap_at, meta_at)
 
 
-def xa_is_node(entry: int) -> bool:
+def xa_is_node(entry: Ptr[Any]) -> bool:
     """Is a root or slot a node, and not an entry of the user?"""
     return entry & 3 == 2 and entry > 4096
 
 
-def read_node(entry: int, depth: int, first: int, last: int) -> Node:
+def read_node(entry: Ptr[Any], depth: int, first: int, last: int) -> Node:
     """Decode the node that an encoded pointer (enum maple_type in it) names.
 
     Raises Broken for a node that is dead, of an unknown type, or unreadable.
     """
-    address = entry & ~NODE_MASK
+    address = Ptr[MapleNode](entry & ~NODE_MASK)
     kind = _types().get(entry >> TYPE_SHIFT & TYPE_MASK, "")
     if kind not in ("leaf_64", "range_64", "arange_64"):
         raise Broken(
@@ -157,7 +158,7 @@ def read_node(entry: int, depth: int, first: int, last: int) -> Node:
         slots=slots[: end + 1],
         gaps=gaps,
         room=len(slots),
-        parent=parent & ~ROOT_PARENT if is_root else parent & ~NODE_MASK,
+        parent=Ptr[Any](parent & ~(ROOT_PARENT if is_root else NODE_MASK)),
         parent_slot=0 if is_root else (parent & PARENT_SLOT_MASK) >> PARENT_SLOT_SHIFT,
         meta_end=raw[shape.meta_at] if has_meta else None,
         meta_gap=raw[shape.meta_at + 1] if has_meta else None,
@@ -172,13 +173,13 @@ def _data_end(pivots: tuple[int, ...], last: int) -> int:
     return len(pivots)
 
 
-def maple_tree(tree: int) -> Tree:
+def maple_tree(tree: Ptr[MapleTree]) -> Tree:
     """The head of a tree. Parameter: struct maple_tree *. Raises Fault."""
     read = MapleTree(kernel.memory(), tree)
     return Tree(root=read.ma_root, flags=read.ma_flags)
 
 
-def for_each_node(tree: int) -> Iterator[Node]:
+def for_each_node(tree: Ptr[MapleTree]) -> Iterator[Node]:
     """All nodes of a tree, each before those below it, from low to high index.
 
     Parameter: struct maple_tree *. Yields nothing for a tree that is empty or
@@ -188,7 +189,7 @@ def for_each_node(tree: int) -> Iterator[Node]:
     if not xa_is_node(root):
         return
     seen: set[int] = set()
-    below: list[tuple[int, int, int, int]] = [(root, 0, 0, (1 << 64) - 1)]
+    below: list[tuple[Ptr[Any], int, int, int]] = [(root, 0, 0, (1 << 64) - 1)]
     while below:
         entry, depth, first, last = below.pop()
         if entry & ~NODE_MASK in seen or depth > MAX_DEPTH:
@@ -203,7 +204,7 @@ def for_each_node(tree: int) -> Iterator[Node]:
             ]
 
 
-def mas_for_each(tree: int) -> Iterator[tuple[int, int, int]]:
+def mas_for_each(tree: Ptr[MapleTree]) -> Iterator[tuple[int, int, Ptr[Any]]]:
     """The entries of a tree in order: first index, last index, entry.
 
     Parameter: struct maple_tree *. Raises Broken, after what could be read.
@@ -218,23 +219,23 @@ def mas_for_each(tree: int) -> Iterator[tuple[int, int, int]]:
                     yield first, last, entry
 
 
-def mas_walk(tree: int, index: int) -> tuple[int, int, int]:
+def mas_walk(tree: Ptr[MapleTree], index: int) -> tuple[int, int, Ptr[Any]]:
     """What stands at an index: first and last index of its range, and the entry.
 
     The entry is 0 in a gap. Parameters: struct maple_tree *, index. Raises
     Broken.
     """
-    entry: int = MapleTree(kernel.memory(), tree).ma_root
+    entry: Ptr[Any] = MapleTree(kernel.memory(), tree).ma_root
     first, last = 0, (1 << 64) - 1
     if not xa_is_node(entry):  # empty, or one entry, which stands at 0
         if entry and index == 0:
             return 0, 0, entry
-        return 1 if entry else 0, last, 0
+        return 1 if entry else 0, last, NULL
     for depth in range(MAX_DEPTH):
         node = read_node(entry, depth, first, last)
         for first, last, entry in node.ranges():
             if index <= last:
                 break
         if node.is_leaf:
-            return first, last, 0 if entry == XA_ZERO_ENTRY else entry
+            return first, last, NULL if entry == XA_ZERO_ENTRY else entry
     raise Broken(f"node {entry:#x} lies deeper than a maple tree can be")

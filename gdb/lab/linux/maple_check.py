@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from ..target.cstruct import Ptr
 from .maple import NODE_MASK, Node, for_each_node, maple_tree
+from .structs.lib import MapleTree
 
 META_MAX = 15  # MAPLE_ARANGE64_META_MAX: there is no gap
 
 
-def check(tree: int) -> list[tuple[str, str]]:
+def check(tree: Ptr[MapleTree]) -> list[tuple[str, str]]:
     """The rules, and where each is broken ("" where it holds).
 
     Parameter: struct maple_tree *. Raises Broken.
@@ -24,7 +26,7 @@ def check(tree: int) -> list[tuple[str, str]]:
     ]
 
 
-def check_gaps(tree: int) -> str:
+def check_gaps(tree: Ptr[MapleTree]) -> str:
     """Where a gap recorded in a node is not the widest below its slot.
 
     Parameter: struct maple_tree *. Empty if all are right. Raises Broken. See
@@ -53,7 +55,7 @@ def wrong_gap(nodes: list[Node]) -> str:
     return ""
 
 
-def _unrelated(tree: int, nodes: list[Node]) -> str:
+def _unrelated(tree: Ptr[MapleTree], nodes: list[Node]) -> str:
     expected: dict[int, tuple[int, int]] = {}
     for node in nodes:
         parent, slot = expected.get(node.address, (tree, 0))
@@ -80,7 +82,7 @@ def _unsorted(nodes: list[Node]) -> str:
     return ""
 
 
-def _uneven(tree: int, nodes: list[Node]) -> str:
+def _uneven(tree: Ptr[MapleTree], nodes: list[Node]) -> str:
     height = maple_tree(tree).height
     for node in nodes:
         if node.is_leaf != (node.depth + 1 == height):

@@ -14,10 +14,11 @@ from typing import Callable, Iterator, NamedTuple
 from ..printable import text_of
 from ..result import Address, Flags, Number, Size, Words
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import mm as mm_, path, vma
 from .mm import mm_struct
-from .structs.fs import File, FileSystemType, Inode, SuperBlock
+from .structs.fs import File, FileSystemType, Inode, Path, SuperBlock
 from .structs.mm_types import MmStruct, VmAreaStruct
 from .vmflags import VM_HUGETLB, flag_codes, permissions
 
@@ -45,7 +46,7 @@ class Area(NamedTuple):
     vma: Address  # struct vm_area_struct *
 
 
-def for_each_area(mm: int, root: int) -> Iterator[Area]:
+def for_each_area(mm: Ptr[MmStruct], root: Ptr[Path]) -> Iterator[Area]:
     """All areas of an address space in order, then the gate area.
 
     Parameters: struct mm_struct *, and the struct path * of the directory from
@@ -53,7 +54,7 @@ def for_each_area(mm: int, root: int) -> Iterator[Area]:
     what is found next is no area, or not all are found.
     """
     read = mm_.mm_struct(mm)
-    files: dict[int, MappedFile] = {}
+    files: dict[Ptr[File], MappedFile] = {}
     count = end = 0
     for area in vma.for_each_vma(mm):
         if not end <= area.vm_start < area.vm_end:
@@ -75,24 +76,29 @@ def for_each_area(mm: int, root: int) -> Iterator[Area]:
         )
 
 
-def describer(mm: int, root: int) -> Callable[[int], Area]:
+def describer(
+    mm: Ptr[MmStruct], root: Ptr[Path]
+) -> Callable[[Ptr[VmAreaStruct]], Area]:
     """A function from a struct vm_area_struct * to what it is, for many of one mm.
 
     Parameters as for_each_area(). The function raises memory.Fault.
     """
     guest = kernel.memory()
     read = mm_.mm_struct(mm)
-    files: dict[int, MappedFile] = {}
+    files: dict[Ptr[File], MappedFile] = {}
     return lambda address: _area(VmAreaStruct(guest, address), read, root, files)
 
 
-def area_of(address: int, mm: int, root: int) -> Area:
+def area_of(address: Ptr[VmAreaStruct], mm: Ptr[MmStruct], root: Ptr[Path]) -> Area:
     """One area: struct vm_area_struct *. Raises memory.Fault."""
     return describer(mm, root)(address)
 
 
 def _area(
-    area: VmAreaStruct, mm: MmStruct, root: int, files: dict[int, MappedFile]
+    area: VmAreaStruct,
+    mm: MmStruct,
+    root: Ptr[Path],
+    files: dict[Ptr[File], MappedFile],
 ) -> Area:
     file = name = None
     try:
@@ -126,7 +132,7 @@ def _area(
 class MappedFile:
     """The file behind an area, as /proc/PID/maps tells of it."""
 
-    address: int  # struct file *
+    address: Ptr[File]
     name: str
     device: str  # major:minor in hex
     inode: int
@@ -134,7 +140,7 @@ class MappedFile:
     filesystem: str
 
 
-def file_of(file: int, root: int) -> MappedFile:
+def file_of(file: Ptr[File], root: Ptr[Path]) -> MappedFile:
     """Read what is known of an open file.
 
     Parameters: struct file *, and struct path * of the root directory from which
@@ -212,7 +218,7 @@ def gate_area() -> VmAreaStruct | None:
     mode = guest.read(structs.address_of("vsyscall_mode"), 4)
     if int.from_bytes(mode, "little") == VSYSCALL_NONE:
         return None
-    return VmAreaStruct(guest, structs.address_of("gate_vma"))
+    return VmAreaStruct(guest, Ptr[VmAreaStruct](structs.address_of("gate_vma")))
 
 
 VM_EXEC, VM_GROWSDOWN = 0x4, 0x100  # include/linux/mm.h
@@ -226,7 +232,7 @@ class Places:
     far as it could be read. Raises memory.Fault.
     """
 
-    def __init__(self, mm: int, root: int) -> None:
+    def __init__(self, mm: Ptr[MmStruct], root: Ptr[Path]) -> None:
         self.mm = mm_struct(mm)
         self.root = root
         self.areas: list[VmAreaStruct] = []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import START_KERNEL_MAP, Fault
 from .structs.mm_types import MmStruct
 
@@ -24,7 +25,7 @@ MMF_TOPDOWN = 1 << 31
 structs.expect(TOP_DOWN, BOTTOM_UP)
 
 
-def mm_struct(address: int) -> MmStruct:
+def mm_struct(address: Ptr[MmStruct]) -> MmStruct:
     """Read one. Parameter: struct mm_struct *. Raises memory.Fault."""
     return MmStruct(kernel.memory(), address)
 
@@ -34,7 +35,7 @@ def flags_of(mm: MmStruct) -> int:
     return mm.flags if isinstance(mm.flags, int) else int.from_bytes(mm.flags, "little")
 
 
-def is_topdown(mm: int) -> bool | None:
+def is_topdown(mm: Ptr[MmStruct]) -> bool | None:
     """Does mmap() look for room below mmap_base, and not above, as the legacy layout has it?
 
     arch_pick_mmap_layout() in arch/x86/mm/mmap.c chooses. None where the mm does not
@@ -62,17 +63,17 @@ def virt_to_phys(address: int) -> int:
     return address - guest.page_offset
 
 
-def pgd_of(mm: int) -> int:
+def pgd_of(mm: Ptr[MmStruct]) -> int:
     """The physical address of the top page table. Parameter: struct mm_struct *."""
     return virt_to_phys(mm_struct(mm).pgd)
 
 
-def mmap_lock(mm: int) -> int:
+def mmap_lock(mm: Ptr[MmStruct]) -> int:
     """The struct rw_semaphore * of an address space. Parameter: struct mm_struct *."""
     return mm + structs.offsetof("struct mm_struct", "mmap_lock")
 
 
-def access_process_vm(mm: int, address: int, size: int) -> bytes:
+def access_process_vm(mm: Ptr[MmStruct], address: int, size: int) -> bytes:
     """Read user memory of any process, current or not.
 
     Named after access_process_vm() in mm/memory.c; reads what is present and

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Literal, NamedTuple
 
 from ..printable import text_of
+from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE
 from . import mm as mm_, path, vma
+from .structs.fs import File, Path
 from .structs.mm_types import MmStruct, VmAreaStruct
 from .vmflags import VM_SHARED, permissions
 
@@ -40,9 +42,9 @@ class Piece(NamedTuple):
     end: int
     flags: int  # vm_flags
     pgoff: int  # pages: in the file, or where anonymous memory started
-    file: int  # struct file *, 0 for anonymous memory
+    file: Ptr[File]  # 0 for anonymous memory
     name: str  # as in /proc/PID/maps
-    vma: int  # struct vm_area_struct *
+    vma: Ptr[VmAreaStruct]
 
     @property
     def size(self) -> int:
@@ -65,7 +67,7 @@ class Piece(NamedTuple):
         }
 
     @property
-    def object(self) -> tuple[int, int, int]:
+    def object(self) -> tuple[Ptr[File], int, int]:
         """What it shows, where that would begin, and whether writes go there.
 
         Equal if contents are the same.
@@ -110,19 +112,19 @@ class Change:
 class Snapshot:
     """An address space at one moment."""
 
-    mm: int  # struct mm_struct *
+    mm: Ptr[MmStruct]
     pieces: tuple[Piece, ...]
     boundaries: dict[str, int]
 
 
-def snapshot(mm: int, root: int) -> Snapshot:
+def snapshot(mm: Ptr[MmStruct], root: Ptr[Path]) -> Snapshot:
     """Read all areas and boundaries.
 
     Parameters: struct mm_struct *, and the struct path * of the root directory
     from which names are told. Raises memory.Fault, Broken.
     """
     read = mm_.mm_struct(mm)
-    names: dict[int, str] = {}
+    names: dict[Ptr[File], str] = {}
     pieces = []
     for one in vma.for_each_vma(mm):
         name = names.get(one.vm_file) if one.vm_file else None
@@ -144,7 +146,7 @@ def snapshot(mm: int, root: int) -> Snapshot:
     return Snapshot(mm, tuple(pieces), {name: getattr(read, name) for name in FOLLOWED})
 
 
-def _name(one: VmAreaStruct, read: MmStruct, root: int) -> str:
+def _name(one: VmAreaStruct, read: MmStruct, root: Ptr[Path]) -> str:
     if one.vm_file:
         return text_of(path.mangle_path(path.file_path(one.vm_file, root)))
     return text_of(vma.vma_name(one, read, root))

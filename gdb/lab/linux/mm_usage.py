@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..target.memory import PAGE_PRESENT, PAGE_SIZE
 from . import mm as mm_, pagewalk, vma
 from .pgtable import PAGE_RW
@@ -35,7 +36,7 @@ class Space:
         return [start for start, flags in self.areas.items() if flags & flag]
 
 
-def mm_users(mm: int) -> int:
+def mm_users(mm: Ptr[MmStruct]) -> int:
     """Who holds an address space: get_task_mm() counts, too, not only tasks.
 
     Parameter: struct mm_struct *. Raises memory.Fault.
@@ -43,7 +44,7 @@ def mm_users(mm: int) -> int:
     return MmStruct(kernel.memory(), mm).mm_users
 
 
-def space(mm: int) -> Space:
+def space(mm: Ptr[MmStruct]) -> Space:
     """Look at all areas and all page-table entries.
 
     Parameter: struct mm_struct *. Raises memory.Fault, Broken.

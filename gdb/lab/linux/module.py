@@ -7,14 +7,15 @@ A module's symbols are in its own memory: the kernel keeps them to print names.
 from __future__ import annotations
 
 import re
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.elffile import SHN_UNDEF, SYM
 from ..target.memory import Broken, Fault
 from . import lists
-from .structs.lib import ModKallsyms, Module, ModuleLayout, ModuleMemory
+from .structs.lib import ListHead, ModKallsyms, Module, ModuleLayout, ModuleMemory
 
 # One layout for all until v6.3, since v6.4 (ac3b43283923) one piece of memory for
 # each kind of code and data.
@@ -30,7 +31,7 @@ class Piece(NamedTuple):
     what: str
     start: int
     size: int
-    address: int  # struct module *
+    address: Ptr[Module]
     text_size: int  # where its code ends, from start on
 
     def holds(self, start: int, size: int = 1) -> bool:
@@ -51,17 +52,17 @@ def for_each_module() -> Iterator[Piece]:
     """The memory of all modules. Raises Broken, memory.Fault."""
     if not structs.has_symbol("modules"):
         return
-    head = structs.address_of("modules")
-    for address in lists.list_for_each_entry(head, "struct module", "list"):
+    head = Ptr[ListHead](structs.address_of("modules"))
+    for address in lists.list_for_each_entry(head, Module, "list"):
         yield from _pieces_of(address)
 
 
-def _pieces_of(address: int) -> Iterator[Piece]:
+def _pieces_of(address: Ptr[Module]) -> Iterator[Piece]:
     """Parameter: struct module *. Raises memory.Fault."""
     guest = kernel.memory()
     name = text_of(Module(guest, address).name.split(b"\0")[0])
     for what, place, form in _pieces():
-        read = form(guest, address + place)
+        read = form(guest, Ptr[Any](address + place))
         if read.size:
             text = read.text_size if isinstance(read, ModuleLayout) else read.size
             yield Piece(name, what, read.base, read.size, address, text)
@@ -101,7 +102,7 @@ def module_address_lookup(address: int) -> Symbol | None:
     return None
 
 
-def _is_unformed(module: int) -> bool:
+def _is_unformed(module: Ptr[Module]) -> bool:
     """Is it still being put together? Parameter: struct module *."""
     state = Module(kernel.memory(), module).state
     return bool(
@@ -135,7 +136,7 @@ def _find_kallsyms_symbol(piece: Piece, address: int) -> Symbol | None:
     return None
 
 
-def _tables(module: int, kallsyms: int) -> tuple[int, bytes]:
+def _tables(module: Ptr[Module], kallsyms: Ptr[ModKallsyms]) -> tuple[int, bytes]:
     """Where the names are, and all symbols but the first, which is none.
 
     While the module is set up they are in memory that is given back afterwards.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import START_KERNEL_MAP, Fault
 from .structs.mm_types import Folio, Page, TailPage
 
@@ -16,27 +17,27 @@ PG_BUDDY = 0x80  # since v4.18 (6e292b9be7f4); vmcoreinfo exports it
 HUGE_PAGES = 512  # HPAGE_PMD_NR
 
 
-def vmemmap() -> int:
+def vmemmap() -> Ptr[Page]:
     """Address of the array of all struct page: pfn_to_page(0).
 
     Raises Fault for a kernel that has no such array (neither sparse vmemmap nor
     flat memory).
     """
     if structs.has_symbol("vmemmap_base"):
-        return kernel.memory().u64(structs.address_of("vmemmap_base"))
+        return Ptr[Page](kernel.memory().u64(structs.address_of("vmemmap_base")))
     if structs.has_symbol("mem_map"):
-        return kernel.memory().u64(structs.address_of("mem_map"))
+        return Ptr[Page](kernel.memory().u64(structs.address_of("mem_map")))
     if kernel.memory().levels == 4 and not structs.has_symbol("page_offset_base"):
-        return 0xFFFF_EA00_0000_0000  # __VMEMMAP_BASE_L4
+        return Ptr[Page](0xFFFF_EA00_0000_0000)  # __VMEMMAP_BASE_L4
     raise Fault(0, "this kernel's memory model has no array of struct page")
 
 
-def pfn_to_page(pfn: int) -> int:
+def pfn_to_page(pfn: int) -> Ptr[Page]:
     """The struct page * of a page frame."""
-    return vmemmap() + pfn * structs.sizeof("struct page")
+    return Ptr[Page](vmemmap() + pfn * structs.sizeof("struct page"))
 
 
-def page_to_pfn(page: int) -> int:
+def page_to_pfn(page: Ptr[Page]) -> int:
     """The number of a page frame. Parameter: struct page *."""
     return (page - vmemmap()) // structs.sizeof("struct page")
 
@@ -64,7 +65,7 @@ def is_zero_page(pfn: int) -> bool:
     if not structs.has_symbol("huge_zero_page"):
         return False
     huge = kernel.memory().u64(structs.address_of("huge_zero_page"))
-    return bool(huge) and 0 <= pfn - page_to_pfn(huge) < HUGE_PAGES
+    return bool(huge) and 0 <= pfn - page_to_pfn(Ptr[Page](huge)) < HUGE_PAGES
 
 
 def flag_names(flags: int) -> tuple[str, ...]:
@@ -72,33 +73,39 @@ def flag_names(flags: int) -> tuple[str, ...]:
     return tuple(name for bit, name in page_flags() if flags >> bit & 1)
 
 
-def compound_head(page: int) -> int:
+def compound_head(page: Ptr[Page]) -> Ptr[Page]:
     """The first page of a compound one, or the page itself: struct page *."""
-    head = TailPage(kernel.memory(), page).compound_head
-    return head - 1 if head & 1 else page
+    head = TailPage(kernel.memory(), Ptr[TailPage](page)).compound_head
+    return Ptr[Page](head - 1) if head & 1 else page
 
 
-def compound_order(head: int) -> int:
+def _second_page(head: Ptr[Page]) -> TailPage:
+    """The second page of a compound one, which says what holds for all of it."""
+    address = Ptr[TailPage](head + structs.sizeof("struct page"))
+    return TailPage(kernel.memory(), address)
+
+
+def compound_order(head: Ptr[Page]) -> int:
     """A compound page has 2**order pages. Parameter: struct page * of the first."""
-    second = TailPage(kernel.memory(), head + structs.sizeof("struct page"))
+    second = _second_page(head)
     if second.compound_order is not None:
         return second.compound_order
-    order = Folio(kernel.memory(), head).order
+    order = Folio(kernel.memory(), Ptr[Folio](head)).order
     assert order is not None
     return order
 
 
-def compound_mapcount(head: int) -> int:
+def compound_mapcount(head: Ptr[Page]) -> int:
     """How often a compound page is mapped as a whole: struct page * of the first."""
-    second = TailPage(kernel.memory(), head + structs.sizeof("struct page"))
+    second = _second_page(head)
     if second.compound_mapcount is not None:
         return second.compound_mapcount + 1
-    mapcount = Folio(kernel.memory(), head).entire_mapcount
+    mapcount = Folio(kernel.memory(), Ptr[Folio](head)).entire_mapcount
     assert mapcount is not None
     return mapcount + 1
 
 
-def page_mapcount(page: int) -> int:
+def page_mapcount(page: Ptr[Page]) -> int:
     """How many page-table entries map a page, those of huge pages among them.
 
     Parameter: struct page *. Before v6.2 (cb67f4282bf9) the pages of a huge one had
@@ -114,7 +121,7 @@ def page_mapcount(page: int) -> int:
     double_map = _double_map()
     if double_map is None:
         return count + compound_mapcount(first)
-    second = TailPage(guest, first + structs.sizeof("struct page"))
+    second = _second_page(first)
     is_anonymous = head.mapping & PAGE_MAPPING_ANON
     if not is_anonymous and not is_huge(first):
         return count
@@ -127,12 +134,12 @@ def _double_map() -> int | None:
     return structs.enumerators("enum pageflags").get("PG_double_map")
 
 
-def is_huge(head: int) -> bool | None:
+def is_huge(head: Ptr[Page]) -> bool | None:
     """PageHuge(): is it a page of the pool? Parameter: struct page * of the first.
 
     None where the kernel tells it in another way than by compound_dtor.
     """
-    second = TailPage(kernel.memory(), head + structs.sizeof("struct page"))
+    second = _second_page(head)
     if second.compound_dtor is None:
         return None
     return second.compound_dtor == _hugetlb_page_dtor()

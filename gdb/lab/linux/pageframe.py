@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..printable import text_of
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import buddy, page
 from .page import PAGE_MAPPING_ANON, flag_names
@@ -29,13 +30,13 @@ KERNELS = "in use by the kernel"
 class Page:
     """What is cheap to know of a page frame."""
 
-    address: int  # struct page *
+    address: Ptr[mm_types.Page]
     pfn: int
     flags: tuple[str, ...]
     refcount: int
     mapcount: int | None  # how many page tables map it; None if that is no count
     order: int | None  # of the block it is the start or a part of; None if unknown
-    head: int | None  # struct page * of that block's first page, or its own
+    head: Ptr[mm_types.Page] | None  # that block's first page, or its own
     kind: str  # what it is used for
 
 
@@ -48,7 +49,7 @@ def page_of(physical: int) -> Page:
     pfn = physical // PAGE_SIZE
     address = page.pfn_to_page(pfn)
     own = mm_types.Page(guest, address)
-    first: int | None
+    first: Ptr[mm_types.Page] | None
     first = start = page.compound_head(address)
     head = mm_types.Page(guest, start)
     is_compound = "head" in flag_names(head.flags)
@@ -87,7 +88,7 @@ def _has_nothing(read: mm_types.Page) -> bool:
     return not is_used and read.mapcount == -1
 
 
-def _without_count(pfn: int) -> tuple[int | None, int | None, str]:
+def _without_count(pfn: int) -> tuple[Ptr[mm_types.Page] | None, int | None, str]:
     """struct page * of the block's first page, its order, and what it is used for."""
     free = buddy.Lists()
     try:
@@ -179,11 +180,11 @@ def _use(head: mm_types.Page) -> str:
     if not head.refcount:
         return "without a count: just changing hands"
     if head.mapping:
-        return f"page cache: {_inode(head.mapping)}"
+        return f"page cache: {_inode(Ptr[AddressSpace](head.mapping))}"
     return KERNELS
 
 
-def _inode(mapping: int) -> str:
+def _inode(mapping: Ptr[AddressSpace]) -> str:
     """Which file's pages: struct address_space *."""
     guest = kernel.memory()
     try:

@@ -4,8 +4,18 @@
 from __future__ import annotations
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Fault
-from .structs.fs import Dentry, DentryOperations, Inode, Mount, Path, ProcNsOperations
+from .structs.fs import (
+    Dentry,
+    DentryOperations,
+    File,
+    Inode,
+    Mount,
+    Path,
+    ProcNsOperations,
+    VfsMount,
+)
 from .structs.lib import Seqlock
 
 PATH_MAX = 4096  # include/uapi/linux/limits.h
@@ -20,10 +30,13 @@ def moves() -> tuple[int, ...]:
     """
     guest = kernel.memory()
     locks = ("rename_lock", "mount_lock")
-    return tuple(Seqlock(guest, structs.address_of(lock)).sequence for lock in locks)
+    return tuple(
+        Seqlock(guest, Ptr[Seqlock](structs.address_of(lock))).sequence
+        for lock in locks
+    )
 
 
-def d_path(path: int, root: int) -> bytes:
+def d_path(path: Ptr[Path], root: Ptr[Path]) -> bytes:
     """The name of a struct path as d_path() gives it for a process.
 
     Parameters: struct path *, and the struct path * of the process's root
@@ -38,12 +51,12 @@ def d_path(path: int, root: int) -> bytes:
     return _prepend_path(at, Path(guest, root)) + deleted
 
 
-def file_path(file: int, root: int) -> bytes:
+def file_path(file: Ptr[File], root: Ptr[Path]) -> bytes:
     """d_path() of an open file. Parameter: struct file *."""
-    return d_path(file + structs.offsetof("struct file", "f_path"), root)
+    return d_path(Ptr[Path](file + structs.offsetof("struct file", "f_path")), root)
 
 
-def d_name(dentry: int) -> bytes:
+def d_name(dentry: Ptr[Dentry]) -> bytes:
     """The last component of a dentry's name, of any length.
 
     Short names are stored inside the dentry, long ones elsewhere: d_name.name
@@ -64,21 +77,21 @@ def mangle_path(path: bytes) -> bytes:
 def _prepend_path(at: Path, root: Path) -> bytes:
     """prepend_path(): from the file up to the root, across mounts."""
     guest = kernel.memory()
-    vfsmnt: int = at.mnt
-    dentry: int = at.dentry
+    vfsmnt, dentry = at.mnt, at.dentry
     in_mount = structs.offsetof("struct mount", "mnt")
     parts: list[bytes] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[Ptr[VfsMount], Ptr[Dentry]]] = set()
     while (vfsmnt, dentry) != (root.mnt, root.dentry):
         if (vfsmnt, dentry) in seen:
             raise Fault(dentry, "the parents of this dentry have no end")
         seen.add((vfsmnt, dentry))
-        mount = vfsmnt - in_mount
+        mount = Ptr[Mount](vfsmnt - in_mount)
         above = Mount(guest, mount)
         parent = Dentry(guest, dentry).d_parent
         if dentry == above.mnt_root:
             if above.mnt_parent != mount:
-                dentry, vfsmnt = above.mnt_mountpoint, above.mnt_parent + in_mount
+                dentry = above.mnt_mountpoint
+                vfsmnt = Ptr[VfsMount](above.mnt_parent + in_mount)
                 continue
             break  # the global root, or a mount that is attached nowhere
         if dentry == parent:
@@ -88,13 +101,13 @@ def _prepend_path(at: Path, root: Path) -> bytes:
     return b"/" + b"/".join(reversed(parts))
 
 
-def _d_unlinked(dentry: int) -> bool:
+def _d_unlinked(dentry: Ptr[Dentry]) -> bool:
     """d_unlinked(): not hashed, and not a root (include/linux/dcache.h)."""
     read = Dentry(kernel.memory(), dentry)
     return not read.d_hash_pprev and read.d_parent != dentry
 
 
-def _d_dname(mnt: int, dentry: int) -> bytes | None:
+def _d_dname(mnt: Ptr[VfsMount], dentry: Ptr[Dentry]) -> bytes | None:
     """The name that a pseudo file system makes up, None if dentry has no d_dname.
 
     A function of the kernel makes it; the ones here are all that a mapped or
@@ -119,7 +132,7 @@ def _d_dname(mnt: int, dentry: int) -> bytes | None:
         if _is_function(function, symbol):
             return text
     if _is_function(function, "ns_dname"):
-        kind = guest.read_string(ProcNsOperations(guest, read.d_fsdata).name)
+        kind = guest.read_string(ProcNsOperations(guest, Ptr(read.d_fsdata)).name)
         return b"%s:[%d]" % (kind, inode)
     raise Fault(function, "a d_dname function that the lab does not know")
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from . import lists, task
 from .processors import per_cpu_offsets, per_cpu_offsets_are_lost
+from .structs.lib import ListHead
 from .structs.sched import Cred, Rq, SignalStruct, TaskStruct
 
 TASK_REPORT = 0x7F  # the states get_task_state() tells apart
@@ -28,7 +30,7 @@ structs.expect("runqueues")
 class Process(NamedTuple):
     """A task as ps shows it."""
 
-    address: int  # struct task_struct *
+    address: Ptr[TaskStruct]
     pid: int
     tgid: int
     ppid: int  # the thread group of the real parent
@@ -69,19 +71,19 @@ def cpu_of(task: TaskStruct) -> int:
     return cpu
 
 
-def process(address: int) -> Process:
+def process(address: Ptr[TaskStruct]) -> Process:
     """Read one task. Parameter: struct task_struct *. Raises memory.Fault."""
     return reader()(address)
 
 
-def reader() -> Callable[[int], Process]:
+def reader() -> Callable[[Ptr[TaskStruct]], Process]:
     """process() for many tasks: what they share is read once."""
     guest = kernel.memory()
     read_task, read_signal = TaskStruct.reader(guest), SignalStruct.reader(guest)
     read_cred = functools.cache(Cred.reader(guest))
     read_parent = functools.cache(TaskStruct.reader(guest))
 
-    def read(address: int) -> Process:
+    def read(address: Ptr[TaskStruct]) -> Process:
         found = read_task(address)
         cred = read_cred(found.cred)
         return Process(
@@ -121,7 +123,7 @@ def threads() -> Iterator[Process]:
         raise lost
 
 
-def idle_tasks() -> Iterator[int]:
+def idle_tasks() -> Iterator[Ptr[TaskStruct]]:
     """What each CPU runs when it has nothing to do: swapper/N, idle_task(N).
 
     On no list but their CPU's run queue. Yields struct task_struct *. Raises Broken.
@@ -129,7 +131,7 @@ def idle_tasks() -> Iterator[int]:
     place = structs.address_of("runqueues")
     for offset in filter(None, per_cpu_offsets()):
         try:
-            idle = Rq(kernel.memory(), place + offset).idle
+            idle = Rq(kernel.memory(), Ptr[Rq](place + offset)).idle
         except Fault as fault:
             raise Broken(f"a run queue cannot be read: {fault}") from None
         if idle:
@@ -140,7 +142,7 @@ def idle_tasks() -> Iterator[int]:
         )
 
 
-def _read(addresses: Iterable[int]) -> Iterator[Process]:
+def _read(addresses: Iterable[Ptr[TaskStruct]]) -> Iterator[Process]:
     """Raises Broken at the first task that cannot be read."""
     read = reader()
     for address in addresses:
@@ -150,7 +152,7 @@ def _read(addresses: Iterable[int]) -> Iterator[Process]:
             raise Broken(f"the task at {address:#x}: {fault}") from None
 
 
-def for_each_child(address: int) -> Iterator[int]:
+def for_each_child(address: Ptr[TaskStruct]) -> Iterator[Ptr[TaskStruct]]:
     """The children of a process, those of each of its threads.
 
     A child hangs on the list of the thread that made it. Parameter: struct
@@ -158,9 +160,8 @@ def for_each_child(address: int) -> Iterator[int]:
     """
     inside = structs.offsetof("struct task_struct", "children")
     for thread in task.for_each_thread(address):
-        yield from lists.list_for_each_entry(
-            thread + inside, "struct task_struct", "sibling"
-        )
+        head = Ptr[ListHead](thread + inside)
+        yield from lists.list_for_each_entry(head, TaskStruct, "sibling")
 
 
 @dataclass
@@ -173,7 +174,7 @@ class Family:
     broken: str = ""  # why not all children are known
 
 
-def family_of(address: int) -> list[Family]:
+def family_of(address: Ptr[TaskStruct]) -> list[Family]:
     """A process and its descendants, each before its children.
 
     Parameter: struct task_struct *. A list that is broken is followed as far as

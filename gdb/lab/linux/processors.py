@@ -7,7 +7,9 @@ import struct
 from dataclasses import dataclass
 
 from ..target import kernel, structs
+from ..target.cstruct import NULL, Ptr
 from ..target.debugger import debugger
+from .structs.sched import TaskStruct
 from .task import per_cpu_place
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -36,7 +38,7 @@ class Processor:
 
     thread: int  # gdb's number of it
     cpu: int | None  # the kernel's number; None while the kernel does not use it
-    current: int  # struct task_struct * that runs on it, 0 while it has no number
+    current: Ptr[TaskStruct]  # that runs on it, 0 while it has no number
     registers: dict[str, int]
 
     @property
@@ -120,7 +122,7 @@ def this_processor() -> Processor:
     return _processor(debugger().selected_thread(), per_cpu_offsets())
 
 
-def running_on(task: int) -> Processor | None:
+def running_on(task: Ptr[TaskStruct]) -> Processor | None:
     """The processor on which a task runs, None if it runs on none.
 
     Parameter: struct task_struct *. Raises memory.Fault.
@@ -135,6 +137,6 @@ def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
     bases = (registers["gs_base"], registers["k_gs_base"])
     base = next((one for one in bases if one in offsets and one), None)
     if base is None:
-        return Processor(number, None, 0, registers)
-    current = kernel.memory().u64(base + per_cpu_place("current_task"))
+        return Processor(number, None, NULL, registers)
+    current = Ptr[TaskStruct](kernel.memory().u64(base + per_cpu_place("current_task")))
     return Processor(number, offsets.index(base), current, registers)

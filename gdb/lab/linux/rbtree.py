@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Iterator
 
 from ..target import kernel, structs
+from ..target.cstruct import NULL, Ptr
 from ..target.memory import Broken, Fault
 from . import mm as mm_
-from .structs.mm_types import VmAreaInTree
+from .structs.lib import RbNode
+from .structs.mm_types import MmStruct, VmAreaInTree, VmAreaStruct
 from .vmflags import VM_GROWSDOWN
 
 RB_BLACK = 1  # in the lowest bit of __rb_parent_color, under the parent's address
@@ -24,13 +26,13 @@ MAX_DEPTH = 200  # twice what a tree of 2**64 nodes can have
 class Node:
     """One area in the tree. Links are the vm_area_struct *, 0 for none."""
 
-    vma: int
+    vma: Ptr[VmAreaStruct]
     start: int
     end: int
     is_red: bool
-    parent: int
-    left: int
-    right: int
+    parent: Ptr[VmAreaStruct]
+    left: Ptr[VmAreaStruct]
+    right: Ptr[VmAreaStruct]
     gap: int  # rb_subtree_gap: the widest hole in front of any area below
     lowest: int  # the start, less the guard below a stack that may grow
     path: str  # from the root: "l" and "r"
@@ -40,7 +42,7 @@ class Node:
         return len(self.path)
 
 
-def in_order(mm: int) -> Iterator[Node]:
+def in_order(mm: Ptr[MmStruct]) -> Iterator[Node]:
     """All nodes by address, as rb_next() goes. Parameter: struct mm_struct *.
 
     Raises Broken for a cycle and for a pointer that cannot be read, after what
@@ -48,36 +50,37 @@ def in_order(mm: int) -> Iterator[Node]:
     """
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
     guard = _stack_guard_gap()
-    link: int = mm_.mm_struct(mm).mm_rb or 0
+    link: Ptr[RbNode] = mm_.mm_struct(mm).mm_rb or NULL
     path = ""
     above: list[Node] = []
-    seen: set[int] = set()
+    seen: set[Ptr[RbNode]] = set()
     while link or above:
         while link:
             if link in seen or len(path) > MAX_DEPTH:
                 raise Broken(f"mm_rb is a cycle: node {link:#x} comes again")
             seen.add(link)
             above.append(_node(link, inside, guard, path))
-            link = above[-1].left + inside if above[-1].left else 0
+            left = above[-1].left
+            link = Ptr[RbNode](left + inside) if left else NULL
             path += "l"
         node = above.pop()
         yield node
-        link = node.right + inside if node.right else 0
+        link = Ptr[RbNode](node.right + inside) if node.right else NULL
         path = node.path + "r"
 
 
-def _node(link: int, inside: int, guard: int, path: str) -> Node:
-    address = link - inside
+def _node(link: Ptr[RbNode], inside: int, guard: int, path: str) -> Node:
+    address = Ptr[VmAreaStruct](link - inside)
     try:
-        read = VmAreaInTree(kernel.memory(), address)
+        read = VmAreaInTree(kernel.memory(), Ptr[VmAreaInTree](address))
     except Fault as fault:
         raise Broken(f"mm_rb is cut: {fault}") from None
     lowest = read.vm_start
     if read.vm_flags & VM_GROWSDOWN:
         lowest = max(lowest - guard, 0)
 
-    def area(pointer: int) -> int:
-        return pointer - inside if pointer else 0
+    def area(pointer: int) -> Ptr[VmAreaStruct]:
+        return Ptr[VmAreaStruct](pointer - inside) if pointer else NULL
 
     return Node(
         vma=address,
@@ -120,7 +123,7 @@ def _unsorted(nodes: list[Node]) -> str:
     return ""
 
 
-def _unrelated(nodes: list[Node], known: dict[int, Node]) -> str:
+def _unrelated(nodes: list[Node], known: dict[Ptr[VmAreaStruct], Node]) -> str:
     for node in nodes:
         for child in (node.left, node.right):
             if child and known[child].parent != node.vma:
@@ -132,7 +135,7 @@ def _unrelated(nodes: list[Node], known: dict[int, Node]) -> str:
     return ""
 
 
-def _red(nodes: list[Node], known: dict[int, Node]) -> str:
+def _red(nodes: list[Node], known: dict[Ptr[VmAreaStruct], Node]) -> str:
     for node in nodes:
         if node.is_red and not node.path:
             return f"the root {node.vma:#x} is red"
@@ -142,9 +145,9 @@ def _red(nodes: list[Node], known: dict[int, Node]) -> str:
     return ""
 
 
-def black_height(nodes: list[Node]) -> dict[int, set[int]]:
+def black_height(nodes: list[Node]) -> dict[Ptr[VmAreaStruct], set[int]]:
     """For each node how many black nodes stand on the ways down from it."""
-    heights: dict[int, set[int]] = {0: {0}}
+    heights: dict[Ptr[VmAreaStruct], set[int]] = {NULL: {0}}
     for node in sorted(nodes, key=lambda one: -one.depth):
         below = heights[node.left] | heights[node.right]
         heights[node.vma] = {height + (not node.is_red) for height in below}
@@ -162,7 +165,7 @@ def _unbalanced(nodes: list[Node]) -> str:
 
 def _wrong_gap(nodes: list[Node]) -> str:
     """See vma_compute_gap() and vma_compute_subtree_gap()."""
-    widest = {0: 0}
+    widest: dict[Ptr[VmAreaStruct], int] = {NULL: 0}
     end = 0
     for node in nodes:
         widest[node.vma] = max(node.lowest - end, 0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..target import kernel, structs
+from ..target.cstruct import NULL, Ptr
 from . import errno, kallsyms
 from .processors import CPL, MASK, Processor
 from .structs.sched import TaskStruct
@@ -76,27 +77,29 @@ def thread_size() -> int:
     return structs.variable_size("init_stack")
 
 
-def task_stack_page(task: int) -> int:
+def task_stack_page(task: Ptr[TaskStruct]) -> Ptr[object]:
     """The lowest address of a task's kernel stack, 0 if it has none any more.
 
     A task that has ended gives its stack back before its task_struct.
     Parameter: struct task_struct *. Raises memory.Fault.
     """
     read = TaskStruct(kernel.memory(), task)
-    return 0 if read.stack_refcount == 0 else read.stack
+    return NULL if read.stack_refcount == 0 else read.stack
 
 
-def task_pt_regs(task: int) -> int:
+def task_pt_regs(task: Ptr[TaskStruct]) -> Ptr[PtRegs]:
     """The struct pt_regs * at the top of a task's kernel stack, 0 without a stack.
 
     Entry code saves the registers of user mode there. Parameter: struct
     task_struct *. Raises memory.Fault. See arch/x86/include/asm/processor.h.
     """
     stack = task_stack_page(task)
-    return stack and stack + thread_size() - structs.sizeof("struct pt_regs")
+    if not stack:
+        return NULL
+    return Ptr[PtRegs](stack + thread_size() - structs.sizeof("struct pt_regs"))
 
 
-def pt_regs(address: int) -> Registers:
+def pt_regs(address: Ptr[PtRegs]) -> Registers:
     """Read saved registers. Parameter: struct pt_regs *. Raises memory.Fault."""
     read = PtRegs(kernel.memory(), address)
     return Registers(**{name: getattr(read, name) for name in NAMES})
@@ -115,7 +118,7 @@ def live_regs(processor: Processor) -> Registers:
 
 
 def of_user_mode(
-    task: int, processor: Processor | None
+    task: Ptr[TaskStruct], processor: Processor | None
 ) -> tuple[Registers, str] | None:
     """The registers a task has in user mode, and where they were found.
 
@@ -134,7 +137,7 @@ def of_user_mode(
     return pt_regs(place), said
 
 
-def bases(task: int, processor: Processor | None) -> dict[str, int]:
+def bases(task: Ptr[TaskStruct], processor: Processor | None) -> dict[str, int]:
     """The bases of the segments fs and gs in user mode: thread-local storage.
 
     Of a task that does not run they are in its thread_struct. Raises memory.Fault.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Iterator
 
 from ..target import kernel
+from ..target.cstruct import Ptr
 from . import registers, task
 from .structs.sched import SignalStruct, TaskStruct
 from .task import PF_EXITING, PF_KTHREAD, Task
@@ -19,12 +20,12 @@ SIGNAL_GROUP_COREDUMP = 0x8  # instead of it while core is dumped; before v5.17
 SIGNAL_UNKILLABLE = 0x40
 
 
-def task_struct(address: int) -> TaskStruct:
+def task_struct(address: Ptr[TaskStruct]) -> TaskStruct:
     """Read one. Parameter: struct task_struct *. Raises memory.Fault."""
     return TaskStruct(kernel.memory(), address)
 
 
-def signal_struct(address: int) -> SignalStruct:
+def signal_struct(address: Ptr[TaskStruct]) -> SignalStruct:
     """What the threads of a task's process share of signals and the end.
 
     Parameter: struct task_struct *. Raises memory.Fault.
@@ -32,13 +33,13 @@ def signal_struct(address: int) -> SignalStruct:
     return SignalStruct(kernel.memory(), task_struct(address).signal)
 
 
-def who(address: int) -> str:
+def who(address: Ptr[TaskStruct]) -> str:
     """A task's name and number: sh 41. Parameter: struct task_struct *."""
     found = task.task(address)
     return f"{found.comm} {found.pid}"
 
 
-def process_name(address: int) -> str:
+def process_name(address: Ptr[TaskStruct]) -> str:
     """The name and number of the process a task belongs to: sh 41.
 
     Parameter: struct task_struct * of any of its threads.
@@ -46,12 +47,12 @@ def process_name(address: int) -> str:
     return who(task_struct(address).group_leader)
 
 
-def is_exiting(address: int) -> bool:
+def is_exiting(address: Ptr[TaskStruct]) -> bool:
     """Has a task begun to end? Parameter: struct task_struct *."""
     return bool(task_struct(address).flags & PF_EXITING)
 
 
-def is_kernel_thread(address: int) -> bool:
+def is_kernel_thread(address: Ptr[TaskStruct]) -> bool:
     """Is this a kernel thread? Parameter: struct task_struct *."""
     return bool(task_struct(address).flags & PF_KTHREAD)
 
@@ -68,12 +69,12 @@ def owner_of_memory(current: Task) -> int:
     return current.tgid
 
 
-def is_init(address: int) -> bool:
+def is_init(address: Ptr[TaskStruct]) -> bool:
     """Is it the first process of its pid namespace? Parameter: task_struct *."""
     return bool(signal_struct(address).flags & SIGNAL_UNKILLABLE)
 
 
-def thread_group_empty(address: int) -> bool:
+def thread_group_empty(address: Ptr[TaskStruct]) -> bool:
     """Is a task all that is left of its process? Those not released yet count, too.
 
     Parameter: struct task_struct *. See include/linux/sched/signal.h. Raises Broken.
@@ -81,7 +82,7 @@ def thread_group_empty(address: int) -> bool:
     return all(one == address for one in task.for_each_thread(address))
 
 
-def other_threads(current: Task) -> Iterator[tuple[int, int]]:
+def other_threads(current: Task) -> Iterator[tuple[Ptr[TaskStruct], int]]:
     """The threads of current's process that are alive, without current itself.
 
     Yields struct task_struct * and thread id. Raises Broken.
@@ -92,7 +93,7 @@ def other_threads(current: Task) -> Iterator[tuple[int, int]]:
             yield thread, found.pid
 
 
-def system_call(address: int) -> tuple[str, registers.Registers]:
+def system_call(address: Ptr[TaskStruct]) -> tuple[str, registers.Registers]:
     """The system call a task entered the kernel with, "" if with none.
 
     With its registers in user mode. Parameter: struct task_struct *, of a task
@@ -102,7 +103,7 @@ def system_call(address: int) -> tuple[str, registers.Registers]:
     return registers.syscall_name(registers.syscall_get_nr(regs)), regs
 
 
-def status_of(address: int) -> int:
+def status_of(address: Ptr[TaskStruct]) -> int:
     """The wait status of a process that has ended, as wait_task_zombie() finds it.
 
     Parameter: struct task_struct * of its leader. See kernel/exit.c.

@@ -7,6 +7,7 @@ from typing import Iterator, NamedTuple
 
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from .structs.lib import Resource
 
@@ -18,7 +19,7 @@ class Range(NamedTuple):
     end: int  # the last address, as the kernel counts here
     name: str
     depth: int  # 0 for those directly in the bus's address space
-    address: int  # struct resource *
+    address: Ptr[Resource]
 
 
 def for_each_resource() -> Iterator[Range]:
@@ -27,7 +28,7 @@ def for_each_resource() -> Iterator[Range]:
     Raises Broken, after what could be read.
     """
     guest = kernel.memory()
-    root = structs.address_of("iomem_resource")
+    root = Ptr[Resource](structs.address_of("iomem_resource"))
     below = [(Resource(guest, root).child, 0)]
     seen = {root}
     while below:

@@ -7,6 +7,7 @@ import struct
 from typing import NamedTuple
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from . import task
 from .processors import per_cpu_offsets
 from .structs.lib import PercpuCounter
@@ -35,7 +36,7 @@ class Counter(NamedTuple):
         return self.counted + self.pending
 
 
-def rss_stat(mm: int, tasks: list[int]) -> list[Counter]:
+def rss_stat(mm: Ptr[MmStruct], tasks: list[Ptr[TaskStruct]]) -> list[Counter]:
     """How many pages of each kind an address space has.
 
     Parameters: struct mm_struct *, and the struct task_struct * of all who use
@@ -52,7 +53,9 @@ def _indices() -> list[int]:
     return [structs.constant(name) for name in KINDS.values()]
 
 
-def _of_tasks(mm: int, tasks: list[int], index: int) -> tuple[int, int]:
+def _of_tasks(
+    mm: Ptr[MmStruct], tasks: list[Ptr[TaskStruct]], index: int
+) -> tuple[int, int]:
     """get_mm_counter(), and what the tasks have not added yet."""
     guest = kernel.memory()
     counted = _signed(MmStruct(guest, mm).rss_stat, "q", index)
@@ -67,12 +70,12 @@ def _of_tasks(mm: int, tasks: list[int], index: int) -> tuple[int, int]:
     return counted, pending
 
 
-def _of_cpus(mm: int, index: int) -> tuple[int, int]:
+def _of_cpus(mm: Ptr[MmStruct], index: int) -> tuple[int, int]:
     """percpu_counter_read(), and what the CPUs have not added yet."""
     guest = kernel.memory()
     counter = mm + structs.offsetof("struct mm_struct", "rss_stat")
     counter += index * structs.sizeof("struct percpu_counter")
-    read = PercpuCounter(guest, counter)
+    read = PercpuCounter(guest, Ptr[PercpuCounter](counter))
     pending = 0
     for offset in filter(None, per_cpu_offsets()):
         place = read.counters + offset & (1 << 64) - 1
@@ -86,7 +89,7 @@ def _signed(data: bytes, code: str, index: int) -> int:
     return value
 
 
-def users(mm: int) -> tuple[list[int], list[int]]:
+def users(mm: Ptr[MmStruct]) -> tuple[list[Ptr[TaskStruct]], list[Ptr[TaskStruct]]]:
     """Who uses an address space: the tasks it belongs to, and those who borrow it.
 
     A kernel thread keeps the tables of the process before it (active_mm) and

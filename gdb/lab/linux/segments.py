@@ -6,12 +6,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..target import kernel
+from ..target.cstruct import NULL, Ptr
 from ..target.memory import Broken
 from . import boundaries, maps, mm as mm_, regions
 from .boundaries import Boundary
-from .structs.mm_types import MmStruct
+from .structs.fs import Path
+from .structs.mm_types import MmStruct, VmAreaStruct
 
-Marks = dict[int, list[Boundary]]
+Marks = dict[Ptr[VmAreaStruct], list[Boundary]]
 LAST_2_GIB = 0xFFFF_FFFF_8000_0000
 SPECIAL = ("vdso", "vvar", "vvar_vclock", "special", "vsyscall")
 
@@ -35,7 +37,7 @@ class Segment(NamedTuple):
         return not self.name
 
 
-def user_half(mm: int, root: int) -> tuple[list[Segment], str]:
+def user_half(mm: Ptr[MmStruct], root: Ptr[Path]) -> tuple[list[Segment], str]:
     """The user's half from low to high, and why it ends early if it does.
 
     Parameters: struct mm_struct *, and the struct path * of the directory from
@@ -56,7 +58,7 @@ def user_half(mm: int, root: int) -> tuple[list[Segment], str]:
                     _gap(end, one.start, group if group == below else "", marks)
                 )
             name = one.name or one.backing
-            inside = _named(marks.get(one.vma, []))
+            inside = _named(marks.get(Ptr[VmAreaStruct](one.vma), []))
             found.append(Segment(one.start, one.end, group, name, one.perms, inside))
             end = one.end
     except Broken as problem:
@@ -67,7 +69,7 @@ def user_half(mm: int, root: int) -> tuple[list[Segment], str]:
     return found, broken
 
 
-def _marks(mm: int) -> tuple[Marks, str]:
+def _marks(mm: Ptr[MmStruct]) -> tuple[Marks, str]:
     """The boundaries by the area they lie in; 0 for those that lie in none."""
     marks: Marks = {}
     try:
@@ -86,12 +88,12 @@ def _named(found: list[Boundary]) -> tuple[tuple[str, int], ...]:
 def _gap(start: int, end: int, group: str, marks: Marks) -> Segment:
     """A gap; a boundary behind something belongs to what is in front of it."""
     inside = [
-        one for one in marks.get(0, []) if start <= one.address - one.is_end < end
+        one for one in marks.get(NULL, []) if start <= one.address - one.is_end < end
     ]
     return Segment(start, end, group, "", "", _named(inside))
 
 
-def _program(mm: int, root: int) -> tuple[str, int]:
+def _program(mm: Ptr[MmStruct], root: Ptr[Path]) -> tuple[str, int]:
     """Device and inode of the program: /proc/PID/exe."""
     file = MmStruct(kernel.memory(), mm).exe_file
     if not file:

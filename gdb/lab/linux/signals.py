@@ -7,8 +7,10 @@ import signal
 import struct
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from . import lists
-from .structs.sched import KSigaction
+from .structs.lib import ListHead
+from .structs.sched import KSigaction, SighandStruct, Sigpending, Sigqueue
 
 NSIG = 64
 ALL = (1 << NSIG) - 1
@@ -39,7 +41,7 @@ def set_text(mask: int) -> str:
     return f"all but {' '.join(missing)}" if missing else "all"
 
 
-def collect_sigign_sigcatch(sighand: int) -> tuple[int, int]:
+def collect_sigign_sigcatch(sighand: Ptr[SighandStruct]) -> tuple[int, int]:
     """The signals a process ignores, and those it catches, as two sets.
 
     Parameter: struct sighand_struct *. Raises memory.Fault. See fs/proc/array.c.
@@ -50,7 +52,7 @@ def collect_sigign_sigcatch(sighand: int) -> tuple[int, int]:
     data = memoryview(guest.read(place, NSIG * step))
     ignored = caught = 0
     for bit in range(NSIG):
-        action = KSigaction.of(place + bit * step, data[bit * step :])
+        action = KSigaction.of(Ptr(place + bit * step), data[bit * step :])
         handler = action.sa_handler
         if handler == SIG_IGN:
             ignored |= 1 << bit
@@ -59,15 +61,15 @@ def collect_sigign_sigcatch(sighand: int) -> tuple[int, int]:
     return ignored, caught
 
 
-def queued(sigpending: int) -> list[int]:
+def queued(sigpending: Ptr[Sigpending]) -> list[int]:
     """The signals queued with a siginfo, in order of arrival.
 
     Parameter: struct sigpending *. Raises memory.Fault, Broken.
     """
     guest = kernel.memory()
-    head = sigpending + structs.offsetof("struct sigpending", "list")
+    head = Ptr[ListHead](sigpending + structs.offsetof("struct sigpending", "list"))
     inside = structs.offsetof("struct sigqueue", "info.si_signo")
     return [
         struct.unpack("<i", guest.read(entry + inside, 4))[0]
-        for entry in lists.list_for_each_entry(head, "struct sigqueue", "list")
+        for entry in lists.list_for_each_entry(head, Sigqueue, "list")
     ]

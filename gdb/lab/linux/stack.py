@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Iterator, Literal
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.debugger import Refused, debugger
 from ..target.memory import PAGE_SIZE, Broken, Fault
 from . import kallsyms, registers
 from .processors import Processor, per_cpu_offsets
 from .structs.sched import TaskStruct
+from .structs.x86 import PtRegs
 from .task import per_cpu_place
 
 # running: where a processor is; call: a return address; start: where a new task
@@ -74,7 +76,7 @@ def check_frame_pointers() -> None:
         )
 
 
-def unwind(task: int, processor: Processor | None) -> Iterator[Frame]:
+def unwind(task: Ptr[TaskStruct], processor: Processor | None) -> Iterator[Frame]:
     """The frames of a task's kernel stack, the innermost first.
 
     Parameters: struct task_struct *, and the processor on which it runs, None
@@ -91,7 +93,7 @@ def unwind(task: int, processor: Processor | None) -> Iterator[Frame]:
         raise Broken(f"the stack is cut: {fault}") from None
 
 
-def _sleeping(task: int) -> Iterator[Frame]:
+def _sleeping(task: Ptr[TaskStruct]) -> Iterator[Frame]:
     """From the registers that __switch_to_asm() pushed: get_frame_pointer()."""
     pushed = TaskStruct(kernel.memory(), task).thread_sp
     bp = pushed + structs.offsetof("struct inactive_task_frame", "bp")
@@ -100,7 +102,7 @@ def _sleeping(task: int) -> Iterator[Frame]:
         yield from _follow(bp, task, [_task_stack(stack)])
 
 
-def _running(task: int, processor: Processor) -> Iterator[Frame]:
+def _running(task: Ptr[TaskStruct], processor: Processor) -> Iterator[Frame]:
     """From the registers of the processor."""
     if processor.in_user_mode:
         yield Frame("user", processor.ip, "", 0)
@@ -151,7 +153,7 @@ def _caller(processor: Processor) -> tuple[int, int, int] | None:
     return found.ip, found.bp, found.sp - FRAME.size
 
 
-def _follow(bp: int, task: int, stacks: list[Stack]) -> Iterator[Frame]:
+def _follow(bp: int, task: Ptr[TaskStruct], stacks: list[Stack]) -> Iterator[Frame]:
     """unwind_next_frame() from a frame pointer on."""
     guest = kernel.memory()
     stack, end = None, 0
@@ -167,7 +169,7 @@ def _follow(bp: int, task: int, stacks: list[Stack]) -> Iterator[Frame]:
             raise Broken(f"the frame pointer {bp:#x} goes down, not up")
         stack, end = on, place + size
         if bp & 1:
-            regs = registers.pt_regs(place)
+            regs = registers.pt_regs(Ptr[PtRegs](place))
             if registers.user_mode(regs):
                 yield Frame("user", regs.ip, stack.name, place)
                 return
@@ -194,7 +196,7 @@ def _forks() -> tuple[int, ...]:
     return tuple(structs.address_of(name) for name in names if structs.has_symbol(name))
 
 
-def _is_last(place: int, ip: int, task: int) -> bool:
+def _is_last(place: int, ip: int, task: Ptr[TaskStruct]) -> bool:
     """is_last_task_frame(): does this frame stand right below the pt_regs?"""
     last = registers.task_pt_regs(task) - FRAME.size
     if place == last:
@@ -202,7 +204,7 @@ def _is_last(place: int, ip: int, task: int) -> bool:
     return place == last - GCC_REALIGN and kernel.memory().u64(last + 8) == ip
 
 
-def _from_user(task: int) -> Iterator[Frame]:
+def _from_user(task: Ptr[TaskStruct]) -> Iterator[Frame]:
     """The end of a stack: the registers of user mode, none for a kernel thread.
 
     Entry code does not mark the pt_regs of a system call.

@@ -14,11 +14,14 @@ from typing import Callable
 
 from ..printable import quoted, text_of
 from ..target import structs
+from ..target.cstruct import Ptr
 from ..target.debugger import Argument as CArgument, debugger
 from ..target.memory import Broken, Fault
 from ..target.types import Kind
 from . import files, mm, registers, task, uapi_flags
 from .errno import to_int
+from .structs.fs import Path
+from .structs.sched import TaskStruct
 
 STRING_LIMIT = 48  # characters of a string that are shown
 PATH_MAX = 4096
@@ -91,7 +94,7 @@ class Argument:
 class Decoder:
     """Decodes the arguments of one task's call."""
 
-    def __init__(self, address: int, root: int) -> None:
+    def __init__(self, address: Ptr[TaskStruct], root: Ptr[Path]) -> None:
         """Parameters: struct task_struct *, struct path * to tell names from."""
         self.task = task.task(address)
         self.root = root

@@ -9,8 +9,12 @@ from typing import Iterator
 
 from ..printable import text_of
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.debugger import debugger
 from . import lists
+from .structs.fs import FsStruct, Path
+from .structs.lib import ListHead
+from .structs.mm_types import MmStruct
 from .structs.sched import Pid, TaskStruct, Upid
 
 PF_EXITING, PF_KTHREAD = 0x4, 0x0020_0000  # include/linux/sched.h
@@ -22,12 +26,12 @@ structs.expect("pcpu_hot", "current_task", "cpu_number", "init_task")
 class Task:
     """What a report says of a task."""
 
-    address: int  # struct task_struct *
+    address: Ptr[TaskStruct]
     pid: int  # the thread's id: gettid(2)
     tgid: int  # the process's id: getpid(2)
     comm: str
-    mm: int  # struct mm_struct *, 0 for a kernel thread
-    fs: int  # struct fs_struct *
+    mm: Ptr[MmStruct]  # 0 for a kernel thread
+    fs: Ptr[FsStruct]
 
 
 def register(name: str) -> int:
@@ -65,12 +69,14 @@ def smp_processor_id() -> int:
     return kernel.memory().u64(place) & 0xFFFF_FFFF
 
 
-def get_current() -> int:
+def get_current() -> Ptr[TaskStruct]:
     """current: the struct task_struct * that runs on the stopped CPU."""
-    return kernel.memory().u64(this_cpu_base() + per_cpu_place("current_task"))
+    return Ptr[TaskStruct](
+        kernel.memory().u64(this_cpu_base() + per_cpu_place("current_task"))
+    )
 
 
-def task(address: int) -> Task:
+def task(address: Ptr[TaskStruct]) -> Task:
     """Read one task.
 
     Parameter: struct task_struct *. Raises memory.Fault.
@@ -84,50 +90,52 @@ def comm_text(comm: bytes) -> str:
     return text_of(comm.split(b"\0")[0])
 
 
-def task_pid_vnr(address: int) -> int:
+def task_pid_vnr(address: Ptr[TaskStruct]) -> int:
     """The thread id as the task itself sees it, in its own pid namespace.
 
     Parameter: struct task_struct *. Raises memory.Fault. See kernel/pid.c.
     """
     guest = kernel.memory()
     pid = TaskStruct(guest, address).thread_pid
-    number = structs.offsetof("struct pid", "numbers")
-    number += Pid(guest, pid).level * structs.sizeof("struct upid")
-    return Upid(guest, pid + number).nr
+    inside = structs.offsetof("struct pid", "numbers")
+    inside += Pid(guest, pid).level * structs.sizeof("struct upid")
+    return Upid(guest, Ptr[Upid](pid + inside)).nr
 
 
-def init_task() -> int:
+def init_task() -> Ptr[TaskStruct]:
     """The struct task_struct * of the first task, swapper/0, whose pid is 0."""
-    return structs.address_of("init_task")
+    return Ptr[TaskStruct](structs.address_of("init_task"))
 
 
-def for_each_process() -> Iterator[int]:
+def for_each_process() -> Iterator[Ptr[TaskStruct]]:
     """The thread group leaders, init_task left out, as the kernel links them.
 
     Yields struct task_struct *. Raises Broken. See include/linux/sched/signal.h.
     """
-    head = init_task() + structs.offsetof("struct task_struct", "tasks")
-    return lists.list_for_each_entry(head, "struct task_struct", "tasks")
+    head = Ptr[ListHead](init_task() + structs.offsetof("struct task_struct", "tasks"))
+    return lists.list_for_each_entry(head, TaskStruct, "tasks")
 
 
-def for_each_thread(leader: int) -> Iterator[int]:
+def for_each_thread(leader: Ptr[TaskStruct]) -> Iterator[Ptr[TaskStruct]]:
     """The threads of a process, its leader among them.
 
     Parameter: struct task_struct * of any of them. Yields struct task_struct *.
     Raises Broken.
     """
     signal = TaskStruct(kernel.memory(), leader).signal
-    head = signal + structs.offsetof("struct signal_struct", "thread_head")
-    return lists.list_for_each_entry(head, "struct task_struct", "thread_node")
+    head = Ptr[ListHead](
+        signal + structs.offsetof("struct signal_struct", "thread_head")
+    )
+    return lists.list_for_each_entry(head, TaskStruct, "thread_node")
 
 
-def for_each_process_thread() -> Iterator[int]:
+def for_each_process_thread() -> Iterator[Ptr[TaskStruct]]:
     """All tasks but init_task. Yields struct task_struct *. Raises Broken."""
     for leader in for_each_process():
         yield from for_each_thread(leader)
 
 
-def find_task_by_pid(pid: int) -> int | None:
+def find_task_by_pid(pid: int) -> Ptr[TaskStruct] | None:
     """The struct task_struct * of a process or thread, None if there is none.
 
     0 is init_task. Raises Broken.
@@ -141,12 +149,12 @@ def find_task_by_pid(pid: int) -> int | None:
     return None
 
 
-def has_exited(address: int) -> bool:
+def has_exited(address: Ptr[TaskStruct]) -> bool:
     """Is a task a zombie or dead? Parameter: struct task_struct *."""
     return TaskStruct(kernel.memory(), address).exit_state != 0
 
 
-def living_threads(address: int) -> list[int]:
+def living_threads(address: Ptr[TaskStruct]) -> list[Ptr[TaskStruct]]:
     """The threads of a task's process that have not ended.
 
     The first one may end before the others: the process goes on, and is still
@@ -155,7 +163,7 @@ def living_threads(address: int) -> list[int]:
     return [one for one in for_each_thread(address) if not has_exited(one)]
 
 
-def with_memory(address: int) -> Task | None:
+def with_memory(address: Ptr[TaskStruct]) -> Task | None:
     """A task, or else a thread of its process, that has the process's memory.
 
     A thread gives it up when it ends; it is gone with the last one. None for a
@@ -168,13 +176,13 @@ def with_memory(address: int) -> Task | None:
     return next((one for one in threads if one.mm), None)
 
 
-def why_no_memory(address: int) -> str:
+def why_no_memory(address: Ptr[TaskStruct]) -> str:
     """Why with_memory() is None, as the end of a sentence."""
     flags = TaskStruct(kernel.memory(), address).flags
     return "is a kernel thread" if flags & PF_KTHREAD else ended(address)
 
 
-def ended(address: int) -> str:
+def ended(address: Ptr[TaskStruct]) -> str:
     """How far the end of a task is. Parameter: struct task_struct *."""
     read = TaskStruct(kernel.memory(), address)
     if read.exit_state:
@@ -182,7 +190,7 @@ def ended(address: int) -> str:
     return "is ending" if read.flags & PF_EXITING else DAMAGED
 
 
-def onlooker_root() -> int:
+def onlooker_root() -> Ptr[Path]:
     """The root directory from which the names of files are told: struct path *.
 
     That of the first process, so that names are those a person in the guest's
@@ -193,6 +201,9 @@ def onlooker_root() -> int:
         for thread in chain((first,), for_each_thread(first)):
             fs = TaskStruct(guest, thread).fs
             if fs:  # it has not ended
-                return fs + structs.offsetof("struct fs_struct", "root")
-    fs = TaskStruct(guest, init_task()).fs
-    return fs + structs.offsetof("struct fs_struct", "root")
+                return _root_of(fs)
+    return _root_of(TaskStruct(guest, init_task()).fs)
+
+
+def _root_of(fs: Ptr[FsStruct]) -> Ptr[Path]:
+    return Ptr[Path](fs + structs.offsetof("struct fs_struct", "root"))

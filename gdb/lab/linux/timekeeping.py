@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Fault
 from .processors import per_cpu_offsets
 from .structs.sched import Rq
@@ -20,7 +21,11 @@ def guest_time() -> int:
     """
     guest = kernel.memory()
     place = structs.address_of("runqueues")
-    clocks = [Rq(guest, place + one).clock for one in per_cpu_offsets() if one]
+    clocks = [
+        Rq(guest, Ptr[Rq](place + offset)).clock
+        for offset in per_cpu_offsets()
+        if offset
+    ]
     if not clocks:
         raise Fault(place, "no CPU has per-CPU variables")
     return max(clocks)

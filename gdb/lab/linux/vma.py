@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import Iterator
 
 from ..target import kernel, structs
+from ..target.cstruct import NULL, Ptr
 from ..target.memory import Broken, Fault
 from . import maple, path
 from .mm import mm_struct
-from .structs.lib import RbNode
+from .structs.fs import Path
+from .structs.lib import MapleTree, RbNode
 from .structs.mm_types import (
     MmStruct,
     VmAreaStruct,
@@ -27,7 +29,7 @@ def is_listed() -> bool:
     return structs.has_member("struct mm_struct", "mmap")
 
 
-def for_each_vma(mm: int) -> Iterator[VmAreaStruct]:
+def for_each_vma(mm: Ptr[MmStruct]) -> Iterator[VmAreaStruct]:
     """All areas of an address space in address order, as the kernel goes.
 
     :param mm: struct mm_struct *
@@ -36,7 +38,7 @@ def for_each_vma(mm: int) -> Iterator[VmAreaStruct]:
     return for_each_listed(mm) if is_listed() else for_each_mapped(mm)
 
 
-def for_each_mapped(mm: int) -> Iterator[VmAreaStruct]:
+def for_each_mapped(mm: Ptr[MmStruct]) -> Iterator[VmAreaStruct]:
     """The areas in the maple tree mm->mm_mt; otherwise as for_each_vma()."""
     read = VmAreaStruct.reader(kernel.memory())
     for _, _, address in maple.mas_for_each(tree_of(mm)):
@@ -47,16 +49,16 @@ def for_each_mapped(mm: int) -> Iterator[VmAreaStruct]:
         yield area
 
 
-def tree_of(mm: int) -> int:
+def tree_of(mm: Ptr[MmStruct]) -> Ptr[MapleTree]:
     """The struct maple_tree * of an address space."""
-    return mm + structs.offsetof("struct mm_struct", "mm_mt")
+    return Ptr[MapleTree](mm + structs.offsetof("struct mm_struct", "mm_mt"))
 
 
-def for_each_listed(mm: int) -> Iterator[VmAreaStruct]:
+def for_each_listed(mm: Ptr[MmStruct]) -> Iterator[VmAreaStruct]:
     """The areas of the vm_next chain from mm->mmap; otherwise as for_each_vma()."""
     read = VmAreaStruct.reader(kernel.memory())
     address = mm_struct(mm).mmap
-    seen: set[int] = set()
+    seen: set[Ptr[VmAreaStruct]] = set()
     while address:
         if address in seen:
             raise Broken(
@@ -73,7 +75,7 @@ def for_each_listed(mm: int) -> Iterator[VmAreaStruct]:
         address = area.vm_next
 
 
-def rb_node(node: int) -> RbNode:
+def rb_node(node: Ptr[RbNode]) -> RbNode:
     """Read one struct rb_node. Raises Broken where there is none."""
     try:
         return RbNode(kernel.memory(), node)
@@ -81,16 +83,16 @@ def rb_node(node: int) -> RbNode:
         raise Broken(f"mm_rb is cut: {fault}") from None
 
 
-def for_each_rb(mm: int) -> Iterator[int]:
+def for_each_rb(mm: Ptr[MmStruct]) -> Iterator[Ptr[VmAreaStruct]]:
     """The areas in order of the red-black tree mm->mm_rb, as rb_next() goes.
 
     Parameter: struct mm_struct *. Yields struct vm_area_struct *. Raises
     Broken for a cycle and for a pointer that cannot be read. See lib/rbtree.c.
     """
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
-    node: int = mm_struct(mm).mm_rb or 0
-    above: list[tuple[int, int]] = []
-    seen: set[int] = set()
+    node: Ptr[RbNode] = mm_struct(mm).mm_rb or NULL
+    above: list[tuple[Ptr[RbNode], Ptr[RbNode]]] = []
+    seen: set[Ptr[RbNode]] = set()
     while node or above:
         while node:
             if node in seen:
@@ -100,11 +102,11 @@ def for_each_rb(mm: int) -> Iterator[int]:
             above.append((node, links.rb_right))
             node = links.rb_left
         node, right = above.pop()
-        yield node - inside
+        yield Ptr[VmAreaStruct](node - inside)
         node = right
 
 
-def vma_name(area: VmAreaStruct, mm: MmStruct, root: int) -> bytes:
+def vma_name(area: VmAreaStruct, mm: MmStruct, root: Ptr[Path]) -> bytes:
     """What /proc/PID/maps calls an area: show_map_vma() in fs/proc/task_mmu.c.
 
     Parameters: the area, its mm, and the struct path * of the process's root
@@ -137,7 +139,7 @@ def _special_name(area: VmAreaStruct) -> bytes | None:
     function = VmOperationsStruct(guest, area.vm_ops).name
     if function != structs.address_of("special_mapping_name"):
         return None
-    return guest.read_string(VmSpecialMapping(guest, area.vm_private_data).name)
+    return guest.read_string(VmSpecialMapping(guest, Ptr(area.vm_private_data)).name)
 
 
 def is_named(area: VmAreaStruct) -> bool:
@@ -166,7 +168,7 @@ def _shmem_can_be_named() -> bool:
 MAX_RB_DEPTH = 200  # twice what a red-black tree of 2**64 nodes can have
 
 
-def find_vma(mm: int, address: int) -> VmAreaStruct | None:
+def find_vma(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     """The first area that ends above an address: it holds it, or is the next.
 
     Parameter: struct mm_struct *. None if all areas end at or below it. Found
@@ -175,7 +177,7 @@ def find_vma(mm: int, address: int) -> VmAreaStruct | None:
     return _find_rb(mm, address) if is_listed() else _find_maple(mm, address)
 
 
-def vma_lookup(mm: int, address: int) -> VmAreaStruct | None:
+def vma_lookup(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     """The area that holds an address, None in a gap: vma_lookup() in mm.h.
 
     :param mm: struct mm_struct *
@@ -185,7 +187,7 @@ def vma_lookup(mm: int, address: int) -> VmAreaStruct | None:
     return found if found is not None and found.vm_start <= address else None
 
 
-def find_vma_prev(mm: int, address: int) -> VmAreaStruct | None:
+def find_vma_prev(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     """The last area that starts below what find_vma() gives. Raises Broken."""
     found = find_vma(mm, address)
     if not is_listed():
@@ -194,7 +196,7 @@ def find_vma_prev(mm: int, address: int) -> VmAreaStruct | None:
     return _area(before) if before else None
 
 
-def _area(address: int) -> VmAreaStruct:
+def _area(address: Ptr[VmAreaStruct]) -> VmAreaStruct:
     """Read one area. Raises Broken where there is none."""
     try:
         return VmAreaStruct(kernel.memory(), address)
@@ -202,14 +204,14 @@ def _area(address: int) -> VmAreaStruct:
         raise Broken(f"an area cannot be read: {fault}") from None
 
 
-def _find_rb(mm: int, address: int) -> VmAreaStruct | None:
+def _find_rb(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     """Down the red-black tree, which is sorted by address."""
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
     node, best = mm_struct(mm).mm_rb, None
     for _ in range(MAX_RB_DEPTH):
         if not node:
             return best
-        area = _area(node - inside)
+        area = _area(Ptr[VmAreaStruct](node - inside))
         links = rb_node(node)
         if area.vm_end > address:
             best = area
@@ -219,19 +221,19 @@ def _find_rb(mm: int, address: int) -> VmAreaStruct | None:
     raise Broken(f"mm_rb is a cycle: below {node:#x} it has no end")
 
 
-def _last_rb(mm: int) -> int:
+def _last_rb(mm: Ptr[MmStruct]) -> Ptr[VmAreaStruct]:
     """The struct vm_area_struct * at the right end of the tree, 0 if it is empty."""
-    node: int = mm_struct(mm).mm_rb or 0
+    node: Ptr[RbNode] = mm_struct(mm).mm_rb or NULL
     for _ in range(MAX_RB_DEPTH):
-        right = rb_node(node).rb_right if node else 0
+        right = rb_node(node).rb_right if node else NULL
         if not right:
             inside = structs.offsetof("struct vm_area_struct", "vm_rb")
-            return node - inside if node else 0
+            return Ptr[VmAreaStruct](node - inside) if node else NULL
         node = right
     raise Broken(f"mm_rb is a cycle: right of {node:#x} it has no end")
 
 
-def _find_maple(mm: int, address: int) -> VmAreaStruct | None:
+def _find_maple(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     tree = tree_of(mm)
     while address < 1 << 64:
         _, last, entry = maple.mas_walk(tree, address)
@@ -241,7 +243,7 @@ def _find_maple(mm: int, address: int) -> VmAreaStruct | None:
     return None
 
 
-def _find_maple_below(mm: int, address: int) -> VmAreaStruct | None:
+def _find_maple_below(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     tree = tree_of(mm)
     while address > 0:
         first, _, entry = maple.mas_walk(tree, address - 1)

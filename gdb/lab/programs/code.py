@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from ..linux import kallsyms, mm as mm_, registers, task as task_
 from ..linux.maps import Places
 from ..linux.registers import Registers
-from ..linux.structs.fs import File, Inode
-from ..linux.structs.mm_types import VmAreaStruct
+from ..linux.structs.fs import Dentry, File, Inode
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..linux.structs.sched import TaskStruct
 from ..linux.task import Task
 from ..target import kernel
+from ..target.cstruct import Ptr
 from .userelf import Modules
 
 MOST = 32  # programs whose files are kept
@@ -22,8 +23,8 @@ MOST = 32  # programs whose files are kept
 class Identity:
     """What no two files have in common: a struct inode is used again."""
 
-    inode: int  # struct inode *
-    dentry: int  # struct dentry *
+    inode: Ptr[Inode]
+    dentry: Ptr[Dentry]
     number: int
     generation: int
 
@@ -90,7 +91,11 @@ def _file(area: VmAreaStruct) -> Identity | None:
 
 
 def _modules(
-    program: Program, mm: int, area: VmAreaStruct, file: Identity | None, ip: int
+    program: Program,
+    mm: Ptr[MmStruct],
+    area: VmAreaStruct,
+    file: Identity | None,
+    ip: int,
 ) -> Modules:
     """The files of a process; its areas are read again when this one is new."""
     known = program.modules

@@ -14,6 +14,7 @@ from ..linux import filemap, mm as mm_, vma
 from ..linux.structs.fs import File
 from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..target import elffile, kernel
+from ..target.cstruct import Ptr
 from ..target.elffile import PT_LOAD, BadElf, ElfFile, Header, Segment
 from ..target.memory import PAGE_SIZE, Broken, Fault
 
@@ -52,7 +53,7 @@ AUXV = {
 class Program:
     """A program and where it was loaded."""
 
-    file: int  # struct file *
+    file: Ptr[File]
     header: Header
     segments: tuple[Segment, ...]
     bias: int  # what was added to each p_vaddr
@@ -67,7 +68,7 @@ class Program:
         return next((one for one in self.segments if one.p_type == kind), None)
 
 
-def saved_auxv(mm: int) -> list[tuple[int, int]]:
+def saved_auxv(mm: Ptr[MmStruct]) -> list[tuple[int, int]]:
     """The auxiliary vector, as /proc/PID/auxv has it, AT_NULL with it.
 
     Empty in the middle of an exec. Parameter: struct mm_struct *. Raises
@@ -82,12 +83,12 @@ def saved_auxv(mm: int) -> list[tuple[int, int]]:
     return pairs if len(pairs) > 1 else []
 
 
-def exe_file(mm: int) -> int:
+def exe_file(mm: Ptr[MmStruct]) -> Ptr[File]:
     """The struct file * of the program, 0 if there is none."""
     return MmStruct(kernel.memory(), mm).exe_file
 
 
-def program(mm: int) -> Program:
+def program(mm: Ptr[MmStruct]) -> Program:
     """The program of an address space. Parameter: struct mm_struct *.
 
     Raises Broken if there is no ELF program, or one of another kind than the
@@ -110,14 +111,16 @@ def program(mm: int) -> Program:
     return Program(file, header, segments, bias, source)
 
 
-def _mapped_at(mm: int, file: int, segments: tuple[Segment, ...]) -> int:
+def _mapped_at(
+    mm: Ptr[MmStruct], file: Ptr[File], segments: tuple[Segment, ...]
+) -> int:
     """The bias in the middle of an exec, from the first area of the file."""
     first = next((one for one in segments if one.p_type == PT_LOAD), None)
     area = _first_area(mm, file, first.p_offset) if first else None
     return area.vm_start - page_down(first.p_vaddr) if first and area else 0
 
 
-def _first_area(mm: int, file: int, offset: int) -> VmAreaStruct | None:
+def _first_area(mm: Ptr[MmStruct], file: Ptr[File], offset: int) -> VmAreaStruct | None:
     """The area that has a file mapped from an offset on, None if there is none."""
     guest = kernel.memory()
     inode = File(guest, file).f_inode
@@ -136,7 +139,9 @@ def is_same(what: Program, other: ElfFile) -> bool:
     )
 
 
-def _of_file(mm: int, file: int, offset: int, size: int) -> tuple[bytes, str]:
+def _of_file(
+    mm: Ptr[MmStruct], file: Ptr[File], offset: int, size: int
+) -> tuple[bytes, str]:
     """Bytes from the first pages of the program, and from where they are.
 
     There are fewer at the end of the program. Raises Fault.

@@ -15,7 +15,8 @@ from typing import Iterator, Literal
 from ..linux import mm as mm_
 from ..linux.maps import VM_GROWSDOWN, Places
 from ..linux.registers import Registers
-from ..linux.structs.mm_types import VmAreaStruct
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
+from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from .callframe import Frame as Rules, Rule
 from .dwarfexpr import MASK, Unknown
@@ -64,7 +65,7 @@ class UserStack:
     ELF file to try first, "" for none.
     """
 
-    def __init__(self, mm: int, where: Places, given: str) -> None:
+    def __init__(self, mm: Ptr[MmStruct], where: Places, given: str) -> None:
         self.mm = mm
         self.places = where
         self.modules = Modules(where, self.read, given)

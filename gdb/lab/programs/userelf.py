@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Callable, Iterator
 
 from ..linux import filemap, maps
+from ..linux.structs.fs import File
 from ..linux.structs.mm_types import VmAreaStruct
 from ..linux.structs.x86 import VdsoImage
 from ..target import hostfiles, kernel, structs
+from ..target.cstruct import Ptr
 from ..target.elffile import BadElf, Sample
 from ..target.memory import PAGE_SIZE, Fault
 from .symfile import SymbolFile, symbol_file
@@ -134,7 +136,7 @@ def _elf(read: Callable[[], bytes], name: str) -> Iterator[SymbolFile]:
         return
 
 
-def _page_cache(file: int) -> bytes:
+def _page_cache(file: Ptr[File]) -> bytes:
     """A whole file out of the guest's page cache. Raises Fault."""
     return filemap.kernel_read_all(file, LARGEST)
 
@@ -145,7 +147,7 @@ def vdso_image() -> bytes:
     See arch/x86/include/asm/vdso.h.
     """
     guest = kernel.memory()
-    image = VdsoImage(guest, structs.address_of("vdso_image_64"))
+    image = VdsoImage(guest, Ptr[VdsoImage](structs.address_of("vdso_image_64")))
     if image.size > LARGEST:
         raise Fault(image.data, f"{image.size} bytes are no vdso")
     return guest.read(image.data, image.size)

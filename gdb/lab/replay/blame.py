@@ -14,9 +14,12 @@ import gdb
 
 from ..linux.mm import access_process_vm, mm_struct
 from ..linux.process import processes
+from ..linux.structs.mm_types import MmStruct
+from ..linux.structs.sched import TaskStruct
 from ..linux.task import Task, for_each_process_thread, get_current, task
 from ..replay import session
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault, read_stub
 from .monitor import quiet, uninterrupted
 from .timetravel import Replay
@@ -37,7 +40,7 @@ class Change:
 class Owner:
     """Whose byte it is: an address space, and not an earlier one at the same place."""
 
-    mm: int  # struct mm_struct *, 0 for a kernel thread
+    mm: Ptr[MmStruct]  # struct mm_struct *, 0 for a kernel thread
     mmap_base: int  # where exec put it; a child's is its parent's
     family: frozenset[int]  # process ids: the process, and all it descends from
 
@@ -48,7 +51,7 @@ class Owner:
         return one.tgid in self.family and mm_struct(one.mm).mmap_base == self.mmap_base
 
 
-def owner(current: int) -> Owner:
+def owner(current: Ptr[TaskStruct]) -> Owner:
     """Of what is at user addresses now. Parameter: struct task_struct *."""
     own = task(current)
     parents = {one.tgid: one.ppid for one in processes()}

@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 from ..linux import filemap, maps, mm as mm_, task
 from ..linux.maps import Places
+from ..linux.structs.fs import Path
+from ..linux.structs.mm_types import MmStruct
 from ..printable import quoted, text_of
 from ..programs import elf, elf_areas
 from ..result import Address, Number, Report, Table, Words
 from ..target import elffile, hostfiles
+from ..target.cstruct import Ptr
 from ..target.debugger import Refused
 from ..target.elffile import BadElf
 from ..target.memory import Broken, Fault
@@ -91,7 +94,7 @@ class ElfReport(Report, schema="elf"):
     sections: Table[SectionRow] | str
 
 
-def describe(mm: int, name: str) -> ElfReport:
+def describe(mm: Ptr[MmStruct], name: str) -> ElfReport:
     """Look at the program of a struct mm_struct *. Raises Broken, Refused.
 
     Parameter name: the path of the same program on this machine, "" for none.
@@ -156,7 +159,7 @@ def _segments(what: elf.Program) -> Table[SegmentRow]:
     return Table(SegmentRow, "program headers", rows)
 
 
-def _pieces(what: elf.Program, mm: int, root: int) -> Table[PieceRow]:
+def _pieces(what: elf.Program, mm: Ptr[MmStruct], root: Ptr[Path]) -> Table[PieceRow]:
     """The areas of each LOAD, which is numbered as in the table of headers."""
     table = Table(PieceRow, "what each LOAD became")
     areas: list[maps.Area] = []
@@ -183,7 +186,7 @@ def _pieces(what: elf.Program, mm: int, root: int) -> Table[PieceRow]:
     return table
 
 
-def _interpreter(what: elf.Program, mm: int, places: Places) -> list[str]:
+def _interpreter(what: elf.Program, mm: Ptr[MmStruct], places: Places) -> list[str]:
     segment = what.find(elffile.PT_INTERP)
     if segment is None:
         return []
@@ -199,7 +202,7 @@ def _interpreter(what: elf.Program, mm: int, places: Places) -> list[str]:
     return [f"interpreter: {said}: {where}"]
 
 
-def _auxv(mm: int, places: Places) -> Table[AuxvRow]:
+def _auxv(mm: Ptr[MmStruct], places: Places) -> Table[AuxvRow]:
     table = Table(AuxvRow, "auxiliary vector")
     for kind, value in elf.saved_auxv(mm):
         name, meaning = elf.AUXV.get(kind, (f"AT_{kind}", ""))
@@ -210,7 +213,7 @@ def _auxv(mm: int, places: Places) -> Table[AuxvRow]:
     return table
 
 
-def _text(mm: int, kind: int, value: int, places: Places) -> str:
+def _text(mm: Ptr[MmStruct], kind: int, value: int, places: Places) -> str:
     """What an entry points to."""
     try:
         if kind in STRINGS:
@@ -224,7 +227,7 @@ def _text(mm: int, kind: int, value: int, places: Places) -> str:
     return "" if value < 10 else str(value)
 
 
-def _string(mm: int, address: int) -> str:
+def _string(mm: Ptr[MmStruct], address: int) -> str:
     """A string of the process, which may end where its memory does."""
     text = b""
     while b"\0" not in text and len(text) < LONGEST:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..linux import files, task
+from ..linux.structs.sched import TaskStruct
 from ..result import Address, Flags, Number, Report, Table, Words
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 from .processes import goes_on
 
@@ -35,7 +37,7 @@ class FilesReport(Report, schema="files"):
     files: Table[FileRow] | None
 
 
-def describe(address: int) -> FilesReport:
+def describe(address: Ptr[TaskStruct]) -> FilesReport:
     """Read the table of files of a struct task_struct *."""
     owner = files.with_files(address)
     if owner is None:
@@ -54,7 +56,7 @@ def describe(address: int) -> FilesReport:
     return FilesReport(None if owner == address else _whose(address, owner), found)
 
 
-def _whose(ended: int, owner: int) -> str:
+def _whose(ended: Ptr[TaskStruct], owner: Ptr[TaskStruct]) -> str:
     """Whose files these are: each thread may have others, with unshare()."""
     one, other = task.task(ended), task.task(owner)
     said = (

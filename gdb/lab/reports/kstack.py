@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..linux import entry, kallsyms, processors, registers, stack, task
+from ..linux.structs.sched import TaskStruct
 from ..result import Address, Number, Report, Table, Words
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 from .processes import goes_on
 
@@ -33,7 +35,7 @@ class KstackReport(Report, schema="kstack"):
     frames: Table[FrameRow] | None = None
 
 
-def describe(address: int) -> KstackReport:
+def describe(address: Ptr[TaskStruct]) -> KstackReport:
     """Unwind the kernel stack of a struct task_struct *."""
     processor = processors.running_on(address)
     if processor is None and not registers.task_stack_page(address):
@@ -55,7 +57,7 @@ def describe(address: int) -> KstackReport:
 
 
 def _heading(
-    address: int,
+    address: Ptr[TaskStruct],
     processor: processors.Processor | None,
     frames: list[stack.Frame],
     broken: str,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..linux import mm as mm_, vma
+from ..linux.structs.mm_types import MmStruct
 from ..result import Drawing, Report, Table
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 from .trees import RuleRow, namer, rules_table
 
@@ -27,7 +29,7 @@ class ListReport(Report, schema="list"):
     rules: Table[RuleRow] | None = None
 
 
-def describe(mm: int) -> ListReport:
+def describe(mm: Ptr[MmStruct]) -> ListReport:
     """Follow mm->mmap of a struct mm_struct *."""
     if not vma.is_listed():
         return ListReport(none=NO_LIST)

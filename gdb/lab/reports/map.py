@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..linux import segments, task
+from ..linux.structs.mm_types import MmStruct
+from ..linux.structs.sched import TaskStruct
 from ..result import Drawing, Report
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..view import picture
 
 Segments = list[dict[str, Any]]
@@ -23,7 +26,7 @@ class MapReport(Report, schema="map"):
     user_half: Drawing[Segments]
 
 
-def describe(owner: int, mm: int) -> MapReport:
+def describe(owner: Ptr[TaskStruct], mm: Ptr[MmStruct]) -> MapReport:
     """Draw an address space: struct task_struct * of whose it is, struct mm_struct *."""
     one = task.task(owner)
     bits = 12 + 9 * kernel.memory().levels

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..linux import maple, maple_check, vma
+from ..linux.structs.lib import MapleTree
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..result import Drawing, Report, Table
 from ..sizes import rough_size
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 from .trees import RuleRow, namer, rules_table
 
@@ -28,7 +31,7 @@ class MapleReport(Report, schema="maple"):
     rules: Table[RuleRow] | None = None
 
 
-def describe(mm: int) -> MapleReport:
+def describe(mm: Ptr[MmStruct]) -> MapleReport:
     """Walk mm->mm_mt of a struct mm_struct *."""
     if vma.is_listed():
         return MapleReport(none=NO_MAPLE)
@@ -55,7 +58,7 @@ def describe(mm: int) -> MapleReport:
     return MapleReport(None, drawing, rules_table(maple_check.check(tree)))
 
 
-def _maple_head(tree: int, head: maple.Tree) -> str:
+def _maple_head(tree: Ptr[MapleTree], head: maple.Tree) -> str:
     flags = " ".join(head.flag_names)
     return (
         f"maple_tree {tree:#x}: ma_root {head.root:#x}, height {head.height}, {flags}"
@@ -67,7 +70,7 @@ def _maple_lines(
     address: int,
     before: str,
     branch: str,
-    name: Callable[[int], str],
+    name: Callable[[Ptr[VmAreaStruct]], str],
 ) -> list[str]:
     """A node and what is below it; before is what stands left of all its lines."""
     node = nodes.pop(address, None)  # once only, so that a cycle ends

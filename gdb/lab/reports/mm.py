@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from ..linux import boundaries, maps, mm as mm_, pgtable, rss, task
 from ..linux.boundaries import Boundary
+from ..linux.structs.fs import Path
 from ..linux.structs.mm_types import MmStruct
+from ..linux.structs.sched import TaskStruct
 from ..result import Address, Drawing, Number, Report, Size, Table, Words
 from ..sizes import size_text
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE, Broken
 
 
@@ -81,7 +84,7 @@ class MmReport(Report, schema="mm"):
     users: Table[UserRow]
 
 
-def describe(mm: int) -> MmReport:
+def describe(mm: Ptr[MmStruct]) -> MmReport:
     """Read a struct mm_struct *."""
     read = MmStruct(kernel.memory(), mm)
     shared, owners = _users(mm)
@@ -89,7 +92,7 @@ def describe(mm: int) -> MmReport:
     return MmReport(_heading(mm, read), drawing, counters, _rss(mm, owners), shared)
 
 
-def _heading(mm: int, read: MmStruct) -> str:
+def _heading(mm: Ptr[MmStruct], read: MmStruct) -> str:
     physical = mm_.virt_to_phys(read.pgd)
     said = (
         f"mm_struct {mm:#x}; its page tables start at pgd {read.pgd:#x} "
@@ -100,7 +103,7 @@ def _heading(mm: int, read: MmStruct) -> str:
     return f"{said}. flags {mm_.flags_of(read):#x}, def_flags {read.def_flags:#x}."
 
 
-def _boundaries(mm: int) -> Drawing[list[Boundary]]:
+def _boundaries(mm: Ptr[MmStruct]) -> Drawing[list[Boundary]]:
     """Each area with the boundaries that lie in it."""
     data: list[Boundary] = []
     drawing = Drawing("boundaries, from low to high", [], data)
@@ -124,7 +127,7 @@ def _boundaries(mm: int) -> Drawing[list[Boundary]]:
     return drawing
 
 
-def _area_text(one: Boundary, mm: int, root: int) -> str:
+def _area_text(one: Boundary, mm: Ptr[MmStruct], root: Ptr[Path]) -> str:
     if not one.vma:
         return "in no area"
     found = maps.area_of(one.vma, mm, root)
@@ -142,7 +145,7 @@ def _counters(read: MmStruct) -> Table[CounterRow]:
     return table
 
 
-def _rss(mm: int, owners: list[int]) -> Table[RssRow]:
+def _rss(mm: Ptr[MmStruct], owners: list[Ptr[TaskStruct]]) -> Table[RssRow]:
     table = Table(RssRow, "resident pages")
     counters = rss.rss_stat(mm, owners)
     resident = [one for one in counters if one.kind != "swap"]
@@ -166,9 +169,9 @@ def _rss(mm: int, owners: list[int]) -> Table[RssRow]:
     return table
 
 
-def _users(mm: int) -> tuple[Table[UserRow], list[int]]:
+def _users(mm: Ptr[MmStruct]) -> tuple[Table[UserRow], list[Ptr[TaskStruct]]]:
     table = Table(UserRow, "used by")
-    owners: list[int] = []
+    owners: list[Ptr[TaskStruct]] = []
     try:
         owners, borrowers = rss.users(mm)
     except Broken as broken:

@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..linux import process, task
+from ..linux.structs.sched import TaskStruct
 from ..result import Address, Number, Words
+from ..target.cstruct import Ptr
 
 MOST_NAMED = 8  # threads that are named in a sentence
 
@@ -42,7 +44,7 @@ def process_row(one: process.Process) -> ProcessRow:
     )
 
 
-def goes_on(address: int) -> str:
+def goes_on(address: Ptr[TaskStruct]) -> str:
     """Which threads of a task's process live, behind that the task has ended.
 
     "" if none does. Parameter: struct task_struct *. Raises Broken, Fault.
@@ -59,7 +61,7 @@ def goes_on(address: int) -> str:
     return f"; its process goes on with thread{'s' * (len(living) > 1)} {said}"
 
 
-def why_none(address: int) -> str:
+def why_none(address: Ptr[TaskStruct]) -> str:
     """Why a task has no registers of user mode, as the end of a sentence."""
     if task.has_exited(address):
         return f"has ended: it has no registers any more{goes_on(address)}."

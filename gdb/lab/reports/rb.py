@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..linux import rbtree, vma
+from ..linux.structs.mm_types import MmStruct
 from ..result import Drawing, Report, Table
 from ..sizes import rough_size
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 from .trees import RuleRow, namer, rules_table
 
@@ -29,7 +31,7 @@ class RbReport(Report, schema="rb"):
     rules: Table[RuleRow] | None = None
 
 
-def describe(mm: int) -> RbReport:
+def describe(mm: Ptr[MmStruct]) -> RbReport:
     """Walk mm->mm_rb of a struct mm_struct *."""
     if not vma.is_listed():
         return RbReport(none=NO_TREE)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from ..linux import entry, processors, registers, stack, task
 from ..linux.maps import Places
+from ..linux.structs.sched import TaskStruct
 from ..result import Address, Report, Table, Words
+from ..target.cstruct import Ptr
 from ..target.debugger import Refused
 from ..target.memory import Broken
 from .processes import why_none
@@ -33,7 +35,7 @@ class RegsReport(Report, schema="regs"):
     registers: Table[RegisterRow] | None = None
 
 
-def describe(address: int) -> RegsReport:
+def describe(address: Ptr[TaskStruct]) -> RegsReport:
     """Find the registers of user mode of a struct task_struct *."""
     read, owner = task.task(address), task.with_memory(address)
     processor = processors.running_on(address)
@@ -56,7 +58,9 @@ def describe(address: int) -> RegsReport:
 
 
 def _result(
-    address: int, processor: processors.Processor | None, regs: registers.Registers
+    address: Ptr[TaskStruct],
+    processor: processors.Processor | None,
+    regs: registers.Registers,
 ) -> str:
     """What ax is, "" for a task that is in no system call."""
     if registers.syscall_get_nr(regs) < 0:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from ..explain import facts
 from ..explain.task_members import THEMES
 from ..linux import task
+from ..linux.structs.sched import TaskStruct
 from ..result import Report, Table, Words
+from ..target.cstruct import Ptr
 from .processes import goes_on
 
 
@@ -31,7 +33,7 @@ class TaskReport(Report, schema="task"):
     themes: list[Table[FactRow]]
 
 
-def describe(address: int) -> TaskReport:
+def describe(address: Ptr[TaskStruct]) -> TaskReport:
     """Read a struct task_struct *."""
     read = task.task(address)
     said = f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"

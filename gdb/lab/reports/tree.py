@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..linux import process
+from ..linux.structs.sched import TaskStruct
 from ..result import Drawing, Report
+from ..target.cstruct import Ptr
 from .processes import process_row
 
 
@@ -18,7 +20,7 @@ class TreeReport(Report, schema="tree"):
     family: Drawing[list[dict[str, Any]]]
 
 
-def describe(address: int) -> TreeReport:
+def describe(address: Ptr[TaskStruct]) -> TreeReport:
     """Walk the children of a struct task_struct *, 0 for those of all."""
     tree = process.family_of(address) if address else process.whole_family()
     broken = [

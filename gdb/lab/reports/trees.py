@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import Callable, NamedTuple
 
 from ..linux import maps, task
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..result import Check, Table, Words
+from ..target.cstruct import Ptr
 from ..target.memory import Fault
 
 
@@ -17,11 +19,11 @@ class RuleRow(NamedTuple):
     holds: Check
 
 
-def namer(mm: int) -> Callable[[int], str]:
+def namer(mm: Ptr[MmStruct]) -> Callable[[Ptr[VmAreaStruct]], str]:
     """A function from a struct vm_area_struct * to what is worth a word of it."""
     describe = maps.describer(mm, task.onlooker_root())
 
-    def name(address: int) -> str:
+    def name(address: Ptr[VmAreaStruct]) -> str:
         try:
             one = describe(address)
         except Fault as fault:

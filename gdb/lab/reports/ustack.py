@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from ..linux import processors, registers, task
 from ..linux.maps import Places
+from ..linux.structs.sched import TaskStruct
 from ..programs.stack import UserFrame, UserStack
 from ..programs.symfile import symbol_file
 from ..result import Address, Number, Report, Table, Words
+from ..target.cstruct import Ptr
 from ..target.debugger import Refused
 from ..target.elffile import BadElf
 from ..target.memory import Broken
@@ -41,7 +43,7 @@ class UstackReport(Report, schema="ustack"):
     remarks: list[str]
 
 
-def describe(address: int, given: str) -> UstackReport:
+def describe(address: Ptr[TaskStruct], given: str) -> UstackReport:
     """Unwind the user stack of a struct task_struct *.
 
     Parameter given: the path of an ELF file that is its program, "" for none.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..linux import kallsyms, maps, mm as mm_, page, pagewalk, pgtable, task, vma
-from ..linux.structs.mm_types import VmAreaStruct
+from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..linux.vmflags import VM_GROWSDOWN, flags_of
 from ..result import Address, Flags, Number, Report, Size, Table, Words
 from ..sizes import rough_size
 from ..target import members
+from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE, Broken
 
 
@@ -103,7 +104,7 @@ class VmaReport(Report, schema="vma"):
     pages: Table[PagesRow] | None = None
 
 
-def describe(mm: int, address: int) -> VmaReport:
+def describe(mm: Ptr[MmStruct], address: int) -> VmaReport:
     """Find an address in a struct mm_struct *. Raises Broken, memory.Fault."""
     found = vma.find_vma(mm, address)
     before = vma.find_vma_prev(mm, address)
@@ -122,7 +123,7 @@ def describe(mm: int, address: int) -> VmaReport:
     )
 
 
-def _around(mm: int, **places: VmAreaStruct | None) -> Table[PlaceRow]:
+def _around(mm: Ptr[MmStruct], **places: VmAreaStruct | None) -> Table[PlaceRow]:
     """The areas that there are, by where they are."""
     root = task.onlooker_root()
     table = Table(PlaceRow)
@@ -133,7 +134,10 @@ def _around(mm: int, **places: VmAreaStruct | None) -> Table[PlaceRow]:
 
 
 def _gap(
-    mm: int, address: int, before: VmAreaStruct | None, after: VmAreaStruct | None
+    mm: Ptr[MmStruct],
+    address: int,
+    before: VmAreaStruct | None,
+    after: VmAreaStruct | None,
 ) -> VmaReport:
     """An address in no area."""
     low = before.vm_end if before else 0
@@ -174,7 +178,7 @@ def _value(member: members.Member) -> str:
     return f"{text} <{symbol}>" if symbol else text
 
 
-def _pages(mm: int, start: int, end: int) -> Table[PagesRow]:
+def _pages(mm: Ptr[MmStruct], start: int, end: int) -> Table[PagesRow]:
     """How many pages of an area are there, by kind."""
     table = Table(PagesRow, "pages")
     counts: dict[tuple[str, int], int] = {}

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ..linux import maps, task
 from ..linux.maps import Area
+from ..linux.structs.mm_types import MmStruct
 from ..result import Report, Table
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 
 
@@ -18,7 +20,7 @@ class VmasReport(Report, schema="vmas"):
     areas: Table[Area]
 
 
-def describe(mm: int) -> VmasReport:
+def describe(mm: Ptr[MmStruct]) -> VmasReport:
     """Walk the areas of a struct mm_struct *."""
     table = Table(Area)
     try:

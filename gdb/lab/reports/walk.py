@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..linux import maps, pgtable, task, vma
+from ..linux.structs.mm_types import MmStruct
 from ..result import Address, Flags, Number, Report, Size, Table, Words
 from ..target import kernel
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 from .addresses import PageRow, direct_map, page_table
 
@@ -56,7 +58,7 @@ class WalkReport(Report, schema="walk"):
     page: Table[PageRow] | None = None
 
 
-def describe(address: int, pgd: int, whose: str, mm: int) -> WalkReport:
+def describe(address: int, pgd: int, whose: str, mm: Ptr[MmStruct]) -> WalkReport:
     """Walk the page tables below the physical address pgd.
 
     Parameters: whose memory that is, in words, and its struct mm_struct *, 0 for the
@@ -118,7 +120,7 @@ def _outcome(walk: pgtable.Walk) -> Table[OutcomeRow]:
     return Table(OutcomeRow, "", [row])
 
 
-def _explain(walk: pgtable.Walk, mm: int) -> str:
+def _explain(walk: pgtable.Walk, mm: Ptr[MmStruct]) -> str:
     """Why a page is not there: what the entry says, and what the area says."""
     said = pgtable.explain(walk.last)
     if walk.address >= pgtable.USER_HALF:

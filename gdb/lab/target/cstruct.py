@@ -24,6 +24,7 @@ from typing import (
     Callable,
     ClassVar,
     Generic,
+    Self,
     TypeAlias,
     TypeVar,
     Union,
@@ -36,7 +37,7 @@ from .memory import Memory
 from .structs import follow, has_member, member
 from .types import CType, Kind
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 S = TypeVar("S", bound="Struct")
 
 U8: TypeAlias = int
@@ -54,7 +55,11 @@ Flags: TypeAlias = Union[int, bytes]  # a word, or a bitmap of several as its by
 if TYPE_CHECKING:
 
     class Ptr(int, Generic[T]):
-        """The address of a T in the kernel's memory, 0 for NULL."""
+        """The address of a T in the kernel's memory, 0 for NULL.
+
+        Ptr[Any] is void *, which goes for each. A number becomes one where it comes
+        in, by Ptr[T](number): a register, a symbol's address, a member's place.
+        """
 
     class _Values:
         """What a Struct is made of is nobody's business."""
@@ -67,6 +72,9 @@ else:
         def __class_getitem__(cls, kind: object) -> type:
             return cls
 
+        def __new__(cls, number: int) -> int:
+            return number
+
     class _Values(tuple):
         """A tuple that gives its values by name only."""
 
@@ -77,6 +85,7 @@ else:
         count = index = None
 
 
+NULL: Ptr[Any] = Ptr(0)
 CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -146,7 +155,7 @@ class Struct(_Values):
     _form: ClassVar[struct.Struct | None]
 
     if TYPE_CHECKING:
-        address: int
+        address: Ptr[Self]
     else:
         address = _tuplegetter(0, "where it is in the kernel's memory")
 
@@ -154,7 +163,7 @@ class Struct(_Values):
         cls.c_name, cls.declared, cls._form = name, _declared(cls), None
         follow(cls.form, cls.forget)
 
-    def __new__(cls: type[S], memory: Memory, address: int) -> S:
+    def __new__(cls: type[S], memory: Memory, address: Ptr[S]) -> S:
         """Read one. Raises memory.Fault, Missing."""
         values = (address,) + memory.unpack(cls.form(), address)
         made: S = tuple.__new__(cls, values)
@@ -165,13 +174,13 @@ class Struct(_Values):
         return f"{type(self).__name__}({self.address:#x}: {', '.join(values)})"
 
     @classmethod
-    def reader(cls: type[S], memory: Memory) -> Callable[[int], S]:
+    def reader(cls: type[S], memory: Memory) -> Callable[[Ptr[S]], S]:
         """A function that reads one at an address, for reading many."""
         unpack, new = memory.unpacker(cls.form()), tuple.__new__
         return lambda address: new(cls, (address,) + unpack(address))
 
     @classmethod
-    def of(cls: type[S], address: int, data: bytes | memoryview) -> S:
+    def of(cls: type[S], address: Ptr[S], data: bytes | memoryview) -> S:
         """One whose bytes were read already. Raises Missing."""
         values = (address,) + cls.form().unpack_from(data)
         made: S = tuple.__new__(cls, values)

@@ -12,6 +12,7 @@ from ..linux.mm_changes import Change
 from ..linux.registers import WRAPPER
 from ..linux.task import Task, register
 from ..target import structs
+from ..target.cstruct import Ptr
 from ..target.debugger import Refused
 
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # of a function: System V ABI
@@ -26,9 +27,9 @@ class Moment:
     function: str
     time: int  # ns since boot as the guest's kernel counts them, see linux/timekeeping.py
 
-    def argument(self, number: int) -> int:
+    def argument(self, number: int) -> Ptr[Any]:
         """An argument of the function at whose first instruction this is, from 0."""
-        return register(ARGUMENTS[number])
+        return Ptr(register(ARGUMENTS[number]))
 
     @property
     def result(self) -> int:
@@ -41,9 +42,9 @@ class Moment:
         return to_int(register("rax"))
 
     @property
-    def pointer(self) -> int:
+    def pointer(self) -> Ptr[Any]:
         """The pointer the function returned: behind its call only."""
-        return register("rax")
+        return Ptr(register("rax"))
 
 
 @dataclass

@@ -9,6 +9,7 @@ from ..linux.structs.exec import LinuxBinprm
 from ..linux.structs.sched import TaskStruct
 from ..linux.task import PF_KTHREAD, Task
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 
 MOST_NAMED = 5
 LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
@@ -75,7 +76,7 @@ class Follow:
             return not flags & PF_KTHREAD
         return current.tgid in self.tgids or current.tgid in self._trying.values()
 
-    def executes(self, current: Task, bprm: int) -> None:
+    def executes(self, current: Task, bprm: Ptr[LinuxBinprm]) -> None:
         """A task is about to execute a file: struct linux_binprm *."""
         if not self.program or current.tgid in self.tgids:
             return
@@ -85,7 +86,7 @@ class Follow:
         if os.fsencode(wanted) in (name, os.path.basename(name)):
             self._trying[current.address] = current.tgid
 
-    def executed(self, current: Task, bprm: int) -> None:
+    def executed(self, current: Task, bprm: Ptr[LinuxBinprm]) -> None:
         """A task is done with a struct linux_binprm *, whether it went well or not.
 
         What fails after exec_mmap() took bprm->mm is the new program's end.
@@ -94,12 +95,12 @@ class Follow:
         if tgid is not None and not LinuxBinprm(kernel.memory(), bprm).mm:
             self._add(tgid)
 
-    def starts(self, current: Task, child: int) -> None:
+    def starts(self, current: Task, child: Ptr[TaskStruct]) -> None:
         """A task has made another one: struct task_struct *."""
         if not self.everyone and current.tgid in self.tgids:
             self._add(TaskStruct(kernel.memory(), child).tgid)
 
-    def process_of(self, address: int) -> tuple[int, bool] | None:
+    def process_of(self, address: Ptr[TaskStruct]) -> tuple[int, bool] | None:
         """The followed process a task is of, and whether the task is its leader.
 
         None if its process is not followed. Parameter: struct task_struct *. Raises
@@ -133,6 +134,6 @@ def lab_program() -> str:
     return ""
 
 
-def is_kernel_thread(address: int) -> bool:
+def is_kernel_thread(address: Ptr[TaskStruct]) -> bool:
     """Is this a kernel thread, or idle? Parameter: struct task_struct *."""
     return bool(TaskStruct(kernel.memory(), address).flags & PF_KTHREAD)

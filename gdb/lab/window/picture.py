@@ -24,9 +24,11 @@ from ..linux import (
 from ..linux.mm_changes import Change, Piece, Snapshot
 from ..linux.processors import Processor
 from ..linux.segments import Segment
+from ..linux.structs.mm_types import MmStruct
 from ..linux.structs.sched import TaskStruct
 from ..linux.task import PF_KTHREAD
 from ..target import fits, kernel, unforeseen
+from ..target.cstruct import Ptr
 from ..target.debugger import Missing, Refused
 from ..target.memory import Broken, Fault
 from .pointers import Pointer, Pointers
@@ -164,7 +166,7 @@ def _doing(processor: Processor) -> str:
     return entry.syscall_text(number)
 
 
-def _why_none(address: int) -> str:
+def _why_none(address: Ptr[TaskStruct]) -> str:
     """Why a task has no address space."""
     read = task.task(address)
     who = f"{read.comm} {read.pid}"
@@ -176,7 +178,7 @@ def _why_none(address: int) -> str:
     return f"{why} This is the kernel's half."
 
 
-def _boundaries(mm: int) -> list[Note]:
+def _boundaries(mm: Ptr[MmStruct]) -> list[Note]:
     """The boundaries that tell code, data, heap, stack and mapped areas apart."""
     return [
         Note(one.address, one.name, one.start if one.vma else None)

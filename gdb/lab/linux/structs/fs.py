@@ -9,7 +9,7 @@ from ...target.cstruct import S16, S32, S64, U8, U16, U32, U64, Ptr, Struct, at
 class File(Struct, name="struct file"):
     """An open file: include/linux/fs.h."""
 
-    f_path_mnt: Ptr[object] = at("f_path.mnt")
+    f_path_mnt: Ptr[VfsMount] = at("f_path.mnt")
     f_path_dentry: Ptr[Dentry] = at("f_path.dentry")
     f_inode: Ptr[Inode]
     f_op: Ptr[object]
@@ -59,7 +59,7 @@ class Filename(Struct, name="struct filename"):
 class Path(Struct, name="struct path"):
     """A file by its mount and its name: include/linux/path.h."""
 
-    mnt: Ptr[object]
+    mnt: Ptr[VfsMount]
     dentry: Ptr[Dentry]
 
 
@@ -87,6 +87,12 @@ class ProcNsOperations(Struct, name="struct proc_ns_operations"):
     name: Ptr[object]
 
 
+class VfsMount(Struct, name="struct vfsmount"):
+    """The part of a struct mount that file systems see: include/linux/mount.h."""
+
+    mnt_root: Ptr[Dentry]
+
+
 class Mount(Struct, name="struct mount"):
     """A file system in its place: fs/mount.h."""
 
@@ -94,6 +100,10 @@ class Mount(Struct, name="struct mount"):
     mnt_mountpoint: Ptr[Dentry]
     mnt_root: Ptr[Dentry] = at("mnt.mnt_root")
     mnt_id: S32
+
+
+class FsStruct(Struct, name="struct fs_struct"):
+    """Root and working directory of a process: include/linux/fs_struct.h."""
 
 
 class FilesStruct(Struct, name="struct files_struct"):

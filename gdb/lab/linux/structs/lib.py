@@ -29,6 +29,10 @@ class MapleTree(Struct, name="struct maple_tree"):
     ma_flags: U32
 
 
+class MapleNode(Struct, name="struct maple_node"):
+    """A node of a maple tree, which maple.py decodes by its type: v6.1."""
+
+
 class XaNode(Struct, name="struct xa_node"):
     """A node of an xarray: include/linux/xarray.h."""
 

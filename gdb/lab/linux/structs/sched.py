@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Optional
 from ...target.cstruct import S32, S64, U32, U64, Ptr, Raw, Struct, at
 
 if TYPE_CHECKING:
-    from .fs import FilesStruct
+    from .fs import FilesStruct, FsStruct
     from .mm_types import MmStruct
 
 
@@ -40,11 +40,11 @@ class TaskStruct(Struct, name="struct task_struct"):
     cred: Ptr[Cred]
     comm: Raw
     sysvsem_undo_list: Optional[Ptr[object]] = at("sysvsem.undo_list")
-    fs: Ptr[object]
+    fs: Ptr[FsStruct]
     files: Ptr[FilesStruct]
     nsproxy: Ptr[object]
     signal: Ptr[SignalStruct]
-    sighand: Ptr[object]
+    sighand: Ptr[SighandStruct]
     blocked: Raw
     pending_signals: U64 = at("pending.signal.sig[0]")
     parent_exec_id: U64
@@ -74,6 +74,18 @@ class KSigaction(Struct, name="struct k_sigaction"):
     """What a process does with a signal: include/linux/signal_types.h."""
 
     sa_handler: Ptr[object] = at("sa.sa_handler")
+
+
+class SighandStruct(Struct, name="struct sighand_struct"):
+    """What a process does with each signal: include/linux/sched/signal.h."""
+
+
+class Sigpending(Struct, name="struct sigpending"):
+    """Signals that wait: include/linux/signal_types.h."""
+
+
+class Sigqueue(Struct, name="struct sigqueue"):
+    """A signal that waits, with its siginfo: include/linux/signal_types.h."""
 
 
 class KernelSiginfo(Struct, name="struct kernel_siginfo"):

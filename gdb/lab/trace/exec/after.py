@@ -14,6 +14,7 @@ from ...linux.structs.mm_types import MmStruct
 from ...linux.structs.sched import TaskStruct
 from ...sizes import counted, size_text
 from ...target import kernel
+from ...target.cstruct import Ptr
 from ..event import Moment, Point
 from . import binprm
 from .state import Exec, Steps
@@ -29,7 +30,7 @@ EXECUTABLE_STACK = {  # include/linux/binfmts.h; PT_GNU_STACK asks for it
 class Old(NamedTuple):
     """The old program, when begin_new_exec() is entered."""
 
-    mm: int  # 0 for the kernel's own exec
+    mm: Ptr[MmStruct]  # 0 for the kernel's own exec
     areas: int
     others: int  # users of the mm besides the threads of this process
     tids: list[int]  # of the other threads that de_thread() kills

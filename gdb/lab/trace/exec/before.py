@@ -14,6 +14,7 @@ from ...linux.structs.fs import Filename
 from ...printable import quoted
 from ...sizes import counted, size_text
 from ...target import kernel, structs
+from ...target.cstruct import Ptr
 from ...target.elffile import MAGIC
 from ..event import Moment, Point
 from . import binprm
@@ -128,7 +129,7 @@ class Before(Steps):
             size=one.env - read.p,
         )
 
-    def _opened(self, one: Exec, moment: Moment, filename: int) -> None:
+    def _opened(self, one: Exec, moment: Moment, filename: Ptr[Filename]) -> None:
         guest = kernel.memory()
         name = binprm.text(Filename(guest, filename).name)
         role = "interpreter" if one.handler else "program"

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from ...linux import filemap, maps, mm as mm_, pgtable, task, vma
 from ...linux.structs.exec import LinuxBinprm
+from ...linux.structs.fs import File
 from ...linux.structs.mm_types import MmStruct
 from ...printable import quoted, text_of
 from ...programs import elf
 from ...target import elffile, kernel, members
+from ...target.cstruct import Ptr
 from ...target.elffile import Header, Segment
 from ...target.memory import PAGE_SIZE, Broken, Fault
 
@@ -46,12 +48,12 @@ class Program(NamedTuple):
     interpreter: str  # PT_INTERP, "" without one
 
 
-def read(bprm: int) -> LinuxBinprm:
+def read(bprm: Ptr[LinuxBinprm]) -> LinuxBinprm:
     """Read one. Parameter: struct linux_binprm *. Raises Fault."""
     return LinuxBinprm(kernel.memory(), bprm)
 
 
-def point_of_no_return(bprm: int) -> bool:
+def point_of_no_return(bprm: Ptr[LinuxBinprm]) -> bool:
     """Is every error fatal from now on? See begin_new_exec() since v5.8.
 
     Before 6834e0bb41bb it was set later. Parameter: struct linux_binprm *. Raises
@@ -66,7 +68,7 @@ def text(address: int) -> str:
     return text_of(kernel.memory().read_string(address))
 
 
-def opened(file: int) -> Opened:
+def opened(file: Ptr[File]) -> Opened:
     """What is known of an open file. Parameter: struct file *. Raises Fault."""
     found = maps.file_of(file, task.onlooker_root())
     size = filemap.file_size(file)
@@ -105,7 +107,7 @@ def script_line(start: bytes) -> str | None:
     return text_of(asked.split(b"\0")[0].rstrip(b" \t"))
 
 
-def program(file: int, start: bytes) -> Program:
+def program(file: Ptr[File], start: bytes) -> Program:
     """The headers of an ELF file, as far as they are in memory.
 
     Parameters: struct file *, and the first bytes of the file: bprm->buf.
@@ -127,7 +129,7 @@ def program(file: int, start: bytes) -> Program:
     return Program(kind, header.e_entry, tuple(loads), interpreter)
 
 
-def program_memory(mm: int, address: int, size: int) -> bytes:
+def program_memory(mm: Ptr[MmStruct], address: int, size: int) -> bytes:
     """Read a program's memory, within a page.
 
     Of a file's page that the program never touched it reads what it would get:
@@ -147,7 +149,7 @@ def program_memory(mm: int, address: int, size: int) -> bytes:
         return filemap.kernel_read(one.vm_file, offset, size).ljust(size, b"\0")
 
 
-def user_string(mm: int, address: int) -> str | None:
+def user_string(mm: Ptr[MmStruct], address: int) -> str | None:
     """A string of a program's, None if not all of it is present in memory."""
     found = b""
     try:
@@ -159,7 +161,7 @@ def user_string(mm: int, address: int) -> str | None:
     return text_of(found.split(b"\0")[0])
 
 
-def user_strings(mm: int, address: int) -> list[str | None] | None:
+def user_strings(mm: Ptr[MmStruct], address: int) -> list[str | None] | None:
     """An array of strings with a NULL at its end: argv, envp.
 
     None if the array is not present in memory, or far too long.
@@ -177,7 +179,7 @@ def user_strings(mm: int, address: int) -> list[str | None] | None:
     return None if address else found
 
 
-def copied(mm: int, start: int, end: int) -> list[str]:
+def copied(mm: Ptr[MmStruct], start: int, end: int) -> list[str]:
     """Strings that stand one behind the other on a new stack.
 
     Only so many as fit into MOST_BYTES. Raises Fault, Broken.
@@ -189,7 +191,7 @@ def copied(mm: int, start: int, end: int) -> list[str]:
     return [text_of(one) for one in whole.split(b"\0")[:-1]]
 
 
-def first(mm: int, start: int, end: int) -> str:
+def first(mm: Ptr[MmStruct], start: int, end: int) -> str:
     """The first of such strings. Raises Fault, Broken."""
     for one in copied(mm, start, end):
         return one

@@ -11,9 +11,11 @@ from typing import Any
 from ...linux.errno import error_text, is_error
 from ...linux.mm_changes import Change
 from ...linux.structs.exec import Elf64Phdr
+from ...linux.structs.fs import File
 from ...programs import elf
 from ...sizes import counted, rough_size, size_text
 from ...target import kernel, structs
+from ...target.cstruct import Ptr
 from ..event import Moment, Point
 from . import binprm
 from .stack_drawing import ZERO, Part, stack_lines
@@ -53,10 +55,12 @@ class Load(Steps):
             point("start_thread", "where user mode begins", self._started),
         ]
 
-    def _before_map(self, one: Exec, moment: Moment) -> tuple[int, Elf64Phdr]:
+    def _before_map(self, one: Exec, moment: Moment) -> tuple[Ptr[File], Elf64Phdr]:
         return moment.argument(0), Elf64Phdr(kernel.memory(), moment.argument(2))
 
-    def _mapped(self, one: Exec, moment: Moment, note: tuple[int, Elf64Phdr]) -> None:
+    def _mapped(
+        self, one: Exec, moment: Moment, note: tuple[Ptr[File], Elf64Phdr]
+    ) -> None:
         file, header = note
         number, count = one.segment(file, header)
         path = binprm.opened(file).path

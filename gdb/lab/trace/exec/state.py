@@ -9,8 +9,11 @@ from typing import Any, Callable
 from ...linux import task
 from ...linux.errno import is_error
 from ...linux.mm_changes import Change, Piece, Snapshot, changes, snapshot
-from ...linux.structs.exec import Elf64Phdr
+from ...linux.structs.exec import Elf64Phdr, LinuxBinprm
+from ...linux.structs.fs import File
+from ...linux.structs.mm_types import MmStruct
 from ...linux.vmflags import VM_RAND_READ, VM_SEQ_READ
+from ...target.cstruct import NULL, Ptr
 from ...target.memory import Broken
 from ..engine import Tracer
 from ..event import Call, Moment, Point
@@ -31,7 +34,7 @@ class Exec:
     asked: str  # the path that the program gave, "" if it is not known
     wanted: bool  # is the process followed?
     held: list[tuple] = field(default_factory=list)  # told once it is wanted
-    bprm: int = 0  # struct linux_binprm *
+    bprm: Ptr[LinuxBinprm] = NULL  # struct linux_binprm *
     path: str = ""  # of the program that is executed
     before: Snapshot | None = None
     step: str = "the call"  # the last one that went well
@@ -50,7 +53,7 @@ class Exec:
     gone: bool = False  # is the old program?
     areas: int = 0
 
-    def mm(self, moment: Moment) -> int:
+    def mm(self, moment: Moment) -> Ptr[MmStruct]:
         """The new struct mm_struct *: it belongs to bprm until exec_mmap()."""
         return binprm.read(self.bprm).mm or moment.task.mm
 
@@ -101,7 +104,7 @@ class Exec:
         self.refused = self.refused or moment.function
         return True
 
-    def segment(self, file: int, header: Elf64Phdr) -> tuple[int, int]:
+    def segment(self, file: Ptr[File], header: Elf64Phdr) -> tuple[int, int]:
         """Which PT_LOAD of its file this is, counted from 1, and of how many."""
         number = self.loaded[file] = self.loaded.get(file, 0) + 1
         known = self.program.loads if self.program else ()

@@ -13,6 +13,7 @@ from ...linux.task import Task
 from ...linux.taskflags import exit_text
 from ...sizes import counted
 from ...target import kernel
+from ...target.cstruct import Ptr
 
 AUTOREAP = 0xFF  # bool of do_notify_parent(): nobody will wait
 WAITS = ("wait4", "waitid")
@@ -82,7 +83,7 @@ def _meaning(current: Task, code: int, others: int, whole: bool, zapped: bool) -
     return said + (", and it stays a zombie meanwhile" if is_leader else "")
 
 
-def reported_signal(ended: int, signal: int) -> int:
+def reported_signal(ended: Ptr[TaskStruct], signal: int) -> int:
     """The signal a parent gets: SIGCHLD if one of the two has executed a program.
 
     See do_notify_parent() in kernel/signal.c. Parameter: struct task_struct *.
@@ -93,13 +94,13 @@ def reported_signal(ended: int, signal: int) -> int:
     return signal if read.parent_exec_id == parent.self_exec_id else SIGCHLD
 
 
-def ignores_sigchld(parent: int) -> bool:
+def ignores_sigchld(parent: Ptr[TaskStruct]) -> bool:
     """Will SIGCHLD not even be sent? Parameter: struct task_struct *."""
     ignored, _ = signals.collect_sigign_sigcatch(relatives.task_struct(parent).sighand)
     return bool(ignored >> SIGCHLD - 1 & 1)
 
 
-def tracer_text(ended: int, signal: int) -> str:
+def tracer_text(ended: Ptr[TaskStruct], signal: int) -> str:
     """What exit_notify() does for a traced task when its process has others yet.
 
     Parameter: struct task_struct *. Until all threads are gone a first thread cannot
@@ -115,7 +116,7 @@ def tracer_text(ended: int, signal: int) -> str:
     )
 
 
-def report_text(ended: int, signal: int, leaves: bool, why: str) -> str:
+def report_text(ended: Ptr[TaskStruct], signal: int, leaves: bool, why: str) -> str:
     """What do_notify_parent() did: struct task_struct * of who has ended.
 
     leaves: no zombie. why: what is to be said first, of one whom another task reports.
@@ -134,7 +135,7 @@ def report_text(ended: int, signal: int, leaves: bool, why: str) -> str:
     )
 
 
-def release_of(current: int, released: int) -> str:
+def release_of(current: Ptr[TaskStruct], released: Ptr[TaskStruct]) -> str:
     """Why release_task() is called. Parameters: struct task_struct *."""
     if released == current:
         return ITSELF
@@ -161,7 +162,7 @@ def release_text(name: str, is_process: bool, how: str) -> str:
     return f"releases {name}{waited} in {how}(): its number is free again"
 
 
-def heir_text(parent: int) -> str:
+def heir_text(parent: Ptr[TaskStruct]) -> str:
     """Who adopts an orphan: struct task_struct *. See find_new_reaper()."""
     if relatives.is_init(parent):
         return f"{relatives.process_name(parent)}, as no ancestor asked for orphans"

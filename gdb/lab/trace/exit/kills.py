@@ -8,9 +8,10 @@ from typing import Any, Iterator
 from ...linux import mm as mm_, processors, relatives, signals, task
 from ...linux.structs.exec import LinuxBinfmt
 from ...linux.structs.mm_types import MmStruct
-from ...linux.structs.sched import KernelSiginfo
+from ...linux.structs.sched import KernelSiginfo, TaskStruct
 from ...sizes import counted
 from ...target import kernel
+from ...target.cstruct import Ptr
 from ..engine import Tracer
 from ..event import Call, Moment, Point
 
@@ -62,7 +63,12 @@ class Kills:
         self._tell_killed(moment, said, moment.task.tgid, threads)
 
     def _tell_killed(
-        self, moment: Moment, said: str, process: int, threads: list[int], **data: Any
+        self,
+        moment: Moment,
+        said: str,
+        process: int,  # its tgid
+        threads: list[int],
+        **data: Any,
     ) -> None:
         if threads:
             numbers = ", ".join(map(str, threads))
@@ -71,7 +77,7 @@ class Kills:
         data |= {"process": process, "threads": threads}
         self.tracer.emit(moment, said, step="kills", **data)
 
-    def _sends(self, moment: Moment) -> int | None:
+    def _sends(self, moment: Moment) -> Ptr[TaskStruct] | None:
         target = moment.argument(1)
         flags = relatives.signal_struct(target).flags
         if flags & relatives.SIGNAL_GROUP_EXIT or not self._follows(target):
@@ -110,7 +116,7 @@ class Kills:
             others = [tid for _, tid in relatives.other_threads(moment.task)]
         self._tell_killed(moment, said, moment.task.tgid, others, dumps=not never)
 
-    def _follows(self, address: int) -> bool:
+    def _follows(self, address: Ptr[TaskStruct]) -> bool:
         return self.tracer.follow.wants(task.task(address))
 
 
@@ -118,7 +124,7 @@ def why_no_core(moment: Moment) -> str:
     """Why do_coredump() does not even begin, "" if it does. Raises memory.Fault."""
     guest = kernel.memory()
     mm = MmStruct(guest, moment.task.mm)
-    if not mm.binfmt or not LinuxBinfmt(guest, mm.binfmt).core_dump:
+    if not mm.binfmt or not LinuxBinfmt(guest, Ptr(mm.binfmt)).core_dump:
         return "the kernel cannot write one for this kind of program"
     if not mm_.flags_of(mm) & MMF_DUMPABLE_MASK:
         return "the process is not to be read by others (PR_SET_DUMPABLE, set-user-ID)"

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from ...linux import relatives, task
 from ...linux.mm_usage import mm_users, space
 from ...linux.process import for_each_child
+from ...linux.structs.sched import TaskStruct
 from ...linux.taskflags import exit_text
 from ...result import Number, Table, Words
 from ...sizes import counted, size_text
+from ...target.cstruct import Ptr
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point, system_calls
 from .endings import (
@@ -96,7 +98,7 @@ class Exit(Timeline):
             ),
         ]
 
-    def _wants(self, address: int) -> bool:
+    def _wants(self, address: Ptr[TaskStruct]) -> bool:
         """Is a task followed? Parameter: struct task_struct *."""
         return self.tracer.follow.wants(task.task(address))
 
@@ -163,7 +165,7 @@ class Exit(Timeline):
         else:
             self._tell_adopted(moment, child)
 
-    def _tell_adopted(self, moment: Moment, child: int) -> None:
+    def _tell_adopted(self, moment: Moment, child: Ptr[TaskStruct]) -> None:
         if not (self._wants(child) or self.tracer.follow.wants(moment.task)):
             return
         found = relatives.task_struct(child)
@@ -201,7 +203,7 @@ class Exit(Timeline):
                 why = "the orphan is told of again: "
         return (ended, signal, why) if self._wants(ended) else None
 
-    def _tell_tracer(self, moment: Moment, ended: int, signal: int) -> None:
+    def _tell_tracer(self, moment: Moment, ended: Ptr[TaskStruct], signal: int) -> None:
         """Of each traced thread, not of the end of a process."""
         if not self._wants(ended):
             return
@@ -265,7 +267,9 @@ class Exit(Timeline):
         self._releasing.add(moment.task.address)
         return True
 
-    def _tell_released(self, moment: Moment, released: int, how: str) -> None:
+    def _tell_released(
+        self, moment: Moment, released: Ptr[TaskStruct], how: str
+    ) -> None:
         found, status = relatives.task_struct(released), relatives.status_of(released)
         is_process = found.pid == found.tgid
         name = f"process {found.pid}" if is_process else f"thread {found.pid}"

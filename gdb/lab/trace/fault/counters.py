@@ -16,6 +16,7 @@ from ...linux.structs.sched import TaskStruct
 from ...linux.task import Task, task
 from ...result import Number, Part, Table, Words
 from ...target import kernel
+from ...target.cstruct import Ptr
 from .look import Look
 
 
@@ -51,7 +52,7 @@ class Counts:
         self._all: list[Count] = []
         self._now: dict[int, Count] = {}  # by struct task_struct *
 
-    def starts(self, address: int) -> None:
+    def starts(self, address: Ptr[TaskStruct]) -> None:
         """A new task, whose counters begin at 0: struct task_struct *."""
         self._begin(task(address), (0, 0))
 

@@ -14,10 +14,11 @@ from typing import Any, Literal
 from ...linux import filemap, mm as mm_, page, pgtable, signals, vma as lookup
 from ...linux.registers import Registers, user_mode
 from ...linux.structs.fs import File
-from ...linux.structs.mm_types import Page, VmAreaStruct
+from ...linux.structs.mm_types import MmStruct, Page, VmAreaStruct
 from ...linux.structs.sched import KSigaction, SignalStruct, TaskStruct
 from ...linux.vmflags import VM_GROWSDOWN, VM_HUGETLB, VM_MAYSHARE
 from ...target import kernel, structs
+from ...target.cstruct import Ptr
 from ...target.memory import PAGE_PRESENT, PAGE_SIZE, Broken, Fault
 
 PF_PROT, PF_WRITE, PF_INSTR = 1, 2, 16  # X86_PF_...
@@ -67,7 +68,7 @@ class Look:
     """What an address is at one moment: area, page-table entry, page frame."""
 
     address: int
-    vma: int  # struct vm_area_struct *, 0 where the address is in no area
+    vma: Ptr[VmAreaStruct]  # 0 where the address is in no area
     area: VmAreaStruct | None  # that area, or the stack that could grow down to it
     is_changing: bool  # could no area be found because another CPU changes them?
     entry: pgtable.Entry | None  # the last one of the walk; None for a broken table
@@ -100,7 +101,7 @@ class Look:
         return verb == "read" or not self.entry.value & pgtable.PAGE_NX
 
 
-def look(mm: int, task: int, address: int) -> Look:
+def look(mm: Ptr[MmStruct], task: Ptr[TaskStruct], address: int) -> Look:
     """Look at an address of a process now.
 
     Parameters: struct mm_struct *, struct task_struct *. Raises memory.Fault.
@@ -127,7 +128,9 @@ def look(mm: int, task: int, address: int) -> Look:
     )
 
 
-def _area(mm: int, task: int, address: int) -> tuple[int, VmAreaStruct | None, bool]:
+def _area(
+    mm: Ptr[MmStruct], task: Ptr[TaskStruct], address: int
+) -> tuple[Ptr[VmAreaStruct], VmAreaStruct | None, bool]:
     """The members vma, area and is_changing of a Look."""
     if address >= pgtable.USER_HALF:
         return 0, None, False
@@ -142,7 +145,7 @@ def _area(mm: int, task: int, address: int) -> tuple[int, VmAreaStruct | None, b
     return 0, found if _may_grow(task, found, address) else None, False
 
 
-def _may_grow(task: int, area: VmAreaStruct, address: int) -> bool:
+def _may_grow(task: Ptr[TaskStruct], area: VmAreaStruct, address: int) -> bool:
     """Is it a stack that may be as long as down to this address?
 
     acct_stack_growth() in mm/mmap.c asks for more, but this is what keeps all that

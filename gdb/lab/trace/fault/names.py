@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from ...linux import mm as mm_, pgtable, task as task_, vma, vma as lookup
-from ...linux.structs.mm_types import VmAreaStruct
+from ...linux.structs.mm_types import MmStruct, VmAreaStruct
 from ...linux.task import Task
 from ...linux.vmflags import permissions
 from ...printable import text_of
 from ...programs.code import Code, syscall_of
+from ...target.cstruct import Ptr
 from ...target.memory import Broken, Fault
 from .kinds import area_of
 from .look import Access, Look
@@ -56,7 +57,9 @@ class Names:
         grows = "below " if access.address < area.vm_start else ""
         return f"{grows}{name} {permissions(area.vm_flags)}"
 
-    def area_data(self, mm: int, area: VmAreaStruct | None) -> dict[str, Any] | None:
+    def area_data(
+        self, mm: Ptr[MmStruct], area: VmAreaStruct | None
+    ) -> dict[str, Any] | None:
         """The area for a program."""
         if area is None:
             return None
@@ -67,7 +70,7 @@ class Names:
             "name": self._of_area(mm, area),
         }
 
-    def _of_area(self, mm: int, area: VmAreaStruct) -> str:
+    def _of_area(self, mm: Ptr[MmStruct], area: VmAreaStruct) -> str:
         """Not kept: a struct file may be where that of another file was."""
         try:
             name = vma.vma_name(area, mm_.mm_struct(mm), task_.onlooker_root())

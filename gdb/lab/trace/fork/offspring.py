@@ -14,6 +14,7 @@ from ...linux.task import Task
 from ...linux.vmflags import VM_DONTCOPY, VM_WIPEONFORK
 from ...sizes import counted, rough_size, size_text
 from ...target import kernel
+from ...target.cstruct import Ptr
 
 # include/uapi/linux/sched.h
 CLONE_VM, CLONE_VFORK, CLONE_PARENT = 0x100, 0x4000, 0x8000
@@ -82,7 +83,7 @@ def where(maker: Task, asked: int) -> str:
     return "in its parent's memory"
 
 
-def child(parent: Task, address: int, request: Request) -> Child:
+def child(parent: Task, address: Ptr[TaskStruct], request: Request) -> Child:
     """Compare a new task with the one that made it.
 
     Parameters: current, struct task_struct * of the new one. Raises memory.Fault.
@@ -127,7 +128,9 @@ def child(parent: Task, address: int, request: Request) -> Child:
     return Child(new, what, tuple(lines), data)
 
 
-def _compare(parent: int, new: int) -> tuple[list[str], list[str]]:
+def _compare(
+    parent: Ptr[TaskStruct], new: Ptr[TaskStruct]
+) -> tuple[list[str], list[str]]:
     """Which members of task_struct point to the same, and which do not.
 
     What neither of the two has is left out.

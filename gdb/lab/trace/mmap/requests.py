@@ -9,8 +9,10 @@ from typing import Callable
 from ...linux import uapi_flags
 from ...linux.errno import is_error, result_text, to_int
 from ...linux.mm_changes import Change, Snapshot, changes
+from ...linux.structs.mm_types import MmStruct
 from ...programs.callers import Caller
 from ...sizes import size_text
+from ...target.cstruct import Ptr
 from ...target.memory import PAGE_SIZE
 
 MAP_FIXED, MAP_ANONYMOUS = 0x10, 0x20
@@ -25,7 +27,7 @@ class Request:
     name: str
     arguments: tuple[int, ...]
     caller: Caller
-    mm: int  # struct mm_struct *
+    mm: Ptr[MmStruct]
     order: int = 0  # of its last change among all changes
     before: Snapshot | None = None  # when it got mmap_lock
     chosen: int | None = None  # what get_unmapped_area() said
