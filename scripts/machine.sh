@@ -30,6 +30,9 @@ QEMU_BASE=(
 	-global apic-common.vapic=off
 )
 
+# The machine, where nothing else is asked for.
+MICROVM=microvm,acpi=off
+
 # What compose_qemu makes of it, with MEM and SMP from above. Two files more where there is a recording.
 KERNEL_IMAGE=$KDIR/vmlinux.pvh
 INITRAMFS='' # set by make_initramfs
@@ -62,15 +65,24 @@ check_limit() {
 	[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 }
 
+# set_guest OPTION...: GUEST, how the command line of every guest begins, those of the tests as well: from MEM, SMP,
+# KERNEL_IMAGE, INITRAMFS (none if it is empty) and WORDS. The options say which -machine.
+set_guest() {
+	GUEST=(
+		"${QEMU_BASE[@]}" "$@"
+		-m "$MEM" -smp "$SMP" -kernel "$KERNEL_IMAGE" ${INITRAMFS:+-initrd "$INITRAMFS"} -append "$WORDS"
+	)
+}
+
 # Does the guest run at all under KVM? A /dev/kvm that opens may still never run
 # an instruction, so boot the kernel without an initramfs and wait for its banner.
 check_kvm() {
 	[[ -r /dev/kvm && -w /dev/kvm ]] ||
 		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
-	local log=$RUN/probe.log
-	HOLDS_LOCK=1 child_within 5 "${QEMU_BASE[@]}" -accel kvm -cpu host -machine microvm,acpi=off -m 128M \
-		-kernel "$KDIR/vmlinux.pvh" -append "console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1" -serial "file:$log" \
-		</dev/null >"$RUN/probe.err" 2>&1
+	local log=$RUN/probe.log MEM=128M SMP=1 INITRAMFS='' GUEST
+	local WORDS="console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1"
+	set_guest -accel kvm -cpu host -machine "$MICROVM"
+	HOLDS_LOCK=1 child_within 5 "${GUEST[@]}" -serial "file:$log" </dev/null >"$RUN/probe.err" 2>&1
 	wait_for "$CHILD" || true
 	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
 		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)): leave ACCEL unset to emulate the processor."
@@ -143,7 +155,7 @@ prepare_machine() {
 # which must not run a second time: what it reads then tells it whether the kernel is an ELF file is memory that QEMU
 # 7.2 has long used for something else (load_elfboot() in hw/i386/x86.c).
 set_machine() {
-	local accel=$ACCEL processors=$SMP rr='' from=init devices=()
+	local accel=$ACCEL SMP=$SMP rr='' from=init devices=() GUEST
 	case $1 in
 	boot | debug | verify) ;;
 	index) rr=replay ;;
@@ -151,18 +163,15 @@ set_machine() {
 	*) rr=$1 ;;
 	esac
 	if [[ -n $rr ]]; then
-		accel=tcg processors=1
+		accel=tcg SMP=1
 		devices=(
 			-icount "shift=7,rr=$rr,rrfile=${RR_LOG//,/,,},rrsnapshot=$from"
 			-drive "if=none,id=rr,file=${RR_DISK//,/,,},format=qcow2,snapshot=off"
 		)
 	fi
-	MACHINE=(
-		"${QEMU_BASE[@]}"
-		-accel "$accel" -machine "microvm,acpi=off,memory-backend=ram" "${devices[@]}"
+	set_guest -accel "$accel" -machine "$MICROVM,memory-backend=ram" "${devices[@]}" \
 		-object "memory-backend-file,id=ram,size=$MEM,mem-path=${RAM_FILE//,/,,},share=on"
-		-m "$MEM" -smp "$processors" -kernel "$KERNEL_IMAGE" -initrd "$INITRAMFS" -append "$WORDS"
-	)
+	MACHINE=("${GUEST[@]}")
 	[[ -n $rr ]] || MACHINE+=(
 		-fsdev "local,id=share,path=${BUILD//,/,,}/share,security_model=none,readonly=on"
 		-device "virtio-9p-device,fsdev=share,mount_tag=host_share"

@@ -16,13 +16,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import pexpect
+
+from support import programs
+from support.programs import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
@@ -87,22 +88,13 @@ def run(
     *command: object, limit: float = LIMIT, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of the project to its end; settings go into its environment."""
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env=environment(**settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=limit,
-    )
+    return programs.run(command, ROOT, environment(**settings), limit)
 
 
 def which(program: str) -> str:
     """The path of a program that is known to be installed."""
     path = shutil.which(program)
-    assert path, f"{program} is not installed: type make setup"
+    assert path, f"{program} is not installed: type make setup-tests"
     return path
 
 
@@ -303,29 +295,21 @@ def session(*command: object, **settings: Any) -> Iterator[Session]:
 # --- QEMU and gdb by hand, as somebody without our scripts would ---------------
 
 
-@cache
-def qemu_base() -> list[str]:
-    """How the command line of all QEMUs begins, see scripts/machine.sh."""
-    say = "printf '%s\\n' \"${QEMU_BASE[@]}\""
-    told = run("bash", "-c", f". scripts/guest.sh && {say}")
-    assert told.returncode == 0, told.stderr
-    return told.stdout.splitlines()
-
-
 def guest(kernel: Path, image: Path, words: str, *options: str) -> list[str]:
-    """A QEMU with a guest; microvm with 256 MiB unless options say otherwise."""
-    command = [*qemu_base(), "-smp", "2"]
-    if "-machine" not in options:
-        command += ["-machine", "microvm,acpi=off"]
-    if "-m" not in options:
-        command += ["-m", "256M"]
-    command += ["-kernel", str(kernel), "-initrd", str(image)]
-    return [
-        *command,
-        "-append",
-        f"console=ttyS0 quiet reboot=t panic=-1 {words}",
-        *options,
-    ]
+    """The command line of a QEMU with a guest, made by set_guest in scripts/machine.sh.
+
+    options come last and change what they name: the machine, memory, processors.
+    """
+    words = f"console=ttyS0 quiet reboot=t panic=-1 {words}"
+    machine = "" if "-machine" in options else '-machine "$MICROVM"'
+    script = f""". scripts/guest.sh
+        KERNEL_IMAGE=$1 INITRAMFS=$2 WORDS=$3
+        set_guest {machine}
+        printf '%s\\0' "${{GUEST[@]}}"
+    """
+    told = run("bash", "-c", script, "bash", kernel, image, words)
+    assert told.returncode == 0, told.stderr
+    return [*told.stdout.split("\0")[:-1], *options]
 
 
 @contextmanager
@@ -441,16 +425,6 @@ def uses(source: str) -> list[Path]:
 
 
 # --- Processes -----------------------------------------------------------------
-
-
-def wait_until(condition: Callable[[], object], limit: float = 30) -> bool:
-    """Wait for a condition; whether it came true within limit seconds."""
-    end = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class UnixSocket(NamedTuple):

@@ -15,11 +15,12 @@ import subprocess
 import tarfile
 import tempfile
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Iterator
+
+from support import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -47,15 +48,7 @@ def run(
     if as_nobody and os.geteuid() == 0:
         ids = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
         command = ("setpriv", *ids, "--", *command)
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=environment(**settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=limit,
-    )
+    return programs.run(command, cwd, environment(**settings), limit)
 
 
 def sha256(data: bytes) -> str:
@@ -65,10 +58,7 @@ def sha256(data: bytes) -> str:
 
 def wait_for(condition: Any, limit: float = 15) -> None:
     """Wait until CONDITION() is true; fail after LIMIT seconds."""
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, f"not within {limit} s"
-        time.sleep(0.02)
+    assert programs.wait_until(condition, limit), f"not within {limit} s"
 
 
 def interrupt(process: subprocess.Popen[str]) -> int:
