@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from ..linux import mm as mm_, vma
 from ..linux.structs.fs import Path
 from ..linux.structs.mm_types import MmStruct, VmAreaStruct
-from ..linux.task import Task
-from ..target import structs
+from ..linux.task import Task, root_of
+from ..linux.vmflags import VM_WRITE
 from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from .area_list import Invariant, check_list
@@ -24,7 +24,6 @@ MAX_AREAS = 24  # SEGMENT_INFO_MAX_AREAS
 NAME_LEN = 24  # SEGMENT_INFO_NAME_LEN
 _HEAD = struct.Struct(f"<{len(WORDS)}Q")
 _AREA = struct.Struct(f"<2Q{NAME_LEN}s")
-VM_WRITE = 0x2  # include/linux/mm.h
 SIZE = _HEAD.size + MAX_AREAS * _AREA.size
 
 
@@ -125,7 +124,7 @@ def walk(task: Task, mm: Ptr[MmStruct], thread_sp: int, info: int = 0) -> Walk:
     """
     read = mm_.mm_struct(mm)
     found, broken = _follow(mm)
-    root = Ptr[Path](task.fs + structs.offsetof("struct fs_struct", "root"))
+    root = root_of(task.fs)
     names = tuple(_name(area, read, root) for area in found[:MAX_AREAS])
     areas = [
         Area(area.vm_start, area.vm_end, _field(name))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Members of a structure explained: value, C type, what it says, what it means.
+"""Members of a structure explained: value, C type, decoded value, meaning.
 
 A catalogue names the members that matter. Its paths start at one structure;
-"->" follows a pointer. What this kernel has not is left out.
+"->" follows a pointer. Members this kernel lacks are omitted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WORDS = 16  # bytes: a structure of at most so many is shown as a number
 
 @dataclass(frozen=True)
 class At:
-    """A member's value, and where it stands."""
+    """A member's value, and where it is."""
 
     value: int | bytes
     address: int  # of the member
@@ -68,7 +68,7 @@ class Fact:
 def facts(
     type_name: str, address: int, catalogue: tuple[Member, ...]
 ) -> Iterator[Fact]:
-    """Explain an object. What cannot be read is said in place of the value.
+    """Explain an object. A member that cannot be read says why.
 
     Parameters: the structure's type, and where the object is.
     """

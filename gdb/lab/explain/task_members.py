@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """task_struct by theme: which members matter, and what they mean.
 
-See include/linux/sched.h. Where a member is called otherwise in another kernel
-both names stand here, and each kernel shows its own.
+See include/linux/sched.h. A member that kernels call by different names is
+listed under each; a kernel shows the one it has.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the members of a task_struct say, in words: see task_members.py."""
+"""Values of task_struct members in words, for the catalogue in task_members.py."""
 
 from __future__ import annotations
 
@@ -141,8 +141,10 @@ def stack_text(at: At) -> str:
 def get_wchan(address: Ptr[TaskStruct]) -> int:
     """Where a task sleeps, outside the scheduler; 0 if it does not sleep.
 
-    Parameter: struct task_struct *. Raises memory.Fault. See kernel/sched/core.c;
-    before v5.16 (42a20f86dc19) in arch/x86/kernel/process.c.
+    See kernel/sched/core.c; before v5.16 (42a20f86dc19) in arch/x86/kernel/process.c.
+
+    :param address: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     if TaskStruct(kernel.memory(), address).on_rq:
         return 0
@@ -157,6 +159,6 @@ def get_wchan(address: Ptr[TaskStruct]) -> int:
 
 def state_text(at: At) -> str:
     """The bits of a state, and for a sleeper where it sleeps."""
-    said = " ".join(taskflags.state_names(at.number))
+    bits_set = " ".join(taskflags.state_names(at.number))
     place = get_wchan(Ptr(at.start)) if at.number else 0
-    return said + (f", sleeps in {kallsyms.symbol_name(place)}" if place else "")
+    return bits_set + (f", sleeps in {kallsyms.symbol_name(place)}" if place else "")

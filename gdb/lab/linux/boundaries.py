@@ -56,7 +56,8 @@ class Boundary(NamedTuple):
 def boundaries(mm: Ptr[MmStruct]) -> list[Boundary]:
     """All boundaries from low to high.
 
-    Parameter: struct mm_struct *. Raises Broken, memory.Fault.
+    :param mm: struct mm_struct *
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     read = MmStruct(kernel.memory(), mm)
     found = []

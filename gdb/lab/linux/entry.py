@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a processor or task came into the kernel, of its stack's frames."""
+"""How a task entered the kernel, told from its stack frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXCEPTION = "asm_exc_"  # entry points of exceptions; those of interrupts: asm_.
 
 @dataclass(frozen=True)
 class Entry:
-    """One way into the kernel that a stack tells of."""
+    """One entry into the kernel, as the stack shows it."""
 
     what: str  # "system call 61 wait4", "interrupt asm_sysvec_...", "idle", ...
     regs: Ptr[PtRegs]  # of what was left, 0 if there is none
@@ -32,7 +32,7 @@ class Entry:
 
 
 def entries(task_address: Ptr[TaskStruct], frames: list[Frame]) -> list[Entry]:
-    """The ways into the kernel, the innermost first.
+    """The entries into the kernel, the innermost first.
 
     The last says what the task does at the bottom of its stack: a system call,
     an exception in user mode, idle, a kernel thread, entry code that has not
@@ -72,9 +72,9 @@ def result_text(regs: registers.Registers, frames: list[Frame]) -> str:
     registers, and the frames of the task's stack, [] if they are not known.
     """
     number, result = registers.syscall_get_nr(regs), errors.to_long(regs.ax)
-    said = f"the call's result: {errors.result_text(result)}"
+    known = f"the call's result: {errors.result_text(result)}"
     if result != -errno.ENOSYS or not registers.syscall_name(number):
-        return said
+        return known
     table = structs.address_of("sys_call_table")
     call = kallsyms.symbol_name(kernel.memory().u64(table + 8 * number))
     for frame in frames:
@@ -82,7 +82,7 @@ def result_text(regs: registers.Registers, frames: list[Frame]) -> str:
         if inside == call:
             return "no result yet: ENOSYS stands here until the call returns"
         if inside.startswith(RETURNING):
-            return said
+            return known
     return "no result yet, or ENOSYS: that stands here until the call returns"
 
 

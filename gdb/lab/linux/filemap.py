@@ -9,12 +9,12 @@ from ..target import kernel
 from ..target.cstruct import NULL, Ptr
 from ..target.memory import PAGE_SIZE, Fault
 from . import page
+from .maple import xa_is_node
 from .structs.fs import AddressSpace, File, Inode
 from .structs.lib import XaNode
 from .structs.mm_types import Page
 
 MAX_SHIFT = 60  # an index has 64 bits
-LOWEST_NODE = 4096  # below it internal entries are no nodes: xa_is_node()
 
 
 def xa_load(head: Ptr[Any], index: int) -> Ptr[Any]:
@@ -24,7 +24,7 @@ def xa_load(head: Ptr[Any], index: int) -> Ptr[Any]:
     """
     guest = kernel.memory()
     shift = None
-    while _is_node(head):
+    while xa_is_node(head):
         node = XaNode(guest, Ptr[XaNode](head - 2))
         if node.shift > MAX_SHIFT or shift is not None and node.shift >= shift:
             raise Fault(head - 2, "no node of an xarray")
@@ -46,14 +46,12 @@ def _slot(slots: bytes, index: int) -> Ptr[Any]:
     return Ptr(entry)
 
 
-def _is_node(entry: int) -> bool:
-    return entry & 3 == 2 and entry > LOWEST_NODE
-
-
 def find_get_page(mapping: Ptr[AddressSpace], index: int) -> int:
     """The physical address of a page of a file, by its number in the file.
 
-    Parameter: struct address_space *. Raises Fault where it is not in memory.
+    Raises Fault where it is not in memory.
+
+    :param mapping: struct address_space *
     """
     guest = kernel.memory()
     found = xa_load(AddressSpace(guest, mapping).xa_head, index)
@@ -67,15 +65,17 @@ def find_get_page(mapping: Ptr[AddressSpace], index: int) -> int:
 
 
 def file_size(file: Ptr[File]) -> int:
-    """The length of an open file in bytes. Parameter: struct file *."""
+    """The length of an open file in bytes."""
     guest = kernel.memory()
     return Inode(guest, File(guest, file).f_inode).i_size
 
 
 def kernel_read_all(file: Ptr[File], largest: int) -> bytes:
-    """Read a whole open file from the page cache. Parameter: struct file *.
+    """Read a whole open file from the page cache.
 
     Raises Fault where it is not in memory, or is larger than so many bytes.
+
+    :param file: struct file *
     """
     size = file_size(file)
     if size > largest:
@@ -86,8 +86,10 @@ def kernel_read_all(file: Ptr[File], largest: int) -> bytes:
 def kernel_read(file: Ptr[File], offset: int, size: int) -> bytes:
     """Read an open file from the page cache; short at the end of the file.
 
-    Parameter: struct file *. Raises Fault where it is not in memory. Named after
-    kernel_read() in fs/read_write.c.
+    Raises Fault where it is not in memory. Named after kernel_read() in
+    fs/read_write.c.
+
+    :param file: struct file *
     """
     physical = kernel.memory().physical
     mapping = File(kernel.memory(), file).f_mapping

@@ -13,12 +13,12 @@ from ..target import kernel, structs
 from ..target.cstruct import Ptr, Struct
 from ..target.memory import Broken, Fault
 from . import path, task, taskflags
+from .maps import MINOR_BITS
 from .structs.fs import Fdtable, File, FilesStruct, Inode, Mount, Path, Sock, Socket
 from .structs.sched import TaskStruct
 
 NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
 WORD = 64  # bits of an unsigned long
-MINOR_BITS = 20  # include/linux/kdev_t.h
 
 O_ACCMODE = 0o3
 ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
@@ -66,7 +66,8 @@ def open_flag_names(flags: int) -> list[str]:
 def files_of(address: Ptr[TaskStruct]) -> Ptr[FilesStruct]:
     """The struct files_struct * of a task, 0 if it has ended.
 
-    Parameter: struct task_struct *. Raises memory.Fault.
+    :param address: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     return TaskStruct(kernel.memory(), address).files
 
@@ -79,15 +80,18 @@ def with_files(address: Ptr[TaskStruct]) -> Ptr[TaskStruct] | None:
     """
     if files_of(address):
         return address
-    return next((one for one in task.for_each_thread(address) if files_of(one)), None)
+    threads = task.for_each_thread(address)
+    return next((thread for thread in threads if files_of(thread)), None)
 
 
 def for_each_file(files: Ptr[FilesStruct], root: Ptr[Path]) -> Iterator[OpenFile]:
     """All open descriptors, the lowest first.
 
-    Parameters: struct files_struct *, and the struct path * of the directory from
-    which paths are told. What cannot be read of a file is said in its path.
-    Raises Broken, memory.Fault.
+    A file that cannot be read has the reason as its path.
+
+    :param files: struct files_struct *
+    :param root: struct path * of the directory from which paths are told
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     guest = kernel.memory()
     table = Fdtable(guest, FilesStruct(guest, files).fdt)
@@ -124,7 +128,7 @@ def _nr_open() -> int:
 def open_file(
     fd: int, file: Ptr[File], close_on_exec: bool, root: Ptr[Path]
 ) -> OpenFile:
-    """One descriptor. Parameters: struct file *, as for_each_file()."""
+    """One descriptor, as for_each_file() gives it."""
     try:
         read = File(kernel.memory(), file)
     except Fault as fault:
@@ -192,7 +196,7 @@ def SOCKET_I(inode: Ptr[Inode]) -> Ptr[Socket]:  # noqa: N802, as the kernel cal
 
 
 def text(inode: Ptr[Inode]) -> str:
-    """Family, type and state of a socket. Parameter: struct inode *."""
+    """Family, type and state of a socket."""
     guest = kernel.memory()
     try:
         socket = Socket(guest, SOCKET_I(inode))

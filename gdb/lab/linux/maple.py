@@ -3,7 +3,7 @@
 
 A B-tree over ranges. A node of 256 bytes has slots, and between them pivots:
 slot i holds what lies in (pivot[i - 1], pivot[i]]. In a leaf that is an entry
-of the user, else a pointer to a node; its low byte says of which type that is.
+of the user, else a pointer to a node, whose type is in the low byte.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _data_end(pivots: tuple[int, ...], last: int) -> int:
 
 
 def maple_tree(tree: Ptr[MapleTree]) -> Tree:
-    """The head of a tree. Parameter: struct maple_tree *. Raises Fault."""
+    """The head of a tree. Raises Fault."""
     read = MapleTree(kernel.memory(), tree)
     return Tree(root=read.ma_root, flags=read.ma_flags)
 
@@ -182,8 +182,10 @@ def maple_tree(tree: Ptr[MapleTree]) -> Tree:
 def for_each_node(tree: Ptr[MapleTree]) -> Iterator[Node]:
     """All nodes of a tree, each before those below it, from low to high index.
 
-    Parameter: struct maple_tree *. Yields nothing for a tree that is empty or
-    has one entry in its root. Raises Broken, after what could be read.
+    Yields nothing for a tree that is empty or has one entry in its root. Raises Broken,
+    after what could be read.
+
+    :param tree: struct maple_tree *
     """
     root = MapleTree(kernel.memory(), tree).ma_root
     if not xa_is_node(root):
@@ -207,7 +209,9 @@ def for_each_node(tree: Ptr[MapleTree]) -> Iterator[Node]:
 def mas_for_each(tree: Ptr[MapleTree]) -> Iterator[tuple[int, int, Ptr[Any]]]:
     """The entries of a tree in order: first index, last index, entry.
 
-    Parameter: struct maple_tree *. Raises Broken, after what could be read.
+    Raises Broken, after what could be read.
+
+    :param tree: struct maple_tree *
     """
     root = MapleTree(kernel.memory(), tree).ma_root
     if root and not xa_is_node(root):
@@ -222,8 +226,10 @@ def mas_for_each(tree: Ptr[MapleTree]) -> Iterator[tuple[int, int, Ptr[Any]]]:
 def mas_walk(tree: Ptr[MapleTree], index: int) -> tuple[int, int, Ptr[Any]]:
     """What stands at an index: first and last index of its range, and the entry.
 
-    The entry is 0 in a gap. Parameters: struct maple_tree *, index. Raises
-    Broken.
+    The entry is 0 in a gap.
+
+    :param tree: struct maple_tree *
+    :raises Broken: a list or tree is damaged
     """
     entry: Ptr[Any] = MapleTree(kernel.memory(), tree).ma_root
     first, last = 0, (1 << 64) - 1

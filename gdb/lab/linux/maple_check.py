@@ -13,7 +13,8 @@ META_MAX = 15  # MAPLE_ARANGE64_META_MAX: there is no gap
 def check(tree: Ptr[MapleTree]) -> list[tuple[str, str]]:
     """The rules, and where each is broken ("" where it holds).
 
-    Parameter: struct maple_tree *. Raises Broken.
+    :param tree: struct maple_tree *
+    :raises Broken: a list or tree is damaged
     """
     nodes = list(for_each_node(tree))
     return [
@@ -29,8 +30,10 @@ def check(tree: Ptr[MapleTree]) -> list[tuple[str, str]]:
 def check_gaps(tree: Ptr[MapleTree]) -> str:
     """Where a gap recorded in a node is not the widest below its slot.
 
-    Parameter: struct maple_tree *. Empty if all are right. Raises Broken. See
-    mas_validate_gaps().
+    Empty if all are right. See mas_validate_gaps().
+
+    :param tree: struct maple_tree *
+    :raises Broken: a list or tree is damaged
     """
     return wrong_gap(list(for_each_node(tree)))
 

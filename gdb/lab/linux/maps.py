@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Areas as /proc/PID/maps tells of them, and what stands behind each.
+"""Areas as /proc/PID/maps shows them, and what backs each.
 
 See show_map_vma() in fs/proc/task_mmu.c.
 """
@@ -20,7 +20,7 @@ from . import mm as mm_, path, vma
 from .mm import mm_struct
 from .structs.fs import File, FileSystemType, Inode, Path, SuperBlock
 from .structs.mm_types import MmStruct, VmAreaStruct
-from .vmflags import VM_HUGETLB, flag_codes, permissions
+from .vmflags import VM_EXEC, VM_HUGETLB, flag_codes, permissions
 
 MINOR_BITS = 20  # MINORBITS, include/linux/kdev_t.h
 S_IFMT, S_IFCHR = 0o170000, 0o020000
@@ -49,9 +49,11 @@ class Area(NamedTuple):
 def for_each_area(mm: Ptr[MmStruct], root: Ptr[Path]) -> Iterator[Area]:
     """All areas of an address space in order, then the gate area.
 
-    Parameters: struct mm_struct *, and the struct path * of the directory from
-    which names of files are told. Raises Broken after what could be read, also where
-    what is found next is no area, or not all are found.
+    Raises Broken after what could be read, also where what is found next is no area, or
+    not all are found.
+
+    :param mm: struct mm_struct *
+    :param root: struct path * of the directory from which names of files are told
     """
     read = mm_.mm_struct(mm)
     files: dict[Ptr[File], MappedFile] = {}
@@ -130,7 +132,7 @@ def _area(
 
 @dataclass(frozen=True)
 class MappedFile:
-    """The file behind an area, as /proc/PID/maps tells of it."""
+    """The file behind an area, as /proc/PID/maps shows it."""
 
     address: Ptr[File]
     name: str
@@ -143,8 +145,9 @@ class MappedFile:
 def file_of(file: Ptr[File], root: Ptr[Path]) -> MappedFile:
     """Read what is known of an open file.
 
-    Parameters: struct file *, and struct path * of the root directory from which
-    names are told. Raises memory.Fault.
+    :param file: struct file *
+    :param root: struct path * of the root directory from which names are told
+    :raises Fault: what it takes cannot be read
     """
     guest = kernel.memory()
     inode = Inode(guest, File(guest, file).f_inode)
@@ -162,7 +165,7 @@ def file_of(file: Ptr[File], root: Ptr[Path]) -> MappedFile:
 
 
 def backing(area: VmAreaStruct, name: str, file: MappedFile | None) -> str:
-    """What stands behind an area, in a word or two.
+    """What backs an area, in a word or two.
 
     Parameters: the area, the name it has in /proc/PID/maps, and
     its file if it has one.
@@ -199,7 +202,7 @@ def _shmem_operations() -> set[int]:
     A set for anonymous shared memory came in v6.2 (d09e8ca6cb93).
     """
     symbols = ("shmem_vm_ops", "shmem_anon_vm_ops", "shm_vm_ops")
-    return {structs.address_of(one) for one in symbols if structs.has_symbol(one)}
+    return {structs.address_of(name) for name in symbols if structs.has_symbol(name)}
 
 
 def is_shmem(area: VmAreaStruct) -> bool:
@@ -219,9 +222,6 @@ def gate_area() -> VmAreaStruct | None:
     if int.from_bytes(mode, "little") == VSYSCALL_NONE:
         return None
     return VmAreaStruct(guest, Ptr[VmAreaStruct](structs.address_of("gate_vma")))
-
-
-VM_EXEC, VM_GROWSDOWN = 0x4, 0x100  # include/linux/mm.h
 
 
 class Places:

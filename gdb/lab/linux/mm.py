@@ -26,7 +26,7 @@ structs.expect(TOP_DOWN, BOTTOM_UP)
 
 
 def mm_struct(address: Ptr[MmStruct]) -> MmStruct:
-    """Read one. Parameter: struct mm_struct *. Raises memory.Fault."""
+    """Read one. Raises Fault."""
     return MmStruct(kernel.memory(), address)
 
 
@@ -64,21 +64,23 @@ def virt_to_phys(address: int) -> int:
 
 
 def pgd_of(mm: Ptr[MmStruct]) -> int:
-    """The physical address of the top page table. Parameter: struct mm_struct *."""
+    """The physical address of the top page table."""
     return virt_to_phys(mm_struct(mm).pgd)
 
 
 def mmap_lock(mm: Ptr[MmStruct]) -> int:
-    """The struct rw_semaphore * of an address space. Parameter: struct mm_struct *."""
+    """The struct rw_semaphore * of an address space."""
     return mm + structs.offsetof("struct mm_struct", "mmap_lock")
 
 
 def access_process_vm(mm: Ptr[MmStruct], address: int, size: int) -> bytes:
     """Read user memory of any process, current or not.
 
-    Named after access_process_vm() in mm/memory.c; reads what is present and
-    never faults a page in. Parameter: struct mm_struct *. Raises memory.Fault, for
-    the kernel's half too, which the same page tables map.
+    Named after access_process_vm() in mm/memory.c; reads what is present and never
+    faults a page in. Raises memory.Fault, for the kernel's half too, which the same
+    page tables map.
+
+    :param mm: struct mm_struct *
     """
     if address >> 63:
         raise Fault(address, "in the kernel's half, which is not the process's")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What became of an address space: areas and boundaries, before and after.
+"""What changed in an address space: areas and boundaries, before and after.
 
-Two areas have to do with each other when they share addresses. What shares
-addresses through any number of steps is one change: 1 before and 2 after is a
+Areas that overlap belong together, and those that overlap through any number
+of steps are one change: 1 before and 2 after is a
 split, 2 before and 1 after is a merge, if all show the same object: the same file
 or anonymous memory, with the same contents at the same addresses.
 """
@@ -36,7 +36,7 @@ FOLLOWED = (  # boundaries, members of struct mm_struct
 
 
 class Piece(NamedTuple):
-    """An area as far as a change of it can be seen."""
+    """What is compared of an area."""
 
     start: int
     end: int
@@ -120,42 +120,43 @@ class Snapshot:
 def snapshot(mm: Ptr[MmStruct], root: Ptr[Path]) -> Snapshot:
     """Read all areas and boundaries.
 
-    Parameters: struct mm_struct *, and the struct path * of the root directory
-    from which names are told. Raises memory.Fault, Broken.
+    :param mm: struct mm_struct *
+    :param root: struct path * of the root directory from which names are told
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     read = mm_.mm_struct(mm)
     names: dict[Ptr[File], str] = {}
     pieces = []
-    for one in vma.for_each_vma(mm):
-        name = names.get(one.vm_file) if one.vm_file else None
+    for area in vma.for_each_vma(mm):
+        name = names.get(area.vm_file) if area.vm_file else None
         if name is None:
-            name = _name(one, read, root)
-            if one.vm_file:
-                names[one.vm_file] = name
+            name = _name(area, read, root)
+            if area.vm_file:
+                names[area.vm_file] = name
         pieces.append(
             Piece(
-                one.vm_start,
-                one.vm_end,
-                one.vm_flags,
-                one.vm_pgoff,
-                one.vm_file,
+                area.vm_start,
+                area.vm_end,
+                area.vm_flags,
+                area.vm_pgoff,
+                area.vm_file,
                 name,
-                one.address,
+                area.address,
             )
         )
     return Snapshot(mm, tuple(pieces), {name: getattr(read, name) for name in FOLLOWED})
 
 
-def _name(one: VmAreaStruct, read: MmStruct, root: Ptr[Path]) -> str:
-    if one.vm_file:
-        return text_of(path.mangle_path(path.file_path(one.vm_file, root)))
-    return text_of(vma.vma_name(one, read, root))
+def _name(area: VmAreaStruct, read: MmStruct, root: Ptr[Path]) -> str:
+    if area.vm_file:
+        return text_of(path.mangle_path(path.file_path(area.vm_file, root)))
+    return text_of(vma.vma_name(area, read, root))
 
 
 def changes(
     before: Snapshot, after: Snapshot, anew: tuple[int, int] = (0, 0)
 ) -> tuple[Change, ...]:
-    """What became of the areas and boundaries, by address.
+    """What changed in areas and boundaries, by address.
 
     anew: from where to where nothing is what it was, however alike, since it was
     unmapped and mapped again.
@@ -225,19 +226,19 @@ def _kind(old: list[Piece], new: list[Piece]) -> Kind:
 
 def _moved(found: list[Change]) -> list[Change]:
     """A removed and an added area that are the same object: its place changed."""
-    added = {one.after[0].vma: one for one in found if one.kind == "added"}
+    added = {new.after[0].vma: new for new in found if new.kind == "added"}
     arrived = []
     result = []
-    for one in found:
-        there = added.get(one.before[0].vma) if one.kind == "removed" else None
-        if there is not None and _is_moved(one.before[0], there.after[0]):
+    for change in found:
+        there = added.get(change.before[0].vma) if change.kind == "removed" else None
+        if there is not None and _is_moved(change.before[0], there.after[0]):
             arrived.append(there)
-            one = Change("moved", one.before, there.after)
-        result.append(one)
-    return [one for one in result if one not in arrived]
+            change = Change("moved", change.before, there.after)
+        result.append(change)
+    return [change for change in result if change not in arrived]
 
 
 def _is_moved(old: Piece, new: Piece) -> bool:
-    """Is it the same area? Not every one that is at the same place in the slab."""
+    """Is it the same area? An area freed and one made since can share an address."""
     same = (old.size, old.flags, old.pgoff, old.file)
     return same == (new.size, new.flags, new.pgoff, new.file)

@@ -18,8 +18,8 @@ from .vmflags import VM_MAYWRITE, VM_SHARED
 class Space:
     """What an address space held at one moment."""
 
-    users: int  # mm_users: tasks that run in it, and who looks at it just now
-    count: int  # mm_count: who needs the mm_struct itself; all users are one of it
+    users: int  # mm_users: the tasks that run in it, and whoever holds it for a moment
+    count: int  # mm_count: references to the mm_struct; all users are one
     tables: int  # bytes of page tables
     areas: dict[int, int]  # where each starts, and its vm_flags
     mapped: dict[int, int]  # where each starts, and its mapped pages, of PAGE_SIZE
@@ -37,9 +37,10 @@ class Space:
 
 
 def mm_users(mm: Ptr[MmStruct]) -> int:
-    """Who holds an address space: get_task_mm() counts, too, not only tasks.
+    """mm->mm_users: the tasks that run in it, and what get_task_mm() took.
 
-    Parameter: struct mm_struct *. Raises memory.Fault.
+    :param mm: struct mm_struct *
+    :raises Fault: what it takes cannot be read
     """
     return MmStruct(kernel.memory(), mm).mm_users
 
@@ -47,7 +48,8 @@ def mm_users(mm: Ptr[MmStruct]) -> int:
 def space(mm: Ptr[MmStruct]) -> Space:
     """Look at all areas and all page-table entries.
 
-    Parameter: struct mm_struct *. Raises memory.Fault, Broken.
+    :param mm: struct mm_struct *
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     read, pgd = MmStruct(kernel.memory(), mm), mm_.pgd_of(mm)
     areas: dict[int, int] = {}

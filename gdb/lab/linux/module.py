@@ -58,7 +58,7 @@ def for_each_module() -> Iterator[Piece]:
 
 
 def _pieces_of(address: Ptr[Module]) -> Iterator[Piece]:
-    """Parameter: struct module *. Raises memory.Fault."""
+    """Raises Fault."""
     guest = kernel.memory()
     name = text_of(Module(guest, address).name.split(b"\0")[0])
     for what, place, form in _pieces():
@@ -103,7 +103,7 @@ def module_address_lookup(address: int) -> Symbol | None:
 
 
 def _is_unformed(module: Ptr[Module]) -> bool:
-    """Is it still being put together? Parameter: struct module *."""
+    """Is it still being put together?"""
     state = Module(kernel.memory(), module).state
     return bool(
         state == structs.enumerators("enum module_state")["MODULE_STATE_UNFORMED"]
@@ -140,7 +140,10 @@ def _tables(module: Ptr[Module], kallsyms: Ptr[ModKallsyms]) -> tuple[int, bytes
     """Where the names are, and all symbols but the first, which is none.
 
     While the module is set up they are in memory that is given back afterwards.
-    Parameters: struct module *, struct mod_kallsyms *. Raises Broken, memory.Fault.
+
+    :param module: struct module *
+    :param kallsyms: struct mod_kallsyms *
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     guest = kernel.memory()
     read = ModKallsyms(guest, kallsyms)

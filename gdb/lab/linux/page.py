@@ -38,7 +38,7 @@ def pfn_to_page(pfn: int) -> Ptr[Page]:
 
 
 def page_to_pfn(page: Ptr[Page]) -> int:
-    """The number of a page frame. Parameter: struct page *."""
+    """The number of a page frame."""
     return (page - vmemmap()) // structs.sizeof("struct page")
 
 
@@ -86,7 +86,7 @@ def _second_page(head: Ptr[Page]) -> TailPage:
 
 
 def compound_order(head: Ptr[Page]) -> int:
-    """A compound page has 2**order pages. Parameter: struct page * of the first."""
+    """A compound page has 2**order pages."""
     second = _second_page(head)
     if second.compound_order is not None:
         return second.compound_order
@@ -108,9 +108,11 @@ def compound_mapcount(head: Ptr[Page]) -> int:
 def page_mapcount(page: Ptr[Page]) -> int:
     """How many page-table entries map a page, those of huge pages among them.
 
-    Parameter: struct page *. Before v6.2 (cb67f4282bf9) the pages of a huge one had
-    the mappings of the whole counted in: those of a file's always, anonymous ones
-    once, while PG_double_map said so. See __page_mapcount() in mm/util.c.
+    Before v6.2 (cb67f4282bf9) the pages of a huge one had the mappings of the whole
+    counted in: those of a file's always, anonymous ones once, while PG_double_map said
+    so. See __page_mapcount() in mm/util.c.
+
+    :param page: struct page *
     """
     guest = kernel.memory()
     first = compound_head(page)
@@ -135,9 +137,11 @@ def _double_map() -> int | None:
 
 
 def is_huge(head: Ptr[Page]) -> bool | None:
-    """PageHuge(): is it a page of the pool? Parameter: struct page * of the first.
+    """PageHuge(): is it a page of the pool?
 
     None where the kernel tells it in another way than by compound_dtor.
+
+    :param head: struct page * of the first
     """
     second = _second_page(head)
     if second.compound_dtor is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a page frame is used for, as far as the kernel's own data can tell.
+"""What a page frame is used for, as far as the kernel's data shows.
 
-Of a block that is not compound only the first page has a count, and nothing says how
-large it is. What cannot be told is said to be unknown.
+In a block that is not compound only the first page has a refcount, and nothing
+records how large it is. What the data does not show is reported as unknown.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _is_later(pfn: int, free: buddy.Lists) -> bool:
 
 
 def _first_of(pfn: int, free: buddy.Lists) -> int | None:
-    """The frame that starts the block of which this is a later one, None if none does.
+    """The frame that starts the block this later page is in, None if none does.
 
     A block starts at a multiple of its size, with the only page of it that has a
     count. Raises Broken, memory.Fault.

@@ -39,8 +39,9 @@ def moves() -> tuple[int, ...]:
 def d_path(path: Ptr[Path], root: Ptr[Path]) -> bytes:
     """The name of a struct path as d_path() gives it for a process.
 
-    Parameters: struct path *, and the struct path * of the process's root
-    directory (&current->fs->root). Raises memory.Fault.
+    :param path: struct path *
+    :param root: struct path * of the process's root directory (&current->fs->root)
+    :raises Fault: what it takes cannot be read
     """
     guest = kernel.memory()
     at = Path(guest, path)
@@ -52,15 +53,18 @@ def d_path(path: Ptr[Path], root: Ptr[Path]) -> bytes:
 
 
 def file_path(file: Ptr[File], root: Ptr[Path]) -> bytes:
-    """d_path() of an open file. Parameter: struct file *."""
+    """d_path() of an open file."""
     return d_path(Ptr[Path](file + structs.offsetof("struct file", "f_path")), root)
 
 
 def d_name(dentry: Ptr[Dentry]) -> bytes:
     """The last component of a dentry's name, of any length.
 
-    Short names are stored inside the dentry, long ones elsewhere: d_name.name
-    points to either. Parameter: struct dentry *. Raises memory.Fault.
+    Short names are stored inside the dentry, long ones elsewhere: d_name.name points to
+    either.
+
+    :param dentry: struct dentry *
+    :raises Fault: what it takes cannot be read
     """
     guest = kernel.memory()
     read = Dentry(guest, dentry)

@@ -3,7 +3,7 @@
 
 See arch/x86/include/asm/pgtable_types.h for the bits, mm/pagewalk.c for the
 walk, and the Intel manual, volume 3, chapter 4. memory.py translates addresses
-for all who only want to read; here each step can be looked at.
+where only the bytes are wanted; here each step is kept.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Entry:
         return 1 << 12 + 9 * (self.level - 1)
 
     def flags(self) -> list[tuple[str, str]]:
-        """Name and meaning of each bit that is set, lowest first; the key at last."""
+        """Name and meaning of the set bits, lowest first, the protection key last."""
         found = [
             (name, meaning) for bit, name, meaning in self._bits() if self._has(bit)
         ]
@@ -157,9 +157,9 @@ class Walk:
         levels = self.entries
         executable = levels[1:] if self._is_poisoned() else levels
         letters = "r"
-        letters += "w" if all(one.value & PAGE_RW for one in levels) else "-"
-        letters += "-" if any(one.value & PAGE_NX for one in executable) else "x"
-        user = all(one.value & PAGE_USER for one in levels)
+        letters += "w" if all(entry.value & PAGE_RW for entry in levels) else "-"
+        letters += "-" if any(entry.value & PAGE_NX for entry in executable) else "x"
+        user = all(entry.value & PAGE_USER for entry in levels)
         return f"{letters} {'user' if user else 'kernel'}"
 
     def _is_poisoned(self) -> bool:
@@ -180,7 +180,9 @@ def read_entry(table: int, index: int) -> int:
 
 
 def walk(pgd: int, address: int) -> Walk:
-    """Walk to a virtual address. Parameter: physical address of the top table.
+    """Walk to a virtual address.
+
+    :param pgd: physical address of the top table
 
     Never raises: where a table cannot be read the walk ends and says so.
     """

@@ -72,7 +72,7 @@ def cpu_of(task: TaskStruct) -> int:
 
 
 def process(address: Ptr[TaskStruct]) -> Process:
-    """Read one task. Parameter: struct task_struct *. Raises memory.Fault."""
+    """Read one task. Raises Fault."""
     return reader()(address)
 
 
@@ -155,8 +155,10 @@ def _read(addresses: Iterable[Ptr[TaskStruct]]) -> Iterator[Process]:
 def for_each_child(address: Ptr[TaskStruct]) -> Iterator[Ptr[TaskStruct]]:
     """The children of a process, those of each of its threads.
 
-    A child hangs on the list of the thread that made it. Parameter: struct
-    task_struct *. Yields struct task_struct *. Raises Broken, memory.Fault.
+    A child hangs on the list of the thread that made it. Yields struct task_struct *.
+
+    :param address: struct task_struct *
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     inside = structs.offsetof("struct task_struct", "children")
     for thread in task.for_each_thread(address):
@@ -177,8 +179,10 @@ class Family:
 def family_of(address: Ptr[TaskStruct]) -> list[Family]:
     """A process and its descendants, each before its children.
 
-    Parameter: struct task_struct *. A list that is broken is followed as far as
-    it goes and told of at its process. Raises memory.Fault.
+    A broken list is followed as far as it goes; its process says so in `broken`.
+
+    :param address: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     read = reader()
     tree = [Family(read(address), 0)]

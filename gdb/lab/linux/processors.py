@@ -52,7 +52,7 @@ class Processor:
 
 @dataclass(frozen=True)
 class PreemptCount:
-    """What a processor is at, of its preempt count (include/linux/preempt.h)."""
+    """What a CPU is doing, decoded from its preempt count: include/linux/preempt.h."""
 
     value: int
     preempt: int  # preempt_disable() depth; always 0 without CONFIG_PREEMPT_COUNT
@@ -125,9 +125,10 @@ def this_processor() -> Processor:
 def running_on(task: Ptr[TaskStruct]) -> Processor | None:
     """The processor on which a task runs, None if it runs on none.
 
-    Parameter: struct task_struct *. Raises memory.Fault.
+    :param task: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
-    return next((one for one in processors() if one.current == task), None)
+    return next((cpu for cpu in processors() if cpu.current == task), None)
 
 
 def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
@@ -135,7 +136,7 @@ def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
     # In the kernel GS has the per-CPU offset; in user mode, and for the few
     # instructions between entry and swapgs, MSR_KERNEL_GS_BASE has.
     bases = (registers["gs_base"], registers["k_gs_base"])
-    base = next((one for one in bases if one in offsets and one), None)
+    base = next((base for base in bases if base and base in offsets), None)
     if base is None:
         return Processor(number, None, NULL, registers)
     current = Ptr[TaskStruct](kernel.memory().u64(base + per_cpu_place("current_task")))

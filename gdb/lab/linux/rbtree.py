@@ -16,10 +16,10 @@ from ..target.memory import Broken, Fault
 from . import mm as mm_
 from .structs.lib import RbNode
 from .structs.mm_types import MmStruct, VmAreaInTree, VmAreaStruct
+from .vma import MAX_RB_DEPTH
 from .vmflags import VM_GROWSDOWN
 
 RB_BLACK = 1  # in the lowest bit of __rb_parent_color, under the parent's address
-MAX_DEPTH = 200  # twice what a tree of 2**64 nodes can have
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class Node:
 
 
 def in_order(mm: Ptr[MmStruct]) -> Iterator[Node]:
-    """All nodes by address, as rb_next() goes. Parameter: struct mm_struct *.
+    """All nodes by address, as rb_next() goes.
 
-    Raises Broken for a cycle and for a pointer that cannot be read, after what
-    could be read.
+    Raises Broken for a cycle and for a pointer that cannot be read, after what could be
+    read.
+
+    :param mm: struct mm_struct *
     """
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
     guard = _stack_guard_gap()
@@ -56,7 +58,7 @@ def in_order(mm: Ptr[MmStruct]) -> Iterator[Node]:
     seen: set[Ptr[RbNode]] = set()
     while link or above:
         while link:
-            if link in seen or len(path) > MAX_DEPTH:
+            if link in seen or len(path) > MAX_RB_DEPTH:
                 raise Broken(f"mm_rb is a cycle: node {link:#x} comes again")
             seen.add(link)
             above.append(_node(link, inside, guard, path))

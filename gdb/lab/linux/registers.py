@@ -81,7 +81,9 @@ def task_stack_page(task: Ptr[TaskStruct]) -> Ptr[object]:
     """The lowest address of a task's kernel stack, 0 if it has none any more.
 
     A task that has ended gives its stack back before its task_struct.
-    Parameter: struct task_struct *. Raises memory.Fault.
+
+    :param task: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     read = TaskStruct(kernel.memory(), task)
     return NULL if read.stack_refcount == 0 else read.stack
@@ -90,8 +92,11 @@ def task_stack_page(task: Ptr[TaskStruct]) -> Ptr[object]:
 def task_pt_regs(task: Ptr[TaskStruct]) -> Ptr[PtRegs]:
     """The struct pt_regs * at the top of a task's kernel stack, 0 without a stack.
 
-    Entry code saves the registers of user mode there. Parameter: struct
-    task_struct *. Raises memory.Fault. See arch/x86/include/asm/processor.h.
+    Entry code saves the registers of user mode there. See
+    arch/x86/include/asm/processor.h.
+
+    :param task: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     stack = task_stack_page(task)
     if not stack:
@@ -100,7 +105,7 @@ def task_pt_regs(task: Ptr[TaskStruct]) -> Ptr[PtRegs]:
 
 
 def pt_regs(address: Ptr[PtRegs]) -> Registers:
-    """Read saved registers. Parameter: struct pt_regs *. Raises memory.Fault."""
+    """Read saved registers. Raises Fault."""
     read = PtRegs(kernel.memory(), address)
     return Registers(**{name: getattr(read, name) for name in NAMES})
 
@@ -131,10 +136,10 @@ def of_user_mode(
     place = task_pt_regs(task)
     if not place or not user_mode(pt_regs(place)):
         return None
-    said = f"saved at {place:#x} when it entered the kernel"
+    source = f"saved at {place:#x} when it entered the kernel"
     if processor is not None and kallsyms.in_entry_text(processor.ip):
-        said += ", unless entry code is still about to do that"
-    return pt_regs(place), said
+        source += ", unless entry code is still about to do that"
+    return pt_regs(place), source
 
 
 def bases(task: Ptr[TaskStruct], processor: Processor | None) -> dict[str, int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks as relatives: who they are, and in which system call current is."""
+"""How tasks are related, and which system call one is in."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ SIGNAL_UNKILLABLE = 0x40
 
 
 def task_struct(address: Ptr[TaskStruct]) -> TaskStruct:
-    """Read one. Parameter: struct task_struct *. Raises memory.Fault."""
+    """Read one. Raises Fault."""
     return TaskStruct(kernel.memory(), address)
 
 
 def signal_struct(address: Ptr[TaskStruct]) -> SignalStruct:
     """What the threads of a task's process share of signals and the end.
 
-    Parameter: struct task_struct *. Raises memory.Fault.
+    :param address: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     return SignalStruct(kernel.memory(), task_struct(address).signal)
 
 
 def who(address: Ptr[TaskStruct]) -> str:
-    """A task's name and number: sh 41. Parameter: struct task_struct *."""
+    """A task's name and number: sh 41."""
     found = task.task(address)
     return f"{found.comm} {found.pid}"
 
@@ -42,18 +43,18 @@ def who(address: Ptr[TaskStruct]) -> str:
 def process_name(address: Ptr[TaskStruct]) -> str:
     """The name and number of the process a task belongs to: sh 41.
 
-    Parameter: struct task_struct * of any of its threads.
+    :param address: struct task_struct * of any of its threads
     """
     return who(task_struct(address).group_leader)
 
 
 def is_exiting(address: Ptr[TaskStruct]) -> bool:
-    """Has a task begun to end? Parameter: struct task_struct *."""
+    """Has a task begun to end?"""
     return bool(task_struct(address).flags & PF_EXITING)
 
 
 def is_kernel_thread(address: Ptr[TaskStruct]) -> bool:
-    """Is this a kernel thread? Parameter: struct task_struct *."""
+    """Is this a kernel thread?"""
     return bool(task_struct(address).flags & PF_KTHREAD)
 
 
@@ -64,7 +65,7 @@ def owner_of_memory(current: Task) -> int:
     makes siblings, and a parent may have ended. Raises memory.Fault, Broken.
     """
     for leader in task.for_each_process():  # a new one is put at the end
-        if any(task.task(one).mm == current.mm for one in task.for_each_thread(leader)):
+        if any(task.task(t).mm == current.mm for t in task.for_each_thread(leader)):
             return task_struct(leader).tgid
     return current.tgid
 
@@ -77,9 +78,12 @@ def is_init(address: Ptr[TaskStruct]) -> bool:
 def thread_group_empty(address: Ptr[TaskStruct]) -> bool:
     """Is a task all that is left of its process? Those not released yet count, too.
 
-    Parameter: struct task_struct *. See include/linux/sched/signal.h. Raises Broken.
+    See include/linux/sched/signal.h.
+
+    :param address: struct task_struct *
+    :raises Broken: a list or tree is damaged
     """
-    return all(one == address for one in task.for_each_thread(address))
+    return all(thread == address for thread in task.for_each_thread(address))
 
 
 def other_threads(current: Task) -> Iterator[tuple[Ptr[TaskStruct], int]]:
@@ -96,8 +100,10 @@ def other_threads(current: Task) -> Iterator[tuple[Ptr[TaskStruct], int]]:
 def system_call(address: Ptr[TaskStruct]) -> tuple[str, registers.Registers]:
     """The system call a task entered the kernel with, "" if with none.
 
-    With its registers in user mode. Parameter: struct task_struct *, of a task
-    that is in the kernel. Raises memory.Fault.
+    With its registers in user mode.
+
+    :param address: struct task_struct *, of a task that is in the kernel
+    :raises Fault: what it takes cannot be read
     """
     regs = registers.pt_regs(registers.task_pt_regs(address))
     return registers.syscall_name(registers.syscall_get_nr(regs)), regs
@@ -106,7 +112,9 @@ def system_call(address: Ptr[TaskStruct]) -> tuple[str, registers.Registers]:
 def status_of(address: Ptr[TaskStruct]) -> int:
     """The wait status of a process that has ended, as wait_task_zombie() finds it.
 
-    Parameter: struct task_struct * of its leader. See kernel/exit.c.
+    See kernel/exit.c.
+
+    :param address: struct task_struct * of its leader
     """
     shared = signal_struct(address)
     if shared.flags & SIGNAL_GROUP_EXIT:

@@ -52,4 +52,8 @@ def resources_at(physical: int) -> list[Range]:
 
     Raises Broken.
     """
-    return [one for one in for_each_resource() if one.start <= physical <= one.end]
+    return [
+        range_
+        for range_ in for_each_resource()
+        if range_.start <= physical <= range_.end
+    ]

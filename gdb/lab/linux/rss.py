@@ -39,8 +39,9 @@ class Counter(NamedTuple):
 def rss_stat(mm: Ptr[MmStruct], tasks: list[Ptr[TaskStruct]]) -> list[Counter]:
     """How many pages of each kind an address space has.
 
-    Parameters: struct mm_struct *, and the struct task_struct * of all who use
-    it. Raises memory.Fault.
+    :param mm: struct mm_struct *
+    :param tasks: struct task_struct * of all who use it
+    :raises Fault: what it takes cannot be read
     """
     if structs.has_member("struct mm_struct", "rss_stat.count"):
         counts = [_of_tasks(mm, tasks, index) for index in _indices()]
@@ -63,8 +64,8 @@ def _of_tasks(
         return counted, 0
     at = structs.offsetof("struct task_rss_stat", "count")
     pending = 0
-    for one in tasks:
-        rss_stat = TaskStruct(guest, one).rss_stat
+    for user in tasks:
+        rss_stat = TaskStruct(guest, user).rss_stat
         assert rss_stat is not None
         pending += _signed(rss_stat[at:], "i", index)
     return counted, pending
@@ -92,16 +93,18 @@ def _signed(data: bytes, code: str, index: int) -> int:
 def users(mm: Ptr[MmStruct]) -> tuple[list[Ptr[TaskStruct]], list[Ptr[TaskStruct]]]:
     """Who uses an address space: the tasks it belongs to, and those who borrow it.
 
-    A kernel thread keeps the tables of the process before it (active_mm) and
-    thereby saves a switch. Parameter: struct mm_struct *; gives struct
-    task_struct *. Raises Broken.
+    A kernel thread keeps the tables of the process before it (active_mm) and thereby
+    saves a switch.
+
+    :param mm: struct mm_struct *
+    :raises Broken: a list or tree is damaged
     """
     guest = kernel.memory()
     owners, borrowers = [], []
-    for one in task.for_each_process_thread():
-        read = TaskStruct(guest, one)
+    for thread in task.for_each_process_thread():
+        read = TaskStruct(guest, thread)
         if read.mm == mm:
-            owners.append(one)
+            owners.append(thread)
         elif read.active_mm == mm and not read.mm:
-            borrowers.append(one)
+            borrowers.append(thread)
     return owners, borrowers

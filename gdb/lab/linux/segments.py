@@ -40,27 +40,28 @@ class Segment(NamedTuple):
 def user_half(mm: Ptr[MmStruct], root: Ptr[Path]) -> tuple[list[Segment], str]:
     """The user's half from low to high, and why it ends early if it does.
 
-    Parameters: struct mm_struct *, and the struct path * of the directory from
-    which names are told. Raises memory.Fault.
+    :param mm: struct mm_struct *
+    :param root: struct path * of the directory from which names are told
+    :raises Fault: what it takes cannot be read
     """
     marks, broken = _marks(mm)
     program = _program(mm, root)
     found: list[Segment] = []
     end = 0
     try:
-        for one in maps.for_each_area(mm, root):
-            if one.backing == "vsyscall":
+        for area in maps.for_each_area(mm, root):
+            if area.backing == "vsyscall":
                 continue  # it is in the kernel's half
             below = found[-1].group if found else ""
-            group = _group(one, program, below if one.start == end else "")
-            if one.start > end:
+            group = _group(area, program, below if area.start == end else "")
+            if area.start > end:
                 found.append(
-                    _gap(end, one.start, group if group == below else "", marks)
+                    _gap(end, area.start, group if group == below else "", marks)
                 )
-            name = one.name or one.backing
-            inside = _named(marks.get(Ptr[VmAreaStruct](one.vma), []))
-            found.append(Segment(one.start, one.end, group, name, one.perms, inside))
-            end = one.end
+            name = area.name or area.backing
+            inside = _named(marks.get(Ptr[VmAreaStruct](area.vma), []))
+            found.append(Segment(area.start, area.end, group, name, area.perms, inside))
+            end = area.end
     except Broken as problem:
         return found, str(problem)
     top = mm_.mm_struct(mm).task_size

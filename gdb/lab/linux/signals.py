@@ -44,7 +44,10 @@ def set_text(mask: int) -> str:
 def collect_sigign_sigcatch(sighand: Ptr[SighandStruct]) -> tuple[int, int]:
     """The signals a process ignores, and those it catches, as two sets.
 
-    Parameter: struct sighand_struct *. Raises memory.Fault. See fs/proc/array.c.
+    See fs/proc/array.c.
+
+    :param sighand: struct sighand_struct *
+    :raises Fault: what it takes cannot be read
     """
     guest = kernel.memory()
     step = structs.sizeof("struct k_sigaction")
@@ -64,7 +67,8 @@ def collect_sigign_sigcatch(sighand: Ptr[SighandStruct]) -> tuple[int, int]:
 def queued(sigpending: Ptr[Sigpending]) -> list[int]:
     """The signals queued with a siginfo, in order of arrival.
 
-    Parameter: struct sigpending *. Raises memory.Fault, Broken.
+    :param sigpending: struct sigpending *
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     guest = kernel.memory()
     head = Ptr[ListHead](sigpending + structs.offsetof("struct sigpending", "list"))

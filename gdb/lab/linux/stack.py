@@ -111,7 +111,7 @@ def _running(task: Ptr[TaskStruct], processor: Processor) -> Iterator[Frame]:
     stacks = [_task_stack(page)] if page else []
     stacks += processor_stacks(processor)
     sp, bp = processor.registers["rsp"], processor.registers["rbp"]
-    on = next((one.name for one in stacks if one.start <= sp < one.end), "")
+    on = next((stack.name for stack in stacks if stack.start <= sp < stack.end), "")
     yield Frame("running", processor.ip, on, sp)
     if kallsyms.in_entry_text(processor.ip):
         if _encodes_regs(bp, stacks):
@@ -164,7 +164,7 @@ def _follow(bp: int, task: Ptr[TaskStruct], stacks: list[Stack]) -> Iterator[Fra
         if on is None:
             raise Broken(f"the frame pointer {bp:#x} points into no stack of the task")
         if on is not stack and stack is not None:
-            stacks = [one for one in stacks if one is not stack]  # never again
+            stacks = [other for other in stacks if other is not stack]  # never again
         elif place < end:
             raise Broken(f"the frame pointer {bp:#x} goes down, not up")
         stack, end = on, place + size

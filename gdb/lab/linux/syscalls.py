@@ -20,11 +20,11 @@ from ..target.memory import Broken, Fault
 from ..target.types import Kind
 from . import files, mm, registers, task, uapi_flags
 from .errno import to_int
+from .path import PATH_MAX
 from .structs.fs import Path
 from .structs.sched import TaskStruct
 
 STRING_LIMIT = 48  # characters of a string that are shown
-PATH_MAX = 4096
 STEP = 64  # bytes; divides a page, since the next page may not be there
 LENGTHS = {"buf": "count"}  # text without a NUL: which parameter says how long it is
 DESCRIPTORS = (
@@ -64,8 +64,8 @@ def parameters(function: str) -> tuple[Parameter, ...]:
     """
     asked = debugger()
     arguments = asked.arguments_of(f"__do_sys_{function}")
-    typed = {one.name: _parameter(one) for one in arguments}
-    order = [one.name for one in asked.arguments_of(f"__se_sys_{function}")]
+    typed = {argument.name: _parameter(argument) for argument in arguments}
+    order = [argument.name for argument in asked.arguments_of(f"__se_sys_{function}")]
     if set(order) != set(typed):
         return ()  # a call without parameters has only its wrapper
     return tuple(typed[name] for name in order)
@@ -95,7 +95,7 @@ class Decoder:
     """Decodes the arguments of one task's call."""
 
     def __init__(self, address: Ptr[TaskStruct], root: Ptr[Path]) -> None:
-        """Parameters: struct task_struct *, struct path * to tell names from."""
+        """For a task, with the root directory from which names are told."""
         self.task = task.task(address)
         self.root = root
 
@@ -125,7 +125,7 @@ class Decoder:
         return str(value)
 
     def _string(self, address: int, length: int | None) -> str:
-        """Text of the program's, as far as it is present in memory.
+        """A string of the program, as much of it as is in memory.
 
         To its NUL if no length is given.
         """
@@ -150,9 +150,9 @@ class Decoder:
             return str(number)
         try:
             table = files.files_of(self.task.address)
-            for one in files.for_each_file(table, self.root) if table else ():
-                if one.fd == number:
-                    return f"{number}<{one.path}>"
+            for file in files.for_each_file(table, self.root) if table else ():
+                if file.fd == number:
+                    return f"{number}<{file.path}>"
         except (Fault, Broken):
             pass  # the table is being changed: its number is enough
         return str(number)

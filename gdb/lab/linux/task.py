@@ -50,9 +50,9 @@ def this_cpu_base() -> int:
 
 
 def per_cpu_place(name: str, symbol: str = "") -> int:
-    """Where a variable stands in a CPU's area that may be a member of pcpu_hot.
+    """The per-CPU offset of a variable that may be a member of pcpu_hot.
 
-    symbol is what it is called elsewhere, where that is another name.
+    symbol is its name in kernels without pcpu_hot, where that differs.
     current_task, cpu_number, preempt_count and hardirq_stack_ptr moved into
     pcpu_hot in v6.2 (e57ef2ed97c1, 7443b296e699, 64701838bf05, d7b6d709a76a).
     """
@@ -79,7 +79,8 @@ def get_current() -> Ptr[TaskStruct]:
 def task(address: Ptr[TaskStruct]) -> Task:
     """Read one task.
 
-    Parameter: struct task_struct *. Raises memory.Fault.
+    :param address: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     read = TaskStruct(kernel.memory(), address)
     return Task(address, read.pid, read.tgid, comm_text(read.comm), read.mm, read.fs)
@@ -93,7 +94,10 @@ def comm_text(comm: bytes) -> str:
 def task_pid_vnr(address: Ptr[TaskStruct]) -> int:
     """The thread id as the task itself sees it, in its own pid namespace.
 
-    Parameter: struct task_struct *. Raises memory.Fault. See kernel/pid.c.
+    See kernel/pid.c.
+
+    :param address: struct task_struct *
+    :raises Fault: what it takes cannot be read
     """
     guest = kernel.memory()
     pid = TaskStruct(guest, address).thread_pid
@@ -119,8 +123,10 @@ def for_each_process() -> Iterator[Ptr[TaskStruct]]:
 def for_each_thread(leader: Ptr[TaskStruct]) -> Iterator[Ptr[TaskStruct]]:
     """The threads of a process, its leader among them.
 
-    Parameter: struct task_struct * of any of them. Yields struct task_struct *.
-    Raises Broken.
+    Yields struct task_struct *.
+
+    :param leader: struct task_struct * of any of them
+    :raises Broken: a list or tree is damaged
     """
     signal = TaskStruct(kernel.memory(), leader).signal
     head = Ptr[ListHead](
@@ -150,7 +156,7 @@ def find_task_by_pid(pid: int) -> Ptr[TaskStruct] | None:
 
 
 def has_exited(address: Ptr[TaskStruct]) -> bool:
-    """Is a task a zombie or dead? Parameter: struct task_struct *."""
+    """Is a task a zombie or dead?"""
     return TaskStruct(kernel.memory(), address).exit_state != 0
 
 
@@ -160,20 +166,23 @@ def living_threads(address: Ptr[TaskStruct]) -> list[Ptr[TaskStruct]]:
     The first one may end before the others: the process goes on, and is still
     found by its id. Parameter and result: struct task_struct *. Raises Broken.
     """
-    return [one for one in for_each_thread(address) if not has_exited(one)]
+    return [thread for thread in for_each_thread(address) if not has_exited(thread)]
 
 
 def with_memory(address: Ptr[TaskStruct]) -> Task | None:
     """A task, or else a thread of its process, that has the process's memory.
 
-    A thread gives it up when it ends; it is gone with the last one. None for a
-    kernel thread too. Parameter: struct task_struct *. Raises memory.Fault, Broken.
+    A thread gives it up when it ends; it is gone with the last one. None for a kernel
+    thread too.
+
+    :param address: struct task_struct *
+    :raises Broken, Fault: a list or tree is damaged, or cannot be read
     """
     found = task(address)
     if found.mm:
         return found
-    threads = (task(one) for one in for_each_thread(address))
-    return next((one for one in threads if one.mm), None)
+    threads = map(task, for_each_thread(address))
+    return next((thread for thread in threads if thread.mm), None)
 
 
 def why_no_memory(address: Ptr[TaskStruct]) -> str:
@@ -183,7 +192,7 @@ def why_no_memory(address: Ptr[TaskStruct]) -> str:
 
 
 def ended(address: Ptr[TaskStruct]) -> str:
-    """How far the end of a task is. Parameter: struct task_struct *."""
+    """How far a task has ended, as the end of a sentence."""
     read = TaskStruct(kernel.memory(), address)
     if read.exit_state:
         return "has ended"
@@ -191,7 +200,7 @@ def ended(address: Ptr[TaskStruct]) -> str:
 
 
 def onlooker_root() -> Ptr[Path]:
-    """The root directory from which the names of files are told: struct path *.
+    """The root directory that names of files start from: struct path *.
 
     That of the first process, so that names are those a person in the guest's
     shell sees, also for a process that has another root.
@@ -201,9 +210,10 @@ def onlooker_root() -> Ptr[Path]:
         for thread in chain((first,), for_each_thread(first)):
             fs = TaskStruct(guest, thread).fs
             if fs:  # it has not ended
-                return _root_of(fs)
-    return _root_of(TaskStruct(guest, init_task()).fs)
+                return root_of(fs)
+    return root_of(TaskStruct(guest, init_task()).fs)
 
 
-def _root_of(fs: Ptr[FsStruct]) -> Ptr[Path]:
+def root_of(fs: Ptr[FsStruct]) -> Ptr[Path]:
+    """The root directory of a task: &fs->root."""
     return Ptr[Path](fs + structs.offsetof("struct fs_struct", "root"))

@@ -171,12 +171,12 @@ def exit_text(code: int) -> str:
 
 
 def stop_text(code: int) -> str:
-    """What exit_code tells of a task that is stopped: see ptrace(2)."""
+    """What exit_code means for a stopped task: see ptrace(2)."""
     event = EVENTS.get(code >> 8, "")
-    said = f"stopped by {signal_name(code & 0x7F)}"
+    text = f"stopped by {signal_name(code & 0x7F)}"
     if code & 0x80:
-        said += " at a system call"
-    return said + (f" at PTRACE_EVENT_{event}" if event else "")
+        text += " at a system call"
+    return text + (f" at PTRACE_EVENT_{event}" if event else "")
 
 
 def prio_text(prio: int) -> str:

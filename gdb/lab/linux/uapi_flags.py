@@ -89,8 +89,8 @@ def _clone_text(value: int) -> str:
     """
     value &= 0xFFFF_FFFF
     signal = value & 0xFF
-    said = [clone_text(value - signal)] if value != signal or not signal else []
-    return "|".join(said + [signals.signal_name(signal)] * bool(signal))
+    names = [clone_text(value - signal)] if value != signal or not signal else []
+    return "|".join(names + [signals.signal_name(signal)] * bool(signal))
 
 
 def _mode_text(value: int) -> str:

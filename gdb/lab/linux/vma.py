@@ -86,8 +86,10 @@ def rb_node(node: Ptr[RbNode]) -> RbNode:
 def for_each_rb(mm: Ptr[MmStruct]) -> Iterator[Ptr[VmAreaStruct]]:
     """The areas in order of the red-black tree mm->mm_rb, as rb_next() goes.
 
-    Parameter: struct mm_struct *. Yields struct vm_area_struct *. Raises
-    Broken for a cycle and for a pointer that cannot be read. See lib/rbtree.c.
+    Yields struct vm_area_struct *. Raises Broken for a cycle and for a pointer that
+    cannot be read. See lib/rbtree.c.
+
+    :param mm: struct mm_struct *
     """
     inside = structs.offsetof("struct vm_area_struct", "vm_rb")
     node: Ptr[RbNode] = mm_struct(mm).mm_rb or NULL
@@ -171,8 +173,11 @@ MAX_RB_DEPTH = 200  # twice what a red-black tree of 2**64 nodes can have
 def find_vma(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     """The first area that ends above an address: it holds it, or is the next.
 
-    Parameter: struct mm_struct *. None if all areas end at or below it. Found
-    by way of the tree, as the kernel does. Raises Broken. See mm/mmap.c.
+    None if all areas end at or below it. Found by way of the tree, as the kernel does.
+    See mm/mmap.c.
+
+    :param mm: struct mm_struct *
+    :raises Broken: a list or tree is damaged
     """
     return _find_rb(mm, address) if is_listed() else _find_maple(mm, address)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Iterator, Literal
 
 from ..linux import mm as mm_
-from ..linux.maps import VM_GROWSDOWN, Places
+from ..linux.maps import Places
 from ..linux.registers import Registers
 from ..linux.structs.mm_types import MmStruct, VmAreaStruct
+from ..linux.vmflags import VM_GROWSDOWN
 from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from .callframe import Frame as Rules, Rule
