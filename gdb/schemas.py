@@ -19,8 +19,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab.replay import recording  # noqa: E402
 from lab.result import Drawing, Report, Table  # noqa: E402
 from lab.schema import Schema  # noqa: E402
+from lab.trace.event import Entry, Event, own_members  # noqa: E402
 
-for name in ("commands.explore", "check.hits_file", "target.layout"):
+for name in ("commands.explore", "commands.trace", "check.hits_file", "target.layout"):
     importlib.import_module(f"lab.{name}")  # all schemas are declared there, or below
 
 HEAD = """\
@@ -40,6 +41,25 @@ has not to say is `null`.
 
 `lab COMMAND --json` writes `seginfo-COMMAND`.
 """
+EVENTS = """\
+## Events
+
+Of `seginfo-trace`. All events begin with the same members:
+
+- `number`: number, from 1
+- `time_ns`: number, guest time since boot
+- `cpu`, `pid`, `tid`: number
+- `comm`: text
+- `function`: text, of the kernel
+- `what`: sentence
+- `changes`: list of: what became of the address space: areas (`kind`, and the lists `before`
+  and `after` of areas with `start`, `end`, `perms` and `name`) or a boundary of the mm (`kind`
+  is `boundary`, and `boundary` its name, `before` and `after` addresses)
+- `lines`: list of: text, a drawing
+- `step`: text that tells one kind of event from another, in timelines with several steps
+
+Behind them are those of its kind.
+"""
 KINDS = {
     "address": "address",
     "number": "number",
@@ -58,7 +78,21 @@ def page() -> str:
     for title, found in (("Commands", reports), ("Files", others)):
         parts.append(f"## {title}\n")
         parts += [section(one) for one in sorted(found, key=lambda one: one.schema)]
+    parts.append(EVENTS)
+    parts += [timeline(name, Event.kinds[name]) for name in sorted(Event.kinds)]
     return "\n".join(parts)
+
+
+def timeline(name: str, kinds: list[type[Event]]) -> str:
+    """All kinds of event of a timeline, with the members that each has of its own."""
+    lines = [f"### lab trace {name}\n"]
+    for kind in kinds:
+        step = f"`{kind.step}`: " * bool(kind.step)
+        lines.append(f"- {step}{doc(kind)}")
+        hints = typing.get_type_hints(kind, include_extras=True)
+        for own in own_members(kind):
+            lines += member(own, hints[own], "  ")
+    return "\n".join(lines) + "\n"
 
 
 def section(kind: type[Schema]) -> str:
@@ -109,6 +143,13 @@ def word(hint: object) -> str:
         return f"list of: {word(arguments[0])}"
     if origin is dict:
         return "object"
+    if type(None) in arguments:
+        kinds = [word(one) for one in arguments if one is not type(None)]
+        return " or ".join([*kinds, "null"])
+    if hint is Entry:
+        return "event, see Events"
+    if hint is bool:
+        return "true or false"
     if hint is str:
         return "sentence"
     if hint in (int, float):
@@ -124,6 +165,8 @@ def below(hint: object, indent: str) -> list[str]:
     if origin is Table:
         hints = typing.get_type_hints(arguments[0], include_extras=True)
         return [line for name in hints for line in member(name, hints[name], indent)]
+    if hint is Entry:
+        return []
     if origin in (Drawing, list):
         return below(arguments[0], indent)
     if isinstance(hint, type) and is_record(hint):

@@ -52,10 +52,12 @@ def written(data: Schema) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it: an object for all that has named members."""
-    if is_dataclass(value):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
     if hasattr(value, "_asdict"):
-        return {name: plain(one) for name, one in value._asdict().items()}
+        return {name: plain(item) for name, item in value._asdict().items()}
+    if is_dataclass(value):
+        return {
+            member.name: plain(getattr(value, member.name)) for member in fields(value)
+        }
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

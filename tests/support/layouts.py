@@ -111,10 +111,18 @@ def _strings(arguments: list[ast.expr]) -> Iterator[str]:
             yield one.value
 
 
+def release(vmlinux: str) -> str:
+    """uname -r of a kernel, from its banner."""
+    found = re.search(rb"Linux version (\S+) \(", Path(vmlinux).read_bytes())
+    assert found, vmlinux
+    return found[1].decode()
+
+
 def main() -> None:
     """See above."""
     name, vmlinux, file = sys.argv[1:]
-    made = layout.collect(name, drgn_symbols.DrgnSymbols(vmlinux), wanted())
+    symbols = drgn_symbols.DrgnSymbols(vmlinux)
+    made = layout.collect(name, release(vmlinux), symbols, wanted())
     Path(file).write_text(json.dumps(made, indent=1) + "\n")
 
 

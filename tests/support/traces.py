@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
@@ -56,6 +57,28 @@ class Trace:
         ]
 
 
+COMMON = ("number", "time_ns", "cpu", "pid", "tid", "comm", "function", "what")
+COMMON += ("changes", "lines")
+
+
+def known_kinds(what: str) -> list[set[str]]:
+    """The members of each kind of event of a timeline, as notes/schemas.md has them."""
+    page = (labs.ROOT / "notes" / "schemas.md").read_text()
+    section = page.partition(f"### lab trace {what}\n")[2].partition("\n###")[0]
+    kinds = []
+    for kind in section.split("\n- ")[1:]:
+        step = ("step",) * kind.startswith("`")
+        kinds.append({*COMMON, *step, *re.findall(r"^  - `(\w+)`", kind, re.M)})
+    return kinds
+
+
+def check_kinds(what: str, events: list[Event]) -> None:
+    """Every event has just the members that the notes list."""
+    kinds = known_kinds(what)
+    for event in events:
+        assert set(event) in kinds, event
+
+
 Traced = Callable[..., Trace]
 
 
@@ -92,6 +115,7 @@ def traced(
             )
             assert isinstance(said, list), said
             events, *parts = said
+            check_kinds(what.split()[0], events["data"])
             return Trace(events["data"], parts, labs.console_log(port))
         finally:
             assert labs.leaks(port) == []

@@ -132,6 +132,7 @@ def moved(found: Layout, seed: int) -> Layout:
     data: dict[str, Any] = {
         **heading(LayoutFile),
         "kernel": found.kernel,
+        "release": found.release,
         "types": copy.deepcopy(found._types),
         "symbols": found.symbols,
         "constants": found.constants,

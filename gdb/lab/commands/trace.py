@@ -21,7 +21,7 @@ from ..target.unforeseen import Command
 from ..trace import syscall
 from ..trace.ctrlc import told_of_ctrl_c
 from ..trace.engine import Timeline, Tracer
-from ..trace.event import Event
+from ..trace.event import Entry
 from ..trace.exec.timeline import ExecTimeline
 from ..trace.exit.timeline import Exit
 from ..trace.fault.timeline import Faults
@@ -81,7 +81,7 @@ class Trace(Command):
         kind = _take_kind(arguments)
         follow = _take_follow(arguments, booted)
         colour = text.in_colour()
-        show: Callable[[Event], None] = _ignore
+        show: Callable[[Entry], None] = _ignore
         if not as_json:
             show = partial(_show, text.columns(), colour)
         tracer = Tracer(kind, follow, limit, show)
@@ -190,12 +190,12 @@ def _quiet_check() -> Iterator[None]:
         check.stop_at_hit, reporter.brief = before
 
 
-def _ignore(event: Event) -> None:
+def _ignore(entry: Entry) -> None:
     """With --json everything is written at the end."""
 
 
-def _show(width: int, colour: bool, event: Event) -> None:
-    lines = view.event_lines(event, width, colour)
+def _show(width: int, colour: bool, entry: Entry) -> None:
+    lines = view.event_lines(entry, width, colour)
     terminal.write_styled("\n".join(lines) + "\n")
     gdb.flush()
 

@@ -10,9 +10,10 @@ or anonymous memory, with the same contents at the same addresses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Literal, NamedTuple
+from typing import Iterator, Literal, NamedTuple
 
 from ..printable import text_of
+from ..result import Address, Words
 from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE
 from . import mm as mm_, path, vma
@@ -33,6 +34,32 @@ FOLLOWED = (  # boundaries, members of struct mm_struct
     *("start_code", "end_code", "start_data", "end_data", "start_brk", "brk"),
     *("mmap_base", "start_stack", "arg_start", "arg_end", "env_start", "env_end"),
 )
+
+
+class AreaData(NamedTuple):
+    """An area for a program."""
+
+    start: Address
+    end: Address
+    perms: Words
+    name: Words
+
+
+class AreaChange(NamedTuple):
+    """Areas that became others, for a program."""
+
+    kind: Words
+    before: list[AreaData]
+    after: list[AreaData]
+
+
+class BoundaryChange(NamedTuple):
+    """A boundary of the mm that moved, for a program: the kind is boundary."""
+
+    kind: Words
+    boundary: Words
+    before: Address
+    after: Address
 
 
 class Piece(NamedTuple):
@@ -57,14 +84,9 @@ class Piece(NamedTuple):
         return permissions(self.flags)
 
     @property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> AreaData:
         """For a program."""
-        return {
-            "start": self.start,
-            "end": self.end,
-            "perms": self.perms,
-            "name": self.name,
-        }
+        return AreaData(self.start, self.end, self.perms, self.name)
 
     @property
     def object(self) -> tuple[Ptr[File], int, int]:
@@ -92,20 +114,12 @@ class Change:
     new: int = 0
 
     @property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> BoundaryChange | AreaChange:
         """For a program."""
         if self.kind == "boundary":
-            return {
-                "kind": self.kind,
-                "boundary": self.boundary,
-                "before": self.old,
-                "after": self.new,
-            }
-        return {
-            "kind": self.kind,
-            "before": [piece.data for piece in self.before],
-            "after": [piece.data for piece in self.after],
-        }
+            return BoundaryChange(self.kind, self.boundary, self.old, self.new)
+        before = [piece.data for piece in self.before]
+        return AreaChange(self.kind, before, [piece.data for piece in self.after])
 
 
 @dataclass(frozen=True)

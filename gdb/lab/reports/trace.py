@@ -4,23 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..result import Drawing, Part, Report
 from ..sizes import counted
 from ..target.debugger import debugger
 from ..trace.engine import Tracer
+from ..trace.event import Entry
 from ..trace.follow import LAB_PROGRAM
-from ..view.timeline import event_data
 
 IN_GUEST = "/lab/program"  # see initramfs/build.sh
 
 
 @dataclass
 class TraceReport(Report, schema="trace"):
-    """The events, for a program only; what they say together; how it ended."""
+    """The events, for a program only; what they say together; how the timeline ended."""
 
-    events: Drawing[list[dict[str, Any]]] | None
+    events: Drawing[list[Entry]] | None
     summary: list[Part]
     left_out: list[str]
     ended: str
@@ -28,7 +27,7 @@ class TraceReport(Report, schema="trace"):
 
 def describe(tracer: Tracer, with_events: bool) -> TraceReport:
     """Tell of a timeline that has ended."""
-    name, count = tracer.timeline.name, len(tracer.events)
+    name, count = tracer.timeline.name, len(tracer.entries)
     said = f"lab trace {name}: {counted(count, 'event')}; {tracer.ended}."
     if not debugger().is_connected:
         said += " Another one starts with `make debug`, after quit."
@@ -39,9 +38,8 @@ def describe(tracer: Tracer, with_events: bool) -> TraceReport:
     if tracer.troubles:
         more = f", and {len(tracer.troubles) - 1} more" * (len(tracer.troubles) > 1)
         said += f" Not all could be read: {tracer.troubles[0]}{more}."
-    events = [event_data(event) for event in tracer.events]
     return TraceReport(
-        events=Drawing("events", [], events) if with_events else None,
+        events=Drawing("events", [], tracer.entries) if with_events else None,
         summary=tracer.timeline.summary(),
         left_out=tracer.follow.left_out,
         ended=said,

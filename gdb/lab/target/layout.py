@@ -22,6 +22,7 @@ class LayoutFile(Schema, schema="layout"):
     """A part of a kernel's debug info: tests/unit/layouts."""
 
     kernel: str
+    release: str  # uname -r
     types: dict[str, Any]  # by name: kind, size, and what the kind has besides
     symbols: dict[str, list[int]]  # address and size
     constants: dict[str, int]
@@ -36,7 +37,9 @@ class Wanted:
     constants: set[str] = field(default_factory=set)
 
 
-def collect(kernel: str, symbols: Symbols, wanted: Wanted) -> dict[str, Any]:
+def collect(
+    kernel: str, release: str, symbols: Symbols, wanted: Wanted
+) -> dict[str, Any]:
     """All that a kernel has of it, as JSON takes it."""
     types: dict[str, Any] = {}
     for name, paths in sorted(wanted.members.items()):
@@ -56,7 +59,8 @@ def collect(kernel: str, symbols: Symbols, wanted: Wanted) -> dict[str, Any]:
             constants[name] = symbols.constant(name)
         except Missing:
             continue
-    return written(LayoutFile(kernel, dict(sorted(types.items())), places, constants))
+    types = dict(sorted(types.items()))
+    return written(LayoutFile(kernel, release, types, places, constants))
 
 
 def _put(types: dict[str, Any], name: str, kind: CType, paths: set[str]) -> None:
@@ -91,6 +95,7 @@ class Layout:
         if not is_of(data, LayoutFile):
             raise ValueError("this is no layout that this lab can read")
         self.kernel: str = data["kernel"]
+        self.release: str = data["release"]
         self.symbols: dict[str, list[int]] = data["symbols"]
         self.constants: dict[str, int] = data["constants"]
         self._types: dict[str, Any] = data["types"]

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Callable
 
 import gdb
 
-from ..linux.mm_changes import Change
 from ..linux.task import find_task_by_pid, register
 from ..replay import session
 from ..result import Part
 from ..sizes import counted
 from ..target.unforeseen import handler
-from .event import Event, Moment, Point, resolve
+from .event import Entry, Event, Moment, Point, resolve
 from .follow import Follow
 from .stops import Stops
 
@@ -46,12 +45,12 @@ class Tracer(Stops):
         kind: Callable[["Tracer"], Timeline],
         follow: Follow,
         limit: int,
-        show: Callable[[Event], None],
+        show: Callable[[Entry], None],
     ) -> None:
         super().__init__(follow)
         self.limit = limit
         self.show = show
-        self.events: list[Event] = []
+        self.entries: list[Entry] = []
         self.timeline = kind(self)
         self.points, self.missing = resolve(
             [*self._own_points(), *self.timeline.points()], self.timeline.name
@@ -134,34 +133,24 @@ class Tracer(Stops):
 
     # --- Events ---------------------------------------------------------------
 
-    def emit(
-        self,
-        moment: Moment,
-        what: str,
-        changes: tuple[Change, ...] = (),
-        lines: tuple[str, ...] = (),
-        **data: Any,
-    ) -> None:
-        """One more line of the timeline."""
+    def emit(self, moment: Moment, event: Event) -> None:
+        """Add an event to the timeline, and show it."""
         if self.ended:
             return
-        event = Event(
-            number=len(self.events) + 1,
-            time=moment.time,
+        entry = Entry(
+            number=len(self.entries) + 1,
+            time_ns=moment.time,
             cpu=moment.cpu,
             pid=moment.task.tgid,
             tid=moment.task.pid,
             comm=moment.task.comm,
             function=moment.function,
-            what=what,
-            changes=changes,
-            lines=lines,
-            data=data,
+            event=event,
         )
-        self.events.append(event)
-        session.checkpoint(f"{self.timeline.name}: {what}")
-        self.show(event)
-        if len(self.events) >= self.limit:
+        self.entries.append(entry)
+        session.checkpoint(f"{self.timeline.name}: {event.what}")
+        self.show(entry)
+        if len(self.entries) >= self.limit:
             self.end(f"the limit of {counted(self.limit, 'event')} is reached")
 
     def run(self, quietly: bool) -> None:

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a timeline is made of: a stop in a task, a call under way, an event."""
+"""What a timeline is made of: a stop in a task, a call in progress, an event."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, ClassVar, Iterable
 
 from ..linux.errno import to_int, to_long
 from ..linux.mm_changes import Change
 from ..linux.registers import WRAPPER
 from ..linux.task import Task, register
+from ..result import Number, Words
 from ..target import structs
 from ..target.cstruct import Ptr
 from ..target.debugger import Refused
@@ -58,21 +59,57 @@ class Call:
     note: Any  # what the point's enter() wanted to remember
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line of a timeline."""
+    """Something that happened. A subclass for each kind of event says what it tells.
 
-    number: int
-    time: int  # ns since boot, of its moment
-    cpu: int
-    pid: int
-    tid: int
-    comm: str
-    function: str
-    what: str  # one sentence for a person
+    The fields of a subclass are its members as JSON, in their order; `what`, `changes`
+    and `lines` show the same to a person. Kinds of one timeline differ by their step.
+    """
+
+    kinds: ClassVar[dict[str, list[type[Event]]]] = {}  # by the timeline's name
+    step: ClassVar[str] = ""  # "" where a timeline has events of one kind only
+
+    what: str  # one sentence
     changes: tuple[Change, ...] = ()  # of the address space
     lines: tuple[str, ...] = ()  # a drawing below the sentence
-    data: dict[str, Any] = field(default_factory=dict)  # the same for a program
+
+    def __init_subclass__(cls, timeline: str = "", step: str = "") -> None:
+        """Without a timeline a subclass is what several kinds have in common."""
+        cls.step = step or cls.step
+        if timeline:
+            Event.kinds.setdefault(timeline, []).append(cls)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event with its place in the timeline."""
+
+    number: Number
+    time_ns: Number  # since boot
+    cpu: Number
+    pid: Number
+    tid: Number
+    comm: Words
+    function: Words
+    event: Event
+
+    def _asdict(self) -> dict[str, Any]:
+        """As JSON: the members of its event are its own, and the step among them."""
+        found = {part.name: getattr(self, part.name) for part in fields(self)}
+        event = found.pop("event")
+        found |= {"what": event.what}
+        found |= {"changes": [change.data for change in event.changes]}
+        found |= {"lines": event.lines}
+        if event.step:
+            found["step"] = event.step
+        return found | {name: getattr(event, name) for name in own_members(type(event))}
+
+
+def own_members(kind: type[Event]) -> list[str]:
+    """What a kind of event has that not all have."""
+    common = {part.name for part in fields(Event)}
+    return [part.name for part in fields(kind) if part.name not in common]
 
 
 @dataclass(frozen=True)

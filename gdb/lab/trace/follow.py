@@ -44,9 +44,9 @@ class Follow:
             return "every process"
         if self.program:
             return f"{self.program} and what it starts"
-        said = ", ".join(map(str, sorted(self.tgids)))
+        pids = ", ".join(map(str, sorted(self.tgids)))
         name = f" ({self.comm})" if self.comm else ""
-        return f"process {said}{name} and what it starts"
+        return f"process {pids}{name} and what it starts"
 
     @property
     def left_out(self) -> list[str]:

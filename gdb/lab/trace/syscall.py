@@ -15,7 +15,7 @@ from ..result import Number, Table, Words
 from ..target import structs
 from ..target.debugger import Refused
 from .engine import Timeline, Tracer
-from .event import Call, Moment, Point, system_calls
+from .event import Call, Event, Moment, Point, system_calls
 
 
 class SyscallRow(NamedTuple):
@@ -29,6 +29,16 @@ class SyscallRow(NamedTuple):
 UNKNOWN = "ni_syscall"  # what sys_call_table has where there is none
 RESTORES = "rt_sigreturn"  # its result is the %rax of the code that goes on
 RETURN_ADDRESSES = ("mmap", "mremap", "brk", "shmat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyscallEvent(Event, timeline="syscall"):
+    """A system call that has returned, or never will."""
+
+    syscall: Words
+    arguments: dict[str, int]  # by the parameters' names
+    texts: dict[str, str]  # the same for a person
+    result: Number | None
 
 
 @dataclass(frozen=True)
@@ -71,25 +81,26 @@ class Syscalls(Timeline):
         failed = is_error(result)
         self.errors[name] += failed
         is_address = name in RETURN_ADDRESSES and not failed
-        said = f"{moment.pointer:#x}" if is_address else result_text(result)
-        self._tell(moment, call.note, f"= {said}", result)
+        value = f"{moment.pointer:#x}" if is_address else result_text(result)
+        self._tell(moment, call.note, f"= {value}", result)
 
     def _ended(self, moment: Moment, call: Call) -> None:
         self._tell(call.entered, call.note, "does not return", None)
 
     def _tell(
-        self, moment: Moment, entered: Entered, said: str, result: int | None
+        self, moment: Moment, entered: Entered, outcome: str, result: int | None
     ) -> None:
         self.calls[entered.name] += 1
-        inside = ", ".join(f"{one.name}={one.text}" for one in entered.arguments)
-        self.tracer.emit(
-            moment,
-            f"{entered.name}({inside}) {said}",
+        texts = {given.name: given.text for given in entered.arguments}
+        inside = ", ".join(f"{name}={shown}" for name, shown in texts.items())
+        event = SyscallEvent(
+            what=f"{entered.name}({inside}) {outcome}",
             syscall=entered.name,
-            arguments={one.name: one.value for one in entered.arguments},
-            texts={one.name: one.text for one in entered.arguments},
+            arguments={given.name: given.value for given in entered.arguments},
+            texts=texts,
             result=result,
         )
+        self.tracer.emit(moment, event)
 
     def summary(self) -> list[Any]:
         rows = [
@@ -118,5 +129,5 @@ def all_names() -> list[str]:
     """Every system call this kernel has, and UNKNOWN for numbers it has not."""
     table = kallsyms.kallsyms()
     names = (table.name(i) for i in range(len(table.addresses))) if table else ()
-    found = {one.removeprefix(WRAPPER) for one in names if one.startswith(WRAPPER)}
+    found = {name.removeprefix(WRAPPER) for name in names if name.startswith(WRAPPER)}
     return sorted(found)

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Iterator
 
 from ..linux.mm_changes import Change, Piece
 from ..linux.vmflags import flags_of
 from ..printable import one_line
 from ..sizes import size_text
-from ..trace.event import Event
+from ..trace.event import Entry
 from .tables import BOLD, GREEN, RED, YELLOW, styled
 
 TASK_WIDTH, FUNCTION_WIDTH = 16, 20
@@ -27,15 +27,16 @@ def heading(colour: bool) -> str:
     return styled(f"{line}  what happened", BOLD, colour)
 
 
-def event_lines(event: Event, width: int, colour: bool) -> list[str]:
+def event_lines(entry: Entry, width: int, colour: bool) -> list[str]:
     """One event: a line, and more for its changes and its drawing.
 
     width is where a sentence is folded; 0 never folds.
     """
-    who = f"{one_line(event.comm)} {event.tid}"
-    function = event.function.removeprefix(WRAPPER)
+    event = entry.event
+    who = f"{one_line(entry.comm)} {entry.tid}"
+    function = entry.function.removeprefix(WRAPPER)
     head = (
-        f"{time_text(event.time):>10}  {event.cpu:>3}  {who:<{TASK_WIDTH}}  "
+        f"{time_text(entry.time_ns):>10}  {entry.cpu:>3}  {who:<{TASK_WIDTH}}  "
         f"{function:<{FUNCTION_WIDTH}}  "
     )
     indent = " " * len(head) if width - len(head) >= NARROWEST else INDENT
@@ -132,20 +133,3 @@ def flag_text(old: Piece, new: Piece) -> str:
 def change_text(change: Change) -> str:
     """One change in one line."""
     return " ".join(line.lstrip() for line in change_lines(change))
-
-
-def event_data(event: Event) -> dict[str, Any]:
-    """One event for a program."""
-    return {
-        "number": event.number,
-        "time_ns": event.time,
-        "cpu": event.cpu,
-        "pid": event.pid,
-        "tid": event.tid,
-        "comm": event.comm,
-        "function": event.function,
-        "what": event.what,
-        "changes": [one.data for one in event.changes],
-        "lines": list(event.lines),
-        **event.data,
-    }

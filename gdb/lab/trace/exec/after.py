@@ -17,6 +17,7 @@ from ...target import kernel
 from ...target.cstruct import Ptr
 from ..event import Moment, Point
 from . import binprm
+from .events import LayoutChosen, OldProgramDropped, StackMade, StackMoved
 from .state import Exec, Steps
 
 PF_RANDOMIZE = 0x40_0000  # include/linux/sched.h
@@ -49,7 +50,7 @@ class After(Steps):
             point(
                 "shift_arg_pages",
                 "the stack between its move and its growth",
-                lambda one, moment: moment.argument(1),
+                lambda exec_, moment: moment.argument(1),
                 self._shifted,
                 optional=True,
             ),
@@ -58,7 +59,7 @@ class After(Steps):
             ),
         ]
 
-    def _old(self, one: Exec, moment: Moment) -> Old:
+    def _old(self, exec_: Exec, moment: Moment) -> Old:
         guest = kernel.memory()
         mm = moment.task.mm
         threads = [
@@ -75,18 +76,15 @@ class After(Steps):
         areas = read.map_count if read else 0
         return Old(mm, areas, users, others, moment.task.comm, moment.task.pid)
 
-    def _new(self, one: Exec, moment: Moment, old: Old) -> None:
+    def _new(self, exec_: Exec, moment: Moment, old: Old) -> None:
         # bprm_creds_from_file() refuses before there is no way back
-        one.gone = binprm.point_of_no_return(one.bprm)
-        if one.failed(moment):
+        exec_.gone = binprm.point_of_no_return(exec_.bprm)
+        if exec_.failed(moment):
             return
-        one.step = "dropping the old program"
-        self.execs.tell(
-            one,
-            moment,
-            f"no way back: {_left_behind(old, moment)}",
-            one.changed(moment),
-            step="begin",
+        exec_.step = "dropping the old program"
+        event = OldProgramDropped(
+            what=f"no way back: {_left_behind(old, moment)}",
+            changes=exec_.changed(moment),
             old_mm=old.mm,
             mm=moment.task.mm,
             areas=old.areas,
@@ -95,8 +93,9 @@ class After(Steps):
             old_tid=old.pid,
             old_comm=old.comm,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _picked(self, one: Exec, moment: Moment, note: Any) -> None:
+    def _picked(self, exec_: Exec, moment: Moment, note: Any) -> None:
         """arch_pick_mmap_layout() has chosen, for setup_new_exec()."""
         guest = kernel.memory()
         read = MmStruct(guest, moment.task.mm)
@@ -105,83 +104,83 @@ class After(Steps):
         where = "around"
         if down is not None:
             where = "below" if down else "above"
-        one.step = "choosing mmap_base"
-        self.execs.tell(
-            one,
-            moment,
-            f"mmap() will look for room {where} mmap_base, "
-            f"{'a random place' if randomized else 'which is not random'}",
-            one.changed(moment),
-            step="layout",
+        exec_.step = "choosing mmap_base"
+        event = LayoutChosen(
+            what=(
+                f"mmap() will look for room {where} mmap_base, "
+                f"{'a random place' if randomized else 'which is not random'}"
+            ),
+            changes=exec_.changed(moment),
             mmap_base=read.mmap_base,
             down=down,
             random=randomized,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _shifted(self, one: Exec, moment: Moment, shift: int) -> None:
-        if one.failed(moment):
+    def _shifted(self, exec_: Exec, moment: Moment, shift: int) -> None:
+        if exec_.failed(moment):
             return
-        changed = one.changed(moment)
-        read = binprm.read(one.bprm)
-        stack = one.stack(read.p)
-        one.shift = shift
-        self.execs.tell(
-            one,
-            moment,
-            f"the stack moves {one.shift:#x} down to its random top {stack.end:x}, "
-            "page tables and all: no byte is copied",
-            changed,
-            one.drawing(),
-            step="move",
-            shift=one.shift,
+        changed = exec_.changed(moment)
+        read = binprm.read(exec_.bprm)
+        stack = exec_.stack(read.p)
+        exec_.shift = shift
+        event = StackMoved(
+            what=(
+                f"the stack moves {exec_.shift:#x} down to its random top {stack.end:x}, "
+                "page tables and all: no byte is copied"
+            ),
+            changes=changed,
+            lines=exec_.drawing(),
+            shift=exec_.shift,
             top=stack.end,
             p=read.p,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _before_stack(self, one: Exec, moment: Moment) -> tuple[int, int, int]:
-        return moment.argument(1), moment.argument(2), binprm.read(one.bprm).exec
+    def _before_stack(self, exec_: Exec, moment: Moment) -> tuple[int, int, int]:
+        return moment.argument(1), moment.argument(2), binprm.read(exec_.bprm).exec
 
-    def _stack(self, one: Exec, moment: Moment, note: tuple[int, int, int]) -> None:
+    def _stack(self, exec_: Exec, moment: Moment, note: tuple[int, int, int]) -> None:
         stack_top, executable, name = note
-        if one.failed(moment):
+        if exec_.failed(moment):
             return
-        changed = one.changed(moment)
-        read = binprm.read(one.bprm)
-        one.shift = name - read.exec
-        stack = one.stack(read.p)
-        one.step = "making the stack"
+        changed = exec_.changed(moment)
+        read = binprm.read(exec_.bprm)
+        exec_.shift = name - read.exec
+        stack = exec_.stack(read.p)
+        exec_.step = "making the stack"
         asked = EXECUTABLE_STACK.get(to_int(executable), "")
-        self.execs.tell(
-            one,
-            moment,
-            f"the stack is {size_text(stack.size)} now, {stack.perms}: {asked}",
-            changed,
-            one.drawing(),
-            step="stack",
+        event = StackMade(
+            what=f"the stack is {size_text(stack.size)} now, {stack.perms}: {asked}",
+            changes=changed,
+            lines=exec_.drawing(),
             stack_top=stack_top,
-            shift=one.shift,
+            shift=exec_.shift,
             start=stack.start,
             end=stack.end,
             perms=stack.perms,
             p=read.p,
         )
+        self.execs.tell(exec_, moment, event)
 
 
 def _left_behind(old: Old, moment: Moment) -> str:
     """What became of the old program."""
     if not old.mm:
-        said = "there was no mm before"
+        sentence = "there was no mm before"
     elif old.others:
         users = counted(old.others, "other user")
-        said = f"mm {old.mm:x} and its {counted(old.areas, 'area')} are left to {users}"
+        sentence = (
+            f"mm {old.mm:x} and its {counted(old.areas, 'area')} are left to {users}"
+        )
     else:
         areas = counted(old.areas, "area")
-        said = f"mm {old.mm:x} has no user any more, its {areas} are freed"
-    said += f"; current->mm is {moment.task.mm:x}"
+        sentence = f"mm {old.mm:x} has no user any more, its {areas} are freed"
+    sentence += f"; current->mm is {moment.task.mm:x}"
     if old.tids:
-        said += f"; {counted(len(old.tids), 'other thread')} killed"
+        sentence += f"; {counted(len(old.tids), 'other thread')} killed"
     if moment.task.pid != old.pid:
-        said += f"; thread {old.pid} gets the id of the process, {moment.task.pid}"
+        sentence += f"; thread {old.pid} gets the id of the process, {moment.task.pid}"
     if moment.task.comm != old.comm:
-        said += f"; {old.comm} is called {moment.task.comm} from now on"
-    return said
+        sentence += f"; {old.comm} is called {moment.task.comm} from now on"
+    return sentence

@@ -18,6 +18,17 @@ from ...target.cstruct import Ptr
 from ...target.elffile import MAGIC
 from ..event import Moment, Point
 from . import binprm
+from .events import (
+    ArgumentsCopied,
+    BprmAllocated,
+    ElfTaken,
+    EnvironmentCopied,
+    FileNotOpened,
+    FileOpened,
+    InterpreterNext,
+    NotTaken,
+    ScriptTaken,
+)
 from .state import Exec, Steps
 
 # The formats of a kernel for 64-bit programs; binfmt_misc may not be there
@@ -35,20 +46,20 @@ class Before(Steps):
             point(
                 "copy_strings",
                 "how arguments are copied",
-                lambda one, moment: to_int(moment.argument(0)),
+                lambda exec_, moment: to_int(moment.argument(0)),
                 self._copied,
             ),
             point(
                 "copy_strings_kernel",
                 "how arguments of the kernel's own exec are copied",
-                lambda one, moment: to_int(moment.argument(0)),
+                lambda exec_, moment: to_int(moment.argument(0)),
                 self._copied,
                 optional=True,
             ),
             point(
                 "do_open_execat",
                 "which file is opened",
-                lambda one, moment: moment.argument(1),
+                lambda exec_, moment: moment.argument(1),
                 self._opened,
             ),
             *(
@@ -58,103 +69,100 @@ class Before(Steps):
             ),
         ]
 
-    def _allocated(self, one: Exec, moment: Moment, note: Any) -> None:
+    def _allocated(self, exec_: Exec, moment: Moment, note: Any) -> None:
         """Behind Follow.executes(): now it is known whether this is followed."""
         follow = self.execs.tracer.follow
-        one.wanted = follow.everyone or follow.wants(moment.task)
-        if not one.wanted:
+        exec_.wanted = follow.everyone or follow.wants(moment.task)
+        if not exec_.wanted:
             del self.execs.by_task[moment.task.address]
             return
         if is_error(moment.result):
-            one.refused = moment.function
+            exec_.refused = moment.function
             return
-        one.bprm = moment.pointer
-        read = binprm.read(one.bprm)
-        one.path = binprm.text(read.filename)
-        changed = one.changed(moment)
-        one.step = "alloc_bprm()"
-        self.execs.tell(
-            one,
-            moment,
-            f"a new mm_struct, {read.mm:x}, for the program to come: its one area is "
-            "the stack, at the top of user space for now",
-            changed,
-            one.drawing(),
-            step="bprm",
-            bprm=one.bprm,
+        exec_.bprm = moment.pointer
+        read = binprm.read(exec_.bprm)
+        exec_.path = binprm.text(read.filename)
+        changed = exec_.changed(moment)
+        exec_.step = "alloc_bprm()"
+        event = BprmAllocated(
+            what=(
+                f"a new mm_struct, {read.mm:x}, for the program to come: its one area is "
+                "the stack, at the top of user space for now"
+            ),
+            changes=changed,
+            lines=exec_.drawing(),
+            bprm=exec_.bprm,
             mm=read.mm,
-            path=one.path,
+            path=exec_.path,
             p=read.p,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _copied(self, one: Exec, moment: Moment, count: int) -> None:
+    def _copied(self, exec_: Exec, moment: Moment, count: int) -> None:
         """The first time the environment, the second time the arguments."""
-        if one.failed(moment):
+        if exec_.failed(moment):
             return
-        one.copies += 1
-        read = binprm.read(one.bprm)
-        changed = one.changed(moment)
-        if one.copies == 1:
-            one.env = read.p
-            name = binprm.first(read.mm, read.exec, one.stack(read.p).end)
+        exec_.copies += 1
+        read = binprm.read(exec_.bprm)
+        changed = exec_.changed(moment)
+        if exec_.copies == 1:
+            exec_.env = read.p
+            name = binprm.first(read.mm, read.exec, exec_.stack(read.p).end)
             strings = binprm.copied(read.mm, read.p, read.exec)
-            self.execs.tell(
-                one,
-                moment,
-                f'file name "{name}" and {counted(count, "environment string")}, '
-                f"{size_text(read.exec - read.p)}, copied to the top of the new stack",
-                changed,
-                one.drawing(),
-                step="envp",
+            copied = EnvironmentCopied(
+                what=(
+                    f'file name "{name}" and {counted(count, "environment string")}, '
+                    f"{size_text(read.exec - read.p)}, copied to the top of the new stack"
+                ),
+                changes=changed,
+                lines=exec_.drawing(),
                 count=count,
                 envp=strings,
                 name=name,
                 p=read.p,
                 size=read.exec - read.p,
             )
+            self.execs.tell(exec_, moment, copied)
             return
-        one.step = "copying the strings"
-        strings = binprm.copied(read.mm, read.p, one.env)
-        self.execs.tell(
-            one,
-            moment,
-            f"{counted(count, 'argument')}, {size_text(one.env - read.p)}, copied below: "
-            f"{binprm.list_text(list(strings), count)}",
-            changed,
-            one.drawing(),
-            step="argv",
+        exec_.step = "copying the strings"
+        strings = binprm.copied(read.mm, read.p, exec_.env)
+        event = ArgumentsCopied(
+            what=(
+                f"{counted(count, 'argument')}, {size_text(exec_.env - read.p)}, copied below: "
+                f"{binprm.list_text(list(strings), count)}"
+            ),
+            changes=changed,
+            lines=exec_.drawing(),
             count=count,
             argv=strings,
             p=read.p,
-            size=one.env - read.p,
+            size=exec_.env - read.p,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _opened(self, one: Exec, moment: Moment, filename: Ptr[Filename]) -> None:
+    def _opened(self, exec_: Exec, moment: Moment, filename: Ptr[Filename]) -> None:
         guest = kernel.memory()
         name = binprm.text(Filename(guest, filename).name)
-        role = "interpreter" if one.handler else "program"
+        role = "interpreter" if exec_.handler else "program"
         if is_error(moment.result):
-            one.refused = one.refused or moment.function
-            self.execs.tell(
-                one,
-                moment,
-                f"{role} {quoted(name, binprm.LONGEST)}: {error_text(moment.result)}",
-                step="open",
+            exec_.refused = exec_.refused or moment.function
+            failure = FileNotOpened(
+                what=f"{role} {quoted(name, binprm.LONGEST)}: {error_text(moment.result)}",
                 role=role,
                 path=name,
                 error=result_text(moment.result),
             )
+            self.execs.tell(exec_, moment, failure)
             return
         found = binprm.opened(moment.pointer)
         if role == "interpreter":
-            one.interpreter = found.path
-        one.step = f"opening the {role}"
-        self.execs.tell(
-            one,
-            moment,
-            f"{role} {found.path} opened: inode {found.inode} of {found.filesystem}, "
-            f"mode {found.mode & 0o7777:04o}, {size_text(found.size)}",
-            step="open",
+            exec_.interpreter = found.path
+        exec_.step = f"opening the {role}"
+        event = FileOpened(
+            what=(
+                f"{role} {found.path} opened: inode {found.inode} of {found.filesystem}, "
+                f"mode {found.mode & 0o7777:04o}, {size_text(found.size)}"
+            ),
             role=role,
             path=found.path,
             inode=found.inode,
@@ -162,89 +170,89 @@ class Before(Steps):
             size=found.size,
             filesystem=found.filesystem,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _tried(self, one: Exec, moment: Moment) -> Any:
+    def _tried(self, exec_: Exec, moment: Moment) -> Any:
         """A handler looks at the file. What it needs of it is in bprm->buf."""
-        one.handler = ""
-        read = binprm.read(one.bprm)
+        exec_.handler = ""
+        read = binprm.read(exec_.bprm)
         why = _unlike(moment.function, read.buf)
         if moment.function == "load_script" and not why:
-            one.handler = moment.function
+            exec_.handler = moment.function
             asked = binprm.script_line(read.buf)
-            self.execs.tell(
-                one,
-                moment,
-                f"takes {binprm.text(read.interp)}: its first line asks for #!{asked}",
-                step="handler",
+            event = ScriptTaken(
+                what=f"takes {binprm.text(read.interp)}: its first line asks for #!{asked}",
                 handler=moment.function,
                 takes=True,
                 line=asked,
             )
+            self.execs.tell(exec_, moment, event)
         if moment.function == "load_elf_binary" and not why:
-            self._takes_elf(one, moment, read)
+            self._takes_elf(exec_, moment, read)
         return why, binprm.text(read.interp)
 
-    def _takes_elf(self, one: Exec, moment: Moment, read: LinuxBinprm) -> None:
-        one.handler = moment.function
-        one.program, one.program_file = binprm.program(read.file, read.buf), read.file
-        said = one.program
-        asks = f"interpreter {said.interpreter}" * bool(said.interpreter)
-        self.execs.tell(
-            one,
-            moment,
-            f"takes {binprm.text(read.interp)}: ELF, {said.type}, entry {said.entry:x}, "
-            f"{len(said.loads) or 'not known how many'} PT_LOAD, "
-            f"{asks or 'no interpreter'}",
-            step="handler",
+    def _takes_elf(self, exec_: Exec, moment: Moment, read: LinuxBinprm) -> None:
+        exec_.handler = moment.function
+        exec_.program, exec_.program_file = (
+            binprm.program(read.file, read.buf),
+            read.file,
+        )
+        program = exec_.program
+        asks = f"interpreter {program.interpreter}" * bool(program.interpreter)
+        event = ElfTaken(
+            what=(
+                f"takes {binprm.text(read.interp)}: ELF, {program.type}, entry {program.entry:x}, "
+                f"{len(program.loads) or 'not known how many'} PT_LOAD, "
+                f"{asks or 'no interpreter'}"
+            ),
             handler=moment.function,
             takes=True,
-            type=said.type,
-            entry=said.entry,
-            loads=len(said.loads),
-            interpreter=said.interpreter,
+            type=program.type,
+            entry=program.entry,
+            loads=len(program.loads),
+            interpreter=program.interpreter,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _handled(self, one: Exec, moment: Moment, note: Any) -> None:
+    def _handled(self, exec_: Exec, moment: Moment, note: Any) -> None:
         """A handler has returned: it does not take the file, or it is done with it."""
         why, name = note
         result = moment.int_result
         if result == 0 and moment.function != "load_elf_binary":
-            self._interpreted(one, moment)
+            self._interpreted(exec_, moment)
         if result >= 0:
             return
-        if one.handler == moment.function:  # it began and could not go on
-            one.refused = one.refused or moment.function
+        if exec_.handler == moment.function:  # it began and could not go on
+            exec_.refused = exec_.refused or moment.function
             return
-        self.execs.tell(
-            one,
-            moment,
-            f"does not take {name}: {why}",
-            step="handler",
+        event = NotTaken(
+            what=f"does not take {name}: {why}",
             handler=moment.function,
             takes=False,
             why=why,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _interpreted(self, one: Exec, moment: Moment) -> None:
+    def _interpreted(self, exec_: Exec, moment: Moment) -> None:
         """The arguments were changed for an interpreter, which is executed instead."""
-        read = binprm.read(one.bprm)
-        changed = one.changed(moment)
-        strings = binprm.copied(read.mm, read.p, one.env)
-        one.handler, one.runner = "", binprm.text(read.interp)
-        one.round += 1
-        self.execs.tell(
-            one,
-            moment,
-            f"round {one.round} is with {one.runner}: argv is now "
-            f"{binprm.list_text(list(strings), read.argc)}",
-            changed,
-            one.drawing(),
-            step="script",
-            interpreter=one.runner,
+        read = binprm.read(exec_.bprm)
+        changed = exec_.changed(moment)
+        strings = binprm.copied(read.mm, read.p, exec_.env)
+        exec_.handler, exec_.runner = "", binprm.text(read.interp)
+        exec_.round += 1
+        event = InterpreterNext(
+            what=(
+                f"round {exec_.round} is with {exec_.runner}: argv is now "
+                f"{binprm.list_text(list(strings), read.argc)}"
+            ),
+            changes=changed,
+            lines=exec_.drawing(),
+            interpreter=exec_.runner,
             argv=strings,
             count=read.argc,
             p=read.p,
         )
+        self.execs.tell(exec_, moment, event)
 
 
 def _unlike(handler: str, start: bytes) -> str:

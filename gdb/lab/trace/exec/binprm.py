@@ -116,15 +116,15 @@ def program(file: Ptr[File], start: bytes) -> Program:
     interpreter, loads = "", []
     try:
         table = filemap.kernel_read(file, header.e_phoff, header.phdrs_size)
-        for one in elffile.segments(table):
-            if one.p_type == elffile.PT_LOAD:
-                loads.append(one)
-            if one.p_type == elffile.PT_INTERP and not interpreter:
-                size = min(one.p_filesz, PATH_MAX)
-                name = filemap.kernel_read(file, one.p_offset, size)
+        for segment in elffile.segments(table):
+            if segment.p_type == elffile.PT_LOAD:
+                loads.append(segment)
+            if segment.p_type == elffile.PT_INTERP and not interpreter:
+                size = min(segment.p_filesz, PATH_MAX)
+                name = filemap.kernel_read(file, segment.p_offset, size)
                 interpreter = text_of(name.split(b"\0")[0])
     except (Broken, Fault):
-        pass  # said is what is known
+        pass  # what is in memory is enough
     kind = elf.TYPES.get(header.e_type, str(header.e_type))
     return Program(kind, header.e_entry, tuple(loads), interpreter)
 
@@ -141,12 +141,12 @@ def program_memory(mm: Ptr[MmStruct], address: int, size: int) -> bytes:
         return mm_.access_process_vm(mm, address, size)
     except Fault:
         entries = pgtable.walk(mm_.pgd_of(mm), address).entries
-        one = vma.find_vma(mm, address)
+        area = vma.find_vma(mm, address)
         touched = not entries or bool(entries[-1].value)
-        if touched or one is None or not one.vm_file or address < one.vm_start:
+        if touched or area is None or not area.vm_file or address < area.vm_start:
             raise
-        offset = one.vm_pgoff * PAGE_SIZE + address - one.vm_start
-        return filemap.kernel_read(one.vm_file, offset, size).ljust(size, b"\0")
+        offset = area.vm_pgoff * PAGE_SIZE + address - area.vm_start
+        return filemap.kernel_read(area.vm_file, offset, size).ljust(size, b"\0")
 
 
 def user_string(mm: Ptr[MmStruct], address: int) -> str | None:
@@ -188,13 +188,13 @@ def copied(mm: Ptr[MmStruct], start: int, end: int) -> list[str]:
         raise Broken(f"strings from {start:#x} on end at {end:#x}, before they begin")
     raw = mm_.access_process_vm(mm, start, min(end - start, MOST_BYTES))
     whole = raw[: raw.rfind(b"\0") + 1]
-    return [text_of(one) for one in whole.split(b"\0")[:-1]]
+    return [text_of(string) for string in whole.split(b"\0")[:-1]]
 
 
 def first(mm: Ptr[MmStruct], start: int, end: int) -> str:
     """The first of such strings. Raises Fault, Broken."""
-    for one in copied(mm, start, end):
-        return one
+    for string in copied(mm, start, end):
+        return string
     raise Broken(f"no string ends between {start:#x} and {end:#x}")
 
 
@@ -205,9 +205,10 @@ def list_text(strings: list[str | None] | None, count: int = 0) -> str:
     """
     if strings is None:
         return "(not in memory)"
-    said = [
-        "(not in memory)" if one is None else quoted(one, LONGEST) for one in strings
+    shown = [
+        "(not in memory)" if string is None else quoted(string, LONGEST)
+        for string in strings
     ]
-    said = said[:SHOWN]
-    left = max(count, len(strings)) - len(said)
-    return f"[{', '.join(said + [f'and {left:,} more'] * (left > 0))}]"
+    shown = shown[:SHOWN]
+    left = max(count, len(strings)) - len(shown)
+    return f"[{', '.join(shown + [f'and {left:,} more'] * (left > 0))}]"

@@ -18,6 +18,16 @@ from ...target import kernel, structs
 from ...target.cstruct import Ptr
 from ..event import Moment, Point
 from . import binprm
+from .events import (
+    BssMapped,
+    HeapChosen,
+    HeapPlaced,
+    SegmentMapped,
+    SegmentNotMapped,
+    StackFilled,
+    UserModeNext,
+    VdsoMapped,
+)
 from .stack_drawing import ZERO, Part, stack_lines
 from .state import ZEROES, Exec, Steps
 
@@ -39,7 +49,7 @@ class Load(Steps):
             point(
                 "vm_brk_flags",
                 "where .bss is",
-                lambda one, moment: (moment.argument(0), moment.argument(1)),
+                lambda exec_, moment: (moment.argument(0), moment.argument(1)),
                 self._zeroed,
             ),
             *(
@@ -55,46 +65,45 @@ class Load(Steps):
             point("start_thread", "where user mode begins", self._started),
         ]
 
-    def _before_map(self, one: Exec, moment: Moment) -> tuple[Ptr[File], Elf64Phdr]:
+    def _before_map(self, exec_: Exec, moment: Moment) -> tuple[Ptr[File], Elf64Phdr]:
         return moment.argument(0), Elf64Phdr(kernel.memory(), moment.argument(2))
 
     def _mapped(
-        self, one: Exec, moment: Moment, note: tuple[Ptr[File], Elf64Phdr]
+        self, exec_: Exec, moment: Moment, note: tuple[Ptr[File], Elf64Phdr]
     ) -> None:
         file, header = note
-        number, count = one.segment(file, header)
+        number, count = exec_.segment(file, header)
         path = binprm.opened(file).path
         of = f"PT_LOAD {number}" + (f" of {count}" if count else "")
-        if one.loaded[file] > number == 1:  # 3545deff0ec7: v6.10, and in 6.1.y
+        if exec_.loaded[file] > number == 1:  # 3545deff0ec7: v6.10, and in 6.1.y
             of = f"{of}, now at a multiple of its alignment,"
         if is_error(moment.result):
-            one.refused = one.refused or moment.function
+            exec_.refused = exec_.refused or moment.function
             what = f"{of} of {path} cannot be mapped: {error_text(moment.result)}"
-            self.execs.tell(one, moment, what, step="map", path=path, number=number)
+            self.execs.tell(
+                exec_, moment, SegmentNotMapped(what=what, path=path, number=number)
+            )
             return
         start = elf.page_down(header.p_vaddr)
         bias = moment.pointer - start
-        if file == one.program_file:
-            parts = (one.program.loads if one.program else ()) or (header,)
+        if file == exec_.program_file:
+            parts = (exec_.program.loads if exec_.program else ()) or (header,)
             ends = (each.p_vaddr + each.p_memsz for each in parts)
-            one.end = elf.page_up(bias + max(ends))
-        said = "nothing of the file"
+            exec_.end = elf.page_up(bias + max(ends))
+        content = "nothing of the file"
         if header.p_filesz:
-            said = f"{size_text(header.p_filesz)} from {header.p_offset:#x}"
+            content = f"{size_text(header.p_filesz)} from {header.p_offset:#x}"
         if bias:
-            said += f", {bias:x} above where it was linked to"
+            content += f", {bias:x} above where it was linked to"
         zero = header.p_memsz - header.p_filesz
         if zero > 0:
-            said += f"; {size_text(zero)} of zeroes follow, its .bss"
-        one.step = f"mapping {path}"
-        self.execs.tell(
-            one,
-            moment,
-            f"{of} of {path}: {said}",
-            one.changed(moment),
-            step="map",
+            content += f"; {size_text(zero)} of zeroes follow, its .bss"
+        exec_.step = f"mapping {path}"
+        event = SegmentMapped(
+            what=f"{of} of {path}: {content}",
+            changes=exec_.changed(moment),
             path=path,
-            interpreter=file != one.program_file,
+            interpreter=file != exec_.program_file,
             number=number,
             address=moment.pointer,
             bias=bias,
@@ -104,73 +113,70 @@ class Load(Steps):
             memsz=header.p_memsz,
             flags=header.p_flags,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _zeroed(self, one: Exec, moment: Moment, note: tuple[int, int]) -> None:
+    def _zeroed(self, exec_: Exec, moment: Moment, note: tuple[int, int]) -> None:
         start, size = note
-        if one.failed(moment) or not size:
+        if exec_.failed(moment) or not size:
             return
-        self.execs.tell(
-            one,
-            moment,
-            f"{size_text(elf.page_up(size))} of anonymous memory at {start:x} for what of "
-            ".bss is behind the last page of the file",
-            one.changed(moment),
-            step="bss",
+        event = BssMapped(
+            what=(
+                f"{size_text(elf.page_up(size))} of anonymous memory at {start:x} for what of "
+                ".bss is behind the last page of the file"
+            ),
+            changes=exec_.changed(moment),
             start=start,
             size=elf.page_up(size),
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _heap(self, one: Exec, moment: Moment, note: Any) -> None:
+    def _heap(self, exec_: Exec, moment: Moment, note: Any) -> None:
         """Where the heap is if it is not random; 6.1.y has no set_brk() any more."""
-        changed = one.changed(moment)
-        if one.failed(moment) or not changed:
+        changed = exec_.changed(moment)
+        if exec_.failed(moment) or not changed:
             return
         what = "the heap begins behind the program for now"
-        self.execs.tell(one, moment, what, changed, step="set_brk")
+        self.execs.tell(exec_, moment, HeapPlaced(what=what, changes=changed))
 
-    def _vdso(self, one: Exec, moment: Moment, note: Any) -> None:
-        if one.failed(moment):
+    def _vdso(self, exec_: Exec, moment: Moment, note: Any) -> None:
+        if exec_.failed(moment):
             return
-        one.step = "mapping the vdso"
-        self.execs.tell(
-            one,
-            moment,
-            "code and data of the kernel for user mode, vdso and vvar",
-            one.changed(moment),
-            step="vdso",
+        exec_.step = "mapping the vdso"
+        event = VdsoMapped(
+            what="code and data of the kernel for user mode, vdso and vvar",
+            changes=exec_.changed(moment),
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _finished(self, one: Exec, moment: Moment) -> None:
+    def _finished(self, exec_: Exec, moment: Moment) -> None:
         """create_elf_tables() is inlined: its work is seen here, where it is whole."""
-        changed = one.changed(moment)
+        changed = exec_.changed(moment)
         filled = tuple(each for each in changed if each.boundary in FILLED)
-        self._filled(one, moment, filled)
+        self._filled(exec_, moment, filled)
         rest = tuple(each for each in changed if each not in filled)
-        assert one.before is not None
-        marks = one.before.boundaries
-        heap, above = marks["start_brk"], marks["start_brk"] - one.end
+        assert exec_.before is not None
+        marks = exec_.before.boundaries
+        heap, above = marks["start_brk"], marks["start_brk"] - exec_.end
         if above < 0 or above >= FAR:
-            said = "away from the program, which has no place of its own"
+            place = "away from the program, which has no place of its own"
         elif above:
-            said = f"{rough_size(above)} above the program, at random"
+            place = f"{rough_size(above)} above the program, at random"
         else:
-            said = "right behind the program"
-        self.execs.tell(
-            one,
-            moment,
-            f"the heap will start at {heap:x}, {said}",
-            rest,
-            step="brk",
+            place = "right behind the program"
+        event = HeapChosen(
+            what=f"the heap will start at {heap:x}, {place}",
+            changes=rest,
             start_brk=heap,
             above=above,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _filled(self, one: Exec, moment: Moment, changed: tuple[Change, ...]) -> None:
-        assert one.before is not None
-        read, marks = binprm.read(one.bprm), one.before.boundaries
+    def _filled(self, exec_: Exec, moment: Moment, changed: tuple[Change, ...]) -> None:
+        assert exec_.before is not None
+        read, marks = binprm.read(exec_.bprm), exec_.before.boundaries
         auxv = elf.saved_auxv(moment.task.mm)
         known = dict(auxv)
-        stack = one.stack(read.p)
+        stack = exec_.stack(read.p)
         pointers = 1 + (read.argc + 1) + (read.envc + 1) + 2 * len(auxv)
         tables = read.p + POINTER * pointers
         random = known.get(elf.AT_RANDOM, tables) + RANDOM_BYTES
@@ -193,36 +199,34 @@ class Load(Steps):
             stack.end: "vm_end",
         }
         shown = (f"{elf.AUXV[each][0]} {known.get(each, 0):x}" for each in SHOWN)
-        self.execs.tell(
-            one,
-            moment,
-            f"create_elf_tables() filled the stack: argc {read.argc}, argv[], envp[] "
-            f"with {counted(read.envc, 'pointer')}, auxv with {len(auxv)} pairs",
-            changed,
-            (*stack_lines(parts, edges), f"auxv: {', '.join(shown)}"),
-            step="tables",
+        event = StackFilled(
+            what=(
+                f"create_elf_tables() filled the stack: argc {read.argc}, argv[], envp[] "
+                f"with {counted(read.envc, 'pointer')}, auxv with {len(auxv)} pairs"
+            ),
+            changes=changed,
+            lines=(*stack_lines(parts, edges), f"auxv: {', '.join(shown)}"),
             argc=read.argc,
             envc=read.envc,
             auxv=[list(pair) for pair in auxv],
             sp=read.p,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _started(self, one: Exec, moment: Moment) -> None:
+    def _started(self, exec_: Exec, moment: Moment) -> None:
         ip, sp = moment.argument(1), moment.argument(2)
         auxv = dict(elf.saved_auxv(moment.task.mm))
-        whose = f"the interpreter {one.interpreter}"
+        whose = f"the interpreter {exec_.interpreter}"
         if ip == auxv.get(elf.AT_ENTRY):
             whose = "the program"
-        changed = one.changed(moment)
-        assert one.before is not None
-        one.step = "start_thread()"
-        self.execs.tell(
-            one,
-            moment,
-            f"user mode will begin in {whose}, at {ip:x}, with the stack pointer {sp:x}",
-            changed,
-            step="start",
+        changed = exec_.changed(moment)
+        assert exec_.before is not None
+        exec_.step = "start_thread()"
+        event = UserModeNext(
+            what=f"user mode will begin in {whose}, at {ip:x}, with the stack pointer {sp:x}",
+            changes=changed,
             ip=ip,
             sp=sp,
-            areas=[piece.data for piece in one.before.pieces],
+            areas=[piece.data for piece in exec_.before.pieces],
         )
+        self.execs.tell(exec_, moment, event)

@@ -28,15 +28,15 @@ def stack_lines(parts: list[Part], marks: dict[int, str]) -> tuple[str, ...]:
     ended, and names of addresses, which are edges of parts. A part without bytes is
     left out. Raises Broken where a name is at no edge.
     """
-    parts = [one for one in parts if one.start < one.end]
-    edges = {edge for one in parts for edge in (one.start, one.end)}
+    parts = [part for part in parts if part.start < part.end]
+    edges = {edge for part in parts for edge in (part.start, part.end)}
     for address in marks.keys() - edges:
         raise Broken(f"{marks[address]} is {address:#x}, where no part of a stack ends")
-    texts = [f"│{_inside(one)}" for one in parts]
+    texts = [f"│{_inside(part)}" for part in parts]
     texts[0] += " " * (WIDTH - sum(map(len, texts)))
     picture, columns = "", {}
-    for one, text in zip(parts, texts):
-        columns[one.start] = len(picture)
+    for part, text in zip(parts, texts):
+        columns[part.start] = len(picture)
         picture += text
     columns[parts[-1].end] = len(picture)
     rows: list[str] = []
@@ -47,11 +47,11 @@ def stack_lines(parts: list[Part], marks: dict[int, str]) -> tuple[str, ...]:
     return (f"{picture}│", *rows)
 
 
-def _inside(one: Part) -> str:
-    size = one.end - one.start
-    if one.name == ZERO:
+def _inside(part: Part) -> str:
+    size = part.end - part.start
+    if part.name == ZERO:
         return ZERO
-    return f"{one.name} {size_text(size)}" if one.name else f"{rough_size(size)} free"
+    return f"{part.name} {size_text(size)}" if part.name else f"{rough_size(size)} free"
 
 
 def _put(rows: list[str], text: str, column: int, from_right: bool = False) -> None:

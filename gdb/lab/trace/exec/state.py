@@ -18,6 +18,7 @@ from ...target.memory import Broken
 from ..engine import Tracer
 from ..event import Call, Moment, Point
 from . import binprm
+from .events import ExecEvent
 from .stack_drawing import ZERO, Part, stack_lines
 
 # VM_STACK_INCOMPLETE_SETUP (include/linux/mm.h): marks a stack that is being made
@@ -33,8 +34,8 @@ class Exec:
     tid: int  # of the thread that asked; another one after de_thread()
     asked: str  # the path that the program gave, "" if it is not known
     wanted: bool  # is the process followed?
-    held: list[tuple] = field(default_factory=list)  # told once it is wanted
-    bprm: Ptr[LinuxBinprm] = NULL  # struct linux_binprm *
+    held: list[tuple[Moment, ExecEvent]] = field(default_factory=list)
+    bprm: Ptr[LinuxBinprm] = NULL
     path: str = ""  # of the program that is executed
     before: Snapshot | None = None
     step: str = "the call"  # the last one that went well
@@ -94,7 +95,9 @@ class Exec:
         """The new address space, without the marks of an unfinished stack."""
         found = snapshot(self.mm(moment), task.onlooker_root())
         self.areas = len(found.pieces)
-        pieces = (one._replace(flags=one.flags & ~UNFINISHED) for one in found.pieces)
+        pieces = (
+            piece._replace(flags=piece.flags & ~UNFINISHED) for piece in found.pieces
+        )
         return replace(found, pieces=tuple(pieces))
 
     def failed(self, moment: Moment) -> bool:
@@ -110,8 +113,8 @@ class Exec:
         known = self.program.loads if self.program else ()
         if file != self.program_file or not known:
             return number, 0
-        for i, one in enumerate(known, 1):
-            if (one.p_offset, one.p_vaddr) == (header.p_offset, header.p_vaddr):
+        for i, segment in enumerate(known, 1):
+            if (segment.p_offset, segment.p_vaddr) == (header.p_offset, header.p_vaddr):
                 return i, len(known)
         return number, len(known)
 
@@ -127,30 +130,21 @@ class Execs:
     def begin(self, moment: Moment, asked: str) -> Exec:
         """A task asks for an exec."""
         wanted = self.tracer.follow.wants(moment.task)
-        one = Exec(0, moment.task.pid, asked, wanted)
-        self.by_task[moment.task.address] = one
-        return one
+        exec_ = Exec(0, moment.task.pid, asked, wanted)
+        self.by_task[moment.task.address] = exec_
+        return exec_
 
-    def tell(
-        self,
-        one: Exec,
-        moment: Moment,
-        what: str,
-        changes: tuple[Change, ...] = (),
-        lines: tuple[str, ...] = (),
-        **data: Any,
-    ) -> None:
-        """One more line, as soon as it is known that the process is followed."""
-        one.held.append((moment, what, changes, lines, data))
-        if not one.wanted:
+    def tell(self, exec_: Exec, moment: Moment, event: ExecEvent) -> None:
+        """Add an event, as soon as it is known that the process is followed."""
+        exec_.held.append((moment, event))
+        if not exec_.wanted:
             return
-        if not one.number:
+        if not exec_.number:
             self.started += 1
-            one.number = self.started
-        for held in one.held:
-            told, what, changes, lines, data = held
-            self.tracer.emit(told, what, changes, lines, exec=one.number, **data)
-        one.held.clear()
+            exec_.number = self.started
+        for when, step in exec_.held:
+            self.tracer.emit(when, replace(step, exec=exec_.number))
+        exec_.held.clear()
 
     def point(
         self,
@@ -166,15 +160,15 @@ class Execs:
         """
 
         def entered(moment: Moment) -> Any:
-            one = self.by_task.get(moment.task.address)
-            if one is None:
+            exec_ = self.by_task.get(moment.task.address)
+            if exec_ is None:
                 return None
-            return True if enter is None else enter(one, moment)
+            return True if enter is None else enter(exec_, moment)
 
         def left(moment: Moment, call: Call) -> None:
-            one = self.by_task.get(moment.task.address)
-            if one is not None and leave is not None:
-                leave(one, moment, call.note)
+            exec_ = self.by_task.get(moment.task.address)
+            if exec_ is not None and leave is not None:
+                leave(exec_, moment, call.note)
 
         functions = (function,) if isinstance(function, str) else function
         return Point(

@@ -23,6 +23,7 @@ from ..event import Call, Moment, Point, system_calls
 from . import binprm
 from .after import After
 from .before import Before
+from .events import ExecCalled, ExecFailed, ExecReturned, KernelExec
 from .load import Load
 from .state import Exec, Execs
 
@@ -85,30 +86,30 @@ class ExecTimeline(Timeline):
         count = "(not in memory)"
         if envp is not None:
             count = counted(len(envp), "environment string")
-        one = self.execs.begin(moment, path or "")
+        exec_ = self.execs.begin(moment, path or "")
         inner = task.task_pid_vnr(moment.task.address)
         who = f" by {moment.task.pid}, which is {inner} in its pid namespace"
-        self.execs.tell(
-            one,
-            moment,
-            f"{name}({first}{shown}, {binprm.list_text(argv)}, {count})"
-            + who * (inner != moment.task.pid),
-            step="call",
+        event = ExecCalled(
+            what=(
+                f"{name}({first}{shown}, {binprm.list_text(argv)}, {count})"
+                + who * (inner != moment.task.pid)
+            ),
             call=name,
             path=path,
             argv=argv,
             envp=envp,
             vnr=inner,
         )
+        self.execs.tell(exec_, moment, event)
         return True
 
     def _asked_by_kernel(self, moment: Moment) -> Any:
         if not self._matters(moment):
             return None
         path = binprm.text(moment.argument(0))
-        one = self.execs.begin(moment, path)
+        exec_ = self.execs.begin(moment, path)
         what = f'the kernel executes "{path}" by itself, without a system call'
-        self.execs.tell(one, moment, what, step="call", call=INNER, path=path)
+        self.execs.tell(exec_, moment, KernelExec(what=what, call=INNER, path=path))
         return True
 
     def _matters(self, moment: Moment) -> bool:
@@ -117,80 +118,82 @@ class ExecTimeline(Timeline):
         return follow.everyone or bool(follow.program) or follow.wants(moment.task)
 
     def _returned(self, moment: Moment, call: Call) -> None:
-        one = self.execs.by_task.pop(moment.task.address, None)
-        if one is None:
+        exec_ = self.execs.by_task.pop(moment.task.address, None)
+        if exec_ is None:
             return
         result = moment.int_result  # also what a system call says fits into one
         if is_error(result):
-            self._failed(one, moment, result)
+            self._failed(exec_, moment, result)
             return
-        self._row(one, moment, "started")
-        runs = f"{one.runner} for the script {one.path}" if one.runner else one.path
-        self.execs.tell(
-            one,
-            moment,
-            f"= 0: user mode goes on in the new program, {runs}, which has "
-            f"{counted(one.areas, 'area')}",
-            step="return",
+        self._row(exec_, moment, "started")
+        runs = (
+            f"{exec_.runner} for the script {exec_.path}"
+            if exec_.runner
+            else exec_.path
+        )
+        event = ExecReturned(
+            what=(
+                f"= 0: user mode goes on in the new program, {runs}, which has "
+                f"{counted(exec_.areas, 'area')}"
+            ),
             result=result,
         )
+        self.execs.tell(exec_, moment, event)
 
-    def _failed(self, one: Exec, moment: Moment, result: int) -> None:
-        if one.refused:
-            who = f"{one.refused}() refused"
+    def _failed(self, exec_: Exec, moment: Moment, result: int) -> None:
+        if exec_.refused:
+            who = f"{exec_.refused}() refused"
         elif result_text(result) == "ENOEXEC":
             who = "no handler takes the file"
-        elif not one.bprm:
+        elif not exec_.bprm:
             who = "refused before anything was made for it"
         else:
-            who = f"refused after {one.step}"
+            who = f"refused after {exec_.step}"
         pending = _pending(moment)
         then = "the old program goes on"
-        if one.gone:
+        if exec_.gone:
             then = "there is nothing to go back to"
         if pending:
             then += f", {' and '.join(pending)} is pending"
         if SIGKILL in pending:  # of zap_other_threads(): another thread was faster
             then = f"{SIGKILL} is pending, this thread ends"
-        self._row(one, moment, result_text(result))
-        self.execs.tell(
-            one,
-            moment,
-            f"= {error_text(result)}: {who}; {then}",
-            step="return",
+        self._row(exec_, moment, result_text(result))
+        event = ExecFailed(
+            what=f"= {error_text(result)}: {who}; {then}",
             result=result,
-            refused=one.refused or None,
-            gone=one.gone,
+            refused=exec_.refused or None,
+            gone=exec_.gone,
             pending=pending,
         )
+        self.execs.tell(exec_, moment, event)
 
     def _died(self, moment: Moment, call: Call) -> None:
-        one = self.execs.by_task.pop(moment.task.address, None)
-        if one is None:
+        exec_ = self.execs.by_task.pop(moment.task.address, None)
+        if exec_ is None:
             return
-        self._row(one, moment, "died")
-        what = f"does not return: the thread is killed after {one.step}"
-        self.execs.tell(one, moment, what, step="return", result=None)
+        self._row(exec_, moment, "died")
+        what = f"does not return: the thread is killed after {exec_.step}"
+        self.execs.tell(exec_, moment, ExecReturned(what=what, result=None))
 
-    def _row(self, one: Exec, moment: Moment, result: str) -> None:
-        if one.wanted:
-            areas = one.areas if result == "started" else None
-            row = one.number, moment.task.pid, _short(one), result, areas
+    def _row(self, exec_: Exec, moment: Moment, result: str) -> None:
+        if exec_.wanted:
+            areas = exec_.areas if result == "started" else None
+            row = exec_.number, moment.task.pid, _short(exec_), result, areas
             self.rows.append(ExecutedRow(*row))
 
     def summary(self) -> list[Any]:
         under_way = [
-            ExecutedRow(one.number, one.tid, _short(one), "under way", None)
-            for one in self.execs.by_task.values()
-            if one.number
+            ExecutedRow(exec_.number, exec_.tid, _short(exec_), "under way", None)
+            for exec_ in self.execs.by_task.values()
+            if exec_.number
         ]
         rows = sorted(self.rows + under_way)
         return [Table(ExecutedRow, "Programs executed", rows)] if rows else []
 
 
-def _short(one: Exec) -> str:
+def _short(exec_: Exec) -> str:
     """The program's path for a table: its end if it is long."""
-    path = one.path or one.asked
+    path = exec_.path or exec_.asked
     return path if len(path) <= LONGEST else f"...{path[-LONGEST:]}"
 
 

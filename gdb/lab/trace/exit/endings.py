@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from ...linux import relatives, signals
 from ...linux.errno import to_int
 from ...linux.structs.sched import TaskStruct
@@ -14,28 +11,23 @@ from ...linux.taskflags import exit_text
 from ...sizes import counted
 from ...target import kernel
 from ...target.cstruct import Ptr
+from .events import Ends
 
 AUTOREAP = 0xFF  # bool of do_notify_parent(): nobody will wait
-WAITS = ("wait4", "waitid")
-# Who makes the kernel forget a task, if not one of WAITS or kin.EXEC
+WAIT_CALLS = ("wait4", "waitid")
+# Who makes the kernel forget a task, if not one of WAIT_CALLS or kin.EXEC
 ITSELF, LAST_THREAD = "itself", "its last thread"
 KERNEL_WAIT, PARENT_ENDED = "kernel_wait", "parent ended"
 SIGCHLD = 17
 
 
-@dataclass(frozen=True)
-class End:
-    """Why a task is in do_exit()."""
-
-    what: str
-    data: dict[str, Any]
-
-
-def end_of(current: Task, code: int, others: int) -> End:
+def end_of(
+    current: Task, code: int, others: int, users: int, children: list[int]
+) -> Ends:
     """What a task's end means for it and for its process.
 
-    Parameters: the task, what do_exit() was called with: a wait status, and how many
-    other threads of its process have not begun to end.
+    Parameters: the task, what do_exit() was called with: a wait status, how many other
+    threads of its process have not begun to end, mm_users, pids of the children.
     """
     call, regs = relatives.system_call(current.address)
     shared = relatives.signal_struct(current.address)
@@ -54,16 +46,16 @@ def end_of(current: Task, code: int, others: int) -> End:
         why = "another thread called exit_group()"
     else:
         why = signals.signal_name(code & 0x7F)
-    return End(
-        f"{why}: {_meaning(current, code, others, whole, zapped)}",
-        {
-            "call": call if by_call else "",
-            "code": code,
-            "status_text": exit_text(code),
-            "process": current.tgid,
-            "leader": current.pid == current.tgid,
-            "others": others,
-        },
+    return Ends(
+        what=f"{why}: {_meaning(current, code, others, whole, zapped)}",
+        mm_users=users,
+        children=children,
+        call=call if by_call else "",
+        code=code,
+        status_text=exit_text(code),
+        process=current.tgid,
+        leader=current.pid == current.tgid,
+        others=others,
     )
 
 
@@ -76,11 +68,11 @@ def _meaning(current: Task, code: int, others: int, whole: bool, zapped: bool) -
         return f"{name} ends, the last one of process {current.tgid}"
     if zapped:
         return f"{name} ends; only that one goes on"
-    said = f"{name} ends; {counted(others, 'other thread')} "
+    sentence = f"{name} ends; {counted(others, 'other thread')} "
     if whole:
-        return said + ("has" if others == 1 else "have") + " still to end"
-    said += "goes on" if others == 1 else "go on"
-    return said + (", and it stays a zombie meanwhile" if is_leader else "")
+        return sentence + ("has" if others == 1 else "have") + " still to end"
+    sentence += "goes on" if others == 1 else "go on"
+    return sentence + (", and it stays a zombie meanwhile" if is_leader else "")
 
 
 def reported_signal(ended: Ptr[TaskStruct], signal: int) -> int:
@@ -119,20 +111,20 @@ def tracer_text(ended: Ptr[TaskStruct], signal: int) -> str:
 def report_text(ended: Ptr[TaskStruct], signal: int, leaves: bool, why: str) -> str:
     """What do_notify_parent() did: struct task_struct * of who has ended.
 
-    leaves: no zombie. why: what is to be said first, of one whom another task reports.
+    leaves: no zombie. why: how the sentence begins if another task reports the end.
     """
     found = relatives.task_struct(ended)
-    said = f"{why}process {found.tgid}"
-    said += " leaves no zombie" if leaves else " is a zombie now"
-    said += f", {exit_text(relatives.status_of(ended))}"
+    sentence = f"{why}process {found.tgid}"
+    sentence += " leaves no zombie" if leaves else " is a zombie now"
+    sentence += f", {exit_text(relatives.status_of(ended))}"
     role = "parent" if found.parent == found.real_parent else "tracer"
     whom = f"its {role} {relatives.process_name(found.parent)}"
     if leaves:
         ignores = ignores_sigchld(found.parent)
-        return f"{said}: {whom} {'ignores SIGCHLD' if ignores else 'has SA_NOCLDWAIT'}"
-    return (
-        f"{said}; {signals.signal_name(signal) if signal else 'no signal'} for {whom}"
-    )
+        return (
+            f"{sentence}: {whom} {'ignores SIGCHLD' if ignores else 'has SA_NOCLDWAIT'}"
+        )
+    return f"{sentence}; {signals.signal_name(signal) if signal else 'no signal'} for {whom}"
 
 
 def release_of(current: Ptr[TaskStruct], released: Ptr[TaskStruct]) -> str:
@@ -144,7 +136,7 @@ def release_of(current: Ptr[TaskStruct], released: Ptr[TaskStruct]) -> str:
     if relatives.is_kernel_thread(current):
         return KERNEL_WAIT
     call, _ = relatives.system_call(current)
-    return call if call in (*WAITS, *relatives.EXEC) else PARENT_ENDED
+    return call if call in (*WAIT_CALLS, *relatives.EXEC) else PARENT_ENDED
 
 
 def release_text(name: str, is_process: bool, how: str) -> str:

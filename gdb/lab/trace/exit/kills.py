@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Iterator
 
 from ...linux import mm as mm_, processors, relatives, signals, task
 from ...linux.structs.exec import LinuxBinfmt
@@ -14,12 +14,13 @@ from ...target import kernel
 from ...target.cstruct import Ptr
 from ..engine import Tracer
 from ..event import Call, Moment, Point
+from .events import DumpingSignal, FatalSignal, Kills
 
 MMF_DUMPABLE_MASK = 0x3  # include/linux/sched/coredump.h
 
 
-class Kills:
-    """The part of a timeline that tells of it."""
+class KillPoints:
+    """The stops that tell of it."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
@@ -52,30 +53,19 @@ class Kills:
         call, _ = relatives.system_call(moment.task.address)
         shared = relatives.signal_struct(moment.task.address)
         code = shared.group_exit_code
-        if (
-            not shared.flags & relatives.SIGNAL_GROUP_EXIT
-        ):  # de_thread() leaves it alone
-            said = f"{call}(): the new program has one thread"
+        # de_thread() does not set the flag
+        if not shared.flags & relatives.SIGNAL_GROUP_EXIT:
+            why = f"{call}(): the new program has one thread"
         elif call == "exit_group":
-            said = f"exit_group({code >> 8}) ends the whole process"
+            why = f"exit_group({code >> 8}) ends the whole process"
         else:
-            said = f"{signals.signal_name(code & 0x7F)} ends the whole process"
-        self._tell_killed(moment, said, moment.task.tgid, threads)
-
-    def _tell_killed(
-        self,
-        moment: Moment,
-        said: str,
-        process: int,  # its tgid
-        threads: list[int],
-        **data: Any,
-    ) -> None:
-        if threads:
-            numbers = ", ".join(map(str, threads))
-            verb = "gets" if len(threads) == 1 else "get"
-            said += f": {counted(len(threads), 'thread')} {verb} SIGKILL: {numbers}"
-        data |= {"process": process, "threads": threads}
-        self.tracer.emit(moment, said, step="kills", **data)
+            why = f"{signals.signal_name(code & 0x7F)} ends the whole process"
+        event = Kills(
+            what=why + _killed_text(threads),
+            process=moment.task.tgid,
+            threads=threads,
+        )
+        self.tracer.emit(moment, event)
 
     def _sends(self, moment: Moment) -> Ptr[TaskStruct] | None:
         target = moment.argument(1)
@@ -91,33 +81,54 @@ class Kills:
         if not shared.flags & relatives.SIGNAL_GROUP_EXIT:
             return
         found = task.task(target)
-        said = f"{signals.signal_name(shared.group_exit_code & 0x7F)} is fatal for "
-        said += f"process {found.tgid} ({found.comm})"
+        why = f"{signals.signal_name(shared.group_exit_code & 0x7F)} is fatal for "
+        why += f"process {found.tgid} ({found.comm})"
         threads = [
-            relatives.task_struct(one).pid
-            for one in task.for_each_thread(target)
-            if not relatives.task_struct(one).exit_state
+            relatives.task_struct(thread).pid
+            for thread in task.for_each_thread(target)
+            if not relatives.task_struct(thread).exit_state
         ]
         # A timer's signal is not the deed of whoever runs on the processor just now
         context = processors.preempt_count(moment.cpu).context
         if context != "process":
-            said = f"in a {context} that interrupts {moment.task.comm}: {said}"
-        self._tell_killed(moment, said, found.tgid, threads, context=context)
+            why = f"in a {context} that interrupts {moment.task.comm}: {why}"
+        event = FatalSignal(
+            what=why + _killed_text(threads),
+            context=context,
+            process=found.tgid,
+            threads=threads,
+        )
+        self.tracer.emit(moment, event)
 
     def _dumps(self, moment: Moment) -> None:
         """coredump_wait() kills the others; without it zap_other_threads() will."""
         signal = KernelSiginfo(kernel.memory(), moment.argument(0)).si_signo
-        said, never = f"{signals.signal_name(signal)} is fatal, ", why_no_core(moment)
+        why, never = f"{signals.signal_name(signal)} is fatal, ", why_no_core(moment)
         others = []
         if never:
-            said += f"and leaves no core dump: {never}"
+            why += f"and leaves no core dump: {never}"
         else:
-            said += "and may leave a core dump"
+            why += "and may leave a core dump"
             others = [tid for _, tid in relatives.other_threads(moment.task)]
-        self._tell_killed(moment, said, moment.task.tgid, others, dumps=not never)
+        event = DumpingSignal(
+            what=why + _killed_text(others),
+            dumps=not never,
+            process=moment.task.tgid,
+            threads=others,
+        )
+        self.tracer.emit(moment, event)
 
     def _follows(self, address: Ptr[TaskStruct]) -> bool:
         return self.tracer.follow.wants(task.task(address))
+
+
+def _killed_text(threads: list[int]) -> str:
+    """Who gets SIGKILL with it, by tid."""
+    if not threads:
+        return ""
+    numbers = ", ".join(map(str, threads))
+    verb = "gets" if len(threads) == 1 else "get"
+    return f": {counted(len(threads), 'thread')} {verb} SIGKILL: {numbers}"
 
 
 def why_no_core(moment: Moment) -> str:

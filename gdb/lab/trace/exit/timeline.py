@@ -25,7 +25,7 @@ from .endings import (
     ITSELF,
     KERNEL_WAIT,
     LAST_THREAD,
-    WAITS,
+    WAIT_CALLS,
     end_of,
     heir_text,
     ignores_sigchld,
@@ -35,7 +35,8 @@ from .endings import (
     reported_signal,
     tracer_text,
 )
-from .kills import Kills
+from .events import Adopted, MemoryFreed, Released, Reported, TracerTold, Waits
+from .kills import KillPoints
 from .waits import Wait, answered, asked
 
 
@@ -50,7 +51,7 @@ class EndedRow(NamedTuple):
 
 
 class Exit(Timeline):
-    """Ends."""
+    """The `lab trace exit` timeline."""
 
     name = "exit"
     follows = "exit, exit_group, fatal signals: threads, memory, zombie, wait"
@@ -66,7 +67,7 @@ class Exit(Timeline):
 
     def points(self) -> list[Point]:
         return [
-            *Kills(self.tracer).points(),
+            *KillPoints(self.tracer).points(),
             Point(("do_exit",), "when a task ends", self._exits),
             Point(
                 ("exit_mmap",),
@@ -88,7 +89,7 @@ class Exit(Timeline):
                 self._notified,
                 everyone=True,
             ),
-            *system_calls(WAITS, self._waits, self._waited),
+            *system_calls(WAIT_CALLS, self._waits, self._waited),
             Point(
                 ("release_task",),
                 "when a task is forgotten",
@@ -113,20 +114,16 @@ class Exit(Timeline):
             for thread, tid in relatives.other_threads(current)
             if thread not in self._ending and not relatives.is_exiting(thread)
         ]
-        end = end_of(current, moment.argument(0) & 0xFFFF_FFFF, len(others))
-        children = for_each_child(current.address)  # of all of its process's threads
+        code = moment.argument(0) & 0xFFFF_FFFF
+        children = [  # of all threads of its process
+            relatives.task_struct(child).pid
+            for child in for_each_child(current.address)
+        ]
         users = mm_users(current.mm) if current.mm else 0
         if current.mm and current.mm not in self._memory:
             if users == 1 or relatives.owner_of_memory(current) == current.tgid:
                 self._memory[current.mm] = current.tgid
-        self.tracer.emit(
-            moment,
-            end.what,
-            step="ends",
-            mm_users=users,
-            children=[relatives.task_struct(one).pid for one in children],
-            **end.data,
-        )
+        self.tracer.emit(moment, end_of(current, code, len(others), users, children))
 
     def _gives_back(self, moment: Moment) -> None:
         mm = moment.argument(0)
@@ -136,15 +133,13 @@ class Exit(Timeline):
         held = space(mm)
         # After exec_mmap() it has another one
         executes = moment.task.tgid == process and moment.task.mm != 0
-        said = f"nobody runs in the memory of process {process} any more: it"
+        whose = f"nobody runs in the memory of process {process} any more: it"
         if executes:
-            said = f"process {process} executes a program: its old memory"
-        self.tracer.emit(
-            moment,
-            f"{said} gives back {counted(len(held.areas), 'area')}, "
+            whose = f"process {process} executes a program: its old memory"
+        freed = MemoryFreed(
+            what=f"{whose} gives back {counted(len(held.areas), 'area')}, "
             f"{counted(held.pages, 'mapped page')} and {size_text(held.tables)} of page "
             "tables",
-            step="memory",
             process=process,
             executes=executes,
             mm=mm,
@@ -152,6 +147,7 @@ class Exit(Timeline):
             pages=held.pages,
             page_tables=held.tables,
         )
+        self.tracer.emit(moment, freed)
 
     # --- Children and parents -----------------------------------------------------
 
@@ -169,16 +165,16 @@ class Exit(Timeline):
         if not (self._wants(child) or self.tracer.follow.wants(moment.task)):
             return
         found = relatives.task_struct(child)
-        self.tracer.emit(
-            moment,
-            f"its child {relatives.who(child)} has a new parent: "
+        heir = relatives.task_struct(found.real_parent)
+        adopted = Adopted(
+            what=f"its child {relatives.who(child)} has a new parent: "
             f"{heir_text(found.real_parent)}",
-            step="adopted",
             child=found.pid,
-            parent=relatives.task_struct(found.real_parent).tgid,
-            thread=relatives.task_struct(found.real_parent).pid,
+            parent=heir.tgid,
+            thread=heir.pid,
             by_init=relatives.is_init(found.real_parent),
         )
+        self.tracer.emit(moment, adopted)
 
     def _notifies(self, moment: Moment) -> tuple[int, int, str] | None:
         """A process has no thread left and its parent is to know.
@@ -208,15 +204,14 @@ class Exit(Timeline):
         if not self._wants(ended):
             return
         found = relatives.task_struct(ended)
-        self.tracer.emit(
-            moment,
-            tracer_text(ended, signal),
-            step="tracer told",
+        told = TracerTold(
+            what=tracer_text(ended, signal),
             task=found.pid,
             process=found.tgid,
             signal=signal,
             tracer=relatives.task_struct(found.parent).tgid,
         )
+        self.tracer.emit(moment, told)
 
     def _notified(self, moment: Moment, call: Call) -> None:
         ended, signal, why = call.note
@@ -225,10 +220,8 @@ class Exit(Timeline):
         if leaves and ignores_sigchld(found.parent):
             signal = 0  # as do_notify_parent() does
         self._parents[ended] = relatives.process_name(found.parent)
-        self.tracer.emit(
-            moment,
-            report_text(ended, signal, leaves, why),
-            step="reported",
+        reported = Reported(
+            what=report_text(ended, signal, leaves, why),
             process=found.tgid,
             status=status,
             status_text=exit_text(status),
@@ -236,6 +229,7 @@ class Exit(Timeline):
             parent=relatives.task_struct(found.parent).tgid,
             zombie=not leaves,
         )
+        self.tracer.emit(moment, reported)
         if leaves and moment.task.address in self._releasing:
             # release_task() of its last thread goes on with the leader: no stop there
             self._ending.discard(ended)
@@ -244,16 +238,14 @@ class Exit(Timeline):
     def _waits(self, moment: Moment, call: str) -> Wait:
         wait = asked(moment, call)
         if wait.blocks:
-            self.tracer.emit(
-                moment, f"{call}(): waits for {wait.whom}", step="waits", call=call
-            )
+            what = f"{call}(): waits for {wait.whom}"
+            self.tracer.emit(moment, Waits(what=what, call=call))
         return wait
 
     def _waited(self, moment: Moment, call: Call) -> None:
         answer = answered(moment, call.note)
         if answer is not None:
-            said, data = answer
-            self.tracer.emit(moment, said, step="waited", call=call.note.call, **data)
+            self.tracer.emit(moment, answer)
 
     # --- The end ------------------------------------------------------------------
 
@@ -273,26 +265,24 @@ class Exit(Timeline):
         found, status = relatives.task_struct(released), relatives.status_of(released)
         is_process = found.pid == found.tgid
         name = f"process {found.pid}" if is_process else f"thread {found.pid}"
-        said = release_text(name, is_process, how)
         if is_process:
             parent = self._parents.pop(released, "")
             ended = task.task(released)
             by = how
             if how not in (ITSELF, LAST_THREAD):
                 by = relatives.who(moment.task.address)
-                by += f" in {how}()" if how in (*WAITS, KERNEL_WAIT) else ""
+                by += f" in {how}()" if how in (*WAIT_CALLS, KERNEL_WAIT) else ""
             row = ended.pid, ended.comm, exit_text(status), parent, by
             self._ended.append(EndedRow(*row))
-        self.tracer.emit(
-            moment,
-            said,
-            step="released",
+        event = Released(
+            what=release_text(name, is_process, how),
             task=found.pid,
             process=found.tgid,
             status=status,
             by=moment.task.pid,
             how=how,
         )
+        self.tracer.emit(moment, event)
 
     def summary(self) -> list[Any]:
         return [Table(EndedRow, "Processes that ended", self._ended)] * bool(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 from ...linux import mm as mm_, registers
 from ...linux.errno import result_text, to_int
@@ -13,6 +12,7 @@ from ...linux.signals import signal_name
 from ...linux.taskflags import exit_text
 from ...target.memory import Fault
 from ..event import Moment
+from .events import Wait4Returned, Waited, WaitedFor, WaitidReturned
 
 WNOHANG = 1
 P_ALL, P_PID, P_PGID, P_PIDFD = range(4)  # include/uapi/linux/wait.h
@@ -58,31 +58,36 @@ def _whom(number: int) -> str:
     return f"any child of {group}"
 
 
-def answered(moment: Moment, wait: Wait) -> tuple[str, dict[str, Any]] | None:
-    """What the program got, in words and for a program; None if nothing."""
+def answered(moment: Moment, wait: Wait) -> Waited | None:
+    """What the program got, None if nothing."""
     result = moment.result
     if result < 0:
-        said = f"{wait.call}() fails: {result_text(result)}"
+        what = f"{wait.call}() fails: {result_text(result)}"
         if result <= -512:
-            said = f"{wait.call}() is interrupted by a signal"
-        return said, {"result": result}
+            what = f"{wait.call}() is interrupted by a signal"
+        return Waited(what=what, call=wait.call, result=result)
     if wait.call == "waitid":
         return _siginfo(moment, wait)
     if not result:
         return None
-    data: dict[str, Any] = {"result": result, "child": result}
-    said = f"wait4() returns {result}"
+    what = f"wait4() returns {result}"
     (status,) = _read(moment, wait.place, STATUS) or (None,)
-    if status is not None:
-        data |= {"status": status, "status_text": status_text(status)}
-        said += f" and the status {status:#x}: {status_text(status)}"
-    return said, data
+    if status is None:
+        return WaitedFor(what=what, call=wait.call, result=result, child=result)
+    return Wait4Returned(
+        what=f"{what} and the status {status:#x}: {status_text(status)}",
+        call=wait.call,
+        result=result,
+        child=result,
+        status=status,
+        status_text=status_text(status),
+    )
 
 
-def _siginfo(moment: Moment, wait: Wait) -> tuple[str, dict[str, Any]] | None:
+def _siginfo(moment: Moment, wait: Wait) -> Waited | None:
     read = _read(moment, wait.place, SIGINFO)
     if read is None:
-        return "waitid() returns", {"result": 0}
+        return Waited(what="waitid() returns", call=wait.call, result=0)
     _, _, code, child, _, status = read
     if not child:
         return None
@@ -93,8 +98,15 @@ def _siginfo(moment: Moment, wait: Wait) -> tuple[str, dict[str, Any]] | None:
         text = f"killed by {signal_name(status)}{core}"
     else:
         text = CODES.get(code, f"code {code}")
-    data = {"result": 0, "child": child, "si_code": code, "si_status": status}
-    return f"waitid() reports {child}: {text}", data | {"status_text": text}
+    return WaitidReturned(
+        what=f"waitid() reports {child}: {text}",
+        call=wait.call,
+        result=0,
+        child=child,
+        si_code=code,
+        si_status=status,
+        status_text=text,
+    )
 
 
 def status_text(status: int) -> str:

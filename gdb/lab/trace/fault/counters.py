@@ -34,7 +34,7 @@ class CountedRow(NamedTuple):
 
 @dataclass
 class Count:
-    """Of one thread, as long as it has one number."""
+    """Counters of one thread while it keeps its tid."""
 
     tid: int
     tgid: int
@@ -46,7 +46,7 @@ class Count:
 
 
 class Counts:
-    """Of all threads that were seen."""
+    """Counters of all threads that were seen."""
 
     def __init__(self) -> None:
         self._all: list[Count] = []
@@ -80,22 +80,28 @@ class Counts:
         found = self._now.get(current.address)
         return found if found is not None and found.tgid == current.tgid else None
 
-    def _begin(self, one: Task, first: tuple[int, int]) -> Count:
+    def _begin(self, started: Task, first: tuple[int, int]) -> Count:
         """One more row: two of a number if one task took it over from another."""
-        found = Count(one.pid, one.tgid, one.comm, first, first)
-        self._now[one.address] = found
+        found = Count(started.pid, started.tgid, started.comm, first, first)
+        self._now[started.address] = found
         self._all.append(found)
         return found
 
     def summary(self) -> list[Part]:
         """A row for each thread."""
         rows: list[CountedRow] = []
-        for one in sorted(self._all, key=lambda count: count.tid):
-            minor, major = (new - old for new, old in zip(one.last, one.first))
-            others = minor + major - one.counted
+        for count in sorted(self._all, key=lambda count: count.tid):
+            minor, major = (new - old for new, old in zip(count.last, count.first))
+            others = minor + major - count.counted
             rows.append(
                 CountedRow(
-                    one.tid, one.comm, one.faults, one.counted, others, minor, major
+                    count.tid,
+                    count.comm,
+                    count.faults,
+                    count.counted,
+                    others,
+                    minor,
+                    major,
                 )
             )
         return [

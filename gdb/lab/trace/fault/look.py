@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ...linux import filemap, mm as mm_, page, pgtable, signals, vma as lookup
 from ...linux.registers import Registers, user_mode
@@ -20,6 +20,7 @@ from ...linux.vmflags import VM_GROWSDOWN, VM_HUGETLB, VM_MAYSHARE
 from ...target import kernel, structs
 from ...target.cstruct import Ptr
 from ...target.memory import PAGE_PRESENT, PAGE_SIZE, Broken, Fault
+from .events import LookData
 
 PF_PROT, PF_WRITE, PF_INSTR = 1, 2, 16  # X86_PF_...
 FAULT_AROUND = 65536  # bytes, what fault_around_bytes starts with
@@ -49,7 +50,7 @@ class Access:
 
     @property
     def is_refused(self) -> bool:
-        """Was there a page, which may not be used like this?"""
+        """True if the page is present but forbids this access."""
         return bool(self.error_code & PF_PROT)
 
     @property
@@ -247,16 +248,16 @@ def handler_of(address: int, number: int) -> int:
     return 0 if is_blocked or handler in (signals.SIG_DFL, signals.SIG_IGN) else handler
 
 
-def look_data(one: Look) -> dict[str, Any]:
+def look_data(seen: Look) -> LookData:
     """For a program."""
-    return {
-        "level": one.entry.name if one.entry else None,
-        "entry": one.entry.value if one.entry else None,
-        "pfn": one.pfn,
-        "use": one.use,
-        "holders": one.holders,
-        "references": one.references,
-        "page_cache": one.is_cached,
-        "min_flt": one.min_flt,
-        "maj_flt": one.maj_flt,
-    }
+    return LookData(
+        level=seen.entry.name if seen.entry else None,
+        entry=seen.entry.value if seen.entry else None,
+        pfn=seen.pfn,
+        use=seen.use,
+        holders=seen.holders,
+        references=seen.references,
+        page_cache=seen.is_cached,
+        min_flt=seen.min_flt,
+        maj_flt=seen.maj_flt,
+    )

@@ -7,9 +7,8 @@ none: a fault is not lost for that.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...linux import mm as mm_, pgtable, task as task_, vma, vma as lookup
+from ...linux.mm_changes import AreaData
 from ...linux.structs.mm_types import MmStruct, VmAreaStruct
 from ...linux.task import Task
 from ...linux.vmflags import permissions
@@ -22,7 +21,7 @@ from .look import Access, Look
 
 
 class Names:
-    """Of the faults of many processes."""
+    """Names for fault events, of all processes."""
 
     def __init__(self) -> None:
         self._code = Code()
@@ -59,16 +58,12 @@ class Names:
 
     def area_data(
         self, mm: Ptr[MmStruct], area: VmAreaStruct | None
-    ) -> dict[str, Any] | None:
+    ) -> AreaData | None:
         """The area for a program."""
         if area is None:
             return None
-        return {
-            "start": area.vm_start,
-            "end": area.vm_end,
-            "perms": permissions(area.vm_flags),
-            "name": self._of_area(mm, area),
-        }
+        perms, name = permissions(area.vm_flags), self._of_area(mm, area)
+        return AreaData(area.vm_start, area.vm_end, perms, name)
 
     def _of_area(self, mm: Ptr[MmStruct], area: VmAreaStruct) -> str:
         """Not kept: a struct file may be where that of another file was."""

@@ -19,10 +19,11 @@ from ...linux.task import register
 from ...result import Number, Table, Words
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
-from . import kinds, look as faultdata, words
+from . import kinds, words
 from .counters import Counts
+from .events import FaultDone, FaultEvent, FaultSignal
 from .kinds import Kind
-from .look import Access, Look, look, mapped_around
+from .look import Access, Look, handler_of, look, look_data, mapped_around
 from .names import Names
 
 
@@ -106,10 +107,9 @@ class Faults(Timeline):
     def _ended(self, moment: Moment, call: Call) -> None:
         """A signal ends the task before it is back in user mode."""
         number = moment.argument(0) & 0x7F  # do_exit(code)
-        said = f"the task ends by {signals.signal_name(number)}" if number else ""
-        said = said or "the task ends"
+        how = f" by {signals.signal_name(number)}" if number else ""
         ip = call.note.access.regs.ip
-        self._finish(moment, call.note, ip, kinds.KILLED, said)
+        self._finish(moment, call.note, ip, kinds.KILLED, f"the task ends{how}")
 
     def _finish(
         self, moment: Moment, opened: Open, ip: int, unresolved: Kind, ends: str
@@ -127,35 +127,36 @@ class Faults(Timeline):
         pages, by = self._claim(moment, opened, kind, after)
         if by:
             kind = kind if pages else kinds.THERE
-            said = words.late_phrase(by, len(pages))
+            outcome = words.late_phrase(by, len(pages))
         elif kind is kinds.KILLED:
-            said = f"not resolved, {ends}"
+            outcome = f"not resolved, {ends}"
         else:
             around = len(pages) - 1
-            said = words.phrase(kind, access, before, after, around, major)
-            said += f", and {ends}" if ends else ""
-        facts = {"pages": pages, "counted": counted, "major": major, "by": by}
-        self._tell(moment, opened, after, kind, said, **facts)
+            outcome = words.phrase(kind, access, before, after, around, major)
+            outcome += f", and {ends}" if ends else ""
+        known = self._event(moment, opened, after, kind, outcome, pages, counted)
+        moment = replace(moment, function=kind.function)
+        self.tracer.emit(moment, FaultDone(**known, major=major, by=by))
 
     def _signal(self, moment: Moment) -> None:
         """The fault cannot be resolved: its task gets a signal."""
-        opened = (self._open.get(moment.task.address) or [None])[-1]
-        if opened is None or opened.told:
+        nested = self._open.get(moment.task.address)
+        if not nested or nested[-1].told:
             return  # of another exception
+        opened = nested[-1]
         number, code = moment.argument(0), moment.argument(1)
-        handler = faultdata.handler_of(moment.task.address, number)
+        handler = handler_of(moment.task.address, number)
         after = look(moment.task.mm, moment.task.address, opened.access.address)
         opened.told = True
-        self._tell(
-            moment,
-            opened,
-            after,
-            kinds.SIGNAL,
-            words.signal_phrase(number, code, handler),
+        outcome = words.signal_phrase(number, code, handler)
+        known = self._event(moment, opened, after, kinds.SIGNAL, outcome, [], 0)
+        event = FaultSignal(
+            **known,
             signal=signals.signal_name(number),
             code=words.code_name(number, code),
             handler=handler,
         )
+        self.tracer.emit(replace(moment, function=kinds.SIGNAL.function), event)
 
     # --- What they mean -------------------------------------------------------
 
@@ -203,7 +204,7 @@ class Faults(Timeline):
 
     def _forget(self) -> None:
         """Drop who resolved a page before every fault that is still handled began."""
-        begun = [one.entered for nested in self._open.values() for one in nested]
+        begun = [opened.entered for nested in self._open.values() for opened in nested]
         oldest = min(begun, default=self._order + 1)
         while self._resolved:
             page, (when, _) = next(iter(self._resolved.items()))
@@ -211,48 +212,47 @@ class Faults(Timeline):
                 break
             del self._resolved[page]
 
-    def _tell(
+    def _event(
         self,
         moment: Moment,
         opened: Open,
         after: Look,
         kind: Kind,
-        said: str,
-        *,
-        pages: list[int] | None = None,
-        counted: int = 0,
-        **more: Any,
-    ) -> None:
+        outcome: str,
+        pages: list[int],
+        counted: int,
+    ) -> dict[str, Any]:
+        """The members that all kinds of FaultEvent have."""
         access, before = opened.access, opened.before
         self.faults[kind] += 1
-        self.pages[kind] += len(pages or ())
+        self.pages[kind] += len(pages)
         self.counts.saw(moment.task, before, after, counted)
         area = kinds.area_of(before, after)
         inside, syscall = self._names.inside(moment.task, access)
         where = self._names.where(moment.task, access, before, after)
         what = [
-            f"{access.verb} {access.address:#x}, {where}: {said}",
+            f"{access.verb} {access.address:#x}, {where}: {outcome}",
             words.entries(before, after),
             words.by_whom(access, inside, syscall),
         ]
-        self.tracer.emit(
-            replace(moment, function=kind.function),
-            "; ".join(filter(None, what)),
-            lines=words.new_tables(before, after),
-            address=access.address,
-            access=access.verb,
-            mode="user" if access.from_user else "kernel",
-            refused=access.is_refused,
-            ip=access.regs.ip,
-            inside=inside,
-            syscall=syscall,
-            area=self._names.area_data(moment.task.mm, area),
-            kind=kind.name,
-            pages=pages or [],
-            counted=counted,
-            before=faultdata.look_data(before),
-            after=faultdata.look_data(after),
-            **more,
+        return vars(
+            FaultEvent(
+                what="; ".join(filter(None, what)),
+                lines=words.new_tables(before, after),
+                address=access.address,
+                access=access.verb,
+                mode="user" if access.from_user else "kernel",
+                refused=access.is_refused,
+                ip=access.regs.ip,
+                inside=inside,
+                syscall=syscall,
+                area=self._names.area_data(moment.task.mm, area),
+                kind=kind.name,
+                pages=pages,
+                counted=counted,
+                before=look_data(before),
+                after=look_data(after),
+            )
         )
 
     def summary(self) -> list[Any]:

@@ -38,10 +38,10 @@ def phrase(
     kind: Kind, access: Access, before: Look, after: Look, around: int, major: bool
 ) -> str:
     """What resolved a fault. around: how many pages more it mapped."""
-    said = _resolved(kind, access, before, after, around, major)
+    sentence = _resolved(kind, access, before, after, around, major)
     if major and not is_read(kind, before, major):
-        said += ", counted as major since it was tried twice"
-    return said
+        sentence += ", counted as major since it was tried twice"
+    return sentence
 
 
 def _resolved(
@@ -122,10 +122,10 @@ def signal_phrase(number: int, code: int, handler: int) -> str:
     """Which signal, why, and what the program has against it."""
     name = signals.signal_name(number)
     short, why = CODES.get((name, code), (f"si_code {code}", ""))
-    said = f"{name}, {short}"
+    sentence = f"{name}, {short}"
     if why:
-        said += f" ({why})"
-    return f"{said}, {'its handler runs' if handler else 'which ends the process'}"
+        sentence += f" ({why})"
+    return f"{sentence}, {'its handler runs' if handler else 'which ends the process'}"
 
 
 def code_name(number: int, code: int) -> str:

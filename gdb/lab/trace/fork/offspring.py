@@ -6,15 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...linux import relatives, task, uapi_flags
+from ...linux import relatives, uapi_flags
 from ...linux.mm_usage import Space, mm_users, space
 from ...linux.signals import signal_name
-from ...linux.structs.sched import TaskStruct
+from ...linux.structs.sched import KernelCloneArgs, TaskStruct
 from ...linux.task import Task
 from ...linux.vmflags import VM_DONTCOPY, VM_WIPEONFORK
 from ...sizes import counted, rough_size, size_text
 from ...target import kernel
 from ...target.cstruct import Ptr
+from .events import NewTask, NewTaskInSameMemory, NewTaskWithCopy
 
 # include/uapi/linux/sched.h
 CLONE_VM, CLONE_VFORK, CLONE_PARENT = 0x100, 0x4000, 0x8000
@@ -39,24 +40,14 @@ class Request:
     """A system call that asks for a new task."""
 
     call: str
-    arguments: Any  # struct kernel_clone_args
+    arguments: KernelCloneArgs
     copies: bool  # is the caller's memory to be copied?
     before: Space | None = None  # then that, while nobody can change its areas
     after: Space | None = None
 
 
-@dataclass(frozen=True)
-class Child:
-    """A new task that has not run yet."""
-
-    task: Task
-    what: str
-    lines: tuple[str, ...]
-    data: dict[str, Any]
-
-
-def asked_for(arguments: Any) -> tuple[str, ...]:
-    """The request in words. Parameter: struct kernel_clone_args."""
+def asked_for(arguments: KernelCloneArgs) -> tuple[str, ...]:
+    """The request in words."""
     lines = [f"flags      {uapi_flags.clone_text(arguments.flags)}"]
     if arguments.exit_signal:
         lines[0] += f"; {signal_name(arguments.exit_signal)} to the parent at its end"
@@ -83,41 +74,40 @@ def where(maker: Task, asked: int) -> str:
     return "in its parent's memory"
 
 
-def child(parent: Task, address: Ptr[TaskStruct], request: Request) -> Child:
-    """Compare a new task with the one that made it.
-
-    Parameters: current, struct task_struct * of the new one. Raises memory.Fault.
-    """
-    new, arguments = task.task(address), request.arguments
-    shared, own = _compare(parent.address, address)
-    data: dict[str, Any] = {
-        "call": request.call,
-        "flags": arguments.flags,
-        "exit_signal": arguments.exit_signal,
-        "stack": arguments.stack,  # the upper end, where the new task starts
-        "stack_size": arguments.stack_size,
-        "tls": arguments.tls,
-        "child": new.pid,
-        "child_process": new.tgid,
-        "parent": relatives.task_struct(
-            relatives.task_struct(address).real_parent
-        ).tgid,
-        "shared": shared,
-        "own": own,
-    }
+def new_task(parent: Task, new: Task, request: Request) -> NewTask:
+    """Compare a new task with the current one, which made it. Raises memory.Fault."""
+    arguments = request.arguments
+    shared, own = _compare(parent.address, new.address)
     lines = list(asked_for(arguments))
     for title, parts in (("shared", shared), ("its own", own)):
         if parts:
-            named = [PARTS[one] for one in parts]
+            named = [PARTS[part] for part in parts]
             lines.append(f"{title:<10} {', '.join(named)}")
+    real_parent = relatives.task_struct(new.address).real_parent
+    made = NewTask(
+        what=f"{request.call}(): {_kind_of_task(new, arguments)}",
+        lines=tuple(lines),
+        call=request.call,
+        flags=arguments.flags,
+        exit_signal=arguments.exit_signal,
+        stack=arguments.stack,
+        stack_size=arguments.stack_size,
+        tls=arguments.tls,
+        child=new.pid,
+        child_process=new.tgid,
+        parent=relatives.task_struct(real_parent).tgid,
+        shared=shared,
+        own=own,
+    )
     if new.mm and new.mm == parent.mm:
-        users = mm_users(new.mm)
-        lines.append(f"memory     {counted(users, 'user')} now (mm_users)")
-        data["mm_users"] = users
-    elif request.before is not None and request.after is not None and new.mm:
-        now, copy = request.after, space(new.mm)
-        lines += _copied(request.before, now, copy)
-        data |= _numbers(request.before, now, copy)
+        return _in_same_memory(made, mm_users(new.mm))
+    if request.before is not None and request.after is not None and new.mm:
+        return _with_copy(made, request.before, request.after, space(new.mm))
+    return made
+
+
+def _kind_of_task(new: Task, arguments: KernelCloneArgs) -> str:
+    """Whether it is a process or a thread, and who waits for it."""
     what = f"a new process {new.pid}"
     if arguments.flags & CLONE_THREAD:
         what = f"a new thread {new.pid} of process {new.tgid}"
@@ -125,7 +115,13 @@ def child(parent: Task, address: Ptr[TaskStruct], request: Request) -> Child:
         what += ", as fork() makes it"
     if arguments.flags & CLONE_VFORK:
         what += "; the caller waits until it executes a program or ends"
-    return Child(new, what, tuple(lines), data)
+    return what
+
+
+def _in_same_memory(made: NewTask, users: int) -> NewTaskInSameMemory:
+    line = f"memory     {counted(users, 'user')} now (mm_users)"
+    known: dict[str, Any] = vars(made) | {"lines": (*made.lines, line)}
+    return NewTaskInSameMemory(**known, mm_users=users)
 
 
 def _compare(
@@ -162,21 +158,27 @@ def _left(now: Space, copy: Space) -> int:
     )
 
 
-def _numbers(before: Space, now: Space, copy: Space) -> dict[str, Any]:
-    return {
-        "areas": len(now.areas),
-        "areas_copied": len(copy.areas),
-        "left_out": [one for one in now.areas if one not in copy.areas],
-        "wiped": now.with_flag(VM_WIPEONFORK),
-        "pages": now.pages,
-        "pages_copied": copy.pages,
-        "pages_left": _left(now, copy),
-        "page_tables": now.tables,
-        "page_tables_copied": copy.tables,
-        "made_read_only": _read_only(before, now),
-        "mm_users": copy.users,
-        "mm_count": copy.count,
-    }
+def _with_copy(
+    made: NewTask, before: Space, now: Space, copy: Space
+) -> NewTaskWithCopy:
+    """Parameters: the original before and after it was copied, and the copy."""
+    lines = (*made.lines, *_copied(before, now, copy))
+    known: dict[str, Any] = vars(made) | {"lines": lines}
+    return NewTaskWithCopy(
+        **known,
+        areas=len(now.areas),
+        areas_copied=len(copy.areas),
+        left_out=[start for start in now.areas if start not in copy.areas],
+        wiped=now.with_flag(VM_WIPEONFORK),
+        pages=now.pages,
+        pages_copied=copy.pages,
+        pages_left=_left(now, copy),
+        page_tables=now.tables,
+        page_tables_copied=copy.tables,
+        made_read_only=_read_only(before, now),
+        mm_users=copy.users,
+        mm_count=copy.count,
+    )
 
 
 def _copied(before: Space, now: Space, copy: Space) -> list[str]:

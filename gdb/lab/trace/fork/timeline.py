@@ -17,6 +17,14 @@ from ...target import kernel
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
 from . import offspring
+from .events import (
+    ArgumentsRefused,
+    Fails,
+    FirstRun,
+    NewTaskWithCopy,
+    Returns,
+    VforkDone,
+)
 from .offspring import CLONE_THREAD, CLONE_VFORK, CLONE_VM, Request
 
 # struct kernel_clone_args, include/linux/sched/task.h
@@ -116,7 +124,7 @@ class Fork(Timeline):
     def _stop_meanwhile(self) -> None:
         """While somebody is about to copy a memory, or does so."""
         asked = self._requests.values()
-        self.tracer.stop_meanwhile(any(one.copies for one in asked))
+        self.tracer.stop_meanwhile(any(request.copies for request in asked))
 
     def _locks(self, moment: Moment) -> Request | None:
         """The request of current, if the argument is the lock of its address space."""
@@ -140,73 +148,67 @@ class Fork(Timeline):
         request = self._requests.get(moment.task.address)
         if request is None:
             return  # asked for before the timeline began
-        child = offspring.child(moment.task, moment.argument(0), request)
+        child = task.task(moment.argument(0))
+        made = offspring.new_task(moment.task, child, request)
         request.copies = False
         self._stop_meanwhile()
         flags = request.arguments.flags
         is_thread = bool(flags & CLONE_THREAD)
         where = offspring.where(moment.task, flags)
-        self._new[child.task.address] = request.call, where
+        self._new[child.address] = request.call, where
         if flags & CLONE_VFORK:
-            self._vforked[child.task.address] = moment.task.address
+            self._vforked[child.address] = moment.task.address
         self._count(request.call, "threads" if is_thread else "processes")
-        self._count(request.call, "read-only", child.data.get("made_read_only", 0))
-        self.tracer.emit(
-            moment,
-            f"{request.call}(): {child.what}",
-            lines=child.lines,
-            step="new",
-            **child.data,
-        )
+        if isinstance(made, NewTaskWithCopy):
+            self._count(request.call, "read-only", made.made_read_only)
+        self.tracer.emit(moment, made)
 
     def _runs(self, moment: Moment) -> None:
         call, where = self._new.pop(moment.task.address, ("", ""))
         if not call:
             return
-        self.tracer.emit(
-            moment,
-            f"runs for the first time, {where}: here {call}() returns 0",
-            step="first run",
-            call=call,
-        )
+        what = f"runs for the first time, {where}: here {call}() returns 0"
+        self.tracer.emit(moment, FirstRun(what=what, call=call))
 
     def _answered(self, moment: Moment, call: Call) -> None:
         request: Request = call.note
         self._requests.pop(moment.task.address, None)
         self._stop_meanwhile()
         result = moment.int_result  # pid_t since v5.10 (cad6967ac108), then long
-        data = {"call": request.call, "result": result}
         if result < 0:
             if request.call == CLONE3:
                 self._failed.add(moment.task.address)
             self._count(request.call, "failed")
-            self.tracer.emit(
-                moment,
-                f"{request.call}() fails: {result_text(result)}",
+            failure = Fails(
+                what=f"{request.call}() fails: {result_text(result)}",
                 lines=offspring.asked_for(request.arguments),
-                step="fails",
                 flags=request.arguments.flags,
-                **data,
+                call=request.call,
+                result=result,
             )
+            self.tracer.emit(moment, failure)
             return
         waited = bool(request.arguments.flags & CLONE_VFORK)
         shared = bool(request.arguments.flags & CLONE_VM)
-        said = f"{request.call}() returns {result}, the new task's number"
+        what = f"{request.call}() returns {result}, the new task's number"
         killed = self._forget_child_of(moment.task.address)
         if killed:  # see wait_for_vfork_done()
-            said += ": it is killed while it waits, the child runs on"
-            said += " in its memory" * shared
+            what += ": it is killed while it waits, the child runs on"
+            what += " in its memory" * shared
         elif waited and shared:
-            said += ": the child has let go of its memory"
+            what += ": the child has let go of its memory"
         elif waited:
-            said += ": the child has executed a program or ended"
-        self.tracer.emit(
-            moment, said, step="returns", waited=waited and not killed, **data
+            what += ": the child has executed a program or ended"
+        event = Returns(
+            what=what, waited=waited and not killed, call=request.call, result=result
         )
+        self.tracer.emit(moment, event)
 
     def _forget_child_of(self, caller: int) -> bool:
         """Has a child not let it go on? Parameter: struct task_struct *."""
-        children = [one for one, parent in self._vforked.items() if parent == caller]
+        children = [
+            child for child, parent in self._vforked.items() if parent == caller
+        ]
         for child in children:
             del self._vforked[child]
         return bool(children)
@@ -218,13 +220,9 @@ class Fork(Timeline):
         if moment.result >= 0 or told:
             return
         self._count(CLONE3, "failed")
-        self.tracer.emit(
-            moment,
-            f"{CLONE3}() refuses its arguments: {result_text(moment.result)}",
-            step="fails",
-            call=CLONE3,
-            result=moment.result,
-        )
+        what = f"{CLONE3}() refuses its arguments: {result_text(moment.result)}"
+        event = ArgumentsRefused(what=what, call=CLONE3, result=moment.result)
+        self.tracer.emit(moment, event)
 
     def _releases(self, moment: Moment) -> None:
         """mm_release() wakes who waits; the task still has the memory it had."""
@@ -238,12 +236,9 @@ class Fork(Timeline):
             why = "it executes a program"
             if shared:
                 why = "it gets memory of its own for its program"
-        self.tracer.emit(
-            moment,
-            f"lets {relatives.who(caller)} go on: {why}",
-            step="vfork done",
-            parent=relatives.task_struct(caller).pid,
-        )
+        what = f"lets {relatives.who(caller)} go on: {why}"
+        parent = relatives.task_struct(caller).pid
+        self.tracer.emit(moment, VforkDone(what=what, parent=parent))
 
     def summary(self) -> list[Any]:
         names = ("processes", "threads", "failed", "read-only")

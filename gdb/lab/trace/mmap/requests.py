@@ -30,7 +30,7 @@ class Request:
     mm: Ptr[MmStruct]
     order: int = 0  # of its last change among all changes
     before: Snapshot | None = None  # when it got mmap_lock
-    chosen: int | None = None  # what get_unmapped_area() said
+    chosen: int | None = None  # by get_unmapped_area()
     seen: list[tuple[Snapshot, Snapshot]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     covered: int = 0  # bytes that were there, where it demands to be
@@ -60,14 +60,18 @@ def by_lines(request: Request, threshold: int | None) -> list[str]:
     """Who asked: the program's functions, if its ELF file is known."""
     if not request.caller.names:
         return []
-    said = f"called by {request.caller.text}"
+    sentence = f"called by {request.caller.text}"
     why = _why(request, threshold) if request.caller.malloc else ""
-    return [f"{said}: {why}" if why else said]
+    return [f"{sentence}: {why}" if why else sentence]
 
 
 def _why(request: Request, threshold: int | None) -> str:
     """Why malloc() and its kin asked, "" if that cannot be told."""
-    moved = [one.new - one.old for one in request.changes if one.boundary == "brk"]
+    moved = [
+        change.new - change.old
+        for change in request.changes
+        if change.boundary == "brk"
+    ]
     if request.name == "brk" and moved and 0 < moved[0] < PAGE_SIZE:
         return "the heap's end is rounded up to a page"
     if request.name == "brk" and moved:
@@ -131,7 +135,9 @@ def _brk(request: Request, result: int) -> str:
         return f"brk(0) only asks: the heap ends at {result:x}"
     if refused(request, result):
         return f"brk to {asked:x} is refused: the heap still ends at {result:x}"
-    old = next((one.old for one in request.changes if one.boundary == "brk"), asked)
+    old = next(
+        (change.old for change in request.changes if change.boundary == "brk"), asked
+    )
     if old == asked:
         return f"brk to {asked:x}, where the heap ends already"
     way = "up" if asked > old else "down"

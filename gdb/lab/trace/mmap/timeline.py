@@ -9,18 +9,34 @@ when it got the lock and when it gives it back.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...linux import registers, task
 from ...linux.mm import mmap_lock
 from ...linux.mm_changes import snapshot
 from ...programs.callers import Caller
-from ...result import Number, Table, Words
+from ...result import Address, Number, Size, Table, Words
 from ..engine import Timeline, Tracer
-from ..event import Call, Moment, Point, system_calls
+from ..event import Call, Event, Moment, Point, system_calls
 from .requests import ASKED, Request, by_lines, refused
 
 CALLS = {"mmap": 6, "munmap": 2, "mprotect": 3, "brk": 1, "mremap": 5}  # arguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmapEvent(Event, timeline="mmap"):
+    """A request for memory that has been answered."""
+
+    call: Words
+    arguments: list[int]
+    result: Number
+    chosen: Address | None  # by get_unmapped_area()
+    covered: Size  # what was mapped before where the request demanded to be
+    order: Number  # of its last change, among all changes; 0 without one
+    caller: list[Words]  # functions of the program, innermost first
+    malloc: Words  # the function of the C library that allocates, "" for none
+    mmap_threshold: Size | None  # of malloc()
 
 
 class CallRow(NamedTuple):
@@ -126,11 +142,10 @@ class Mmap(Timeline):
         self.by_malloc[request.name] += bool(malloc)
         if malloc:
             self.threshold = request.caller.mmap_threshold()
-        self.tracer.emit(
-            moment,
-            ASKED[request.name](request, result),
-            tuple(request.changes),
-            tuple(by_lines(request, self.threshold)),
+        event = MmapEvent(
+            what=ASKED[request.name](request, result),
+            changes=tuple(request.changes),
+            lines=tuple(by_lines(request, self.threshold)),
             call=request.name,
             arguments=list(request.arguments),
             result=result,
@@ -141,6 +156,7 @@ class Mmap(Timeline):
             malloc=malloc,
             mmap_threshold=self.threshold,
         )
+        self.tracer.emit(moment, event)
 
     def summary(self) -> list[Any]:
         rows = [
