@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab.replay import recording  # noqa: E402
 from lab.result import Drawing, Report, Table  # noqa: E402
 from lab.schema import Schema  # noqa: E402
+from lab.target.cstruct import Ptr  # noqa: E402
 from lab.trace.event import Entry, Event, own_members  # noqa: E402
 
 for name in ("commands.explore", "commands.trace", "check.hits_file", "target.layout"):
@@ -148,6 +149,8 @@ def word(hint: object) -> str:
         return " or ".join([*kinds, "null"])
     if hint is Entry:
         return "event, see Events"
+    if hint is Ptr:
+        return "address"
     if hint is bool:
         return "true or false"
     if hint is str:
