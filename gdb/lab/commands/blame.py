@@ -16,9 +16,9 @@ class Blame(LabCommand):
     """Which instruction changed a byte last? lab blame ADDR [--json]
 
     Goes back in the replay to the instruction that gave the byte at ADDR its value, and
-    stops in front of it: stepi executes it. ADDR is any expression; one in the user's half
-    is the current process's. stops: how often QEMU stopped on the way. What was written
-    through another mapping of the page, such as by the kernel clearing it, is not seen.
+    stops in front of it: stepi executes it. ADDR is any expression; a user address is one
+    of the current process. stops is how often QEMU stopped on the way. Writes through
+    another mapping of the page, such as the kernel's when it clears it, are not seen.
 
     Example: who wrote the first byte of the buffer that the last hit is about?
         (gdb) lab blame 0x4fd340

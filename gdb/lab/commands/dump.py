@@ -21,10 +21,9 @@ from .base import LabCommand
 class Dump(LabCommand):
     """A core file that crash and drgn open: lab dump FILE [--json]
 
-    Writes all memory of the guest and the registers of its processors to FILE, as a
-    crashed kernel leaves them. Pages of zeros are holes in the file, so it takes less
-    room than it is long. FILE appears, and takes the place of another, when it is
-    whole.
+    Writes the guest's memory and the registers of its CPUs to FILE, in the format of
+    a crash dump. Zero pages are holes, so the file takes less room on the disk than its
+    length says. FILE appears, or replaces an older one, only when it is complete.
 
     Example:
         (gdb) lab dump /tmp/guest.core
@@ -56,7 +55,7 @@ class Dump(LabCommand):
 
 
 class Progress:
-    """One line that says how far the dump is, on a terminal, when it takes time."""
+    """A progress line on a terminal, once a dump takes longer than PERIOD."""
 
     PERIOD = 0.5  # seconds
 
@@ -73,6 +72,6 @@ class Progress:
             self.shown = True
 
     def end(self) -> None:
-        """Leave a clean line."""
+        """Clear the line."""
         if self.shown:
             terminal.write_progress("")

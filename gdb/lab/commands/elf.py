@@ -13,10 +13,10 @@ class Elf(LabCommand):
     """The program beside the areas it became: lab elf [PID] [FILE] [--json]
 
     The ELF header, the program headers and where each was loaded; for each LOAD the
-    areas that the kernel made of it, and why they are not the same; the auxiliary
-    vector that told the program of it; the sections. All is read from the guest's
-    memory. Sections of a program whose file is not all in memory come from FILE, the
-    same program on the host.
+    areas that the kernel made of it, and why they differ from it; the auxiliary vector,
+    which tells the program about them; the sections. Everything is read from the guest's
+    memory. If the program's file is not completely in the page cache, the sections come
+    from FILE, the same program on the host.
 
     Example:
         (gdb) lab elf 1

@@ -68,6 +68,6 @@ def register() -> None:
     """Make the commands known to gdb."""
     unforeseen.register()
     Lab()
-    for each in (*COMMANDS, *FUNCTIONS):
-        each()
+    for kind in (*COMMANDS, *FUNCTIONS):
+        kind()
     window.register()

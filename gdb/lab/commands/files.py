@@ -12,11 +12,11 @@ from .base import LabCommand
 class Files(LabCommand):
     """The open files of a task: lab files [PID] [--json]
 
-    One row a descriptor: the path as the link /proc/PID/fd/N shows it, told from
-    the first process's root directory; what kind of file it is; the position in
+    One row for each descriptor: the path as the link /proc/PID/fd/N shows it, seen
+    from the first process's root directory; what kind of file it is; the position in
     bytes; the flags as /proc/PID/fdinfo/N has them, in octal, and by name;
     whether an exec closes it; the mount and inode, and the struct file. If the task
-    has ended and its process goes on, those of a thread that lives.
+    has ended but its process goes on, the files are those of a living thread.
 
     Example:
         (gdb) lab files 1

@@ -14,8 +14,8 @@ from .base import LabCommand, show_frame
 class Goto(LabCommand):
     """Jump to a moment of the recording, forward or back: lab goto N
 
-    N is a moment's number in lab timeline, or an instruction count with a # before it, as
-    lab timeline shows it. No breakpoint stops gdb on the way.
+    N is the number of a moment in lab timeline, or # and an instruction count, as
+    lab timeline shows it. Breakpoints do not stop gdb on the way.
 
     Example: go to moment 6, then to ten instructions before it.
         (gdb) lab goto 6
@@ -25,19 +25,19 @@ class Goto(LabCommand):
     name = "goto"
 
     def do(self, argument: str) -> None:
-        one = session.needed()
+        replay = session.needed()
         [wanted] = self.take(gdb.string_to_argv(argument), "N")
-        moments = list(one.moments)
-        told = f"there are moments 0 to {len(moments) - 1}; see lab timeline"
+        moments = list(replay.moments)
+        known = f"there are moments 0 to {len(moments) - 1}; see lab timeline"
         if wanted.startswith("#") and wanted[1:].isdecimal():
-            one.travel(int(wanted[1:]))
+            replay.travel(int(wanted[1:]))
         elif not wanted.isdecimal():
-            raise Refused(f"lab goto takes the number of a moment, or #COUNT: {told}.")
+            raise Refused(f"lab goto takes the number of a moment, or #COUNT: {known}.")
         elif int(wanted) >= len(moments):
-            raise Refused(f"There is no moment {wanted}: {told}.")
+            raise Refused(f"There is no moment {wanted}: {known}.")
         else:
             moment = moments[int(wanted)]
-            one.travel(moment.count)
+            replay.travel(moment.count)
             who = f"{moment.comm} {moment.pid}: " if moment.pid is not None else ""
             terminal.write(f"Moment {wanted}, {moment.kind}: {who}{moment.what}\n")
         show_frame()

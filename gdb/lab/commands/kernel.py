@@ -11,11 +11,11 @@ from .base import LabCommand
 class Kernel(LabCommand):
     """The kernel's half of the address space: lab kernel [--json]
 
-    Its regions with base and size, for the levels of page tables this kernel runs
-    with, and how much of each is mapped now; what lies between them is unused. The
-    page vsyscall lies in the fixmap, whose pages above it are unused, too.
-    Then the parts of the kernel image with their physical addresses and rights,
-    which fixed addresses are mapped, and loaded modules.
+    Its regions with base and size, for the page-table levels this kernel runs with,
+    and how much of each is mapped now; the space between them is unused. The vsyscall
+    page lies in the fixmap, and the fixmap's pages above it are unused, too.
+    Then the parts of the kernel image with their physical addresses and rights, the
+    fixed addresses that are mapped, and the loaded modules.
 
     Example:
         (gdb) lab kernel

@@ -12,16 +12,16 @@ from .base import LabCommand
 class Kstack(LabCommand):
     """The kernel backtrace of a task: lab kstack [PID] [--json]
 
-    For a task that sleeps from where the scheduler left it; for one that runs
-    from the registers of its processor. Symbols are as the kernel prints them,
-    those of a module with its name behind: rd+0xe/0x20 [hello].
-    kind is "running" for where a processor is, "call" for a return address,
+    A sleeping task's begins where the scheduler switched it out, a running task's with
+    the registers of its CPU. Symbols are as the kernel prints them, those of a module
+    with its name behind: rd+0xe/0x20 [hello].
+    kind is "running" for what a CPU executes, "call" for a return address,
     "scheduler" for one that /proc/PID/stack leaves out, "start" for where a new
-    task will begin, "interrupted" for where an interrupt or exception came, and
-    "user" for where user mode goes on.
-    function is what the source line belongs to if it was inlined; stack is the
-    one the frame is on: task, irq, entry, or that of an exception; place is
-    where the frame, or the saved registers, start.
+    task will begin, "interrupted" for where an interrupt or exception hit, and
+    "user" for where user mode resumes.
+    function is the inlined function that the source line belongs to; stack is the
+    one the frame is on: task, irq, entry, or that of an exception; place is the
+    address of the frame, or of the saved registers.
 
     Example:
         (gdb) lab kstack 1

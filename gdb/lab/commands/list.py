@@ -12,8 +12,8 @@ from .base import LabCommand
 class List(LabCommand):
     """The list of areas, drawn: lab list [PID] [--json]
 
-    From mm->mmap along vm_next, one line an area. A double arrow stands where
-    vm_prev leads back to the area above, and what it holds where it does not.
+    From mm->mmap along vm_next, one line for each area. A double arrow means that
+    vm_prev leads back to the area above; where it does not, its value is shown.
     Linux 6.1 and later have no such list; the command says what they have.
 
     Example:

@@ -12,11 +12,11 @@ from .base import LabCommand
 class Map(LabCommand):
     """The address space as a picture: lab map [PID] [--json]
 
-    High addresses are above: the kernel's half, then the addresses that no
-    processor takes, then the user's half. Bars are to scale within a group of
-    segments (stack, mapped, heap, program, ...), whose head says what a block
-    stands for; dots are gaps, of which those between groups are not to scale. A
-    triangle marks the boundaries the mm_struct keeps. Fits 80 columns.
+    High addresses are at the top: the kernel's half, the non-canonical addresses, the
+    user's half. Bars are to scale within a group of segments (stack, mapped, heap,
+    program, ...), whose head says how much a block stands for; dots are gaps, and those
+    between groups are not to scale. A triangle marks the boundaries the mm_struct keeps.
+    Fits 80 columns.
 
     Example:
         (gdb) lab map 1

@@ -12,10 +12,10 @@ from .base import LabCommand
 class Maple(LabCommand):
     """The maple tree of areas, drawn: lab maple [PID] [--json]
 
-    Each node with its type, the range of addresses below it, its slots in use, and
-    its metadata. A slot is shown by its last address, the pivot; of an arange_64
-    node with the widest gap below it, and under it the node it leads to; of a leaf
-    with its area or the gap it stands for. Then the rules of such a tree, checked.
+    Each node with its type, the range of addresses it covers, its slots in use, and its
+    metadata. A slot is shown by its last address, the pivot: in an arange_64 node with
+    the widest gap below it, and under it the node it points to; in a leaf with its area
+    or the gap it stands for. Then the rules of a maple tree, checked.
     Kernels before Linux 6.1 have no maple tree; the command says what they have.
 
     Example:

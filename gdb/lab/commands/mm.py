@@ -12,11 +12,10 @@ from .base import LabCommand
 class Mm(LabCommand):
     """An address space as a whole: lab mm [PID] [--json]
 
-    The boundaries the kernel keeps of it, from low to high, each under the area it
-    lies in; its counters, with the names they have in /proc/PID/status; resident
-    pages by kind, where pending is what a thread (before Linux 6.2) or a CPU has
-    counted but not yet added; and the tasks that share it or, being kernel
-    threads, borrow it.
+    The boundaries in its mm_struct, from low to high, each under the area that holds it;
+    its counters, by their names in /proc/PID/status; resident pages by kind, where
+    pending is what a thread (before Linux 6.2) or a CPU has counted but not yet added;
+    and the tasks that share it or, being kernel threads, borrow it.
 
     Example:
         (gdb) lab mm 1

@@ -11,7 +11,7 @@ from .base import LabCommand
 class Ps(LabCommand):
     """All processes, as ps shows them: lab ps [--json]
 
-    One row a process, swapper/0 left out. Kernel threads are in brackets.
+    One row for each process but swapper/0. Kernel threads are in brackets.
     state is the letter of /proc/PID/stat: R runs or could run, S sleeps, D sleeps
     uninterruptibly, T stopped, t traced, I idle kernel thread, Z zombie, X dead.
 

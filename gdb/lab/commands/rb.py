@@ -12,12 +12,11 @@ from .base import LabCommand
 class Rb(LabCommand):
     """The red-black tree of areas, drawn: lab rb [PID] [--json]
 
-    The tree lies on its side: the root is at the left, areas with lower addresses
-    stand above, so that read downwards they are in order. Each node has its colour
-    (B black, R red), its area, and rb_subtree_gap, the widest hole in front of an
-    area below it, by which the kernel finds room for a new one. Then the rules of
-    such a tree, checked. Linux 6.1 and later have no such tree; the command says
-    what they have.
+    The tree lies on its side: the root is at the left, and from top to bottom the areas
+    are in order of their addresses. Each node has its colour (B black, R red), its area,
+    and rb_subtree_gap, the widest gap before an area of its subtree, by which the kernel
+    finds room for a new one. Then the rules of a red-black tree, checked. Linux 6.1 and
+    later have no such tree; the command says what they have.
 
     Example:
         (gdb) lab rb 1

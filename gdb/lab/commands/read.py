@@ -12,15 +12,15 @@ from ..target.debugger import Refused
 from .arguments import number, page_tables
 from .base import LabCommand
 
-MOST = 1 << 20  # bytes that are shown at once
+MOST = 1 << 20  # bytes of one command
 
 
 class Read(LabCommand):
     """Bytes of any process's or the kernel's memory: lab read ADDRESS LENGTH [PID] [--json]
 
-    In hexadecimal and as text; a star stands for lines like the one above. Works
-    for processes that do not run just now, reads what PROT_NONE hides, and never
-    brings a page in: of what is not there it says why, page by page.
+    In hexadecimal and as text; a star stands for lines like the one above. Works for
+    processes that are not running, reads through PROT_NONE, and never faults a page in:
+    where a page is missing it says why.
 
     Examples: the arguments of process 1, and the kernel's banner.
         (gdb) lab read $lab_mm(1)->arg_start 32 1

@@ -13,10 +13,10 @@ class Regs(LabCommand):
     """The registers a task has in user mode: lab regs [PID] [--json]
 
     Those that entry code saved at the top of the task's kernel stack, its
-    pt_regs; or, for a task that runs in user mode now, those of its processor.
+    pt_regs; or, for a task that runs in user mode now, those of its CPU.
     orig_ax is the number of the system call the task is in; it is negative after
     an interrupt or exception. An address is followed by what it lies in: a file
-    and the offset in it, or the stack, heap, ... and how far into it.
+    and the offset in it, or the stack, heap, ... and the offset in that.
 
     Example:
         (gdb) lab regs 1

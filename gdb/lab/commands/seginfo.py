@@ -37,7 +37,7 @@ check = Check(reporter)
 
 
 def start() -> None:
-    """Arm the check, say where reads come from and what to type next.
+    """Arm the check, and say where memory is read from.
 
     Raises gdb.GdbError if the check cannot work here.
     """
@@ -56,16 +56,17 @@ def start() -> None:
 
 @handler("seginfo")
 def on_stop(event: object) -> None:
-    """Say where gdb stopped, when one of the check's stops did it."""
-    stops = (s for s in getattr(event, "breakpoints", ()) if isinstance(s, Stop))
-    ours = any(one.stopped for one in stops)
+    """Show where gdb stopped, if one of the check's stops did it."""
+    points = getattr(event, "breakpoints", ())
+    stops = (point for point in points if isinstance(point, Stop))
+    ours = any(stop.stopped for stop in stops)
     check.catch_up()
     if ours:
         show_frame()
 
 
 def stop() -> None:
-    """Leave nothing behind: the package is about to be loaded again."""
+    """Undo register(): the package is about to be loaded again."""
     check.disarm()
     gdb.events.stop.disconnect(on_stop)
     gdb_debugger.watch({})
@@ -88,7 +89,7 @@ class SegInfo(Command):
     seginfo full         the whole report for every hit (default)
     seginfo show N       hit N again
     seginfo json FILE    write all hits to FILE as JSON
-    seginfo version      of the lab, of gdb, and of the kernel the symbols are of
+    seginfo version      the versions of the lab, of gdb, and of the symbols' kernel
 
     A hit is one call, read three ways at the moments when they must agree: the
     debugger walks current->mm and its areas (the vm_next chain; since Linux 6.1 the
@@ -211,7 +212,7 @@ class Json(Command):
 
 
 class Version(Command):
-    """What is at work here, for a report: seginfo version"""
+    """The versions of the lab and what it runs on, for a report: seginfo version"""
 
     def __init__(self) -> None:
         super().__init__("seginfo version", gdb.COMMAND_SUPPORT)
@@ -238,7 +239,7 @@ def write_hits(name: str) -> None:
 
 
 def register() -> None:
-    """Make the commands known to gdb, follow its events."""
+    """Register the commands with gdb, and follow its events."""
     debugger.use(gdb_debugger.GdbDebugger())
     gdb_debugger.watch(kernel.EVENTS)
     gdb.events.stop.connect(on_stop)

@@ -13,10 +13,9 @@ class Task(LabCommand):
     """The task_struct of a task, explained: lab task [PID] [--json]
 
     By theme: identity, state and exit state, scheduling, family, memory, files,
-    signals, stack and thread_info. Each member with its value, what the value
-    says, its C type and what it is for. A path with "->" follows a pointer;
-    members that this kernel has not are left out, and so is what a NULL pointer
-    would lead to.
+    signals, stack and thread_info. Each member with its value, the value in words,
+    its C type and what it is for. A path with "->" follows a pointer; members that
+    this kernel lacks are omitted, and so is what is behind a NULL pointer.
 
     Example:
         (gdb) lab task 1

@@ -11,11 +11,10 @@ from .base import LabCommand
 class Threads(LabCommand):
     """All threads of all processes: lab threads [--json]
 
-    One row a thread, those of a process one after the other: pid is the thread's
-    id, tgid its process's, threads the number of threads of that process. Before
-    them the idle tasks, swapper/N of each CPU, which are on no list. The columns are
-    those of `lab ps`, and where the kernel stack starts and ends; a task that has
-    ended gives it back.
+    One row for each thread, process by process: pid is the thread's id, tgid its
+    process's, threads the number of threads of that process. First come the idle tasks,
+    swapper/N of each CPU, which are on no list. The columns are those of `lab ps`, then
+    start and end of the kernel stack, which a task that has ended no longer has.
 
     Example:
         (gdb) lab threads

@@ -16,8 +16,8 @@ class Timeline(LabCommand):
     Start, programs executed, processes killed by a signal, hits of the check, traced events,
     end; each with its number for lab goto, the instructions executed since the machine's
     reset, the guest's clock in seconds (as dmesg has it), and who ran. An arrow marks where
-    gdb stands. "yes" under checkpoint: there is one, or closely before. Hits and events
-    found in this session are put in their places, so the numbers behind them grow.
+    gdb stands. checkpoint is "yes" if there is one here or shortly before. Hits and events
+    found in this session are inserted, so the moments after them get higher numbers.
 
     Example: go to the first hit.
         (gdb) lab timeline
@@ -27,7 +27,7 @@ class Timeline(LabCommand):
     name = "timeline"
 
     def do(self, argument: str) -> None:
-        # Not as the other commands do it: this one works before the kernel runs
+        # Unlike the other commands, this one works before the kernel runs
         arguments = gdb.string_to_argv(argument)
         as_json = arguments == ["--json"]
         self.take([] if as_json else arguments)

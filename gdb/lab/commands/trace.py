@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace: let a program run and tell what happens, event by event."""
+"""lab trace: let a program run and show what happens, event by event."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from .base import show_frame
 from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
-    one.name: one for one in (ExecTimeline, Mmap, Faults, Fork, Exit)
+    timeline.name: timeline for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit)
 }
 SYSCALL = syscall.Syscalls.name
 LIMIT = 1000  # events
@@ -56,10 +56,10 @@ class Trace(Command):
     address space. Ends when every followed process has ended, after N events
     (default 1000), at Ctrl-C or at a breakpoint of yours; then a summary.
 
-    PROGRAM is a path or the last part of one: followed is who executes it, with all
-    it starts. PID is a process that is there; all means every process. Without
-    either it is the current process, or, while the kernel still boots, the program
-    the guest was started for. Time is that of the last tick or switch of a CPU.
+    PROGRAM is a path or the last part of one: whoever executes it is followed, and
+    all that it starts. PID is a process that exists; all means every process. The
+    default is the current process or, while the kernel still boots, the program the
+    guest was started for. The time is that of the CPU's last tick or switch.
 
     Example: what the demo maps, from its start on, and its system calls.
         (gdb) lab trace mmap
@@ -134,7 +134,7 @@ def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
 
 
 def _take_follow(arguments: list[str], booted: bool) -> Follow:
-    """Whom to follow. Raises Refused."""
+    """The processes to follow. Raises Refused."""
     if len(arguments) > 1:
         raise Refused("lab trace takes one PROGRAM or PID; see `help lab trace`.")
     if not arguments:
@@ -164,13 +164,13 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
 def _process(address: Ptr[TaskStruct]) -> Follow:
     """Follow the process of a task: struct task_struct *."""
     found = task.task(address)
-    children = [task.task(one) for one in process.for_each_child(address)]
-    there = [f"{one.comm} {one.pid}" for one in children]
+    children = list(map(task.task, process.for_each_child(address)))
+    there = [f"{child.comm} {child.pid}" for child in children]
     return Follow(tgids={found.tgid}, comm=found.comm, there=there)
 
 
 def _default(booted: bool) -> Follow:
-    """The current process; none is there while the kernel boots."""
+    """The current process; the lab's program while the kernel boots, which has none."""
     if not booted or not any(True for _ in task.for_each_process()):
         return Follow(program=LAB_PROGRAM)
     current = task.get_current()
@@ -181,7 +181,7 @@ def _default(booted: bool) -> Follow:
 
 @contextmanager
 def _quiet_check() -> Iterator[None]:
-    """Meanwhile a hit of the check is one line, and does not stop the guest."""
+    """In the block a hit of the check is one line, and does not stop the guest."""
     before = check.stop_at_hit, reporter.brief
     check.stop_at_hit, reporter.brief = False, True
     try:
@@ -191,7 +191,7 @@ def _quiet_check() -> Iterator[None]:
 
 
 def _ignore(entry: Entry) -> None:
-    """With --json everything is written at the end."""
+    """Show nothing: with --json everything is written at the end."""
 
 
 def _show(width: int, colour: bool, entry: Entry) -> None:
@@ -205,7 +205,7 @@ def _write(sentence: str) -> None:
 
 
 def _what() -> str:
-    rows = [f"{one.name:<18} {one.follows}" for one in TIMELINES.values()]
+    rows = [f"{kind.name:<18} {kind.follows}" for kind in TIMELINES.values()]
     return ("\n" + " " * 8).join(rows)
 
 

@@ -13,9 +13,9 @@ from .base import LabCommand
 class Tree(LabCommand):
     """The family tree of the processes: lab tree [PID] [--json]
 
-    Who made whom, as the kernel's lists of children and siblings have it, from
-    swapper/0 or the process PID down. Behind the name is the pid, then the state
-    unless it sleeps, and the number of threads if there are more than one.
+    Parents and children by the kernel's lists, from swapper/0 or the process PID down.
+    After the name come the pid, the state unless the process sleeps, and the number of
+    threads if it has more than one.
 
     Example:
         (gdb) lab tree 1

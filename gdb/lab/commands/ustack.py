@@ -18,9 +18,11 @@ class Ustack(LabCommand):
     /usr, /bin, /sbin or /lib of this machine, each only if its build id (without
     one, its program headers and code) is that in the process's memory; else the
     guest's own copy in its page cache. FILE names another one, for example the
-    same program with its symbols. kind is "here", "call" for a return address, "interrupted" for
-    where a signal came. place is the file and the offset in it. Where no ELF file
-    is known a frame may still be found by rbp, which is a guess.
+    same program with its symbols.
+
+    kind is "here", "call" for a return address, "interrupted" for where a signal
+    arrived. place is the file and the offset in it. Without an ELF file a frame may
+    still be found by rbp, which is a guess.
 
     Examples: the current task, and a program that was stripped for the guest.
         (gdb) lab ustack

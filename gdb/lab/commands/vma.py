@@ -12,10 +12,10 @@ from .base import LabCommand
 class Vma(LabCommand):
     """The area that holds an address, explained: lab vma ADDRESS [PID] [--json]
 
-    Found as the kernel's find_vma() does, by way of the tree. Shows the area
-    between its neighbours, what its flags mean, all members of its
-    vm_area_struct, and how many of its pages are there. For an address in no
-    area: between which two it lies, and how wide the gap is.
+    Looked up in the tree, as the kernel's find_vma() does. Shows the area between its
+    neighbours, what its flags mean, all members of its vm_area_struct, and how many of
+    its pages are present. For an address in a gap: the areas around it, and how wide
+    the gap is.
 
     ADDRESS is any expression of gdb's, in quotes if it has spaces.
 

@@ -14,15 +14,15 @@ from .base import LabCommand
 class Walk(LabCommand):
     """The way of an address through the page tables: lab walk ADDRESS [PID] [--json]
 
-    One row a level: where the table is, which entry counts, what it holds and
-    leads to. Then what came of it: the physical address, the size of the page,
-    what the processor allows there, and the direct map's address of the same
-    byte. Of an entry that is not present it says what it is: never touched,
-    PROT_NONE, swapped out, being moved. At last the page frame's struct page.
+    One row for each level: the table, the index of the entry, its value and what it
+    points to. Then the result: the physical address, the size of the page, the access
+    rights, and the direct map's address of the same byte. An entry that is not present
+    is explained: never touched, PROT_NONE, swapped out, being migrated. Finally the page
+    frame's struct page.
 
     Flags: P present, RW writable, US for user mode, PWT and PCD and PAT how it is
     cached, A accessed, D written to, PSE a large page, G global, NX not
-    executable; the others are software's. ADDRESS is any expression of gdb's, in
+    executable; the others are for software. ADDRESS is any expression of gdb's, in
     quotes if it has spaces.
 
     Examples: code of the current process, and the first page of the kernel.

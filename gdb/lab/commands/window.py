@@ -34,7 +34,7 @@ HELP = """document layout lab
 The source, and beside it the current process's address space: layout lab
 
 In gdb's TUI. The window `lab` is read anew at every stop, and shows, from its
-top: what the selected processor does; where $pc and $sp of the selected frame
+top: what the selected CPU does; where $pc and $sp of the selected frame
 point, and the last argument of its function that is a pointer; in the kernel also
 where user mode was left, and the last pointer given to the system call; what
 changed since the last stop; the areas with start, size, rights and name, and
@@ -53,7 +53,7 @@ end
 
 
 class Panel:
-    """What is in the window: the picture of this stop, and the part that is seen."""
+    """The contents of the window: the picture of this stop, and which part is visible."""
 
     def __init__(self, window: Any) -> None:
         self.window = window  # gdb.TuiWindow
@@ -61,7 +61,7 @@ class Panel:
         self.picture: picture.Picture | None = None
         self.layout: tui.Layout | None = None  # of this picture, for some width
         self.top = self.left = 0
-        self.selected: tuple = ()  # what was selected when the picture was taken
+        self.selected: tuple = ()  # see _selected(), when the picture was taken
 
     def stopped(self) -> None:
         """The target has stopped."""
@@ -73,14 +73,14 @@ class Panel:
         self.selected = ()
 
     def prompted(self) -> None:
-        """A command has ended; it may have selected another frame or processor."""
+        """A command has ended; it may have selected another frame or CPU."""
         if self.selected == _selected():
             self.draw()
         else:
             self.look()
 
     def look(self) -> None:
-        """Read all anew and show it. Another process is seen from its top."""
+        """Read everything again and show it, another process from its top."""
         before = self.picture
         self.selected = _selected()
         with no_garbage_collection():
@@ -91,7 +91,7 @@ class Panel:
         self.draw()
 
     def draw(self) -> None:
-        """Show what was read; the window may have another size than before."""
+        """Show what was read; the window may have been resized."""
         if not self.window.is_valid():
             return
         if self.picture is None:
@@ -109,20 +109,20 @@ class Panel:
         self.window.write(self.layout.text(self.top, self.left, height), True)
 
     def scroll(self, down: int, right: int) -> None:
-        """Show another part."""
+        """Move the visible part."""
         self.top += down
         self.left = max(0, self.left + right)
         self.draw()
 
 
 def _selected() -> tuple:
-    """What is selected: the program, the processor, the frame."""
+    """The selected program, CPU and frame."""
     program = getattr(gdb.current_progspace(), "filename", None)
     thread = gdb.selected_thread()
     try:
         frame = gdb.selected_frame()
         return program, thread and thread.global_num, frame.level(), frame.pc()
-    except gdb.error:  # no connection, or it runs
+    except gdb.error:  # there is no connection, or the guest runs
         return program, thread and thread.global_num
 
 
@@ -154,13 +154,13 @@ class Window:
         return self._panel
 
     def close(self) -> None:
-        """gdb does not need the window any more."""
+        """The window was closed."""
         for name, function in self._handlers.items():
             getattr(gdb.events, name).disconnect(function)
 
     @told
     def render(self) -> None:
-        """gdb made the window, or gave it another size."""
+        """The window was opened or resized."""
         self.panel.draw()
 
     @told
@@ -175,7 +175,7 @@ class Window:
 
 
 class CheckTui(Command):
-    """Refuse, and say what to type instead, where gdb's TUI cannot be."""
+    """Refuse where gdb's TUI cannot run, and say what to type instead."""
 
     def __init__(self) -> None:
         super().__init__(CHECK, gdb.COMMAND_MAINTENANCE)
@@ -206,7 +206,7 @@ class NoLayout(Command):
 
 
 def register() -> None:
-    """Make the window and its layout known to gdb, if it has a TUI."""
+    """Register the window and its layout with gdb, if it has a TUI."""
     if not hasattr(gdb, "register_window_type"):
         NoLayout()
         return
