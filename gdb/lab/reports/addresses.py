@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Addresses: those that the processor takes, and what they are translated with."""
+"""Addresses: canonical ones, those of the direct map, and the page frame of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from ..target.memory import Fault
 
 
 def canonical(address: int, levels: int) -> int:
-    """An address that the processor takes. Raises Refused for another one."""
+    """The same address, if it is canonical.
+
+    :param levels: of the page tables, 4 or 5
+    :raises Refused: it is not
+    """
     bits = 12 + 9 * levels
     top = address >> (bits - 1)
     if top not in (0, (1 << (65 - bits)) - 1):
@@ -25,7 +29,7 @@ def canonical(address: int, levels: int) -> int:
 
 
 def direct_map(physical: int) -> int | None:
-    """__va(): the kernel's address of RAM, None where there is none to read."""
+    """The direct map's address of a physical one, None if no RAM is there: __va()."""
     guest = kernel.memory()
     try:
         guest.physical.locate(physical, 1)
@@ -35,7 +39,7 @@ def direct_map(physical: int) -> int | None:
 
 
 class PageRow(NamedTuple):
-    """A page frame, as its struct page tells."""
+    """A page frame, by its struct page."""
 
     frame: Address
     page: Address
@@ -47,22 +51,22 @@ class PageRow(NamedTuple):
 
 
 def page_table(physical: int) -> Table[PageRow]:
-    """The struct page of a physical address as a table."""
+    """The struct page of the frame that holds a physical address, as a table."""
     table = Table(PageRow, "page frame")
     try:
-        one = pageframe.page_of(physical)
+        page = pageframe.page_of(physical)
     except Fault as fault:
         table.broken = f"there is no struct page: {fault}"
         return table
     table.rows.append(
         PageRow(
-            frame=one.pfn,
-            page=one.address,
-            refcount=one.refcount,
-            mapcount=one.mapcount,
-            order=one.order,
-            flags=one.flags,
-            used_as=one.kind,
+            frame=page.pfn,
+            page=page.address,
+            refcount=page.refcount,
+            mapcount=page.mapcount,
+            order=page.order,
+            flags=page.flags,
+            used_as=page.kind,
         )
     )
     return table

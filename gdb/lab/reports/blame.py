@@ -28,12 +28,12 @@ class BlameRow(NamedTuple):
 
 @dataclass
 class BlameReport(Report, schema="blame"):
-    """The instruction that changed a byte, or that there is none."""
+    """The instruction that changed a byte, or a sentence that there is none."""
 
     none: str | None = None
     change: Table[BlameRow] | None = None
     code: str | None = None
-    before: str | None = None  # where the search began it was another one
+    before: str | None = None  # if the byte had another value where the search began
 
 
 def describe(address: int) -> BlameReport:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each processor is at."""
+"""What each CPU is doing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..target.memory import Broken
 
 
 class ProcessorRow(NamedTuple):
-    """A processor; without the kernel's number while the kernel does not use it."""
+    """A CPU; its number in the kernel is None until the kernel uses it."""
 
     cpu: Number | None
     thread: Number  # gdb's
@@ -28,7 +28,7 @@ class ProcessorRow(NamedTuple):
 
 
 class CountRow(NamedTuple):
-    """The parts of a CPU's preempt count."""
+    """A CPU's preempt count, taken apart."""
 
     cpu: Number
     preempt_count: Address
@@ -42,14 +42,14 @@ class CountRow(NamedTuple):
 
 @dataclass
 class CurrentReport(Report, schema="current"):
-    """The processors, and the parts of each one's preempt_count."""
+    """All CPUs, and the parts of each preempt_count."""
 
     processors: Table[ProcessorRow]
     preempt_counts: Table[CountRow]
 
 
 def describe() -> CurrentReport:
-    """Ask all processors."""
+    """Read the state of all CPUs."""
     table = Table(ProcessorRow, "")
     counts = Table(CountRow, "preempt_count")
     for processor in processors():
@@ -74,7 +74,7 @@ def describe() -> CurrentReport:
 
 
 def _row(processor: Processor, cpu: int, table: Table[ProcessorRow]) -> ProcessorRow:
-    """A processor that the kernel uses as a row of ProcessorRow."""
+    """The row of a CPU that the kernel uses."""
     frames: list[stack.Frame] = []
     broken = ""
     try:
@@ -103,7 +103,7 @@ def _row(processor: Processor, cpu: int, table: Table[ProcessorRow]) -> Processo
 
 
 def _count_row(cpu: int) -> CountRow:
-    """A CPU as a row of CountRow."""
+    """The row of a CPU's preempt count."""
     count = preempt_count(cpu)
     return CountRow(
         cpu,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was written into a core file."""
+"""What a core file has, and how to open it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class DumpReport(Report, schema="dump"):
 
 
 def describe(core: vmcore.Core) -> DumpReport:
-    """Tell of a core file that was written."""
+    """Describe a core file that was written."""
     table = Table(CoreRow)
-    for one in core.segments:
-        table.rows.append(CoreRow(one.physical, one.virtual, one.size, one.offset))
+    for segment in core.segments:
+        row = segment.physical, segment.virtual, segment.size, segment.offset
+        table.rows.append(CoreRow(*row))
     own = "its own" if vmcoreinfo.is_kernels_own() else "made from debug info"
     symbols, path = shlex.quote(vmlinux.path()), shlex.quote(core.path)
     return DumpReport(

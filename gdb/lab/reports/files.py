@@ -31,14 +31,14 @@ class FileRow(NamedTuple):
 
 @dataclass
 class FilesReport(Report, schema="files"):
-    """Whose files, if they are not the task's own, and they."""
+    """The open files, and whose they are if they are not the task's own."""
 
     whose: str | None
     files: Table[FileRow] | None
 
 
 def describe(address: Ptr[TaskStruct]) -> FilesReport:
-    """Read the table of files of a struct task_struct *."""
+    """Read the table of open files of a task, or of a living thread of its process."""
     owner = files.with_files(address)
     if owner is None:
         read, how = task.task(address), task.ended(address)
@@ -49,18 +49,18 @@ def describe(address: Ptr[TaskStruct]) -> FilesReport:
     table = files.files_of(owner)
     found = Table(FileRow, "")
     try:
-        for one in files.for_each_file(table, task.onlooker_root()):
-            found.rows.append(_row(one))
+        for file in files.for_each_file(table, task.onlooker_root()):
+            found.rows.append(_row(file))
     except Broken as broken:
         found.broken = str(broken)
     return FilesReport(None if owner == address else _whose(address, owner), found)
 
 
 def _whose(ended: Ptr[TaskStruct], owner: Ptr[TaskStruct]) -> str:
-    """Whose files these are: each thread may have others, with unshare()."""
-    one, other = task.task(ended), task.task(owner)
-    said = (
-        f"{one.comm}, pid {one.pid}, {task.ended(ended)}{goes_on(ended)}. These are "
+    """Whose files these are: after unshare() each thread may have its own."""
+    gone, other = task.task(ended), task.task(owner)
+    sentence = (
+        f"{gone.comm}, pid {gone.pid}, {task.ended(ended)}{goes_on(ended)}. These are "
         f"the files of thread {other.pid}"
     )
     apart = [
@@ -69,21 +69,21 @@ def _whose(ended: Ptr[TaskStruct], owner: Ptr[TaskStruct]) -> str:
         if files.files_of(thread) not in (0, files.files_of(owner))
     ]
     if apart:
-        said += f"; other threads have files of their own: {', '.join(apart)}"
-    return f"{said}."
+        sentence += f"; other threads have files of their own: {', '.join(apart)}"
+    return f"{sentence}."
 
 
-def _row(one: files.OpenFile) -> FileRow:
-    """A descriptor as a row of FileRow."""
+def _row(file: files.OpenFile) -> FileRow:
+    """The row of a descriptor."""
     return FileRow(
-        one.fd,
-        one.path,
-        one.kind,
-        one.pos,
-        f"0{one.flags:o}",
-        tuple(one.flag_names),
-        "yes" if one.flags & files.O_CLOEXEC else "no",
-        one.mnt_id,
-        one.inode,
-        one.file,
+        file.fd,
+        file.path,
+        file.kind,
+        file.pos,
+        f"0{file.flags:o}",
+        tuple(file.flag_names),
+        "yes" if file.flags & files.O_CLOEXEC else "no",
+        file.mnt_id,
+        file.inode,
+        file.file,
     )

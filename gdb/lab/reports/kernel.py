@@ -45,7 +45,7 @@ class FixedRow(NamedTuple):
 
 
 class ModuleRow(NamedTuple):
-    """A piece of a module's memory."""
+    """A part of a module's memory."""
 
     start: Address
     size: Size
@@ -54,7 +54,7 @@ class ModuleRow(NamedTuple):
     module: Address
 
 
-# Their tables are used over and over: to count is to count twice
+# Many entries lead to the same tables, so their pages would be counted many times
 ALIASED = ("espfix", "KASAN shadow")
 
 
@@ -79,7 +79,7 @@ def _heading() -> str:
     guest = kernel.memory()
     text, _ = regions.image()
     moved = "moved by memory randomisation" if regions.is_moved() else "not moved"
-    said = (
+    heading = (
         f"{guest.levels} levels of page tables; top table swapper_pg_dir at physical "
         f"{guest.kernel_pgd:#x}. The image is linked for {text:#x} and runs there: KASLR "
         f"offset 0, phys_base {guest.phys_base:#x}. The direct map, vmalloc and vmemmap "
@@ -89,28 +89,31 @@ def _heading() -> str:
         f"{regions.FIXADDR_TOP:#x}."
     )
     if not structs.has_symbol("kasan_init"):
-        said += " No KASAN shadow in this kernel."
+        heading += " No KASAN shadow in this kernel."
     if not structs.has_symbol("init_espfix_ap"):
-        said += " No espfix stacks in this kernel."
-    return said
+        heading += " No espfix stacks in this kernel."
+    return heading
 
 
 def _regions() -> Table[RegionRow]:
     table = Table(RegionRow, "")
-    for one in regions.regions():
-        mapped = None
+    for region in regions.regions():
+        start, end, mapped = region.start, region.end, None
         try:
-            if one.name not in ALIASED:
-                mapped = _mapped(one.start, one.end)
+            if region.name not in ALIASED:
+                mapped = _mapped(start, end)
         except Broken as broken:
             table.broken = str(broken)
-        row = one.start, one.end, one.size, mapped, one.name, one.meaning
+        row = start, end, region.size, mapped, region.name, region.meaning
         table.rows.append(RegionRow(*row))
     return table
 
 
 def _mapped(start: int, end: int) -> int:
-    """How many bytes of [start, end) are mapped. Raises Broken."""
+    """How many bytes of [start, end) are mapped.
+
+    :raises Broken: a page table lies outside of RAM
+    """
     pgd = kernel.memory().kernel_pgd
     total = 0
     for address, size, _, value in pagewalk.walk_page_range(pgd, start, end):
@@ -122,17 +125,16 @@ def _mapped(start: int, end: int) -> int:
 def _sections() -> Table[ImageRow]:
     table = Table(ImageRow, "kernel image")
     pgd = kernel.memory().kernel_pgd
-    for one in regions.sections():
-        walk = pgtable.walk(pgd, one.start)
+    for section in regions.sections():
+        start, end = section.start, section.end
+        walk = pgtable.walk(pgd, start)
         rights = walk.rights() if walk.physical is not None else None
         try:
-            mapped = _mapped(one.start, one.end)
+            mapped = _mapped(start, end)
         except Broken as broken:
             mapped, table.broken = None, str(broken)
-        size = one.end - one.start
-        table.rows.append(
-            ImageRow(one.start, one.end, size, mapped, rights, one.physical, one.name)
-        )
+        row = start, end, end - start, mapped, rights, section.physical, section.name
+        table.rows.append(ImageRow(*row))
     return table
 
 
@@ -151,8 +153,8 @@ def _fixmap() -> Table[FixedRow]:
         walk = pgtable.walk(kernel.memory().kernel_pgd, address)
         if walk.physical is None:
             continue
-        first = max((one for one in known if one <= number), default=None)
-        name = f"number {number}"  # below all that have a name
+        first = max((named for named in known if named <= number), default=None)
+        name = f"number {number}"  # below the first that has a name
         if first is not None:
             name = names[first] + (f" + {number - first}" if number > first else "")
         table.rows.append(FixedRow(address, name, walk.physical, walk.rights()))
@@ -162,8 +164,8 @@ def _fixmap() -> Table[FixedRow]:
 def _modules() -> Table[ModuleRow] | str:
     table = Table(ModuleRow, "modules")
     try:
-        for one in module.for_each_module():
-            row = one.start, one.size, one.module, one.what, one.address
+        for part in module.for_each_module():
+            row = part.start, part.size, part.module, part.what, part.address
             table.rows.append(ModuleRow(*row))
     except Broken as broken:
         table.broken = str(broken)

@@ -29,21 +29,21 @@ class FrameRow(NamedTuple):
 
 @dataclass
 class KstackReport(Report, schema="kstack"):
-    """Whose stack, and its frames, the innermost first."""
+    """Whose stack, and its frames, innermost first."""
 
     task: str
     frames: Table[FrameRow] | None = None
 
 
 def describe(address: Ptr[TaskStruct]) -> KstackReport:
-    """Unwind the kernel stack of a struct task_struct *."""
+    """Unwind the kernel stack of a task."""
     processor = processors.running_on(address)
     if processor is None and not registers.task_stack_page(address):
         read = task.task(address)
-        said = "has no kernel stack"
+        why = "has no kernel stack"
         if task.has_exited(address):
-            said = f"has ended and has no kernel stack any more{goes_on(address)}"
-        return KstackReport(f"{read.comm}, pid {read.pid}, {said}.")
+            why = f"has ended and has no kernel stack any more{goes_on(address)}"
+        return KstackReport(f"{read.comm}, pid {read.pid}, {why}.")
     table = Table(FrameRow, "")
     frames: list[stack.Frame] = []
     try:
@@ -62,7 +62,7 @@ def _heading(
     frames: list[stack.Frame],
     broken: str,
 ) -> str:
-    """One sentence: which task, where it runs or that it does not, whence it came."""
+    """One sentence: which task, whether it runs, and how it entered the kernel."""
     read = task.task(address)
     who = f"{read.comm}, pid {read.pid}"
     if processor is not None:
@@ -76,7 +76,7 @@ def _heading(
 
 
 def _row(number: int, frame: stack.Frame) -> FrameRow:
-    """A frame as a row of FrameRow."""
+    """The row of a frame."""
     source = frame.source
     symbol = frame.symbol
     kind: str = frame.kind

@@ -30,7 +30,7 @@ class ListReport(Report, schema="list"):
 
 
 def describe(mm: Ptr[MmStruct]) -> ListReport:
-    """Follow mm->mmap of a struct mm_struct *."""
+    """Follow mm->mmap along vm_next."""
     if not vma.is_listed():
         return ListReport(none=NO_LIST)
     data: list[dict[str, Any]] = []
@@ -39,33 +39,33 @@ def describe(mm: Ptr[MmStruct]) -> ListReport:
     before = 0
     wrong = ""
     try:
-        for one in vma.for_each_listed(mm):
-            address = one.address
-            arrow = "⇅" if one.vm_prev == before else "↓"
+        for area in vma.for_each_listed(mm):
+            address = area.address
+            arrow = "⇅" if area.vm_prev == before else "↓"
             if not before:
                 arrow = "↓"
             line = f"  {arrow} {address:#x}  {name(address)}"
-            if one.vm_prev != before:
-                line += f"   vm_prev is {one.vm_prev:#x}"
-                wrong = wrong or f"{address:#x} has vm_prev {one.vm_prev:#x}"
+            if area.vm_prev != before:
+                line += f"   vm_prev is {area.vm_prev:#x}"
+                wrong = wrong or f"{address:#x} has vm_prev {area.vm_prev:#x}"
             drawing.lines.append(line)
             drawing.data.append(
                 {
                     "vma": address,
-                    "start": one.vm_start,
-                    "end": one.vm_end,
-                    "next": one.vm_next,
-                    "prev": one.vm_prev,
+                    "start": area.vm_start,
+                    "end": area.vm_end,
+                    "next": area.vm_next,
+                    "prev": area.vm_prev,
                 }
             )
             before = address
         drawing.lines.append("  ↓ NULL")
     except Broken as broken:
         drawing.broken = str(broken)
-    count, said = mm_.mm_struct(mm).map_count, len(drawing.data)
-    different = f"map_count is {count}, the list has {said}"
+    count, listed = mm_.mm_struct(mm).map_count, len(drawing.data)
+    different = f"map_count is {count}, the list has {listed}"
     rules = [
         ("vm_prev mirrors vm_next", wrong),
-        ("map_count is the number of areas", "" if count == said else different),
+        ("map_count is the number of areas", "" if count == listed else different),
     ]
     return ListReport(areas=drawing, rules=rules_table(rules))

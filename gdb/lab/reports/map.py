@@ -27,14 +27,17 @@ class MapReport(Report, schema="map"):
 
 
 def describe(owner: Ptr[TaskStruct], mm: Ptr[MmStruct]) -> MapReport:
-    """Draw an address space: struct task_struct * of whose it is, struct mm_struct *."""
-    one = task.task(owner)
+    """Draw an address space and the kernel's half.
+
+    :param owner: a task that has this address space
+    """
+    read = task.task(owner)
     bits = 12 + 9 * kernel.memory().levels
     upper = segments.kernel_half()
     lower, broken = segments.user_half(mm, task.onlooker_root())
     kernel_part = Drawing("kernel half", picture.lines(upper, 16), _data(upper))
     user_part = Drawing(
-        f"user half of {one.pid} ({one.comm})",
+        f"user half of {read.pid} ({read.comm})",
         picture.lines(lower, (bits + 2) // 4),
         _data(lower),
         broken,
@@ -49,12 +52,12 @@ def describe(owner: Ptr[TaskStruct], mm: Ptr[MmStruct]) -> MapReport:
 def _data(half: list[segments.Segment]) -> Segments:
     return [
         {
-            "start": one.start,
-            "end": one.end,
-            "group": one.group,
-            "name": one.name,
-            "perms": one.perms,
-            "marks": dict(one.marks),
+            "start": segment.start,
+            "end": segment.end,
+            "group": segment.group,
+            "name": segment.name,
+            "perms": segment.perms,
+            "marks": dict(segment.marks),
         }
-        for one in half
+        for segment in half
     ]

@@ -32,7 +32,7 @@ class MapleReport(Report, schema="maple"):
 
 
 def describe(mm: Ptr[MmStruct]) -> MapleReport:
-    """Walk mm->mm_mt of a struct mm_struct *."""
+    """Walk the maple tree mm->mm_mt."""
     if vma.is_listed():
         return MapleReport(none=NO_MAPLE)
     tree = vma.tree_of(mm)
@@ -72,18 +72,22 @@ def _maple_lines(
     branch: str,
     name: Callable[[Ptr[VmAreaStruct]], str],
 ) -> list[str]:
-    """A node and what is below it; before is what stands left of all its lines."""
+    """A node and what is below it, drawn.
+
+    :param before: what is left of each of its lines
+    :param branch: the line that leads to it
+    """
     node = nodes.pop(address, None)  # once only, so that a cycle ends
     if node is None:
         return [f"{before}{branch}{address:#x} was not read, or is drawn already"]
-    said = f"{node.type} {address:#x}, {len(node.slots)} of {node.room} slots"
-    said += f", {node.min:#x}-{node.max:#x}"
+    head = f"{node.type} {address:#x}, {len(node.slots)} of {node.room} slots"
+    head += f", {node.min:#x}-{node.max:#x}"
     if node.meta_end is not None:
-        said += f", meta end {node.meta_end}"
+        head += f", meta end {node.meta_end}"
     if node.gaps:
         has_gap = node.meta_gap != maple_check.META_MAX
-        said += f", widest gap in {node.meta_gap}" if has_gap else ", no gap"
-    lines = [f"{before}{branch}{said}"]
+        head += f", widest gap in {node.meta_gap}" if has_gap else ", no gap"
+    lines = [f"{before}{branch}{head}"]
     before += "   " if branch.startswith("└") else "│  "
     for i, (first, last, slot) in enumerate(node.ranges()):
         is_last = i + 1 == len(node.slots)

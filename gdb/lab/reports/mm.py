@@ -66,9 +66,9 @@ COUNTED = (
     ("pinned_vm", PAGE_SIZE, "held in place for a device: VmPin"),
     ("hiwater_vm", PAGE_SIZE, "total_vm at its highest, when last shrunk: VmPeak"),
     ("hiwater_rss", PAGE_SIZE, "resident pages at their highest, likewise: VmHWM"),
-    ("hugetlb_usage", PAGE_SIZE, "pages in huge pages from the pool: HugetlbPages"),
+    ("hugetlb_usage", PAGE_SIZE, "pages in huge pages of the pool: HugetlbPages"),
     ("pgtables_bytes", 1, "in page tables: VmPTE"),
-    ("mm_users", 0, "tasks that use it, and who looks at it just now"),
+    ("mm_users", 0, "tasks that use it, and who is looking at it now"),
     ("mm_count", 0, "references; all mm_users together are one"),
 )
 
@@ -85,7 +85,7 @@ class MmReport(Report, schema="mm"):
 
 
 def describe(mm: Ptr[MmStruct]) -> MmReport:
-    """Read a struct mm_struct *."""
+    """Read an address space, and find the tasks that use it."""
     read = MmStruct(kernel.memory(), mm)
     shared, owners = _users(mm)
     drawing, counters = _boundaries(mm), _counters(read)
@@ -94,17 +94,17 @@ def describe(mm: Ptr[MmStruct]) -> MmReport:
 
 def _heading(mm: Ptr[MmStruct], read: MmStruct) -> str:
     physical = mm_.virt_to_phys(read.pgd)
-    said = (
+    heading = (
         f"mm_struct {mm:#x}; its page tables start at pgd {read.pgd:#x} "
         f"(physical {physical:#x}), {kernel.memory().levels} levels"
     )
     if pgtable.pti_is_on():
-        said += f"; user mode runs on a copy at {pgtable.user_copy(physical):#x}"
-    return f"{said}. flags {mm_.flags_of(read):#x}, def_flags {read.def_flags:#x}."
+        heading += f"; user mode runs on a copy at {pgtable.user_copy(physical):#x}"
+    return f"{heading}. flags {mm_.flags_of(read):#x}, def_flags {read.def_flags:#x}."
 
 
 def _boundaries(mm: Ptr[MmStruct]) -> Drawing[list[Boundary]]:
-    """Each area with the boundaries that lie in it."""
+    """The boundaries of mm_struct, each under the area that holds it."""
     data: list[Boundary] = []
     drawing = Drawing("boundaries, from low to high", [], data)
     try:
