@@ -44,7 +44,7 @@ class SegmentRow(NamedTuple):
 
 
 class PieceRow(NamedTuple):
-    """A part of a LOAD, and the area it became."""
+    """A part of a LOAD, and the area it was mapped to."""
 
     load: Number
     start: Address
@@ -75,7 +75,7 @@ class SectionRow(NamedTuple):
 
 
 STRINGS = (elf.AT_EXECFN, elf.AT_PLATFORM)
-LONGEST = 4096  # of a string, bytes; PATH_MAX of include/uapi/linux/limits.h
+LONGEST = 4096  # bytes of a string; PATH_MAX of include/uapi/linux/limits.h
 STRIPPED = "no sections: the program was stripped of them"
 SHF_ALLOC = 2
 SHF = ((1, "W"), (2, "A"), (4, "X"), (0x400, "T"))
@@ -95,9 +95,11 @@ class ElfReport(Report, schema="elf"):
 
 
 def describe(mm: Ptr[MmStruct], name: str) -> ElfReport:
-    """Look at the program of a struct mm_struct *. Raises Broken, Refused.
+    """Read the program that an address space was made for.
 
-    Parameter name: the path of the same program on this machine, "" for none.
+    :param name: path of the same program on this machine, "" for none
+    :raises Refused: that file cannot be read, or is another program
+    :raises Broken: the areas, or the file in the page cache, are damaged
     """
     what = elf.program(mm)
     root = task.onlooker_root()
@@ -118,7 +120,7 @@ def describe(mm: Ptr[MmStruct], name: str) -> ElfReport:
 def _header(what: elf.Program) -> Table[HeaderRow]:
     header = what.header
     kind = elf.TYPES.get(header.e_type, "?")
-    said = {
+    meanings = {
         "e_type": f"{kind}: " + _kind(what),
         "e_machine": "EM_X86_64" if header.e_machine == 62 else "another machine",
         "e_entry": f"the first instruction, loaded at {header.e_entry + what.bias:#x}",
@@ -127,7 +129,10 @@ def _header(what: elf.Program) -> Table[HeaderRow]:
         "e_phnum": "number of program headers",
         "e_shnum": "number of section headers",
     }
-    rows = [HeaderRow(name, getattr(header, name), said[name]) for name in said]
+    rows = [
+        HeaderRow(name, getattr(header, name), meaning)
+        for name, meaning in meanings.items()
+    ]
     return Table(HeaderRow, "ELF header", rows)
 
 
@@ -145,22 +150,22 @@ def _segments(what: elf.Program) -> Table[SegmentRow]:
     rows = [
         SegmentRow(
             number,
-            one.name,
-            one.perms,
-            one.p_offset,
-            one.p_vaddr,
-            one.p_vaddr + what.bias if one.p_memsz else None,
-            one.p_filesz,
-            one.p_memsz,
-            one.p_align,
+            segment.name,
+            segment.perms,
+            segment.p_offset,
+            segment.p_vaddr,
+            segment.p_vaddr + what.bias if segment.p_memsz else None,
+            segment.p_filesz,
+            segment.p_memsz,
+            segment.p_align,
         )
-        for number, one in enumerate(what.segments)
+        for number, segment in enumerate(what.segments)
     ]
     return Table(SegmentRow, "program headers", rows)
 
 
 def _pieces(what: elf.Program, mm: Ptr[MmStruct], root: Ptr[Path]) -> Table[PieceRow]:
-    """The areas of each LOAD, which is numbered as in the table of headers."""
+    """The areas of each LOAD; the numbers are those of the table of headers."""
     table = Table(PieceRow, "what each LOAD became")
     areas: list[maps.Area] = []
     try:
@@ -168,18 +173,20 @@ def _pieces(what: elf.Program, mm: Ptr[MmStruct], root: Ptr[Path]) -> Table[Piec
     except Broken as broken:
         table.broken = str(broken)
     numbers = [
-        i for i, one in enumerate(what.segments) if one.p_type == elffile.PT_LOAD
+        i
+        for i, segment in enumerate(what.segments)
+        if segment.p_type == elffile.PT_LOAD
     ]
     for piece in elf_areas.pieces(what, areas):
-        is_there = piece.area
+        area = piece.area
         table.rows.append(
             PieceRow(
                 numbers[piece.segment],
                 piece.start,
                 piece.end,
-                is_there.perms if is_there else "",
-                is_there.offset if is_there else None,
-                is_there.name if is_there else "",
+                area.perms if area else "",
+                area.offset if area else None,
+                area.name if area else "",
                 "; ".join(piece.why),
             )
         )
@@ -192,14 +199,14 @@ def _interpreter(what: elf.Program, mm: Ptr[MmStruct], places: Places) -> list[s
         return []
     try:
         size = min(segment.p_filesz, LONGEST)
-        name = filemap.kernel_read(what.file, segment.p_offset, size)
-        said = text_of(name.rstrip(b"\0"))
+        data = filemap.kernel_read(what.file, segment.p_offset, size)
+        name = text_of(data.rstrip(b"\0"))
     except Fault:
-        said = "(its name is not in memory)"
+        name = "(its name is not in memory)"
     base = dict(elf.saved_auxv(mm)).get(elf.AT_BASE, 0)
     found = places.find(base)
     where = f"{places.name(found)} at {base:#x}" if found else "not loaded"
-    return [f"interpreter: {said}: {where}"]
+    return [f"interpreter: {name}: {where}"]
 
 
 def _auxv(mm: Ptr[MmStruct], places: Places) -> Table[AuxvRow]:
@@ -214,7 +221,7 @@ def _auxv(mm: Ptr[MmStruct], places: Places) -> Table[AuxvRow]:
 
 
 def _text(mm: Ptr[MmStruct], kind: int, value: int, places: Places) -> str:
-    """What an entry points to."""
+    """The string, bytes or place that an entry points to."""
     try:
         if kind in STRINGS:
             return _string(mm, value)
@@ -228,7 +235,7 @@ def _text(mm: Ptr[MmStruct], kind: int, value: int, places: Places) -> str:
 
 
 def _string(mm: Ptr[MmStruct], address: int) -> str:
-    """A string of the process, which may end where its memory does."""
+    """A string in user memory, which may end at the last byte that is mapped."""
     text = b""
     while b"\0" not in text and len(text) < LONGEST:
         step = 64 - (address + len(text)) % 64
@@ -237,7 +244,7 @@ def _string(mm: Ptr[MmStruct], address: int) -> str:
 
 
 def _sections(what: elf.Program, name: str) -> Table[SectionRow] | str:
-    """The sections that are loaded, from the page cache or a file of the host."""
+    """The loaded sections, from the page cache or from a file of the host."""
     if name:
         file = _given(what, name)
     else:
@@ -259,19 +266,19 @@ def _sections(what: elf.Program, name: str) -> Table[SectionRow] | str:
         return STRIPPED
     rows = [
         SectionRow(
-            one.name,
-            one.sh_addr + what.bias,
-            one.sh_size,
-            "".join(c for bit, c in SHF if one.sh_flags & bit),
+            section.name,
+            section.sh_addr + what.bias,
+            section.sh_size,
+            "".join(letter for bit, letter in SHF if section.sh_flags & bit),
         )
-        for one in file.sections
-        if one.sh_flags & SHF_ALLOC and one.sh_size
+        for section in file.sections
+        if section.sh_flags & SHF_ALLOC and section.sh_size
     ]
     return Table(SectionRow, "sections in memory", rows)
 
 
 def _given(what: elf.Program, name: str) -> elffile.ElfFile:
-    """The program's file, as the person has it. Raises Refused."""
+    """The file that the person named. Raises Refused if it is another program."""
     try:
         file = elffile.parse(elffile.Data(hostfiles.read(name)))
     except hostfiles.Unfit as why:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What stands at a physical address."""
+"""What is at a physical address."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ResourceRow(NamedTuple):
 
 @dataclass
 class PhysReport(Report, schema="phys"):
-    """The addresses of a byte, the resources around it, what it holds, its page frame."""
+    """A byte's addresses, the resources around it, what it belongs to, its page frame."""
 
     places: Table[PlaceRow] | None
     resources: Table[ResourceRow]
@@ -42,7 +42,10 @@ class PhysReport(Report, schema="phys"):
 
 
 def describe(address: int | None) -> PhysReport:
-    """Find a physical address, or a kernel address; None for all of /proc/iomem."""
+    """Look up a physical address, or a kernel address; None for all of /proc/iomem.
+
+    :raises Refused: it is too large, not canonical, or not mapped
+    """
     if address is None:
         return PhysReport(None, _all_resources())
     places = Table(PlaceRow, "")
@@ -73,7 +76,7 @@ def _region(address: int) -> str:
 
 
 def _translate(address: int) -> int:
-    """Where a kernel address leads, by the kernel's page tables."""
+    """The physical address of a kernel address. Raises Refused if it is not mapped."""
     walk = pgtable.walk(kernel.memory().kernel_pgd, address)
     if walk.physical is None:
         why = walk.broken or f"its {walk.last.name} entry is empty"
@@ -82,7 +85,7 @@ def _translate(address: int) -> int:
 
 
 def _places(physical: int) -> list[PlaceRow]:
-    """All addresses under which the kernel has a byte for good."""
+    """A byte's physical address, and its permanent kernel addresses."""
     guest = kernel.memory()
     rows = [PlaceRow(physical, f"physical, page frame {physical // PAGE_SIZE:#x}")]
     alias = direct_map(physical)
@@ -116,24 +119,24 @@ def _resources(physical: int) -> Table[ResourceRow]:
     return table
 
 
-def _resource(one: resource.Range) -> ResourceRow:
-    name = "  " * one.depth + one.name
-    size = one.end + 1 - one.start
-    return ResourceRow(one.start, one.end, size, name, one.address)
+def _resource(found: resource.Range) -> ResourceRow:
+    name = "  " * found.depth + found.name
+    size = found.end + 1 - found.start
+    return ResourceRow(found.start, found.end, size, name, found.address)
 
 
 def _all_resources() -> Table[ResourceRow]:
     table = Table(ResourceRow, "physical address space (/proc/iomem)")
     try:
-        for one in resource.for_each_resource():
-            table.rows.append(_resource(one))
+        for found in resource.for_each_resource():
+            table.rows.append(_resource(found))
     except Broken as broken:
         table.broken = str(broken)
     return table
 
 
 def _holds(physical: int) -> str:
-    """What the kernel keeps at a physical address, if it is one of its own things."""
+    """A sentence on what the kernel uses a physical address for."""
     try:
         frames = _struct_pages(physical)
     except (Fault, Broken):
@@ -149,7 +152,7 @@ def _holds(physical: int) -> str:
 
 
 def _struct_pages(physical: int) -> tuple[int, int] | None:
-    """Which page frames' struct page stand in a page frame, None if none do."""
+    """The page frames whose struct page is in this frame: first and last, or None."""
     start = page.vmemmap()
     size = structs.sizeof("struct page")
     end = start + regions.max_pfn() * size

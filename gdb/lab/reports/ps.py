@@ -13,7 +13,7 @@ from .processes import ProcessRow, process_row
 
 @dataclass
 class PsReport(Report, schema="ps"):
-    """All processes, swapper/0 left out."""
+    """All processes but swapper/0."""
 
     processes: Table[ProcessRow]
 
@@ -22,8 +22,8 @@ def describe() -> PsReport:
     """Walk the list of processes."""
     table = Table(ProcessRow)
     try:
-        for one in process.processes():
-            table.rows.append(process_row(one))
+        for found in process.processes():
+            table.rows.append(process_row(found))
     except Broken as broken:
         table.broken = str(broken)
     return PsReport(table)

@@ -32,7 +32,7 @@ class RbReport(Report, schema="rb"):
 
 
 def describe(mm: Ptr[MmStruct]) -> RbReport:
-    """Walk mm->mm_rb of a struct mm_struct *."""
+    """Walk the red-black tree mm->mm_rb in order."""
     if not vma.is_listed():
         return RbReport(none=NO_TREE)
     data: list[dict[str, Any]] = []
@@ -48,12 +48,12 @@ def describe(mm: Ptr[MmStruct]) -> RbReport:
         drawing.broken = str(broken)
         return RbReport(nodes=drawing)
     height = max((node.depth for node in nodes), default=-1) + 1
-    said = f"{len(nodes)} areas, at most {height} steps from the root to any."
-    return RbReport(None, drawing, said, rules_table(rbtree.check(nodes)))
+    size = f"{len(nodes)} areas, at most {height} steps from the root to any."
+    return RbReport(None, drawing, size, rules_table(rbtree.check(nodes)))
 
 
 def _rb_line(node: rbtree.Node, name: str) -> str:
-    """A node of a tree that lies on its side, with the branches that pass by."""
+    """The line of a node, with the branches that pass it on their way down."""
     path = node.path
     bars = ["│   " if here != after else "    " for here, after in zip(path, path[1:])]
     corner = {"": "", "l": "┌── ", "r": "└── "}[path[-1:]]

@@ -14,13 +14,17 @@ from ..sizes import rough_size
 
 @dataclass
 class ReadReport(Report, schema="read"):
-    """The bytes as a hex dump; of what is not there, why."""
+    """The bytes as a hex dump; where there are none, why."""
 
     bytes: Drawing[list[dict[str, Any]]]
 
 
 def describe(pgd: int, whose: str, address: int, size: int) -> ReadReport:
-    """Read through the page tables below the physical address pgd."""
+    """Read size bytes through page tables.
+
+    :param pgd: physical address of the top table
+    :param whose: memory it is, in words
+    """
     data: list[dict[str, Any]] = []
     drawing = Drawing(f"{size} bytes in {whose}", [], data)
     pieces = list(pagewalk.pieces(pgd, address, size))
@@ -44,7 +48,7 @@ def describe(pgd: int, whose: str, address: int, size: int) -> ReadReport:
 
 
 def _kind_of_piece(piece: pagewalk.Piece) -> tuple[bool, str]:
-    """Pieces that are not there for one reason are told in one line."""
+    """Neighbours that are missing for the same reason make one line."""
     return piece.data is None, piece.remark
 
 
@@ -54,7 +58,7 @@ def _missing_line(pieces: list[pagewalk.Piece]) -> str:
 
 
 def _piece_lines(piece: pagewalk.Piece) -> list[str]:
-    """A piece as hexdump -C shows it."""
+    """The lines of a piece, as hexdump -C has them."""
     assert piece.data is not None
     lines = [f"({piece.remark})"] if piece.remark else []
     before, is_starred = b"", False
@@ -67,7 +71,7 @@ def _piece_lines(piece: pagewalk.Piece) -> list[str]:
             continue
         before, is_starred = data, False
         words = data[:8].hex(" "), data[8:].hex(" ")
-        text = "".join(chr(one) if 32 <= one < 127 else "." for one in data)
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
         lines.append(
             f"{piece.address + at:#018x}  {words[0]:<23}  {words[1]:<23}  |{text}|"
         )

@@ -29,14 +29,14 @@ SYSCALL_KEEPS = {"cx": "where the call returns to", "r11": "the flags at the cal
 
 @dataclass
 class RegsReport(Report, schema="regs"):
-    """Whose registers, where they were found, and they."""
+    """Whose registers, where they were found, and their values."""
 
     task: str
     registers: Table[RegisterRow] | None = None
 
 
 def describe(address: Ptr[TaskStruct]) -> RegsReport:
-    """Find the registers of user mode of a struct task_struct *."""
+    """Find the user-mode registers of a task."""
     read, owner = task.task(address), task.with_memory(address)
     processor = processors.running_on(address)
     found = registers.of_user_mode(address, processor)
@@ -48,8 +48,8 @@ def describe(address: Ptr[TaskStruct]) -> RegsReport:
     result = _result(address, processor, regs)
     for name, value in regs._asdict().items():
         meaning = result if name == "ax" else _meaning(name, regs)
-        said = [meaning, places.text(value) if places else ""]
-        text = ", ".join(filter(None, said))
+        place = places.text(value) if places else ""
+        text = ", ".join(filter(None, (meaning, place)))
         table.rows.append(RegisterRow(name, value, text))
     for name, value in registers.bases(address, processor).items():
         text = places.text(value) if places else ""
@@ -62,7 +62,7 @@ def _result(
     processor: processors.Processor | None,
     regs: registers.Registers,
 ) -> str:
-    """What ax is, "" for a task that is in no system call."""
+    """The meaning of ax, "" for a task that is in no system call."""
     if registers.syscall_get_nr(regs) < 0:
         return ""
     frames: list[stack.Frame] = []
@@ -75,7 +75,7 @@ def _result(
 
 
 def _meaning(name: str, regs: registers.Registers) -> str:
-    """A phrase on what a register holds, beyond an address."""
+    """A phrase on the value of a register that is not an address."""
     number = registers.syscall_get_nr(regs)
     if name == "orig_ax":
         return entry.syscall_text(number) if number >= 0 else "in no system call"

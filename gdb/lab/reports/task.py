@@ -16,7 +16,7 @@ from .processes import goes_on
 
 
 class FactRow(NamedTuple):
-    """A member: its path, its value, what that says, its C type, what it is for."""
+    """A member: its path, its value, that in words, its C type, what it is for."""
 
     member: Words
     value: Words
@@ -34,11 +34,11 @@ class TaskReport(Report, schema="task"):
 
 
 def describe(address: Ptr[TaskStruct]) -> TaskReport:
-    """Read a struct task_struct *."""
+    """Read and explain the members of a task."""
     read = task.task(address)
-    said = f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"
+    heading = f"{read.comm}, pid {read.pid}: struct task_struct at {address:#x}"
     if task.has_exited(address):
-        said += f"; it has ended{goes_on(address)}"
+        heading += f"; it has ended{goes_on(address)}"
     themes = []
     for theme, catalogue in THEMES.items():
         table = Table(FactRow, theme)
@@ -46,4 +46,4 @@ def describe(address: Ptr[TaskStruct]) -> TaskReport:
             row = fact.path, fact.value, fact.decoded, fact.type, fact.meaning
             table.rows.append(FactRow(*row))
         themes.append(table)
-    return TaskReport(said, themes)
+    return TaskReport(heading, themes)

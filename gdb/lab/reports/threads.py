@@ -13,7 +13,7 @@ from .processes import process_row
 
 
 class ThreadRow(NamedTuple):
-    """A ProcessRow, and where the kernel stack is."""
+    """A ProcessRow with the bounds of the kernel stack."""
 
     pid: Number
     tgid: Number
@@ -31,7 +31,7 @@ class ThreadRow(NamedTuple):
 
 @dataclass
 class ThreadsReport(Report, schema="threads"):
-    """The idle tasks, then all threads, those of a process one after the other."""
+    """The idle tasks, then all threads, process by process."""
 
     threads: Table[ThreadRow]
 
@@ -40,9 +40,9 @@ def describe() -> ThreadsReport:
     """Walk the lists of processes and of their threads."""
     table = Table(ThreadRow)
     try:
-        for one in process.threads():
-            row = process_row(one)._asdict()
-            start = registers.task_stack_page(one.address) or None
+        for thread in process.threads():
+            row = process_row(thread)._asdict()
+            start = registers.task_stack_page(thread.address) or None
             end = start + registers.thread_size() if start else None
             table.rows.append(ThreadRow(**row, stack=start, stack_end=end))
     except (Broken, Fault) as problem:

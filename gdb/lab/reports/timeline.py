@@ -35,16 +35,16 @@ class TimelineReport(Report, schema="timeline"):
     moments: Table[MomentRow]
 
 
-def describe(one: Replay) -> TimelineReport:
-    """All moments known so far, and between them where gdb stands."""
-    now, table = one.now, Table(MomentRow, "")
-    told, hits = False, 0
-    for number, moment in enumerate(one.moments):
-        if moment.count > now and not told:
-            told = True
+def describe(replay: Replay) -> TimelineReport:
+    """All moments known so far, and where gdb stands among them."""
+    now, table = replay.now, Table(MomentRow, "")
+    passed, hits = False, 0
+    for number, moment in enumerate(replay.moments):
+        if moment.count > now and not passed:
+            passed = True
             table.rows.append(_between(now))
         here = moment.count == now
-        told = told or here
+        passed = passed or here
         hits += moment.kind == "hit"
         table.rows.append(
             MomentRow(
@@ -56,10 +56,10 @@ def describe(one: Replay) -> TimelineReport:
                 moment.pid,
                 moment.comm,
                 moment.what,
-                "yes" if one.checkpoints.is_near(moment.count) else "",
+                "yes" if replay.checkpoints.is_near(moment.count) else "",
             )
         )
-    if not told:
+    if not passed:
         table.rows.append(_between(now))
     return TimelineReport(table)
 

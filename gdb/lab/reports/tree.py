@@ -15,32 +15,32 @@ from .processes import process_row
 
 @dataclass
 class TreeReport(Report, schema="tree"):
-    """Who made whom: a ProcessRow each, how deep it is, why its children are unknown."""
+    """Parents and children: each a ProcessRow, its depth, why its children are unknown."""
 
     family: Drawing[list[dict[str, Any]]]
 
 
 def describe(address: Ptr[TaskStruct]) -> TreeReport:
-    """Walk the children of a struct task_struct *, 0 for those of all."""
+    """Walk the descendants of a task; NULL for those of swapper/0."""
     tree = process.family_of(address) if address else process.whole_family()
     broken = [
-        f"the children of {one.head.comm}, pid {one.head.pid}: {one.broken}"
-        for one in tree
-        if one.broken
+        f"the children of {family.head.comm}, pid {family.head.pid}: {family.broken}"
+        for family in tree
+        if family.broken
     ]
-    data = [_data(one) for one in tree]
+    data = list(map(_data, tree))
     return TreeReport(Drawing("", _lines(tree), data, "; ".join(broken)))
 
 
 def _lines(tree: list[process.Family]) -> list[str]:
-    """The tree as a picture, one process a line."""
+    """The tree as a picture, a line for each process."""
     lines = []
-    fronts = {id(tree[0]): ("", "")}  # what stands before a line, and below it
-    for one in tree:
-        front, below = fronts[id(one)]
-        lines.append(front + _label(one.head))
-        for child in one.children:
-            last = child is one.children[-1]
+    fronts = {id(tree[0]): ("", "")}  # left of a line, and of those below it
+    for family in tree:
+        front, below = fronts[id(family)]
+        lines.append(front + _label(family.head))
+        for child in family.children:
+            last = child is family.children[-1]
             fronts[id(child)] = (
                 below + ("└─ " if last else "├─ "),
                 below + ("   " if last else "│  "),
@@ -48,17 +48,17 @@ def _lines(tree: list[process.Family]) -> list[str]:
     return lines
 
 
-def _label(one: process.Process) -> str:
-    label = f"{one.name} {one.pid}"
-    if one.state not in "SI":
-        label += f" {one.state}"
-    return label + (f" ({one.threads} threads)" if one.threads > 1 else "")
+def _label(found: process.Process) -> str:
+    label = f"{found.name} {found.pid}"
+    if found.state not in "SI":
+        label += f" {found.state}"
+    return label + (f" ({found.threads} threads)" if found.threads > 1 else "")
 
 
-def _data(one: process.Family) -> dict[str, Any]:
-    """What the picture shows of a process, and what it leaves out."""
+def _data(family: process.Family) -> dict[str, Any]:
+    """What the picture shows of a process, and what it omits."""
     return {
-        "depth": one.depth,
-        **process_row(one.head)._asdict(),
-        "broken": one.broken,
+        "depth": family.depth,
+        **process_row(family.head)._asdict(),
+        "broken": family.broken,
     }

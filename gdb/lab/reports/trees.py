@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lab list, rb and maple share."""
+"""What the reports of lab list, rb and maple share."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ class RuleRow(NamedTuple):
 
 
 def namer(mm: Ptr[MmStruct]) -> Callable[[Ptr[VmAreaStruct]], str]:
-    """A function from a struct vm_area_struct * to what is worth a word of it."""
+    """A function that describes an area of mm: struct vm_area_struct * to text."""
     describe = maps.describer(mm, task.onlooker_root())
 
     def name(address: Ptr[VmAreaStruct]) -> str:
         try:
-            one = describe(address)
+            area = describe(address)
         except Fault as fault:
             return f"? {fault}"
-        return f"{one.start:#x}-{one.end:#x} {one.perms} {one.name or one.backing}"
+        return f"{area.start:#x}-{area.end:#x} {area.perms} {area.name or area.backing}"
 
     return name
 
 
 def rules_table(found: list[tuple[str, str]]) -> Table[RuleRow]:
+    """Rules, each with what breaks it, "" if nothing does."""
     return Table(RuleRow, "", [RuleRow(rule, broken or True) for rule, broken in found])

@@ -36,7 +36,7 @@ class UserFrameRow(NamedTuple):
 
 @dataclass
 class UstackReport(Report, schema="ustack"):
-    """Whose stack, its frames, and which files they were found without."""
+    """Whose stack, its frames, and which ELF files were missing."""
 
     task: str
     frames: Table[UserFrameRow] | None
@@ -44,9 +44,10 @@ class UstackReport(Report, schema="ustack"):
 
 
 def describe(address: Ptr[TaskStruct], given: str) -> UstackReport:
-    """Unwind the user stack of a struct task_struct *.
+    """Unwind the user stack of a task.
 
-    Parameter given: the path of an ELF file that is its program, "" for none.
+    :param given: path of an ELF file that is its program, "" for none
+    :raises Refused: that file cannot be used
     """
     if given:
         try:
@@ -70,15 +71,15 @@ def describe(address: Ptr[TaskStruct], given: str) -> UstackReport:
             table.rows.append(_user_row(number, frame))
     except Broken as broken:
         table.broken = str(broken)
-    said = [_no_file(name) for name in sorted(stack_of.modules.unknown)]
+    remarks = [_no_file(name) for name in sorted(stack_of.modules.unknown)]
     copies = ", ".join(sorted(stack_of.modules.of_guest - {VDSO}))
     if copies:
-        said.append(f"Read from the guest's own copy: {copies}.")
-    return UstackReport(f"{read.comm}, pid {read.pid}: {source}.", table, said)
+        remarks.append(f"Read from the guest's own copy: {copies}.")
+    return UstackReport(f"{read.comm}, pid {read.pid}: {source}.", table, remarks)
 
 
 def _user_row(number: int, frame: UserFrame) -> UserFrameRow:
-    """A frame as a row of UserFrameRow."""
+    """The row of a frame."""
     return UserFrameRow(
         number,
         frame.kind,

@@ -17,7 +17,7 @@ from ..target.memory import PAGE_SIZE, Broken
 
 
 class PlaceRow(NamedTuple):
-    """An area, and whether it is before, at or behind the address."""
+    """An area, and whether it is before, at or after the address."""
 
     place: Words
     start: Address
@@ -95,7 +95,7 @@ MEANINGS = {
 
 @dataclass
 class VmaReport(Report, schema="vma"):
-    """Where an address is, the areas around it; of its area the flags, members, pages."""
+    """Where an address is and the areas around it; its area's flags, members, pages."""
 
     where: str
     around: Table[PlaceRow]
@@ -105,7 +105,11 @@ class VmaReport(Report, schema="vma"):
 
 
 def describe(mm: Ptr[MmStruct], address: int) -> VmaReport:
-    """Find an address in a struct mm_struct *. Raises Broken, memory.Fault."""
+    """Look up an address and explain its area.
+
+    :param address: user address in bytes
+    :raises Broken: the tree is damaged
+    """
     found = vma.find_vma(mm, address)
     before = vma.find_vma_prev(mm, address)
     if found is None or address < found.vm_start:
@@ -118,13 +122,13 @@ def describe(mm: Ptr[MmStruct], address: int) -> VmaReport:
         f"{inside // PAGE_SIZE} of {(end - start) // PAGE_SIZE}.",
         around=_around(mm, before=before, here=found, after=after),
         flags=_flags(found.vm_flags),
-        members=_members(found.address),
+        members=_members(Ptr(found.address)),
         pages=_pages(mm, start, end),
     )
 
 
 def _around(mm: Ptr[MmStruct], **places: VmAreaStruct | None) -> Table[PlaceRow]:
-    """The areas that there are, by where they are."""
+    """The areas around an address; None where there is none."""
     root = task.onlooker_root()
     table = Table(PlaceRow)
     for place, area in places.items():
@@ -160,17 +164,17 @@ def _flags(vm_flags: int) -> Table[FlagRow]:
     return Table(FlagRow, f"vm_flags {vm_flags:#x}", rows)
 
 
-def _members(address: int) -> Table[MemberRow]:
+def _members(address: Ptr[VmAreaStruct]) -> Table[MemberRow]:
     table = Table(MemberRow, f"struct vm_area_struct at {address:#x}")
-    for one in members.members("struct vm_area_struct", address):
-        path = one.place.path
+    for member in members.members("struct vm_area_struct", address):
+        path, kind = member.place.path, member.place.type
         meaning = MEANINGS.get(path) or MEANINGS.get(path.split(".")[0], "")
-        table.rows.append(MemberRow(path, _value(one), one.place.type, meaning or ""))
+        table.rows.append(MemberRow(path, _value(member), kind, meaning or ""))
     return table
 
 
 def _value(member: members.Member) -> str:
-    """A member's value as text: everything here is an address or a set of bits."""
+    """A member's value as text; here all are addresses or sets of bits."""
     if isinstance(member.value, bytes):
         return member.value.hex()
     text = f"{member.value:#x}"
@@ -179,7 +183,7 @@ def _value(member: members.Member) -> str:
 
 
 def _pages(mm: Ptr[MmStruct], start: int, end: int) -> Table[PagesRow]:
-    """How many pages of an area are there, by kind."""
+    """The number of pages of an area, by kind."""
     table = Table(PagesRow, "pages")
     counts: dict[tuple[str, int], int] = {}
     mapped = 0
@@ -202,7 +206,7 @@ def _pages(mm: Ptr[MmStruct], start: int, end: int) -> Table[PagesRow]:
 
 
 def _kind(entry: pgtable.Entry) -> str:
-    """What an entry for a page is, in the words of `lab walk`."""
+    """The kind of a page-table entry, as `lab walk` calls it."""
     if not entry.is_present:
         return pgtable.kind(entry)
     return "zero page" if page.is_zero_page(entry.target >> 12) else "present"

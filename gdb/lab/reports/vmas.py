@@ -15,13 +15,13 @@ from ..target.memory import Broken
 
 @dataclass
 class VmasReport(Report, schema="vmas"):
-    """The areas of an address space, and the gate area behind them."""
+    """The areas of an address space, and after them the gate area."""
 
     areas: Table[Area]
 
 
 def describe(mm: Ptr[MmStruct]) -> VmasReport:
-    """Walk the areas of a struct mm_struct *."""
+    """Walk the areas of an address space, in order of address."""
     table = Table(Area)
     try:
         table.rows.extend(maps.for_each_area(mm, task.onlooker_root()))

@@ -28,7 +28,7 @@ class EntryRow(NamedTuple):
 
 
 class OutcomeRow(NamedTuple):
-    """What came of a walk."""
+    """The result of a walk."""
 
     address: Address
     state: Words
@@ -47,7 +47,7 @@ class FlagRow(NamedTuple):
 
 @dataclass
 class WalkReport(Report, schema="walk"):
-    """The entries on the way, what came of it, and the page frame at the end."""
+    """The entries of all levels, the result, and the page frame at the end."""
 
     address: str
     entries: Table[EntryRow]
@@ -59,14 +59,15 @@ class WalkReport(Report, schema="walk"):
 
 
 def describe(address: int, pgd: int, whose: str, mm: Ptr[MmStruct]) -> WalkReport:
-    """Walk the page tables below the physical address pgd.
+    """Walk page tables.
 
-    Parameters: whose memory that is, in words, and its struct mm_struct *, 0 for the
-    kernel's.
+    :param pgd: physical address of the top table
+    :param whose: memory it is, in words
+    :param mm: the address space of a user address, NULL for a kernel address
     """
     walk = pgtable.walk(pgd, address)
     levels = kernel.memory().levels
-    rows = [_entry(one) for one in walk.entries]
+    rows = list(map(_entry, walk.entries))
     isolated = address < pgtable.USER_HALF and pgtable.pti_is_on()
     report = WalkReport(
         address=f"{address:#x} in {whose}, {levels} levels.",
@@ -77,7 +78,7 @@ def describe(address: int, pgd: int, whose: str, mm: Ptr[MmStruct]) -> WalkRepor
     if walk.broken:
         return report
     if walk.physical is None:
-        report.why = f"{_explain(walk, mm)}."
+        report.why = f"{_explain_user(walk, mm) if mm else _explain(walk)}."
     else:
         flags = [FlagRow(*flag) for flag in walk.last.flags()]
         report.flags = Table(FlagRow, f"{walk.last.name} flags", flags)
@@ -87,15 +88,15 @@ def describe(address: int, pgd: int, whose: str, mm: Ptr[MmStruct]) -> WalkRepor
     return report
 
 
-def _entry(one: pgtable.Entry) -> EntryRow:
-    target = one.target if one.is_present else None
-    names = tuple(name for name, _ in one.flags())
-    place = one.name, one.table, one.index, one.address
-    return EntryRow(*place, one.value, target, names)
+def _entry(entry: pgtable.Entry) -> EntryRow:
+    target = entry.target if entry.is_present else None
+    names = tuple(name for name, _ in entry.flags())
+    place = entry.name, entry.table, entry.index, entry.address
+    return EntryRow(*place, entry.value, target, names)
 
 
 def _user_copy(pgd: int, walk: pgtable.Walk) -> Table[EntryRow]:
-    """With page-table isolation: the entry with which user mode runs."""
+    """The top-level entry that user mode runs with under page-table isolation."""
     first = walk.entries[0]
     table = pgtable.user_copy(pgd)
     value = pgtable.read_entry(table, first.index)
@@ -120,25 +121,27 @@ def _outcome(walk: pgtable.Walk) -> Table[OutcomeRow]:
     return Table(OutcomeRow, "", [row])
 
 
-def _explain(walk: pgtable.Walk, mm: Ptr[MmStruct]) -> str:
-    """Why a page is not there: what the entry says, and what the area says."""
-    said = pgtable.explain(walk.last)
-    if walk.address >= pgtable.USER_HALF:
-        if pgtable.kind(walk.last) == "none":
-            return f"Nothing is mapped here: the {walk.last.name} entry is empty"
-        return f"The {walk.last.name} entry is {said}"
-    said = f"The {walk.last.name} entry is {said}"
+def _explain(walk: pgtable.Walk) -> str:
+    """Why a page of the kernel's half is not there."""
+    if pgtable.kind(walk.last) == "none":
+        return f"Nothing is mapped here: the {walk.last.name} entry is empty"
+    return f"The {walk.last.name} entry is {pgtable.explain(walk.last)}"
+
+
+def _explain_user(walk: pgtable.Walk, mm: Ptr[MmStruct]) -> str:
+    """Why a user page is not there, by the entry and by the area."""
+    entry = f"The {walk.last.name} entry is {pgtable.explain(walk.last)}"
     try:
         found = vma.vma_lookup(mm, walk.address)
     except Broken as broken:
-        return f"{said}; which area it is in cannot be told: {broken}"
+        return f"{entry}; which area it is in cannot be told: {broken}"
     if found is None:
-        return f"{said}; it lies in no area, to touch it means SIGSEGV"
-    one = maps.area_of(found.address, mm, task.onlooker_root())
-    name = one.name or one.backing
-    said += f"; it lies in {one.start:#x}-{one.end:#x} {one.perms} {name}"
+        return f"{entry}; it lies in no area, to touch it means SIGSEGV"
+    area = maps.area_of(found.address, mm, task.onlooker_root())
+    name = area.name or area.backing
+    where = f"it lies in {area.start:#x}-{area.end:#x} {area.perms} {name}"
     if pgtable.kind(walk.last) != "none":
-        return said
-    if not one.perms.startswith(("r", "-w", "--x")):
-        return f"{said}, which may not be touched"
-    return f"{said}: a page comes when it is touched"
+        return f"{entry}; {where}"
+    if not area.perms.startswith(("r", "-w", "--x")):
+        return f"{entry}; {where}, which may not be touched"
+    return f"{entry}; {where}: a page comes when it is touched"

@@ -13,7 +13,7 @@ from ..schema import heading, plain, written
 
 
 def hits_json(release: str, hits: list[Hit]) -> str:
-    """All hits; names and paddings of mismatches are in hexadecimal."""
+    """All hits; names and paddings that differ are in hexadecimal."""
     return json.dumps(written(hits_file(release, hits)), indent=2) + "\n"
 
 
@@ -23,14 +23,15 @@ def report_json(report: Report) -> str:
     A table is {"title", "rows": [{column: value}], "broken"}, a drawing is
     {"title", "data", "broken"}, and a sentence is a string. Addresses are
     numbers, names of the guest as printable.text_of() has them. A row is one line:
-    with many rows that is quick to write and to read.
+    even many rows are quick to write and to read.
     """
     lines = [
         f"{json.dumps(name)}: {json.dumps(value)}"
         for name, value in heading(type(report)).items()
     ]
-    for one in fields(report):
-        lines.append(f"{json.dumps(one.name)}: {_field(getattr(report, one.name))}")
+    for field in fields(report):
+        value = _field(getattr(report, field.name))
+        lines.append(f"{json.dumps(field.name)}: {value}")
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     return text.replace("\x7f", r"\u007f")  # which json leaves as it is
 

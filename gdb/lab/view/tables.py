@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tables of the lab commands as lines of text, also those of 65,000 rows.
+"""Tables of the lab commands as lines of text, fast enough for 65,000 rows.
 
-rich measures and wraps every cell, which takes half a millisecond a row. Here a
-column is turned into text at once and padded with one format string a row.
+rich measures and wraps every cell, which takes half a millisecond per row. Here a whole
+column becomes text at once, and one format string pads each row.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..sizes import size_text
 BETWEEN = "  "
 RIGHT = ("number", "size")
 FOLDED = ("text", "flags", "check")
-NARROWEST_TEXT = 16  # columns that a folded column keeps at least
+NARROWEST_TEXT = 16  # characters; no column is folded to fewer
 BOLD, DIM, PLAIN = "\033[1m", "\033[2m", "\033[0m"
 RED, GREEN, YELLOW = "\033[1;31m", "\033[32m", "\033[33m"
 
 
 def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
-    """A table's heading and rows.
+    """The heading and rows of a table.
 
-    Columns of text are folded where a row is wider than width; 0 never folds.
+    :param width: of the terminal; wider rows are folded in columns of text. 0: never
     """
     kinds = [column.kind for column in table.columns]
     texts = [
@@ -41,7 +41,9 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
     ]
     widths = [max(len(head), size) for head, size in zip(heads, widths)]
     narrowed = _fold(widths, kinds, width)
-    is_wide = _is_wide([one for one, is_plain in zip(texts, plain) if not is_plain])
+    is_wide = _is_wide(
+        [column for column, is_plain in zip(texts, plain) if not is_plain]
+    )
     form = BETWEEN.join(
         f"%{'' if kind in RIGHT else '-'}{size}s" for kind, size in zip(kinds, widths)
     )
@@ -63,7 +65,7 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
 
 
 class _Texts(dict):
-    """The texts of a column's values, each made once."""
+    """The texts of a column's values, each formatted once."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ class _Texts(dict):
 
 
 def _formatter(column: Column) -> Callable[[object], str]:
-    """What turns a value of a column into text."""
+    """A function that formats a column's values."""
     if column.kind == "address":
         return lambda value: "-" if value is None else f"{value:#x}"
     text = _Texts(column.kind).__getitem__
@@ -99,12 +101,12 @@ def _text(kind: str, value: Any) -> str:
 
 
 def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """The number of columns a text takes on a terminal."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def _is_wide(texts: list[list[str]]) -> bool:
-    """Has any text characters that do not take one column each?"""
+    """Whether any text has characters that are not one column wide."""
     return any(
         not text.isascii() and cell_len(text) != len(text)
         for column in texts
@@ -117,7 +119,7 @@ def styled(text: str, style: str, colour: bool) -> str:
 
 
 def _checked(line: str, row: tuple[str, ...], kinds: list[str]) -> str:
-    """Green for a check that holds, red for the reason it does not."""
+    """A row with a check that holds in green, or the reason it does not in red."""
     for kind, text in zip(kinds, row):
         if kind == "check":
             style = GREEN if text == "ok" else RED
@@ -127,7 +129,7 @@ def _checked(line: str, row: tuple[str, ...], kinds: list[str]) -> str:
 
 
 def _fold(widths: list[int], kinds: list[str], width: int) -> list[int]:
-    """Narrow the widest columns of text until a row fits, if it can; which ones."""
+    """Narrow the widest columns of text until a row fits; return the narrowed ones."""
     before = list(widths)
     room = width - len(BETWEEN) * (len(widths) - 1)
     can = [i for i, kind in enumerate(kinds) if kind in FOLDED]
@@ -140,7 +142,7 @@ def _fold(widths: list[int], kinds: list[str], width: int) -> list[int]:
 
 
 def _folded(row: tuple[str, ...], kinds: list[str], widths: list[int]) -> Iterator[str]:
-    """A row on as many lines as its longest cell needs."""
+    """A row, on as many lines as its longest cell needs."""
     cells = [_pieces(text, size) for text, size in zip(row, widths)]
     for i in range(max(map(len, cells))):
         line = []
@@ -152,7 +154,7 @@ def _folded(row: tuple[str, ...], kinds: list[str], widths: list[int]) -> Iterat
 
 
 def _pieces(text: str, size: int) -> list[str]:
-    """A text in pieces of at most size columns, cut at a space if there is one."""
+    """A text in pieces of at most size columns, cut at spaces where possible."""
     pieces = []
     while _columns(text) > size:
         end = size

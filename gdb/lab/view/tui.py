@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The window `layout lab` adds to gdb's TUI, as lines of text.
+"""The lines of the window that `layout lab` adds to gdb's TUI.
 
-A picture is laid out for a width once; of the lines only those that are seen are
-made into text, so that it does not matter how many areas there are.
+A picture is laid out once for a width, and only the visible lines become text, so the
+number of areas does not matter.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ..window.pointers import Pointer
 from .tables import BOLD, DIM, PLAIN, RED
 from .timeline import CHANGED, COLOURS, GONE, NEW, change_mark
 
-LISTED = 3  # changes that are told above the areas; the others are marked there
-SIZED = 38  # columns from which on an area's size is shown
-ENDED = 60  # and its end
+LISTED = 3  # changes listed above the areas; the others are only marked
+SIZED = 38  # columns of a window that shows the areas' sizes
+ENDED = 60  # and of one that shows their ends, too
 
 
 class Line(NamedTuple):
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 class Layout:
     """A picture laid out for a width.
 
-    Lines from the top: who it is, what points where, what changed, the areas.
+    Lines from the top: the CPU, what points where, what changed, the areas.
     """
 
     def __init__(self, picture: Picture, width: int) -> None:
@@ -56,22 +56,26 @@ class Layout:
         self.lines = above + _with_notes(rows, list(self._notes(picture.notes)))
 
     def text(self, top: int, left: int, height: int) -> str:
-        """The lines from top on, without their first left columns."""
+        """The visible lines.
+
+        :param top: lines scrolled out above
+        :param left: columns scrolled out at the left
+        """
         colour = bool(gdb.parameter("style enabled")) and not os.environ.get("NO_COLOR")
         seen = self.lines[top : top + height]
-        cut = [self._cut(one, left, colour) for one in seen]
+        cut = [self._cut(line, left, colour) for line in seen]
         last = len(cut) - 1
-        # A full line takes the cursor to the next one by itself
+        # After a full line the cursor is on the next one already
         return "".join(
             text if size == self.width or number == last else text + "\n"
             for number, (text, size) in enumerate(cut)
         )
 
     def _cut(
-        self, one: Line | Piece | Segment, left: int, colour: bool
+        self, line: Line | Piece | Segment, left: int, colour: bool
     ) -> tuple[str, int]:
-        """What is seen of a line, and how many columns that takes."""
-        text, style = one if isinstance(one, Line) else self._area(one, left)
+        """The visible part of a line, and the columns it takes."""
+        text, style = line if isinstance(line, Line) else self._area(line, left)
         text = _printable(text)
         shown = cut(text, left, self.width)
         size = len(shown) if shown.isascii() else cell_len(shown)
@@ -80,7 +84,7 @@ class Layout:
     # --- Areas ----------------------------------------------------------------
 
     def _area(self, row: Piece | Segment, left: int) -> tuple[str, str]:
-        """An area as a line, and its style."""
+        """The line of an area, and its style."""
         mark = self.marks.get(row.start, " ")
         end = f"-{row.end:<{self.digits}x}" if self.width >= ENDED else ""
         size = f"{short_size(row.size):>6}" if self.width >= SIZED else ""
@@ -92,12 +96,12 @@ class Layout:
         return head + name, COLOURS.get(mark, "")
 
     def _notes(self, notes: tuple[Note, ...]) -> Iterator[tuple[Note, list[Line]]]:
-        """Lines below an area, or between two, by the first of their notes."""
+        """The lines below an area or between two, each with the first of its notes."""
         for start, run in groupby(notes, lambda note: note.start):
             found = list(run)
             sign = "   - " if start is None else "   ^ "
-            said = ", ".join(f"{one.name}\0{one.address:x}" for one in found)
-            lines = wrap(said, max(self.width - len(sign), 24))
+            names = ", ".join(f"{note.name}\0{note.address:x}" for note in found)
+            lines = wrap(names, max(self.width - len(sign), 24))
             yield found[0], [
                 Line((" " * len(sign) if i else sign) + line.replace("\0", " "), DIM)
                 for i, line in enumerate(lines)
@@ -107,17 +111,17 @@ class Layout:
 
     def _above(self, picture: Picture) -> Iterator[Line]:
         if picture.doing:
-            yield from self._said(picture.doing, BOLD)
+            yield from self._wrapped(picture.doing, BOLD)
         if picture.trouble:
-            yield from self._said(picture.trouble, RED)
-        for one in picture.pointers:
-            yield Line(_pointer(one))
+            yield from self._wrapped(picture.trouble, RED)
+        for pointer in picture.pointers:
+            yield Line(_pointer(pointer))
         if picture.remark:
-            yield from self._said(picture.remark)
+            yield from self._wrapped(picture.remark)
         elif picture.rows:
             yield from self._changes(picture)
 
-    def _said(self, sentence: str, style: str = "") -> Iterator[Line]:
+    def _wrapped(self, sentence: str, style: str = "") -> Iterator[Line]:
         for line in wrap(one_line(sentence), max(self.width, 10)):
             yield Line(line, style)
 
@@ -125,34 +129,34 @@ class Layout:
         areas = f"{len(picture.rows):,} areas"
         if picture.changes is None:
             later = "changes are marked from the next stop on"
-            yield from self._said(f"{areas}; {later}", BOLD)
+            yield from self._wrapped(f"{areas}; {later}", BOLD)
             return
         if not picture.changes:
-            yield from self._said(f"{areas}, unchanged since the last stop", BOLD)
+            yield from self._wrapped(f"{areas}, unchanged since the last stop", BOLD)
             return
-        marks = [change_mark(one) for one in picture.changes]
+        marks = list(map(change_mark, picture.changes))
         count = " ".join(
             f"{mark}{marks.count(mark)}"
             for mark in (NEW, GONE, CHANGED)
             if mark in marks
         )
-        yield from self._said(f"{areas}, since the last stop {count}", BOLD)
+        yield from self._wrapped(f"{areas}, since the last stop {count}", BOLD)
         many = len(marks) > LISTED + 1
-        for one in picture.changes[: LISTED if many else None]:
-            mark = change_mark(one)
-            yield Line(f"{mark} {change_text(one)}", COLOURS[mark])
+        for change in picture.changes[: LISTED if many else None]:
+            mark = change_mark(change)
+            yield Line(f"{mark} {change_text(change)}", COLOURS[mark])
         if many:
             yield Line(f"  and {len(marks) - LISTED} more, marked below")
 
     def _compare(self, changes: tuple[Change, ...]) -> list[Piece]:
-        """Mark what is new or changed; the areas that are gone."""
+        """Mark new, changed and removed areas; return the removed ones."""
         gone: list[Piece] = []
-        for one in changes:
-            mark = change_mark(one)
-            for piece in one.after:
+        for change in changes:
+            mark = change_mark(change)
+            for piece in change.after:
                 self.marks[piece.start] = mark
-            if one.kind == "removed":
-                gone += one.before
+            if change.kind == "removed":
+                gone += change.before
         self.marks.update((piece.start, GONE) for piece in gone)
         return gone
 
@@ -160,7 +164,7 @@ class Layout:
 def _with_notes(
     rows: list[Piece | Segment], notes: list[tuple[Note, list[Line]]]
 ) -> list[Line | Piece | Segment]:
-    """Put notes below the areas they belong to, or after the last area before."""
+    """Put notes below their areas; those in a gap below the area before it."""
     starts = [row.start for row in rows]
     found: list[Line | Piece | Segment] = []
     done = 0
@@ -173,21 +177,21 @@ def _with_notes(
     return [*found, *rows[done:]]
 
 
-def change_text(one: Change) -> str:
-    """A change in one line, the most important first: the line may be cut."""
-    if one.kind == "boundary":
-        return f"{one.boundary} {one.new:x}, was {one.old:x}"
-    first = (one.after or one.before)[0]
+def change_text(change: Change) -> str:
+    """A change in one line, the most important first, since the line may be cut."""
+    if change.kind == "boundary":
+        return f"{change.boundary} {change.new:x}, was {change.old:x}"
+    first = (change.after or change.before)[0]
     name = first.name or "[anon]"
-    if one.kind in ("added", "removed"):
+    if change.kind in ("added", "removed"):
         return f"{name} {_range(first)} {first.perms}"
-    said = f"{name} {one.kind}"
-    if one.kind == "protected":
-        return f"{said} {first.perms}, was {one.before[0].perms} {_range(first)}"
-    if len(one.before) == len(one.after) == 1:
-        return f"{said} {_range(first)}, was {_range(one.before[0])}"
-    whole = (one.before[0].start, one.before[-1].end)
-    return f"{said} {len(one.before)} into {len(one.after)}, {whole[0]:x}-{whole[1]:x}"
+    head = f"{name} {change.kind}"
+    if change.kind == "protected":
+        return f"{head} {first.perms}, was {change.before[0].perms} {_range(first)}"
+    if len(change.before) == len(change.after) == 1:
+        return f"{head} {_range(first)}, was {_range(change.before[0])}"
+    whole = (change.before[0].start, change.before[-1].end)
+    return f"{head} {len(change.before)} into {len(change.after)}, {whole[0]:x}-{whole[1]:x}"
 
 
 MORE = ">"  # in the last column of a line that is cut
@@ -197,20 +201,20 @@ def _range(piece: Piece) -> str:
     return f"{piece.start:x}-{piece.end:x}"
 
 
-def _pointer(one: Pointer) -> str:
-    """Where something points: the place first, which is what matters most."""
-    address = "" if one.address is None else f"  {one.address:x}"
-    what = f"  {one.what}" if one.what else ""
-    return f"{one.name:<8} {one.place}{what}{address}"
+def _pointer(pointer: Pointer) -> str:
+    """The line of a pointer: the place first, which matters most."""
+    address = "" if pointer.address is None else f"  {pointer.address:x}"
+    what = f"  {pointer.what}" if pointer.what else ""
+    return f"{pointer.name:<8} {pointer.place}{what}{address}"
 
 
 def short_size(size: int) -> str:
-    """A number of bytes in six columns at most: 132K, 1.25M, 127T."""
+    """A size in bytes in at most six columns: 132K, 1.25M, 127T."""
     return rough_size(size).replace(" ", "").replace("iB", "")
 
 
 def _printable(text: str) -> str:
-    """Text without what a terminal would obey or cannot show."""
+    """Text without control characters, and without what the terminal cannot show."""
     text = one_line(text)
     if text.isascii():
         return text

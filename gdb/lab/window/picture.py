@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What `layout lab` shows: an address space, what points into it, what changed.
 
-Everything is read once a stop and handed to the view as one Picture.
+All is read once per stop and passed to the view as one Picture.
 """
 
 from __future__ import annotations
@@ -37,46 +37,45 @@ SHOWN = (
     *("start_code", "end_code", "start_data", "end_data", "start_brk", "brk"),
     *("start_stack", "mmap_base"),
 )
-MOST = 8  # address spaces whose last stop is remembered
+MOST = 8  # address spaces that History remembers
 NOT_BOOTED = "The kernel does not run yet: continue to a breakpoint in it first."
 UNUSED = "The kernel does not use this processor yet: select another, or continue."
 INTERRUPTED = "Interrupted while reading: the next stop reads it anew."
 
 
 class Note(NamedTuple):
-    """Something that lies at an address: a boundary of the mm, or what points there."""
+    """A note on a user address: a boundary of the mm, or a pointer to it."""
 
     address: int
     name: str
-    start: int | None  # of the area it belongs to, None in a gap
+    start: int | None  # of the area that holds it, None in a gap
 
 
 @dataclass(frozen=True)
 class Picture:
     """What there is to see at one stop."""
 
-    who: str = ""  # the task in two words
-    doing: str = ""  # its processor, and what it does there
+    who: str = ""  # COMM PID
+    doing: str = ""  # its CPU, and what it does there
     remark: str = ""  # why the kernel's half is shown
     pointers: tuple[Pointer, ...] = ()
-    rows: Sequence[Piece | Segment] = ()  # areas, or what the kernel's half has
+    rows: Sequence[Piece | Segment] = ()  # areas, or regions of the kernel's half
     notes: tuple[Note, ...] = ()  # low to high
-    changes: tuple[Change, ...] | None = None  # None: nothing to compare with
-    trouble: str = ""  # why there is nothing, or less, to see
+    changes: tuple[Change, ...] | None = None  # None at the first stop
+    trouble: str = ""  # why all or a part is missing
 
 
 class History:
-    """Each address space as it was at the stop before."""
+    """Each address space at the last two stops at which it was seen."""
 
     def __init__(self) -> None:
-        self.stop = 0  # how many there were
+        self.stop = 0  # counts them
         self._seen: dict[tuple, tuple[int, Snapshot, Snapshot | None]] = {}
 
     def compare(self, process: tuple, now: Snapshot) -> tuple[Change, ...] | None:
-        """What changed since the last stop at which this process was seen.
+        """What changed since an earlier stop at which this process was seen.
 
-        None the first time. Seen again at the same stop, it is compared with the
-        same moment as before.
+        None the first time. Again at the same stop, the comparison is the same.
         """
         stop, last, before = self._seen.pop(process, (self.stop, now, None))
         if stop < self.stop:
@@ -90,7 +89,7 @@ class History:
 
 
 def look(history: History) -> Picture:
-    """Read what there is to see now. What goes wrong is said in the picture."""
+    """Read the state of this stop. What goes wrong becomes a sentence in the picture."""
     try:
         fits.check_symbols()
         kernel.memory()
@@ -111,11 +110,11 @@ def look(history: History) -> Picture:
 
 def sentence(problem: BaseException) -> str:
     """A problem as one sentence."""
-    said = " ".join(str(problem).split())
+    text = " ".join(str(problem).split())
     if isinstance(problem, KeyError):
-        said = f"this kernel has no {problem}"
-    said = said[:1].upper() + said[1:]
-    return said if said.endswith(".") else f"{said}."
+        text = f"this kernel has no {problem}"
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
 
 
 def _look(processor: Processor, history: History) -> Picture:
@@ -126,18 +125,18 @@ def _look(processor: Processor, history: History) -> Picture:
         return Picture(
             who=who,
             doing=doing,
-            remark=_why_none(processor.current),
+            remark=_why_none(Ptr(processor.current)),
             pointers=tuple(Pointers(processor, ()).all()),
-            rows=[one for one in segments.kernel_half() if not one.is_gap],
+            rows=[region for region in segments.kernel_half() if not region.is_gap],
         )
     trouble = ""
     try:
         now = changes.snapshot(current.mm, task.onlooker_root())
         found = history.compare((current.mm, current.tgid), now)
-    except (Broken, Fault) as problem:  # what points into the kernel is still known
+    except (Broken, Fault) as problem:  # pointers into the kernel are still known
         now, found, trouble = Snapshot(current.mm, (), {}), None, sentence(problem)
     pointers = Pointers(processor, now.pieces).all()
-    notes = [] if trouble else _boundaries(current.mm) + _targets(pointers)
+    notes = [] if trouble else _boundaries(Ptr(current.mm)) + _targets(pointers)
     return Picture(
         who=who,
         doing=doing,
@@ -150,7 +149,7 @@ def _look(processor: Processor, history: History) -> Picture:
 
 
 def _doing(processor: Processor) -> str:
-    """What a task does, by the registers it has saved."""
+    """What a CPU does, by the registers that its task saved at kernel entry."""
     if processor.in_user_mode:
         return "user mode"
     if kallsyms.in_entry_text(processor.ip):
@@ -167,7 +166,7 @@ def _doing(processor: Processor) -> str:
 
 
 def _why_none(address: Ptr[TaskStruct]) -> str:
-    """Why a task has no address space."""
+    """Why a task has no address space, as sentences."""
     read = task.task(address)
     who = f"{read.comm} {read.pid}"
     if TaskStruct(kernel.memory(), address).flags & PF_KTHREAD:
@@ -179,18 +178,18 @@ def _why_none(address: Ptr[TaskStruct]) -> str:
 
 
 def _boundaries(mm: Ptr[MmStruct]) -> list[Note]:
-    """The boundaries that tell code, data, heap, stack and mapped areas apart."""
+    """The boundaries between code, data, heap, stack and mapped areas."""
     return [
-        Note(one.address, one.name, one.start if one.vma else None)
-        for one in boundaries.boundaries(mm)
-        if one.name in SHOWN
+        Note(found.address, found.name, found.start if found.vma else None)
+        for found in boundaries.boundaries(mm)
+        if found.name in SHOWN
     ]
 
 
 def _targets(pointers: list[Pointer]) -> list[Note]:
-    """What points into an area."""
+    """The pointers into areas."""
     return [
-        Note(one.address, one.name, one.area.start)
-        for one in pointers
-        if one.address is not None and one.area is not None
+        Note(pointer.address, pointer.name, pointer.area.start)
+        for pointer in pointers
+        if pointer.address is not None and pointer.area is not None
     ]
