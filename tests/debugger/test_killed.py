@@ -39,7 +39,10 @@ def test_a_task_killed_inside_the_call(
 def test_a_storm_killed_by_its_parent(port: int, tmp_path: Path) -> None:
     program = labs.script(
         tmp_path / "killer",
-        "for i in 1 2; do storm 4 4 100000 & usleep 150000; kill -9 $!; wait $!; done",
+        "for i in 1 2; do storm 4 4 100000 &",
+        # not before all of its threads are there
+        "until set -- /proc/$!/task/* && [ $# = 9 ]; do usleep 10000; done",
+        "usleep 150000; kill -9 $!; wait $!; done",
         "storm 2 1 10",
     )
     file = tmp_path / "result.json"

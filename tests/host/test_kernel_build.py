@@ -276,10 +276,20 @@ def test_progress_on_a_terminal(project: Project, src: Path) -> None:
     assert terminal.before.count("\n") == 1
 
 
-def test_two_at_once(project: Project, src: Path) -> None:
-    (src / "fs/before.sh").write_text("sleep 1\n")
-    both = [project.start("build-kernel.sh", KERNEL_SRC=src) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in both]
+def test_two_at_once(project: Project, src: Path, tmp_path: Path) -> None:
+    compiles, go_on = tmp_path / "compiles", tmp_path / "go-on"
+    (src / "fs/before.sh").write_text(
+        f'touch "{compiles}"; while ! [ -e "{go_on}" ]; do sleep 0.02; done\n'
+    )
+    first = project.start("build-kernel.sh", KERNEL_SRC=src)
+    projects.wait_for(compiles.exists)
+    second = project.start("build-kernel.sh", KERNEL_SRC=src)
+    assert second.stdout
+    waiting = second.stdout.readline()  # or, if it does not wait, its end
+    go_on.touch()
+    outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
+    outputs[1] = waiting + outputs[1]
+    both = [first, second]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sum("waiting until it is done" in output for output in outputs) == 1
     assert count(project, src, "made") == 1
