@@ -23,7 +23,7 @@
 
 /*
  * One object of each kind. The linker puts what has a value into the program's
- * file (data), and notes of what starts as zero only how large it is (bss).
+ * file (data); of what starts as zero it only records the size (bss).
  * The bss object is three pages, so that its middle is in no page of the file.
  */
 static void code_object(void)
@@ -105,7 +105,7 @@ static void say_object(const struct segment_info *info, const char *what,
 	say("\n");
 }
 
-/* The lowest page of a thread's stack area is no memory: who gets there, ends there */
+/* The lowest page of a thread's stack is a guard page: touching it kills the process */
 static bool is_guard(const struct segment_info *info,
 		     const struct ma_struct *area)
 {
@@ -119,7 +119,7 @@ static bool is_guard(const struct segment_info *info,
 	return false;
 }
 
-/* What is in @area: everything that is known to be there, else what its place tells */
+/* Say what @area holds: the known objects in it, else what its neighbours tell */
 static void say_what(const struct segment_info *info,
 		     const struct ma_struct *area, int me)
 {

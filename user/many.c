@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * many - a process with very many areas, for measuring how fast they are walked
+ * many - map very many areas, to measure how fast they are walked
  *
  *	many [AREAS]
  *
- * maps AREAS areas, 20,000 unless told otherwise, and calls segment_info() once.
+ * Maps AREAS areas, 20,000 by default, and calls segment_info() once.
  */
 #include "lab.h"
 #include <errno.h>

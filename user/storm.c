@@ -6,10 +6,10 @@
  *
  * Two callers, two mappers and 300 calls of each caller unless told otherwise.
  * It ends with "storm: N calls, N ok": a debugger that stops at each call must
- * have seen exactly N, and found nothing wrong in any.
+ * have seen exactly N, all of them right.
  *
- * The mappers work in a window that the first 24 areas reach into, and map what
- * has all kinds of names.
+ * The mappers work in a window that is among the first 24 areas, and map files
+ * with all kinds of names.
  */
 #include "lab.h"
 #include <errno.h>
@@ -30,9 +30,9 @@ static unsigned long callers = 2, mappers = 2, calls = 300;
 static char *window;
 static int files[5];
 static pthread_barrier_t start;
-/* Atomic: the mappers shall end */
+/* Atomic: tells the mappers to end */
 static bool done;
-/* Atomic: calls with a right answer */
+/* Atomic: calls answered correctly */
 static unsigned long good;
 
 static void die(const char *what)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * trace-exec - programs are executed in every way there is, and not executed
+ * trace-exec - execute programs in every way there is, and fail to
  *
  * Made to be watched:
  *
@@ -9,13 +9,13 @@
  *	(gdb) lab trace exec
  *
  * Watch for these: the new stack, which is made at the top of user space, filled
- * there and then moved down to a random place; begin_new_exec(), which gives the
- * old memory away and from which there is no way back; elf_map(), once for each
+ * there and then moved down to a random place; begin_new_exec(), which gives up the
+ * old memory, the point of no return; elf_map(), once for each
  * PT_LOAD that `readelf -l build/user/trace-exec` shows; and in the last step a
  * thread that takes over the id of its process.
  *
  * Each step forks a child, for an exec that succeeds does not return. What is
- * executed is this program again, as "trace-exec child"; then it only tells its
+ * executed is this program again, as "trace-exec child"; then it only prints its
  * arguments.
  */
 #include <errno.h>
@@ -31,7 +31,7 @@
 #define SCRIPT "/tmp/trace-exec.sh"
 #define NO_FORMAT "/tmp/trace-exec.txt"
 #define CHILD "child"
-#define SUCCESS 42 /* what the executed program ends with */
+#define SUCCESS 42 /* exit status of the executed program */
 
 static char self[256]; /* the path of this program */
 static bool failed;

@@ -7,9 +7,9 @@
  *	(gdb) source gdb/seginfo.py
  *	(gdb) lab trace exit
  *
- * A process that has ended is a zombie until its parent has asked how: look for who
- * becomes one, who is told, and who releases it. exit() of the kernel ends a thread,
- * exit_group() all of them. Who loses its parent is given another one.
+ * A process that has ended is a zombie until its parent waits for it: watch which
+ * tasks become zombies, who is notified, and who releases them. The system call
+ * exit() ends one thread, exit_group() all of them. An orphan gets a new parent.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -67,7 +67,7 @@ static void nothing(void)
 {
 }
 
-/* _exit() of the C library is exit_group(), also where there is one thread */
+/* The C library's _exit() calls exit_group(), even with a single thread */
 static void with_a_status(void)
 {
 	int status;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * trace-fault - memory is touched in every way that ends in a page fault
+ * trace-fault - touch memory in every way that causes a page fault
  *
  * Made to be watched:
  *
@@ -8,11 +8,11 @@
  *	(gdb) source gdb/seginfo.py
  *	(gdb) lab trace fault
  *
- * Watch for these: the start of the program, where each page of code comes with
- * its neighbours; the page of zeros, which is there once for all who only read;
- * what copies a page (a write, by somebody who shares it) and what does not (a
- * write by the last who has it); faults of the kernel, in read() and write(); and
- * the two that cannot be resolved, and what their signals say.
+ * Watch for these: the start of the program, where each page of code is mapped
+ * with its neighbours; the zero page, shared by all that was only read; what copies
+ * a page (a write while it is shared) and what does not (a write by its last
+ * owner); faults taken in the kernel, in read() and write(); and the two that
+ * cannot be resolved, and what their signals say.
  *
  * Each step prints the address that it is about to touch.
  */
@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* So that the debugger can tell in which step it is */
+/* So that a backtrace shows which step the program is in */
 #define noinline __attribute__((__noinline__))
 
 #define PAGE 4096UL
@@ -68,7 +68,7 @@ static void about_to(const char *what, const volatile char *address)
 	fflush(stdout);
 }
 
-/* Memory that was only read is one page of zeros; the first write gets a page */
+/* Memory that was only read maps the zero page; the first write gets a page */
 static noinline void anonymous(void)
 {
 	volatile char *memory = map(PAGES * PAGE, READ_WRITE, PRIVATE, -1);
@@ -143,7 +143,7 @@ static noinline void deep_stack(void)
 	check(use_deep_stack() == 1, "the stack forgets");
 }
 
-/* A machine with as little memory as this one has them switched off */
+/* They are off by default on a machine with so little memory */
 static void allow_huge_pages(void)
 {
 	int setting = open(HUGE_SETTING, O_WRONLY);

@@ -7,9 +7,9 @@
  *	(gdb) source gdb/seginfo.py
  *	(gdb) lab trace fork
  *
- * fork() copies the page tables and not the pages: both may only read them until
- * one writes. vfork() copies nothing and makes the caller wait. A thread is a task
- * that shares nearly all. clone() lets you choose, and says no to some choices.
+ * fork() copies the page tables and not the pages: these are read-only to both
+ * until either writes. vfork() copies nothing and makes the caller wait. A thread is
+ * a task that shares nearly everything. clone() lets you choose, within limits.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +27,7 @@
 #define PAGES		16
 #define CHILD_STATUS	7
 
-static volatile int variable; /* who sees it when another task writes it? */
+static volatile int variable; /* which tasks see each other's writes to it? */
 
 static void check(int holds, const char *what)
 {

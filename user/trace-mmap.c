@@ -8,8 +8,8 @@
  *	(gdb) lab trace mmap
  *
  * A small block makes malloc() move brk, a large one makes it call mmap(). Areas
- * that touch and are alike become one, and an area of which a part is changed
- * becomes two or three. Each step says what it does before it does it.
+ * that touch and are alike are merged, and an area of which a part is changed is
+ * split into two or three. Each step is announced before it is done.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static void a_large_block(void)
 	free(block);
 }
 
-/* Two areas that touch and are alike are one area */
+/* Areas that touch and are alike are merged */
 static void merge(char *area)
 {
 	say("trace-mmap: map the pages below, which makes one area of two\n");

@@ -51,7 +51,7 @@ static void fail(void)
 	check(writev(STDOUT_FILENO, &nowhere, 1) == -1 && errno == EFAULT, "EFAULT");
 }
 
-/* A call that waits, and one that does not return */
+/* A call that waits, and a call that does not return */
 static void wait_for_a_child(void)
 {
 	int status;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * witness - what the kernel says of itself at one moment, kept for the debugger
+ * witness - keep what /proc says at one moment for a debugger to compare with
  *
  *	witness [SCENE[=ARGUMENT]]...
  *
@@ -10,9 +10,9 @@
  * ran in between but the witness itself and threads of the kernel.
  *
  * A scene inherits the writing end of a pipe as descriptor 3 and writes one byte
- * to it when all that it has to show is there.
+ * to it once everything it has to show is set up.
  *
- * Where the snapshot is stands behind the struct segment_info given to the call:
+ * The address of the snapshot follows the struct segment_info given to the call:
  * see struct testimony.
  */
 #include "lab.h"
@@ -36,7 +36,7 @@
 #define READY_FD 3
 #define PAGE 4096UL
 
-/* Of a process with more areas than fit into this, smaps and pagemap are left out */
+/* smaps and pagemap are left out for a process with more areas than fit into this */
 #define MAX_DETAILED_MAPS (64 * 1024)
 /* So many pages of an area, from its start, are looked up in pagemap */
 #define MAX_PAGES 4096UL
@@ -307,7 +307,7 @@ static void start_scene(struct scene *scene, int ready)
 		die("start a process");
 }
 
-/* Wait until all scenes said that they are ready; a scene that has ended never will */
+/* Wait until all scenes are ready; a scene that has ended never will be */
 static void wait_until_ready(int pipe)
 {
 	for (int ready = 0; ready < scene_count;) {
@@ -422,7 +422,7 @@ static void look(void)
 	each_entry("/proc", add_process);
 }
 
-/* The first line that is another one after a look, for whoever has to find out why */
+/* The first line that changed between two reads, to help find out why */
 static void tell_difference(const char *before, size_t before_size, const char *after,
 			    size_t after_size)
 {
