@@ -91,9 +91,11 @@ class Tracer(Stops):
     def _executes(self, moment: Moment) -> None:
         if moment.result > 0 or moment.result < -4095:  # no error
             self.follow.executes(moment.task, moment.pointer)
+            self.enable_points()
 
     def _executed(self, moment: Moment) -> None:
         self.follow.executed(moment.task, moment.argument(0))
+        self.enable_points()
         self._end_without_processes()
 
     def _starts(self, moment: Moment) -> None:

@@ -51,6 +51,7 @@ class Stops:
         self._entries: dict[int, list[Point]] = {}
         self._calls: dict[int, list[Call]] = {}  # by struct task_struct *
         self._places: dict[int, Place] = {}
+        self._meanwhile = False
         self._last: dict[int, tuple] = {}  # by struct task_struct *: see _is_again()
 
     def plant(self) -> None:
@@ -74,10 +75,26 @@ class Stops:
 
         For functions that the whole kernel calls all the time, such as up_write().
         """
+        self._meanwhile = on
+        self.enable_points()
+
+    def enable_points(self) -> None:
+        """Stop only where somebody may be of interest.
+
+        gdb plants and removes every breakpoint at each stop: with all system calls they
+        are more than 300. While nobody is followed yet, the points for whom is followed
+        are left out.
+        """
+        waiting = self.follow.is_waiting
         for place, points in self._entries.items():
+            wanted = any(
+                (self._meanwhile or not point.meanwhile)
+                and (point.everyone or not waiting)
+                for point in points
+            )
             stop = self._places[place]
-            if all(point.meanwhile for point in points) and stop.enabled != on:
-                stop.enabled = on
+            if stop.enabled != wanted:
+                stop.enabled = wanted
 
     def _stop_at(self, address: int) -> None:
         if address not in self._places:
