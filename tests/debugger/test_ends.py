@@ -65,7 +65,7 @@ def test_all_ends_with_a_lab(
     try:
         started.wait_for({"boot": "qemu"}.get(target, "gdb"))
         if target != "record":
-            assert labs.wait_until(lambda: "here" in console(port)), started.said()
+            assert labs.wait_until(lambda: "here" in console(port)), started.printed()
         pid = started.wait_for(victim)
         os.kill(pid, how)
         assert labs.wait_until(

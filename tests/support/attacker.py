@@ -47,17 +47,17 @@ def leave_at_once(place: str, packets: bytes, reset: bool) -> None:
 
 
 def attack(place: str, packets: bytes) -> int:
-    """How many bytes the other side said. Raises OSError."""
-    said = 0
+    """How many bytes the other side sent. Raises OSError."""
+    received = 0
     with connected(place) as client:
         client.sendall(packets)
         try:
             while data := client.recv(4096):
-                said += len(data)
+                received += len(data)
                 client.settimeout(2)
         except TimeoutError:
             pass
-    return said
+    return received
 
 
 def main(mark: str, *places: str) -> None:

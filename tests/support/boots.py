@@ -43,7 +43,7 @@ def boot(
     share: Path | None = None,
     image: Path | None = None,
 ) -> str:
-    """Run a program of the image to its end; what the guest's console said."""
+    """Run a program of the image to its end; what its console printed."""
     words = f"lab.run={program} lab.then=reboot"
     given = ",".join(map(str, args))
     if given:
@@ -62,13 +62,13 @@ def boot(
 
 def exit_status(console: str, program: str) -> int:
     """How the program ended, as /init says."""
-    said = [
+    statuses = [
         line.rsplit(" ", 1)[1]
         for line in console.splitlines()
         if line.startswith(f"lab: {program} exited with ")
     ]
-    assert len(said) == 1, console
-    return int(said[0])
+    assert len(statuses) == 1, console
+    return int(statuses[0])
 
 
 def append_program(program: Path, tmp: Path) -> Path:

@@ -49,11 +49,15 @@ def mutant(random: random.Random, whole: bytes, file: elffile.ElfFile) -> bytes:
             at = head.e_phoff + random.randrange(head.e_phnum) * elffile.PHDR.size
             odd_field(random, data, at, "<IIQQQQQQ")
         elif kind == "section":
-            known = [i for i, one in enumerate(file.sections) if one.name in READ]
+            known = [
+                i for i, section in enumerate(file.sections) if section.name in READ
+            ]
             at = head.e_shoff + random.choice(known) * elffile.SHDR.size
             odd_field(random, data, at, "<IIQQQQIIQQ")
         elif kind == "bytes":
-            section = random.choice([one for one in file.sections if one.name in READ])
+            section = random.choice(
+                [section for section in file.sections if section.name in READ]
+            )
             first = section.sh_offset + random.randrange(section.sh_size)
             end = min(first + random.choice((1, 4, 64, 4096)), len(data))
             data[first:end] = random.choice(
@@ -82,7 +86,7 @@ def main() -> None:
     whole = Path(sys.argv[1]).read_bytes()
     source = random.Random(SEED)
     file = elffile.parse(elffile.Data(whole))
-    text = next(one for one in file.sections if one.name == ".text")
+    text = next(section for section in file.sections if section.name == ".text")
     places = [text.sh_addr + text.sh_size * part // 40 for part in range(40)]
     main_, _ = next(
         (value, name)
@@ -98,10 +102,10 @@ def main() -> None:
     for number in range(found["mutants"]):
         data, start = mutant(source, whole, file), time.monotonic()
         try:
-            one = read_all(data, places)
-            found["with symbols"] += any(map(one.symbol, places))
-            found["with call frames"] += any(map(one.rules, places))
-            found["with lines"] += bool(one.line(main_))
+            answers = read_all(data, places)
+            found["with symbols"] += any(map(answers.symbol, places))
+            found["with call frames"] += any(map(answers.rules, places))
+            found["with lines"] += bool(answers.line(main_))
         except elffile.BadElf:
             found["refused"] += 1
         taken = time.monotonic() - start

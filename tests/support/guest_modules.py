@@ -34,8 +34,8 @@ def build(name: str, folder: Path, source: str = "") -> Path:
     (room / "Makefile").write_text(f"obj-m := {name}.o\n")
     objects = labs.kernel_dir() / "obj"
     done = labs.run("make", "-C", objects, f"M={room}", "modules")
-    said = done.stdout + done.stderr
-    assert done.returncode == 0 and "warning" not in said.lower(), said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0 and "warning" not in output.lower(), output
     return room / f"{name}.ko"
 
 

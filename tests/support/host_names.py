@@ -49,19 +49,19 @@ share = str(SHARE.resolve())
 
 def in_share(name: str) -> list[str]:
     found = hostfiles.candidates(f"/mnt/host_share/{name}")
-    return [one.removeprefix(f"{share}/") for one in found if one.startswith(share)]
+    return [path.removeprefix(f"{share}/") for path in found if path.startswith(share)]
 
 
 def leads_to(name: str) -> set[str]:
     """Without build/user, in which only the last part of a name is looked for."""
     found = hostfiles.candidates(name)
-    return {one for one in found if Path(one).parent.name != "user"}
+    return {path for path in found if Path(path).parent.name != "user"}
 
 
 assert in_share("plain") == ["plain"] and in_share("in") == ["plain"]
 for name in ("out", "up/secret", "../secret", "../../secret", "/etc/passwd", ".."):
     assert in_share(name) == [], name
-    assert not any("secret" in one for one in leads_to(f"/mnt/host_share/{name}"))
+    assert not any("secret" in path for path in leads_to(f"/mnt/host_share/{name}"))
 for name in ("/dev/zero", "/etc/passwd", "/proc/kcore", str(FOLDER / "secret"), "/"):
     assert leads_to(name) == set(), name
 for name in ("/usr/../etc/passwd", "/lib/../../etc/shadow", "/usr\0x", "", "x\udcff"):

@@ -20,12 +20,12 @@ def names() -> list[bytes]:
     text = (labs.ROOT / "tests" / "guest" / "programs" / "hostile.h").read_text()
     inside = text[text.index("{") : text.index("};")]
     strings = re.findall(r'^\t"((?:[^"\\]|\\.)*)"', inside, re.M)
-    found = [codecs.escape_decode(one.encode())[0] for one in strings]
+    found = [codecs.escape_decode(literal.encode())[0] for literal in strings]
     assert len(found) > 20 and b"two\nFAKE 1 row" in found
     return found
 
 
-def check(said: str, what: object) -> None:
+def check(text: str, what: object) -> None:
     """Nothing is in it that must not reach a terminal."""
-    bad = NEVER.search(said)
-    assert not bad, f"{what}: {bad[0]!r} in {said[max(0, bad.start() - 60) :][:120]!r}"
+    bad = NEVER.search(text)
+    assert not bad, f"{what}: {bad[0]!r} in {text[max(0, bad.start() - 60) :][:120]!r}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Start a lab with make, kill one of its processes, look what is left: for test_ends.py."""
+"""Start a lab with make, kill one of its processes, see what is left: for test_ends.py."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Started:
         """The process of this role, as soon as it is there."""
         assert labs.wait_until(lambda: self.find(what), limit), self.processes()
         pid = self.find(what)
-        assert pid, f"the {what} has ended: {self.said()}"
+        assert pid, f"the {what} has ended: {self.printed()}"
         return pid
 
-    def said(self) -> str:
-        """What it has printed so far."""
+    def printed(self) -> str:
+        """Its output so far."""
         self.output.seek(0)
         return self.output.read()
 

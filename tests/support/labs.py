@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of the debugger side share: start labs, QEMUs and gdbs.
+"""Start labs, QEMUs and gdbs: shared by the tests that need a guest.
 
-Plain functions. Whoever starts something gets a PORT from the port fixture (or
-from free_port()), and everything is found again by that number: see leaks().
+Plain functions. Each lab and QEMU gets a PORT from the port fixture (or from
+free_port()), and whatever belongs to it is found by that number: see leaks().
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ ports: dict[int, str] = {}  # all that this session took, and for which test
 
 
 def free_port() -> int:
-    """A number that no lab has, and a port of 127.0.0.1 on which nobody listens.
+    """A number that no lab uses, and a free port of 127.0.0.1.
 
-    Below the ephemeral ones. No other pytest that runs on this machine gets it.
+    Below the ephemeral ports. No other pytest on this machine gets it.
     """
     for port in _numbers:
         with socket.socket() as probe:
@@ -116,7 +116,7 @@ def gdb_socket(port: int) -> Path:
 
 
 def console_log(port: int) -> str:
-    """What the guest of this lab said so far."""
+    """The console of this lab's guest so far."""
     log = BUILD / "run" / str(port) / "console.log"
     return log.read_text(errors="replace").replace("\r", "")
 
@@ -166,14 +166,14 @@ def inside(
     result, JSON too, to the file $LAB_RESULT.
     """
     settings |= {"LAB_GIVEN": json.dumps(given), "LAB_RESULT": tmp / f"{port}.json"}
-    said = debug(port, *before, f"source tests/debugger/in_gdb/{script}", **settings)
-    return result_of(script, settings, said)
+    output = debug(port, *before, f"source tests/debugger/in_gdb/{script}", **settings)
+    return result_of(script, settings, output)
 
 
-def result_of(script: str, settings: dict[str, Any], said: str) -> Any:
-    """What a script in gdb has found; its file is of no more use."""
+def result_of(script: str, settings: dict[str, Any], output: str) -> Any:
+    """The result of a script in gdb; its file is removed."""
     file = settings["LAB_RESULT"]
-    assert file.exists(), f"{script} did not get to its end:\n{said}"
+    assert file.exists(), f"{script} did not get to its end:\n{output}"
     result = json.loads(file.read_text())
     file.unlink()
     return result
@@ -210,20 +210,20 @@ class Session:
         return cls.CODES.sub("", text)
 
     def wait(self, text: str | re.Pattern[str]) -> str:
-        """Wait until the program says text; what it said before that.
+        """Wait until the program prints text; what it printed before that.
 
-        Text without a change of colour in it: codes would stand there.
+        The text must be of one colour: codes would stand in between.
         """
         try:
             self.child.expect(re.escape(text) if isinstance(text, str) else text)
         except (pexpect.TIMEOUT, pexpect.EOF) as problem:
-            said = self.clean(str(self.child.before))
+            output = self.clean(str(self.child.before))
             kind = type(problem).__name__
-            raise AssertionError(f"{kind}, no {text!r} in:\n{said}") from None
+            raise AssertionError(f"{kind}, no {text!r} in:\n{output}") from None
         return self.clean(str(self.child.before))
 
     def prompt(self) -> str:
-        """Wait for gdb's prompt; what was said before it."""
+        """Wait for gdb's prompt; the output before it."""
         return self.wait(self.PROMPT)
 
     def type(self, text: str) -> None:
@@ -231,7 +231,7 @@ class Session:
         self.child.sendline(text)
 
     def gdb(self, command: str) -> str:
-        """Type a gdb command; what it says, without the echo."""
+        """Type a gdb command; its output, without the echo."""
         self.type(command)
         return self.prompt().split("\n", 1)[-1]
 
@@ -240,9 +240,9 @@ class Session:
         self.child.sendcontrol(key)
 
     def end(self) -> tuple[str, int]:
-        """Wait for the program's end; what it said last, and its exit status.
+        """Wait for the program's end; its last output, and its exit status.
 
-        Negative for the number of the signal that ended it.
+        Minus the signal's number if a signal ended it.
         """
         self.child.expect(pexpect.EOF)
         self.child.close()
@@ -252,22 +252,22 @@ class Session:
         return self.clean(str(self.child.before)), status
 
     def interrupt(self) -> str:
-        """Press Ctrl-C until gdb has its prompt; what was said before it.
+        """Press Ctrl-C until gdb has its prompt; the output before it.
 
         QEMU ignores a Ctrl-C that comes while it is stopped at a breakpoint that
         gdb passes over, so a person may have to press again. If QEMU is only slow, gdb
         asks then whether to give it up.
         """
-        said, answers = "", [self.PROMPT, self.GIVE_UP, pexpect.TIMEOUT]
+        output, answers = "", [self.PROMPT, self.GIVE_UP, pexpect.TIMEOUT]
         for _ in range(30):
             self.press("c")
             waited = self.child.expect(answers, timeout=1)
             if waited == 1:
-                said += str(self.child.before)
+                output += str(self.child.before)
                 self.type("n")
                 waited = self.child.expect(answers, timeout=1)
             if waited == 0:
-                return self.clean(said + str(self.child.before))
+                return self.clean(output + str(self.child.before))
         raise AssertionError("gdb does not react to Ctrl-C")
 
     def hang_up(self) -> None:
@@ -275,7 +275,7 @@ class Session:
         self.child.ptyproc.fileobj.close()
 
     def close(self) -> None:
-        """End it, whatever it does: what a lab has to remove it may remove."""
+        """End it, whatever it does; a lab may remove its files first."""
         if self.child.isalive():
             os.kill(self.child.pid, signal.SIGHUP)
             wait_until(lambda: not self.child.isalive(), 10)
@@ -314,7 +314,7 @@ def guest(kernel: Path, image: Path, words: str, *options: str) -> list[str]:
 
 @contextmanager
 def private_folder(port: int) -> Iterator[Path]:
-    """A folder as a lab has one, locked: what nobody locks any lab removes."""
+    """A folder like a lab's, locked: any lab removes those that are not."""
     folder = run_folder(port)
     folder.mkdir(mode=0o700)
     held = os.open(folder, os.O_RDONLY)
@@ -330,7 +330,7 @@ def private_folder(port: int) -> Iterator[Path]:
 def qemu(
     port: int, kernel: Path, words: str, *options: str, paused: bool = True
 ) -> Iterator[Path]:
-    """A guest() without a RAM file, gdb is let to it as in a lab; gives its console's file."""
+    """A guest() without a RAM file, with the relay of a lab; yields its console's file."""
     log = run_folder(port) / "console.log"
     stub = run_folder(port) / "stub"
     own = ["-serial", f"file:{log}", "-gdb", f"unix:{stub},server=on,wait=off"]
@@ -349,9 +349,9 @@ def qemu(
             assert started.poll() is None, started.stderr and started.stderr.read()
             yield log
         finally:
-            for one in (started, relay):
-                one.kill()
-                one.communicate()
+            for process in (started, relay):
+                process.kill()
+                process.communicate()
 
 
 def gdb(
@@ -372,7 +372,7 @@ def gdb(
 def inside_by_hand(
     script: str, port: int, program: Path, tmp: Path, before: tuple[str, ...] = TO_A_HIT
 ) -> Any:
-    """As inside(), in a bare gdb that is connected to a QEMU which runs already."""
+    """Like inside(), in a bare gdb connected to a running QEMU."""
     settings = {"LAB_RESULT": tmp / f"{port}.json"}
     connect = f"target remote {gdb_socket(port)}"
     source = f"source tests/debugger/in_gdb/{script}"
@@ -381,19 +381,19 @@ def inside_by_hand(
 
 
 def shown(name: bytes) -> str:
-    """A name of the guest as the lab tells it, whatever bytes it has."""
+    """A name of the guest as the lab prints it, whatever its bytes."""
     text = ""
-    for one in name.decode("utf-8", "surrogateescape"):
-        if one == "\\":
+    for letter in name.decode("utf-8", "surrogateescape"):
+        if letter == "\\":
             text += r"\\"
-        elif one.isprintable() and one not in "\u3164\ufe0f":  # to be seen as nothing
-            text += one
-        elif "\udc80" <= one <= "\udcff":  # no UTF-8
-            text += rf"\x{ord(one) & 0xFF:02x}"
-        elif "\x80" <= one < "\u0100":
-            text += rf"\u{ord(one):04x}"
+        elif letter.isprintable() and letter not in "\u3164\ufe0f":  # invisible
+            text += letter
+        elif "\udc80" <= letter <= "\udcff":  # no UTF-8
+            text += rf"\x{ord(letter) & 0xFF:02x}"
+        elif "\x80" <= letter < "\u0100":
+            text += rf"\u{ord(letter):04x}"
         else:
-            text += one.encode("unicode_escape").decode()
+            text += letter.encode("unicode_escape").decode()
     return text
 
 
@@ -437,7 +437,7 @@ class UnixSocket(NamedTuple):
 
 
 def unix_sockets() -> list[UnixSocket]:
-    """All of this machine, without connecting to any, which would stop a guest."""
+    """All unix sockets of this machine; connecting to one could stop a guest."""
     rows = Path("/proc/net/unix").read_text().splitlines()[1:]
     return [
         UnixSocket(flags == "00010000", state == "03", inode, "".join(path))
@@ -448,8 +448,8 @@ def unix_sockets() -> list[UnixSocket]:
 
 
 def is_listening(path: Path) -> bool:
-    """Does somebody listen on a socket?"""
-    return any(one.is_listening and one.path == str(path) for one in unix_sockets())
+    """True if somebody listens on this socket."""
+    return any(row.is_listening and row.path == str(path) for row in unix_sockets())
 
 
 def guests(port: int) -> list[int]:
@@ -467,7 +467,7 @@ def guests(port: int) -> list[int]:
 
 
 def leaks(port: int) -> list[str]:
-    """What is left of the labs and QEMUs on a port; and an end to it."""
+    """Say what is left of the labs and QEMUs on a port, and remove it."""
     wait_until(lambda: not guests(port) and not run_folder(port).exists(), 10)
     left = [f"QEMU {pid} on port {port}, of {ports[port]}" for pid in guests(port)]
     for pid in guests(port):

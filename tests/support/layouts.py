@@ -93,9 +93,9 @@ def _of_call(node: ast.Call, found: layout.Wanted, names: dict[str, str]) -> Non
 def _of_function(node: ast.FunctionDef, found: layout.Wanted) -> None:
     """A type that a function names: what else it names may be its members."""
     words = [
-        one.value
-        for one in ast.walk(node)
-        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        part.value
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
     ]
     paths = {word for word in words if PATH.fullmatch(word)}
     for word in words:
@@ -104,11 +104,11 @@ def _of_function(node: ast.FunctionDef, found: layout.Wanted) -> None:
 
 
 def _strings(arguments: list[ast.expr]) -> Iterator[str]:
-    for one in arguments:
-        if isinstance(one, ast.Starred):
-            yield from _strings(getattr(one.value, "elts", []))
-        elif isinstance(one, ast.Constant) and isinstance(one.value, str):
-            yield one.value
+    for argument in arguments:
+        if isinstance(argument, ast.Starred):
+            yield from _strings(getattr(argument.value, "elts", []))
+        elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+            yield argument.value
 
 
 def release(vmlinux: str) -> str:

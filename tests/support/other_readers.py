@@ -27,7 +27,7 @@ def crash(vmlinux: Path, dump: Path, commands: list[str]) -> dict[str, list[str]
 
 def crash_in_order(vmlinux: Path, dump: Path, commands: list[str]) -> list[list[str]]:
     """The same for commands of which some are equal."""
-    typed = "".join(f"{one}\necho {MARK}\n" for one in commands)
+    typed = "".join(f"{command}\necho {MARK}\n" for command in commands)
     done = subprocess.run(
         ["crash", "-s", "--no_scroll", vmlinux, dump],
         input=f"echo {MARK}\n{typed}quit\n",
@@ -50,10 +50,12 @@ def crash_times(
     By the clock of a shell that crash is told to run before and after a command.
     """
     clock = "!date +%s%N"
-    typed = [word for one in commands for word in [clock, *[one, clock] * repeats]]
+    typed = [
+        word for command in commands for word in [clock, *[command, clock] * repeats]
+    ]
     started = time.time()
-    said = crash_in_order(vmlinux, dump, typed)
-    clocks = [int(lines[0]) / 1e9 for lines in said if clock_was_asked(lines)]
+    replies = crash_in_order(vmlinux, dump, typed)
+    clocks = [int(lines[0]) / 1e9 for lines in replies if clock_was_asked(lines)]
     size = repeats + 1
     took = {}
     for number, command in enumerate(commands):
@@ -69,9 +71,9 @@ def clock_was_asked(lines: list[str]) -> bool:
 @functools.cache
 def crash_version() -> tuple[int, ...]:
     """The version of the crash that is installed."""
-    said = labs.run("crash", "--version").stdout
-    found = re.search(r"^crash (\d+)\.(\d+)\.(\d+)", said, re.M)
-    assert found, said
+    version = labs.run("crash", "--version").stdout
+    found = re.search(r"^crash (\d+)\.(\d+)\.(\d+)", version, re.M)
+    assert found, version
     return tuple(map(int, found.groups()))
 
 
@@ -117,10 +119,10 @@ def crash_ps(lines: list[str]) -> list[CrashTask]:
     found = (pattern.fullmatch(line) for line in lines)
     return [
         CrashTask(
-            int(one[1]), int(one[2]), int(one[3]), int(one[4], 16), one[5], one[6]
+            int(row[1]), int(row[2]), int(row[3]), int(row[4], 16), row[5], row[6]
         )
-        for one in found
-        if one
+        for row in found
+        if row
     ]
 
 

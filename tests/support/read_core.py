@@ -26,11 +26,13 @@ def main() -> None:
         owner = task.with_memory(leader)
         if owner is not None:
             found = maps.for_each_area(owner.mm, task.onlooker_root())
-            areas[task.task(leader).pid] = [one._asdict() for one in found]
+            areas[task.task(leader).pid] = [area._asdict() for area in found]
     result = {
-        "threads": [one._asdict() for one in process.threads()],
+        "threads": [thread._asdict() for thread in process.threads()],
         "areas": areas,
-        "current": {one.cpu: one.current for one in processors.processors()},
+        "current": {
+            processor.cpu: processor.current for processor in processors.processors()
+        },
     }
     print(json.dumps(result))
 

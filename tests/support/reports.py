@@ -9,12 +9,12 @@ from typing import Any
 HEADING = ("schema", "version", "seginfo")
 
 
-def parts(said: str) -> list[Any]:
+def parts(text: str) -> list[Any]:
     """The tables, drawings and sentences of a report, in their order.
 
     Its first three members say what it is.
     """
-    report = json.loads(said)
+    report = json.loads(text)
     assert tuple(report)[:3] == HEADING and report["schema"].startswith("seginfo-")
     assert type(report["version"]) is int and report["seginfo"]
     found: list[Any] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the kernel says of itself, and what the lab says, at one stopped moment.
+"""What /proc says and what the lab says at the same stopped moment.
 
 A Moment is a lab whose guest runs user/witness.c with some scenes, programs of
 tests/guest/programs/scene_*.c, and stands still in the witness's call. All processes of
@@ -95,7 +95,7 @@ class Snapshot(dict[str, bytes]):
 
 
 class Moment:
-    """A lab that stands still; ask it what you like, as often as you like."""
+    """A stopped lab, to be asked anything, any number of times."""
 
     def __init__(self, folder: Path, port: int, *scenes: str, **settings: object):
         self.folder = folder
@@ -219,7 +219,7 @@ class Moment:
     # --- What the lab says ----------------------------------------------------
 
     def gdb(self, command: str, limit: float = LIMIT) -> str:
-        """Run a gdb command at this moment; what it said.
+        """Run a gdb command at this moment; its output.
 
         An error fails the test: see refused().
         """
@@ -228,7 +228,7 @@ class Moment:
         return said
 
     def try_gdb(self, command: str, limit: float = LIMIT) -> tuple[str, str]:
-        """Run a gdb command; what it said, and the error it ended with."""
+        """Run a gdb command; its output, and the error it ended with."""
         return self.try_all([command], limit)[0]
 
     def try_all(
@@ -253,7 +253,7 @@ class Moment:
         replies = json.loads(file.read_text())
         file.unlink()
         where.unlink()
-        return [(one["said"], one["error"]) for one in replies]
+        return [(reply["said"], reply["error"]) for reply in replies]
 
     def refused(self, command: str) -> str:
         """The sentence with which a gdb command refuses."""
@@ -311,7 +311,7 @@ class Moment:
         self._gdb.stdin.flush()
 
     def log(self) -> str:
-        """What gdb and the guest said."""
+        """The output of gdb and of the guest."""
         console = self._build / "run" / str(self.port) / "console.log"
         said = (self.folder / "gdb.log").read_text(errors="replace")
         return said + (console.read_text(errors="replace") if console.exists() else "")
@@ -374,5 +374,5 @@ def moments(
         return made[key]
 
     yield moment
-    for one in made.values():
-        one.close()
+    for stopped in made.values():
+        stopped.close()
