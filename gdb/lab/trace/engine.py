@@ -65,12 +65,14 @@ class Tracer(Stops):
                 lambda moment: True,
                 lambda moment, call: self._executes(moment),
                 everyone=True,
+                waiting=True,
             ),
             Point(
                 ("free_bprm",),
                 "whether a program was executed",
                 self._executed,
                 everyone=True,
+                waiting=True,
             ),
             Point(
                 ("wake_up_new_task",),

@@ -128,6 +128,7 @@ class Point:
     ended: Callable[[Moment, Call], None] | None = None
     optional: bool = False
     everyone: bool = False  # also for tasks that are not followed
+    waiting: bool = False  # also while nobody is followed yet
     meanwhile: bool = False  # stopped at only between Tracer.stop_meanwhile()s
 
     def function(self) -> str:
@@ -145,6 +146,7 @@ def system_calls(
     leave: Callable[[Moment, Call], None],
     ended: Callable[[Moment, Call], None] | None = None,
     everyone: bool = False,
+    waiting: bool = False,
 ) -> list[Point]:
     """A point for each system call of some, whose enter() also gets its name."""
     return [
@@ -155,6 +157,7 @@ def system_calls(
             leave,
             ended,
             everyone=everyone,
+            waiting=waiting,
         )
         for name in names
     ]

@@ -81,15 +81,15 @@ class Stops:
     def enable_points(self) -> None:
         """Stop only where somebody may be of interest.
 
-        gdb plants and removes every breakpoint at each stop: with all system calls they
-        are more than 300. While nobody is followed yet, the points for whom is followed
-        are left out.
+        A stop takes milliseconds, and gdb plants and removes every breakpoint at each:
+        with all system calls they are more than 300. While the kernel boots and nobody
+        executes the program, hundreds of tasks come and go.
         """
         waiting = self.follow.is_waiting
         for place, points in self._entries.items():
             wanted = any(
                 (self._meanwhile or not point.meanwhile)
-                and (point.everyone or not waiting)
+                and (point.waiting or not waiting)
                 for point in points
             )
             stop = self._places[place]

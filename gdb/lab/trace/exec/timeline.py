@@ -56,7 +56,7 @@ class ExecTimeline(Timeline):
 
     def points(self) -> list[Point]:
         calls = system_calls(
-            CALLS, self._asked, self._returned, self._died, everyone=True
+            CALLS, self._asked, self._returned, self._died, everyone=True, waiting=True
         )
         inner = Point(
             (INNER,),
@@ -66,6 +66,7 @@ class ExecTimeline(Timeline):
             self._died,
             optional=True,
             everyone=True,
+            waiting=True,
         )
         steps = (kind(self.execs).points() for kind in (Before, After, Load))
         return [*calls, inner, *chain.from_iterable(steps)]
