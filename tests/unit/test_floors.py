@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Iterator
 
@@ -63,6 +64,13 @@ def room(name: str) -> str:
 
 def test_every_room_has_a_floor() -> None:
     assert {room(name) for name in MODULES if name} == set(FLOOR)
+
+
+def test_the_floors_of_the_architecture_are_these() -> None:
+    """In the table of ARCHITECTURE.md, where they count from 1."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \|", text, re.M)
+    assert {room: int(floor) - 1 for floor, room in rows} == FLOOR
 
 
 def test_imports_only_go_down() -> None:

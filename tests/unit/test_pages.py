@@ -79,15 +79,23 @@ def test_the_examples_of_style_are_the_code() -> None:
 
 
 def test_the_files_of_the_architecture_exist() -> None:
-    """In the table of ARCHITECTURE.md; a bare name is beside the file before it."""
+    """In the tables of "Where to look": from the root, each file of an X for some X."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    table = text.split("| You look for |")[1].split("\n\n")[0]
-    for row in table.splitlines()[2:]:
-        folder = ROOT
-        for file in re.findall(r"`([^`]+)`", row.split("|")[2]):
-            if "X" in file:
-                continue
-            beside = [folder / file, ROOT / "gdb" / "lab" / file, ROOT / file]
-            found = [place for place in beside if place.exists()]
-            assert found, f"ARCHITECTURE.md names {file}, which is not there"
-            folder = found[0].parent
+    rows = text.split("## Where to look")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| .* \| (`.*`) \|$", rows, re.M)
+    assert len(cells) > 80
+    for cell in cells:
+        file, *more = re.findall(r"`([^`]+)`", cell)
+        for name in (file, *(one for one in more if one.endswith(".py"))):
+            there = list(ROOT.glob(re.sub(r"\bX\b", "*", name)))
+            assert there, f"ARCHITECTURE.md names {name}, which is not there"
+
+
+def test_what_the_architecture_names_in_a_file_is_there() -> None:
+    """`FILE` `NAME` or `FILE` `NAME()` in its tables: the file has that name."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `([\w./-]+)` `(\w+)(?:\(\))?` \|$", text, re.M)
+    assert named
+    for file, word in named:
+        code = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(def )?{word}\b", code, re.M), f"{file} has no {word}"
