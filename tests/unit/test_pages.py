@@ -98,4 +98,6 @@ def test_what_the_architecture_names_in_a_file_is_there() -> None:
     assert named
     for file, word in named:
         code = (ROOT / file).read_text(encoding="utf-8")
-        assert re.search(rf"^(def )?{word}\b", code, re.M), f"{file} has no {word}"
+        assert re.search(
+            rf"^(def |class )?{word}\b", code, re.M
+        ), f"{file} has no {word}"
