@@ -19,8 +19,8 @@ case ${1:-} in
 esac
 readonly tiers
 
-# One more than there are processors: a test often waits, for a guest that boots, for gdb, for a prompt.
-WORKERS=$(($(nproc) + 1))
+# A guest keeps a processor busy, and gdb the other while the guest waits for it: with one more worker nothing was won.
+WORKERS=$(nproc)
 readonly WORKERS
 
 # some_tests MARKS OPTION...: fails if one does; FOUND if there were any

@@ -310,19 +310,20 @@ def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_a_storm(port: int, tmp_path: Path) -> None:
-    settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,8"}
+    settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,20"}
     folder = recordings.whole(tmp_path / "storm", port, **settings)
     [calls] = re.findall(r"^storm: (\d+) calls, \1 ok$", console(folder), re.M)
     moments = [one for one in moments_of(folder) if one["kind"] == "hit"]
-    assert len(moments) == int(calls) == 16
+    assert len(moments) == int(calls) == 40
     assert all(one["what"].startswith("PASS") for one in moments)
     commands = ["source gdb/seginfo.py", "seginfo brief"]
-    commands += [f"lab goto #{moments[10]['count']}", *["reverse-continue"] * 3]
+    commands += [f"lab goto #{moments[30]['count']}", *["reverse-continue"] * 3]
     commands += [*["continue"] * 3]
     said = recordings.said(folder, port, *commands)
     numbers = [int(number) for number in re.findall(r"hit (\d+), \S+ \d+:", said)]
-    assert numbers == [10, 9, 8, 9, 10, 11]
+    assert numbers == [30, 29, 28, 29, 30, 31]
     assert "FAIL" not in said
     shutil.rmtree(folder)
 

@@ -82,7 +82,7 @@ CHANGED = {
 }
 FAULTS = (*ARMED, "source tests/debugger/in_gdb/exec_faults.py")
 AT_PHDR, AT_BASE, AT_ENTRY, AT_EXECFN = 3, 7, 9, 31
-THREADS, COUNT = 8, 4
+THREADS, COUNT = 8, 10
 NOT_USER = 0xFFFF_8000_0000_0000  # no address of a program's
 
 
@@ -568,6 +568,7 @@ def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
     made = dict(re.findall(r"^made (\S+) pid (\d+)$", together.console, re.MULTILINE))
     assert len(made) == THREADS * COUNT

@@ -174,7 +174,11 @@ def test_gdb_commands_are_mended(src: Path, tree: Path) -> None:
     assert not re.search(r"\bxrange\(|\['active'\]\['next'\]", timers)
     before, rest = (tree / RBTREE).read_text().split("def rb_prev(")
     assert "dereference()" not in rest.split("\nclass ")[0]
-    assert before == (src / RBTREE).read_text().split("def rb_prev(")[0]
+    upstream = (src / RBTREE).read_text().split("def rb_prev(")[0]
+    by_name = r"str(\1.type.strip_typedefs()) \2 str(\3):"
+    assert before == re.sub(r"(\w+)\.type ([!=]=) (.*):", by_name, upstream)
+    for script in (tree / RBTREE).parent.glob("*.py"):
+        assert not re.search(r"\.type\)* [!=]= \w+\.get_type", script.read_text())
     assert re.search(r'\.decode\(\s*"lab_text"\)', (tree / DMESG).read_text())
     strings = re.findall(r"\.string\((.*?)\)", (tree / PROC).read_text())
     assert set(strings) == {'"lab_name"', '"lab_text"'}

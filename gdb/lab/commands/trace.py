@@ -9,7 +9,7 @@ from typing import Callable, Iterator
 
 import gdb
 
-from ..linux import process, task
+from ..linux import process, relatives, task
 from ..linux.structs.sched import TaskStruct
 from ..replay.monitor import going_back
 from ..reports import trace as report
@@ -25,7 +25,7 @@ from ..trace.event import Entry
 from ..trace.exec.timeline import ExecTimeline
 from ..trace.exit.timeline import Exit
 from ..trace.fault.timeline import Faults
-from ..trace.follow import LAB_PROGRAM, Follow, is_kernel_thread
+from ..trace.follow import LAB_PROGRAM, Follow
 from ..trace.fork.timeline import Fork
 from ..trace.mmap.timeline import Mmap
 from ..view import text, timeline as view
@@ -155,7 +155,7 @@ def _take_follow(arguments: list[str], booted: bool) -> Follow:
     address = task_of(str(number(who, "PID")))
     found = task.task(address)
     has_ended = all(map(task.has_exited, task.for_each_thread(address)))
-    if has_ended or is_kernel_thread(address):
+    if has_ended or relatives.is_kernel_thread(address):
         kind = "has ended" if has_ended else "is a kernel thread"
         raise Refused(f"Task {found.pid} ({found.comm}) {kind}: give another PID.")
     return _process(address)
@@ -174,7 +174,7 @@ def _default(booted: bool) -> Follow:
     if not booted or not any(True for _ in task.for_each_process()):
         return Follow(program=LAB_PROGRAM)
     current = task.get_current()
-    if is_kernel_thread(current) or task.has_exited(current):
+    if relatives.is_kernel_thread(current) or task.has_exited(current):
         return Follow(everyone=True)
     return _process(current)
 

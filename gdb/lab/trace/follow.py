@@ -132,8 +132,3 @@ def lab_program() -> str:
         if name == "lab.run" and value:
             return value if "/" in value else f"/bin/{value}"
     return ""
-
-
-def is_kernel_thread(address: Ptr[TaskStruct]) -> bool:
-    """Is this a kernel thread, or idle? Parameter: struct task_struct *."""
-    return bool(TaskStruct(kernel.memory(), address).flags & PF_KTHREAD)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * family_storm - 8 threads start and wait for 12 children each, all at once
+ * family_storm - 8 threads start and wait for 20 children each, all at once
  *
  * Prints, when all is over, a line "thread TID" for each thread and a line
  * "child PID by TID STATUS" with the wait status of each child: some exit with a
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define THREADS		8
-#define CHILDREN	12
+#define CHILDREN	20
 #define STACK		(256 * 1024)
 
 static struct {

@@ -16,6 +16,7 @@ from ...linux.registers import Registers, user_mode
 from ...linux.structs.fs import File
 from ...linux.structs.mm_types import MmStruct, Page, VmAreaStruct
 from ...linux.structs.sched import KSigaction, SignalStruct, TaskStruct
+from ...linux.structs.x86 import PtRegs
 from ...linux.vmflags import VM_GROWSDOWN, VM_HUGETLB, VM_MAYSHARE
 from ...target import kernel, structs
 from ...target.cstruct import Ptr
@@ -39,7 +40,7 @@ class Access:
 
     address: int
     error_code: int
-    place: int  # struct pt_regs *
+    place: Ptr[PtRegs]
     regs: Registers
 
     @property
