@@ -138,7 +138,7 @@ end_guest() {
 		kill -KILL "${running[@]}" 2>/dev/null || true
 		{ wait "${running[@]}" || true; } 2>/dev/null
 	fi
-	[[ -z ${TERMINAL:-} ]] || (trap '' TTOU && stty "$TERMINAL") 2>/dev/null || true
+	[[ -z ${TERMINAL:-} ]] || restore_terminal "$TERMINAL"
 	discard "$FOLDER"
 	rmdir -- "$RUN" 2>/dev/null || true
 	output_is_written "$status" || status=1

@@ -58,6 +58,12 @@ note() {
 	printf '%s\n' "$*" >&2
 }
 
+# restore_terminal STATE: set the terminal that is standard input as `stty -g` found it. Also from the background, and
+# when its session has just ended: the kernel then hangs up whatever is in the foreground, which stty may be.
+restore_terminal() {
+	(trap '' HUP TTOU && exec stty "$1") 2>/dev/null || true
+}
+
 # The descriptors that this script keeps from what it starts, by the names of their variables: bash has no
 # close-on-exec.
 KEPT=()

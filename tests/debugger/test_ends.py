@@ -156,6 +156,29 @@ def test_the_terminal_is_set_back_last() -> None:
             assert termios.tcgetattr(person.child.child_fd) == before
 
 
+# stty, hung up before it has set anything: what the kernel does to the foreground when the session's leader ends
+HUNG_UP = """#!/bin/sh
+[ "$1" = -g ] || kill -HUP "$$"
+exec /usr/bin/stty "$@"
+"""
+
+
+def test_the_terminal_is_set_back_though_its_session_ends(tmp_path: Path) -> None:
+    """make can be the first of a session that is killed: its end hangs up stty."""
+    stty = tmp_path / "stty"
+    stty.write_text(HUNG_UP)
+    stty.chmod(0o755)
+    command = ("scripts/foreground.sh", "/usr/bin/python3", "-c", SETS_IT)
+    with labs.session(*command, PATH=f"{tmp_path}:{os.environ['PATH']}") as person:
+        before = termios.tcgetattr(person.child.child_fd)
+        person.wait("here")
+        os.kill(person.child.pid, TERM)
+        assert labs.wait_until(
+            lambda: not person.child.isalive(), lab_processes.SECONDS
+        )
+        assert termios.tcgetattr(person.child.child_fd) == before
+
+
 def test_labs_that_start_at_once() -> None:
     """Each sweeps what it takes for left over: not what another is just making."""
     lines = ["start() { for i in {1..12}; do (PORT=$1; export PORT"]
