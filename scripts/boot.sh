@@ -4,9 +4,8 @@
 # Boots the guest and gives its shell on this terminal: `make boot`. PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP
 # are as `make help` says.
 #
-# Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. Without a terminal the guest runs what
-# comes from standard input, as a shell script (or PROGRAM), and ends; a terminal for its output is then not the
-# guest's.
+# Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. If standard input is not a terminal,
+# the guest runs it as a shell script (or runs PROGRAM) and ends; its output is then made printable for the terminal.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
@@ -22,11 +21,11 @@ if [[ ! -t 0 ]]; then
 	fi
 else
 	remember_terminal
-	BOUND_BY=TERM # then QEMU leaves the terminal as it was
+	BOUND_BY=TERM # so that QEMU restores the terminal
 fi
 prepare_machine "$then"
 compose_qemu boot
-[[ -z $GDB_TCP ]] || launch_relay # without it there is no stub
+[[ -z $GDB_TCP ]] || launch_relay # QEMU has no stub unless GDB_TCP is given
 if [[ -t 0 || ! -t 1 ]]; then
 	HOLDS_LOCK=1 await "${QEMU[@]}"
 else

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/check.sh [--static]
 #
-# What needs no kernel, no QEMU and no root, in seconds: `make check`. Format, lint, types, and the unit tests; with
-# --static all but these, `make lint`. Where a kernel is built its checkpatch.pl looks at the C files, too. All at once;
-# names each that is not content, with what it says.
+# Runs the checks that take seconds and need no kernel, QEMU or root: `make check`. Format, lint, types and unit tests;
+# with --static all but the unit tests: `make lint`. Where a kernel is built, its checkpatch.pl checks the C files too.
+# All run at once; those that fail are named, with their output.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -16,20 +16,20 @@ esac
 
 cd "$ROOT"
 readonly python=/usr/bin/python3
-said=$(mktemp -d)
-trap 'rm -rf -- "$said"' EXIT
+outputs=$(mktemp -d)
+trap 'rm -rf -- "$outputs"' EXIT
 
-# files PATTERN...: those that git knows or would take
+# files PATTERN...: the matching files that git tracks or would add
 files() {
 	git ls-files --cached --others --exclude-standard --deduplicate -- "$@" | while IFS= read -r file; do
-		[[ ! -e $file ]] || printf '%s\n' "$file" # or it is removed, and git is not told yet
+		[[ ! -e $file ]] || printf '%s\n' "$file" # git lists a removed file until the removal is staged
 	done
 }
 
 mapfile -t python_files < <(files '*.py')
 mapfile -t shell_files < <(files '*.sh' initramfs/init initramfs/run initramfs/session .ci/run)
 
-# check NAME COMMAND...: start it beside the others
+# check NAME COMMAND...: start it in the background
 names=()
 check() {
 	local name=$1
@@ -37,12 +37,12 @@ check() {
 	names+=("$name")
 	{
 		local status=0
-		"$@" >"$said/$name" 2>&1 </dev/null || status=$?
-		echo "$status" >"$said/$name.status"
+		"$@" >"$outputs/$name" 2>&1 </dev/null || status=$?
+		echo "$status" >"$outputs/$name.status"
 	} &
 }
 
-# The longest first. What mypy knows from the last time is kept for each way to call it.
+# The longest first. Each way to call mypy has a cache of its own.
 ((${#tests[@]} == 0)) || check "unit tests" "$python" -m pytest -q -p no:cacheprovider "${tests[@]}"
 check "mypy --strict" "$python" -m mypy --no-error-summary --strict --cache-dir "$BUILD/mypy/strict" \
 	gdb/lab/{target,linux,check}
@@ -50,13 +50,13 @@ check "mypy" "$python" -m mypy --no-error-summary --cache-dir "$BUILD/mypy/norma
 check "shellcheck" shellcheck -x --source-path=SCRIPTDIR "${shell_files[@]}"
 check "black" "$python" -m black --quiet --check --diff "${python_files[@]}"
 check "isort" "$python" -m isort --quiet --filter-files --check --diff "${python_files[@]}"
-# gdb and drgn give their scripts these names.
+# gdb and drgn define these names for their scripts.
 check "pyflakes" env PYFLAKES_BUILTINS=prog,GIVEN "$python" -m pyflakes "${python_files[@]}"
 check "cppcheck" cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	--suppress=nullPointerArithmetic -Ikernel -Iuser user
 
-# What checkpatch asks of kernel code and a user program cannot do: it has no ARRAY_SIZE(), __printf(), __noreturn,
-# pr_*; ENOSYS is just what these programs talk about; and _Static_assert is no camel.
+# Rules of checkpatch for kernel code that a user program cannot follow: it has no ARRAY_SIZE(), __printf(), __noreturn
+# or pr_*(), these programs do mean ENOSYS, and _Static_assert is not CamelCase.
 not_for_programs=ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,EMBEDDED_FILENAME
 readonly not_for_programs+=,ENOSYS,CAMELCASE,VOLATILE
 
@@ -66,13 +66,13 @@ check_patch() {
 	mapfile -t guest < <(files 'user/*.[ch]')
 	local checkpatch=("$source/scripts/checkpatch.pl" --root "$source" --no-tree --strict --terse --quiet)
 	local status=0
-	cd "$said" # checkpatch leaves a cache where it is started
+	cd "$outputs" # checkpatch leaves a cache where it is started
 	"${checkpatch[@]}" --file "$ROOT"/kernel/segment_info.[ch] "${modules[@]/#/$ROOT/}" || status=1
 	"${checkpatch[@]}" --ignore "$not_for_programs" --file "${guest[@]/#/$ROOT/}" || status=1
 	return "$status"
 }
 
-# Any kernel's will do, but the one that is meant goes first.
+# Any kernel's checkpatch will do, but prefer the selected kernel's.
 for source in "$(kernel_dir)/source" "$BUILD"/kernels/*/source; do
 	if [[ -f $source/scripts/checkpatch.pl ]]; then
 		check "checkpatch" check_patch "$source"
@@ -85,10 +85,10 @@ done
 wait
 failed=()
 for name in "${names[@]}"; do
-	if [[ $(cat "$said/$name.status" 2>/dev/null) != 0 ]]; then
+	if [[ $(cat "$outputs/$name.status" 2>/dev/null) != 0 ]]; then
 		failed+=("$name")
 		note "--- $name"
-		cat "$said/$name" >&2
+		cat "$outputs/$name" >&2
 	fi
 done
 ((${#failed[@]} == 0)) || die "not content: $(printf '%s, ' "${failed[@]}" | sed 's/, $//'); see above." \

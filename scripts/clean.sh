@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Usage: scripts/clean.sh
 #
-# Removes what was built, but for kernel sources and downloads: `make clean`. Where build/kernels is a link, kernels are
-# removed only if they are in the folder that build-kernel.sh has made for them, because Linux cannot be built in a path
-# like this clone's; of a link that somebody else has made only the link goes.
+# Removes what was built, but not kernel sources and downloads: `make clean`. If build/kernels is a link to the folder
+# that build-kernel.sh makes where Linux cannot be built in the clone's path, the kernels there are removed too; of any
+# other link, only the link itself.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# elsewhere: as make_room in build-kernel.sh names it
+# elsewhere: the path that make_room in build-kernel.sh uses
 elsewhere() {
 	echo "${XDG_CACHE_HOME:-$HOME/.cache}/seginfo-lab/$(printf %s "$BUILD" | sha256sum | cut -c 1-16)"
 }

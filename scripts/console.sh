@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Usage: scripts/console.sh
 #
-# Attaches this terminal to the guest of a running `make debug`, that with this PORT: `make console`.
+# Attaches this terminal to the guest of the `make debug` that runs with this PORT: `make console`.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
 [[ -S $RUN/console ]] ||
 	die "no lab with PORT=$PORT runs: type make debug in another terminal, or give its PORT."
-# gdb has a command make, too: its terminal would be the console's, while the guest stands still.
+# From gdb's own `make` command, the console would take gdb's terminal while the guest is stopped.
 [[ ${LAB_SOCKET:-} != "$GDB_SOCKET" ]] ||
 	die "gdb has this terminal, and the guest stands still while it asks for a command: type make console in" \
 		"another one."
-# Two at once would be one behind the other: QEMU takes the next when the first has left.
+# A second console would hang: QEMU accepts it only when the first has left.
 exec {LOCK}>>"$RUN/console.lock"
 flock --nonblock "$LOCK" ||
 	die "the console of the lab with PORT=$PORT is open in another terminal: leave it there with Ctrl-]."

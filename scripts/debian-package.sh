@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/debian-package.sh SUITE/PACKAGE FILE
 #
-# Gets FILE, a kernel's tarball, out of Debian's binary package PACKAGE, which has it in /usr/src. The package is not
-# installed. It comes from this machine's Debian, and if that has none from SUITE. It changes with every update of
-# Debian, so no hash can be pinned: apt checks it against the archive's signed index. Works without root.
+# Extracts FILE, a kernel's tarball, from Debian's binary package PACKAGE, which has it in /usr/src. The package is not
+# installed. It comes from this machine's Debian release, or from SUITE if that does not have it. It changes with
+# Debian's updates, so no hash can be pinned: apt checks it against the archive's signed index. Works without root.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=archive.sh
@@ -19,13 +19,13 @@ mkdir -p -- "${file%/*}"
 work=$(mktemp -d "${file%/*}/.package.XXXXXX")
 trap 'rm -rf -- "$work"' EXIT
 
-# download APT...: the package into $work. By a pattern, for apt would take a name that it does not know for one itself,
-# and find linux-source-6.12.
+# download APT...: download the package into $work. The pattern is anchored: apt would take an unknown name for a
+# pattern itself, and find linux-source-6.12.
 download() {
 	(cd "$work" && "$@" -q -o APT::Sandbox::User= download "^${package//./\\.}\$")
 }
 
-# download_from_suite: the same, whatever suites this machine's apt knows
+# download_from_suite: the same from SUITE, which this machine's apt need not know
 download_from_suite() {
 	local site
 	make_private_apt "$work/apt"

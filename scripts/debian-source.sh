@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage: scripts/debian-source.sh SUITE/SOURCE=VERSION FILE
 #
-# Prints the addresses, best first, of FILE of a Debian source package: as SUITE's source index gives it, then where
-# Debian's pool keeps it in case SUITE has moved on. Works without root.
+# Prints the addresses, best first, of FILE of a Debian source package: the one in SUITE's source index, then those in
+# Debian's pool, in case SUITE has moved on. Works without root.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=archive.sh
@@ -20,12 +20,12 @@ mapfile -t sites < <(archive_sites)
 	die "apt on this machine uses no http archive to get $file from: give the address of a folder that holds it" \
 		"with KERNEL_MIRROR=."
 
-mkdir -p "$BUILD"
+mkdir -p -- "$BUILD"
 private=$(mktemp -d "$BUILD/.apt.XXXXXX")
 trap 'rm -rf -- "$private"' EXIT
 make_private_apt "$private"
 
-# index_address SITE: what the signed index of SITE says, nothing if it cannot tell
+# index_address SITE: FILE's address according to the signed index of SITE, empty if that cannot be had
 index_address() {
 	read_suite deb-src "$1" "$suite" >"$private/log" 2>&1 || return 0
 	private_apt source --only-source --download-only --print-uris "$package" 2>>"$private/log" |

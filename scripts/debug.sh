@@ -4,8 +4,8 @@
 # Boots the guest paused and opens gdb on it: `make debug`. PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are as
 # `make help` says.
 #
-# Without a terminal, gdb takes its commands from standard input, and the guest ends after its program, since nobody
-# could type in its shell.
+# Without a terminal, gdb takes its commands from standard input, and the guest ends after its program instead of
+# opening a shell.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/download.sh FILE SHA256 URL...
 #
-# Downloads FILE from the first URL that answers. What is there so far is FILE.part; a break, even of this script, is
-# resumed from there. FILE appears only when it is whole and its SHA-256 is right.
-# A server that stays silent for DOWNLOAD_STALL seconds (20) is given up.
+# Downloads FILE from the first URL that answers. It is FILE.part until it is complete and its SHA-256 is right; an
+# interrupted download, even if this script was killed, is resumed from there. A server that sends nothing for
+# DOWNLOAD_STALL seconds (20) is given up.
 #
 # Exit 69 when no URL could be reached, with the reason on standard output; 1, with a message, for any other failure.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -19,7 +19,7 @@ part_size() {
 	stat -c %s -- "$part" 2>/dev/null || echo 0
 }
 
-# ask ARGUMENT...: curl, with the server's answer in $code and $length, and what went wrong in $reason
+# ask ARGUMENT...: run curl; sets $code and $length from the server's answer, and $reason if it failed
 ask() {
 	local answer status=0
 	answer=$(curl --fail --location --connect-timeout 10 \
@@ -28,17 +28,17 @@ ask() {
 	return "$status"
 }
 
-# announce URL: say what will be downloaded. Fails if nobody answers; a server that only refuses HEAD (curl's status
-# 22) may still give the file.
+# announce URL: print what will be downloaded. Fails if nobody answers; a server that only refuses HEAD (curl's status
+# 22) may still have the file.
 announce() {
-	local status=0 size=
+	local status=0 size=''
 	ask --silent --head --max-time "$((stall + 10))" --output /dev/null "$1" || status=$?
 	((status == 0 || status == 22)) || return "$status"
 	((status == 22)) || [[ ! $length =~ ^[1-9][0-9]*$ ]] || size=" ($((length / 1000000)) MB)"
 	note "downloading $name$size from ${1%/*}/"
 }
 
-# get URL: make $part whole, going on where it ends. A transfer that breaks is taken up again as long as it moves.
+# get URL: complete $part, resuming at its end. A broken transfer is resumed as long as it makes progress.
 get() {
 	local before status try
 	for ((try = 1; try <= 20; try++)); do
@@ -47,7 +47,7 @@ get() {
 		status=0
 		ask "${look[@]}" --speed-limit 1000 --speed-time "$stall" --continue-at - --output "$part" "$1" || status=$?
 		if ((status == 33)) || [[ $code == 416 ]]; then
-			# No ranges from this server, or none left behind $part: is it complete? Otherwise from the start.
+			# This server sends no ranges, or $part has no bytes left to get: unless it is complete, start again.
 			if has_hash "$part" "$sha256"; then return 0; fi
 			rm -f -- "$part"
 			resumed=false
@@ -66,8 +66,8 @@ get() {
 	return 1
 }
 
-# get_right URL: make $part whole and right. The start of a resumed file may have come from something else, so
-# a resumed file that turns out wrong is downloaded once more from its first byte.
+# get_right URL: complete $part and check its hash. The start of a resumed file may come from another file, so one that
+# turns out wrong is downloaded again from the first byte.
 get_right() {
 	resumed=false
 	get "$1" || return 1
@@ -80,7 +80,7 @@ get_right() {
 }
 
 mkdir -p -- "${file%/*}"
-first_reason=
+first_reason=''
 for url in "$@"; do
 	if announce "$url" && get_right "$url"; then
 		mv -- "$part" "$file"

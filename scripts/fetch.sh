@@ -2,8 +2,8 @@
 # Usage: scripts/fetch.sh
 #
 # Gets the source of the selected kernel into build/sources/linux-VERSION. From the environment:
-#   KERNEL         a version of kernel/sources.txt. Not given: 6.0.5, or, if that is neither here nor can be
-#                  downloaded, 5.10.223, which is then remembered in build/kernel.
+#   KERNEL         a version from kernel/sources.txt. If unset: 6.0.5, or, if that is neither here nor can be
+#                  downloaded, 5.10.223, which is then remembered in build/kernel
 #   KERNEL_SRC     a source tree of yours: nothing is fetched
 #   KERNEL_MIRROR  get the tarball from here: KERNEL_MIRROR/linux-6.0.5.tar.xz
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -11,7 +11,7 @@
 
 readonly UNREACHABLE=69
 
-# addresses VERSION: where its tarball can be had, best first
+# addresses VERSION: the addresses of its tarball, best first
 addresses() {
 	local at file
 	at=$(source_field "$1" at)
@@ -31,7 +31,8 @@ addresses() {
 	esac
 }
 
-# get_tarball VERSION: into build/downloads. Status 69, and the reason on standard output, if it is out of reach.
+# get_tarball VERSION: get it into build/downloads. Exits with 69, and the reason on standard output, if no server can
+# be reached.
 get_tarball() {
 	local file sha256 list urls
 	file=$BUILD/downloads/$(source_field "$1" file)
@@ -51,18 +52,18 @@ get_tarball() {
 	"$ROOT/scripts/download.sh" "$file" "$sha256" "${urls[@]}"
 }
 
-# unpack VERSION: from build/downloads into build/sources
+# unpack VERSION: unpack its tarball from build/downloads into build/sources
 unpack() {
 	local tarball
 	tarball=$BUILD/downloads/$(source_field "$1" file)
 	note "unpacking ${tarball##*/}"
-	mkdir -p "$BUILD/sources"
+	mkdir -p -- "$BUILD/sources"
 	rm -rf -- "$BUILD"/sources/.unpack.*
 	unpacking=$(mktemp -d "$BUILD/sources/.unpack.XXXXXX")
 	trap 'rm -rf -- "$unpacking"' EXIT
 	tar -C "$unpacking" --no-same-owner --strip-components=1 -xf "$tarball" ||
 		die "$tarball could not be unpacked: make room on the disk or give another folder with BUILD=, then try again."
-	chmod 755 "$unpacking"
+	chmod 755 -- "$unpacking"
 	mv -- "$unpacking" "$BUILD/sources/linux-$1"
 }
 

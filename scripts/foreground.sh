@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Usage: scripts/foreground.sh COMMAND...
 #
-# Runs COMMAND in the foreground of the terminal that is standard input, in a process group of its own: Ctrl-C is for it
-# alone and does not tell make to give up. Told by TERM that the lab has ended, this ends, COMMAND with it, and the
-# terminal is as it was.
+# Runs COMMAND in the foreground of the terminal on standard input, in a process group of its own, so that Ctrl-C
+# reaches it alone and does not make `make` give up. On SIGTERM, which says that the lab has ended, kills COMMAND,
+# restores the terminal and ends.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# Which terminal goes with a process group bash takes from its standard error.
+# bash takes the terminal for job control from its standard error.
 exec {errors}>&2 2>&0
 set -m
 terminal=$(stty -g)
 
-# COMMAND first: told that the guest is gone, gdb sets the terminal for its prompt once more.
+# finish: kill COMMAND before restoring the terminal: gdb sets it for its prompt once more when the guest is gone
 finish() {
 	local running
 	trap '' INT TERM HUP

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# A guest's life and end. Shared by boot.sh, debug.sh, verify.sh, record.sh and replay.sh, which source it and call, in
+# How a guest is started and ended. Sourced by boot.sh, debug.sh, verify.sh, record.sh and replay.sh, which call, in
 # this order:
 #
-#   check_settings        what was asked for can be had (machine.sh)
-#   start_lab             from here on there is a folder, and an end that removes it
-#   prepare_machine THEN  room for the guest's memory, its image and words (machine.sh)
-#   compose_qemu MODE     QEMU, its command line (machine.sh)
-#   launch_guest          QEMU runs, paused, and gdb is let in
-#   open_gdb              gdb for a person; verify.sh and record.sh start one without
+#   check_settings        are the settings valid? (machine.sh)
+#   start_lab             makes the lab's folder, and sets the trap that removes it
+#   prepare_machine THEN  room for the guest's memory, its image and kernel command line (machine.sh)
+#   compose_qemu MODE     QEMU's command line, as the array QEMU (machine.sh)
+#   launch_guest          starts QEMU, paused, and lets gdb connect
+#   open_gdb              gdb at a terminal; verify.sh and record.sh run gdb in batch mode instead
 #
-# A process is started by child() or await() only: so it ends with the script.
+# Start processes with child() or await() only, so that they end with the script.
 
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -18,17 +18,17 @@
 
 QEMU_PID='' QEMU_STATUS=''
 
-KEPT+=(ENDED ERRORS) # and FOLDER, which QEMU alone inherits
+KEPT+=(ENDED ERRORS) # and FOLDER, which only QEMU inherits
 ENDED=''  # a pipe: a line in it tells writer.py that the lab has ended
-ERRORS='' # standard error, as it was
+ERRORS='' # the original standard error
 
-# start_lab: make the lab's folder, empty, and the end that removes it.
+# start_lab: make the lab's folder, empty, and trap the end of the script to remove it
 start_lab() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	trap 'exit 129' HUP
 	make_run_folder
-	trap end_guest EXIT # from here on the folder is ours to remove
+	trap end_guest EXIT # the folder is ours from here on, and so is removing it
 	discard "$FOLDER"
 	{ mkdir -p -- "$LOGS" "$BUILD/share" && rm -f -- "$LOGS/console.log" && : >"$LOGS/qemu.log"; } 2>/dev/null ||
 		die "$LOGS cannot be written to: make it writable, or work in a clone of your own."
@@ -38,8 +38,8 @@ start_lab() {
 	mind_output
 }
 
-# What goes to a file or a pipe goes by way of writer.py, which notices if it cannot be written: gdb and QEMU do not.
-# Errors go the same way if they go to the same place, so that the order stays.
+# mind_output: send output to a file or pipe through writer.py, which notices failed writes: gdb and QEMU do not. Errors
+# take the same way if they go to the same place, which keeps the order.
 mind_output() {
 	[[ ! -t 1 ]] || return 0
 	mkfifo -- "$RUN/end"
@@ -57,48 +57,48 @@ write_output() {
 	exec /usr/bin/python3 -IS "$ROOT/scripts/writer.py" "$ENDED" 2>/dev/null
 }
 
-# output_is_written STATUS: to the end, which a reader may take its time for; only a lab that was told to end does not
-# wait.
+# output_is_written STATUS: wait until all output is written, however slow the reader. A lab that ended by a signal does
+# not wait.
 output_is_written() {
 	[[ -n ${WRITER:-} ]] || return 0
 	exec 1>&"$ERRORS" 2>&"$ERRORS"
-	echo >&"$ENDED" # what gdb has started may live on, and could write more
+	echo >&"$ENDED" # programs started from gdb may live on and hold the pipe open
 	(($1 <= 128)) || return 0
 	trap - INT TERM HUP
 	local status=0
 	wait "$WRITER" || status=$?
-	# 141: the reader wanted no more, and knows that
+	# 141, SIGPIPE: the reader closed the pipe, so it wants no error either
 	[[ $status == 0 || $status == 141 ]] ||
 		echo "error: not all that was said could be written to standard output: make room there." >&2
 	return "$status"
 }
 
-# program_status FILE: with what the program ended that had this console; empty if the guest ended before it. What the
-# program says itself may look like that line: only the last one is /init's.
+# program_status FILE: the exit status of the program, from the console log FILE; empty if the guest ended first. The
+# program may print such a line itself: the last one is the one from /init.
 program_status() {
 	LC_ALL=C sed -n 's/\r$//; s/.*lab: [^ ]* exited with \([0-9]\{1,3\}\)$/\1/p' "$1" | tail -n 1
 }
 
-# Does somebody listen on the stub's socket? Reads the kernel's table: to connect would stop the guest.
+# stub_listens: does QEMU listen on the stub's socket? Read from /proc/net/unix, since connecting would stop the guest.
 stub_listens() {
 	[[ $(grep -F -- " $STUB" /proc/net/unix) == *" 00010000 "* ]] # __SO_ACCEPTCON
 }
 
-# Let gdb in, through a socket in our folder and through port GDB_TCP if one is given.
+# launch_relay: let gdb connect, through a socket in the lab's folder and through port GDB_TCP if that is given
 launch_relay() {
-	local said='' out pipe KEPT=("${KEPT[@]}" pipe)
-	mkfifo -- "$RUN/said"
-	exec {pipe}<>"$RUN/said" # so that to open one end waits for nobody
+	local answer='' out pipe KEPT=("${KEPT[@]}" pipe)
+	mkfifo -- "$RUN/relay"
+	exec {pipe}<>"$RUN/relay" # with both ends open, opening either one does not block
 	child setsid /usr/bin/python3 -I "$ROOT/scripts/relay.py" \
-		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} </dev/null >"$RUN/said" 2>"$LOGS/relay.log"
-	exec {out}<"$RUN/said" {pipe}<&-
-	read -r said <&"$out" || true
+		"$STUB" "$GDB_SOCKET" ${GDB_TCP:+"$GDB_TCP"} </dev/null >"$RUN/relay" 2>"$LOGS/relay.log"
+	exec {out}<"$RUN/relay" {pipe}<&-
+	read -r answer <&"$out" || true
 	exec {out}<&-
-	[[ $said == ready ]] || die "gdb cannot be let in${GDB_TCP:+ with GDB_TCP=$GDB_TCP}:" \
-		"${said:-$(tail -n 1 "$LOGS/relay.log")}."
+	[[ $answer == ready ]] || die "gdb cannot be let in${GDB_TCP:+ with GDB_TCP=$GDB_TCP}:" \
+		"${answer:-$(tail -n 1 "$LOGS/relay.log")}."
 }
 
-# Run QEMU in the background, away from the terminal's Ctrl-C; wait for its stub.
+# launch_guest: run QEMU in the background, out of reach of the terminal's Ctrl-C, and wait for its stub
 launch_guest() {
 	launch_relay
 	HOLDS_LOCK=1 child setsid "${QEMU[@]}" </dev/null >"$LOGS/qemu.log" 2>&1
@@ -114,8 +114,8 @@ launch_guest() {
 	die "QEMU did not start: ${last:-it ended without a word}"
 }
 
-# gdb's index of vmlinux is kept beside it: without one, the first look at a type takes 20 times as long, 4 s. Of what
-# is loaded later, which may be any program, none is made.
+# gdb's index of vmlinux is kept beside it: without one, the first look at a type takes 4 s, 20 times as long. Files
+# loaded later, which may be any program's, are not indexed.
 KEEP_INDEX=()
 if [[ -w $KDIR/obj ]]; then
 	KEEP_INDEX=(-iex "set index-cache directory $KDIR/obj/gdb-index" -iex "set index-cache enabled on")
@@ -123,17 +123,17 @@ if [[ -w $KDIR/obj ]]; then
 fi
 readonly KEEP_INDEX
 
-# gdb without a person: nothing that one has set for a gdb or a Python of theirs is read.
+# gdb in batch mode, which ignores the user's own settings for gdb and Python.
 PYTHONS=("${!PYTHON@}")
-# shellcheck disable=SC2034 # for the scripts that source this
+# shellcheck disable=SC2034 # used by the scripts that source this file
 BATCH_GDB=(env "${PYTHONS[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -iex "set auto-load no"
 	"${KEEP_INDEX[@]}")
 
-# The end, however it comes: of what was started first, then of the folder.
+# end_guest: kill what was started, then remove the folder, however the script ends
 end_guest() {
 	local status=$? running
 	trap '' INT TERM HUP
-	mapfile -t running < <(jobs -pr) # those that are not waited for: no other process has their number
+	mapfile -t running < <(jobs -pr) # not waited for yet, so no other process can have these PIDs
 	if ((${#running[@]})); then
 		kill -KILL "${running[@]}" 2>/dev/null || true
 		{ wait "${running[@]}" || true; } 2>/dev/null
@@ -145,50 +145,50 @@ end_guest() {
 	exit "$status"
 }
 
-# child COMMAND...: as a process in the background, which ends with this script; CHILD is its number. With HOLDS_LOCK=1
-# the lab lives as long as it does.
+# child COMMAND...: start a process in the background that ends with this script; CHILD is its PID. With HOLDS_LOCK=1 it
+# inherits the folder's lock, so that the lab counts as running as long as it does.
 child() {
 	become "$@" <&0 &
 	CHILD=$!
 }
 
-# become COMMAND...: what child() has forked. What is kept from it is closed only here: what is closed for a call of a
-# function is closed for the end of this script as well, if that comes meanwhile.
+# become COMMAND...: what the process forked by child() runs. The descriptors are closed here, after the fork: a
+# redirection at the call would also close them for end_guest(), should that run in the meantime.
 become() {
 	close "${KEPT[@]}"
 	[[ -n ${HOLDS_LOCK:-} ]] || close FOLDER
 	bound "$@"
 }
 
-# wait_for CHILD: wait for it; its status. A signal to this script ends the waiting at once, as it would not for a
-# process in the foreground. What bash says of a process that was killed is no news.
+# wait_for CHILD: wait for a child and return its status. A signal to this script interrupts the wait at once, which it
+# would not for a process in the foreground. What bash prints about a killed process is dropped.
 wait_for() {
 	local status=0
-	# Not the end of the group: leaving the script in it would leave our standard error open, and who reads it waiting
+	# No `return` inside the group: leaving the script there would keep our standard error open, and its reader waiting
 	{ wait "$1" || status=$?; } 2>/dev/null
 	return "$status"
 }
 
-# await COMMAND...: a process of this script's, from its start to its end.
+# await COMMAND...: run a child to its end and return its status
 await() {
 	child "$@"
 	wait_for "$CHILD"
 }
 
-# child_within SECONDS COMMAND...: as child(), killed when the time is over; see is_over.
+# child_within SECONDS COMMAND...: like child(), but killed when the time is over; see is_over
 child_within() {
 	STARTED=$SECONDS SECONDS_GIVEN=$1
-	# shellcheck disable=SC2016 # for the bash in between, which sees to it that its parent lives, as bound() does
+	# shellcheck disable=SC2016 # expanded by the bash in between, which checks that its parent lives, as bound() does
 	child timeout --foreground --signal=KILL "$1" setpriv --pdeathsig KILL \
 		bash -c '[[ $(<"/proc/$PPID/comm") == timeout ]] && exec "$@"' bash "${@:2}"
 }
 
-# is_over STATUS: did the last child_within() end because its time was over?
+# is_over STATUS: was the last child_within() killed because its time was over?
 is_over() {
 	[[ $1 == 137 ]] && ((SECONDS - STARTED >= SECONDS_GIVEN))
 }
 
-# ask_qemu: QEMU_STATUS, once it has ended
+# ask_qemu: set QEMU_STATUS if QEMU has ended
 ask_qemu() {
 	[[ -z $QEMU_STATUS ]] || return 0
 	! jobs -pr | grep -qFx "$QEMU_PID" || return 0
@@ -196,7 +196,7 @@ ask_qemu() {
 	wait_for "$QEMU_PID" || QEMU_STATUS=$?
 }
 
-# die_of_room: if that is why the guest ended, which it does by SIGBUS, or said nothing
+# die_of_room: die if the guest ended for lack of room: QEMU got SIGBUS, or its log could not be written
 die_of_room() {
 	ask_qemu
 	[[ $QEMU_STATUS != $((128 + 7)) ]] ||
@@ -204,7 +204,7 @@ die_of_room() {
 	(($(free_in "$LOGS") >= 4096)) || die "no room is left in $LOGS, where the guest's console is kept: make some."
 }
 
-# was_killed: QEMU, by somebody; KILL_SENTENCE says so
+# was_killed: was QEMU killed by a signal? If so, KILL_SENTENCE says which.
 was_killed() {
 	ask_qemu
 	((${QEMU_STATUS:-0} > 128)) || return
@@ -212,17 +212,17 @@ was_killed() {
 	KILL_SENTENCE+=" for want of memory (see dmesg)."
 }
 
-# remember_terminal: as it is now; the end sets it back.
+# remember_terminal: save the terminal's settings; end_guest restores them
 remember_terminal() {
 	TERMINAL=$(stty -g)
 }
 
-# gdb on the kernel's symbols, with the kernel's own lx- commands, until it ends: for a person, or with commands from
-# standard input.
+# open_gdb: run gdb with the kernel's symbols and the kernel's own lx- commands until it ends, at a terminal or with
+# commands from standard input
 open_gdb() {
 	local command=(gdb -q)
 	cd "$ROOT"
-	# connect.py loads them, and what is said here of loading by gdb goes for vmlinux
+	# The lx- commands are loaded by connect.py, so gdb must not load them with vmlinux; it remembers the user's setting
 	command+=(-iex "python loaded_by_gdb = gdb.parameter('auto-load python-scripts')")
 	command+=(-iex "set auto-load python-scripts off")
 	command+=("${KEEP_INDEX[@]}")
@@ -242,10 +242,11 @@ open_gdb() {
 	return "$status"
 }
 
-# await_at_terminal COMMAND...: in its foreground, see foreground.sh
+# await_at_terminal COMMAND...: await it in the terminal's foreground, see foreground.sh
 await_at_terminal() {
-	# The terminal may go away while gdb waits for the guest and this script for gdb: then nobody is told reliably.
-	# shellcheck disable=SC2016 # for that bash
+	# If the terminal goes away while gdb waits for the guest and this script for gdb, SIGHUP is not reliable: so a
+	# child looks for it.
+	# shellcheck disable=SC2016 # expanded by that bash
 	child bash -c 'while sleep 1; do [[ -t 0 ]] || kill "$PPID"; done' >/dev/null 2>&1
 	remember_terminal
 	BOUND_BY=TERM child "$ROOT/scripts/foreground.sh" "$@"

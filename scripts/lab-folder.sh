@@ -1,25 +1,25 @@
 # shellcheck shell=bash
-# A lab's private folder, which lives as long as the lab does: made, locked, and removed with all that is the lab's.
-# Sourced by machine.sh.
+# A lab's private folder, which exists as long as the lab runs: making it, locking it, and removing it together with the
+# lab's other files. Sourced by machine.sh.
 
-# The RAM file and the sockets are in it: private to the user, in memory, with a short name, since the name of a unix
-# socket holds 107 bytes at most.
+# RUN holds the RAM file and the sockets. It is private to the user, in memory, and has a short name, since the path of
+# a unix socket may have 107 bytes at most.
 shm=/dev/shm
 [[ -d $shm && -w $shm ]] || shm=$(realpath -m -- "${TMPDIR:-/tmp}")
 RUN=$shm/seginfo-lab-$(id -u)-$PORT
 
 FOLDER='' # the descriptor of RUN, once it is ours and locked
-HELD=''   # that of a folder that is looked at
+HELD=''   # the descriptor that hold() has opened
 
-# make_run_folder: RUN, open and locked as FOLDER. The lock says that the lab lives: QEMU holds it, too. The folder of a
-# lab that was killed goes with the next start of any other.
+# make_run_folder: make RUN, open it as FOLDER and lock it. The lock, which QEMU holds too, shows that the lab is
+# running. The folder of a lab that was killed is removed when the next lab starts.
 make_run_folder() {
 	local tries status=1
 	sweep
-	for ((tries = 0; status && tries < 100; tries++)); do # a sweep may be faster
+	for ((tries = 0; status && tries < 100; tries++)); do # another lab's sweep may remove it first
 		mkdir -m 700 -- "$RUN" 2>/dev/null || true
 		status=0
-		hold "$RUN" 1 || status=$? # what was killed just now is about to end, and so is a sweep
+		hold "$RUN" 1 || status=$? # a lab that was just killed, or a sweep, lets go of the lock soon
 		((status != 2)) ||
 			die "a lab with PORT=$PORT is running: give this one another number, for example" \
 				"PORT=$((PORT % 65535 + 1))."
@@ -29,15 +29,15 @@ make_run_folder() {
 	FOLDER=$HELD
 }
 
-# hold FOLDER SECONDS: open a lab's folder as HELD, and wait so long for its lock. 0 if it is held; 2 if a lab
-# has the lock; 1, and nothing is open, if there is no such folder of ours.
+# hold FOLDER SECONDS: open a lab's folder as HELD and wait up to SECONDS for its lock. Returns 0 if it is locked; else
+# closes it and returns 2 if a lab has the lock, 1 if there is no such folder of ours.
 hold() {
-	{ exec {HELD}<"$1/."; } 2>/dev/null || return 1 # with the dot it is a folder, and no pipe to wait for
+	{ exec {HELD}<"$1/."; } 2>/dev/null || return 1 # the dot makes sure it is a folder: opening a pipe would block
 	local status=1
 	if is_private "$1" "$HELD"; then
 		if ! flock --timeout "$2" "$HELD"; then
 			status=2
-		elif is_private "$1" "$HELD"; then # or a sweep has removed it meanwhile
+		elif is_private "$1" "$HELD"; then # again, since a sweep may have removed it in the meantime
 			return 0
 		fi
 	fi
@@ -45,8 +45,8 @@ hold() {
 	return "$status"
 }
 
-# is_private FOLDER DESCRIPTOR: is what is open the folder of this name, no link to it, and of this user alone? Others
-# may change where a name in $shm leads, between any two looks at it; but not what is open, nor the name of a folder of
+# is_private FOLDER DESCRIPTOR: is the open descriptor the folder of this name, not a link, and private to this user?
+# Others may change what a name in $shm refers to at any time, but neither what is open nor the name of a folder of
 # ours.
 is_private() {
 	local format='%d %i %u %a %F' open named
@@ -55,14 +55,14 @@ is_private() {
 	[[ $open == "$named" && $open == *" $EUID 700 directory" ]]
 }
 
-# also_ours PATH...: to be removed with the folder. Said before it is made, so that nobody is killed in between; but for
-# what was somebody's before, which is said when it is ours to remove (record.sh).
+# also_ours PATH...: remove these with the folder. Call it before making them, since the lab may be killed in between;
+# only for a path that was somebody else's before, call it once it is ours to remove (record.sh).
 also_ours() {
 	printf '%s\0' "$@" >>"$RUN/also" || die "$RUN cannot be written to: make room in $shm."
 }
 
-# discard DESCRIPTOR: the lab's folder that is held there is emptied, and what else was the lab's is removed. What
-# cannot be removed is no reason not to start or to end a lab.
+# discard DESCRIPTOR: empty the lab's folder open there, and remove the paths given to also_ours. What cannot be removed
+# does not keep a lab from starting or ending.
 discard() {
 	local folder=/proc/self/fd/$1 also=/proc/self/fd/$1/also path
 	if [[ -f $also && ! -L $also && -O $also ]]; then
@@ -75,13 +75,13 @@ discard() {
 		note "what a lab has left in $(readlink -- "$folder") cannot be removed: remove it by hand."
 }
 
-# Remove what labs that were killed have left: the folders of this user's whose lock is free.
+# sweep: remove what killed labs have left, the folders of this user whose lock is free
 sweep() {
 	local folder
 	for folder in {"$shm","${TMPDIR:-/tmp}"}/seginfo-lab-"$(id -u)"-*; do
 		hold "$folder" 0 || continue
 		discard "$HELD"
-		rmdir -- "$folder" 2>/dev/null || true # it is empty, or it stays
+		rmdir -- "$folder" 2>/dev/null || true # it stays if something in it could not be removed
 		exec {HELD}<&-
 	done
 }

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 # Shared by the scripts of this folder: `. "$(dirname "$0")/lib.sh"`.
 #
-# Sets bash's options, answers --help with the head of the script, gives ROOT (the clone), BUILD (everything generated),
-# and the functions below. Which kernel is meant comes from the environment:
-#   KERNEL      a version of kernel/sources.txt
+# Sets bash's options, answers --help with the head of the script, and gives ROOT (the clone), BUILD (everything
+# generated) and the functions below. The environment selects the kernel:
+#   KERNEL      a version from kernel/sources.txt
 #   KERNEL_SRC  an existing kernel tree instead
-#   JUDGES      1 for that kernel built with its own judges (kernel/judges.config)
-# and with neither from what is here already (see kernel_version).
+#   JUDGES      1 to build that kernel with its own checkers (kernel/judges.config)
+# With neither KERNEL nor KERNEL_SRC, see kernel_version.
 
 set -euo pipefail
 
-# usage: the head of the script, up to its first line that is no comment or is for shellcheck
+# usage: print the head of the script, up to the first line that is not a comment or is meant for shellcheck
 usage() {
 	sed -n '2,${/^# shellcheck/q; /^# SPDX/d; /^#/!q; s/^# \{0,1\}//p}' "$0" | sed '/./,$!d'
 }
@@ -22,17 +22,17 @@ case ${1:-} in
 	;;
 esac
 
-# Started by a make that was killed meanwhile?
+# Was the make that started this script killed in the meantime?
 [[ -z ${LAB_MAKE:-} || $LAB_MAKE == "$PPID" ]] || exit 143
 unset LAB_MAKE
 
-# git may call us from a hook, with variables that point into its own index.
+# A git hook may call us, with variables that point at git's own index.
 unset "${!GIT_@}"
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 GIVEN_BUILD=${BUILD:-}
 BUILD=$(realpath -m -- "${BUILD:-$ROOT/build}")
-[[ $BUILD != *[[:cntrl:]]* ]] || { # gdb, make and lists of files take a line for a name
+[[ $BUILD != *[[:cntrl:]]* ]] || { # gdb, make and lists of files expect one name per line
 	echo "error: the path of this clone or BUILD holds a control character: give them a plain name." >&2
 	exit 1
 }
@@ -47,28 +47,27 @@ JUDGES=${JUDGES:-}
 # shellcheck disable=SC2034 # used by the scripts that source this file
 DEFAULT_KERNEL=6.0.5 FALLBACK_KERNEL=5.10.223
 
-# One sentence that says what is wrong and what to do next.
+# die SENTENCE: print what is wrong and what to do next, and exit
 die() {
 	printf 'error: %s\n' "$*" >&2
 	exit 1
 }
 
-# One visible line.
+# note LINE: tell the user something, on standard error
 note() {
 	printf '%s\n' "$*" >&2
 }
 
-# restore_terminal STATE: set the terminal that is standard input as `stty -g` found it. Also from the background, and
-# when its session has just ended: the kernel then hangs up whatever is in the foreground, which stty may be.
+# restore_terminal STATE: restore the terminal on standard input to a state from `stty -g`. This works in the background
+# too, and when its session has just ended: the kernel then hangs up the foreground process group, which may be stty's.
 restore_terminal() {
 	(trap '' HUP TTOU && exec stty "$1") 2>/dev/null || true
 }
 
-# The descriptors that this script keeps from what it starts, by the names of their variables: bash has no
-# close-on-exec.
+# Names of the variables that hold descriptors which child processes must not inherit: bash has no close-on-exec.
 KEPT=()
 
-# close NAME...: for what has been forked, the descriptors that these variables hold, if any
+# close NAME...: close the descriptors held in these variables, if any; called in a forked child
 close() {
 	local name descriptor
 	for name in "$@"; do
@@ -77,15 +76,15 @@ close() {
 	done
 }
 
-# printable: what the guest wrote, from standard input, as text that a terminal only shows. Ctrl-C does not end it, but
-# the end of whoever writes.
+# printable: copy the guest's output from standard input with everything escaped that a terminal would obey. It ends
+# when the writer does, not on Ctrl-C.
 printable() (
 	trap '' INT
 	close "${KEPT[@]}" FOLDER
 	exec /usr/bin/python3 -IS "$ROOT/gdb/lab/printable.py"
 )
 
-# known_kernels: the versions of kernel/sources.txt, one per line.
+# known_kernels: the versions in kernel/sources.txt, one per line
 known_kernels() {
 	awk '!/^#/ && NF { print $1 }' "$ROOT/kernel/sources.txt"
 }
@@ -94,14 +93,14 @@ is_known() {
 	known_kernels | grep -Fxc -- "$1" >/dev/null
 }
 
-# source_field VERSION NAME: one column (origin, at, file, sha256) of kernel/sources.txt.
+# source_field VERSION NAME: one column (origin, at, file, sha256) of kernel/sources.txt
 source_field() {
 	awk -v version="$1" -v name="$2" '
 		BEGIN { split("version origin at file sha256", names); for (i in names) column[names[i]] = i }
 		$1 == version { print $column[name] }' "$ROOT/kernel/sources.txt"
 }
 
-# source_is_here VERSION: nothing has to be downloaded for it.
+# source_is_here VERSION: succeed if nothing has to be downloaded for it
 source_is_here() {
 	[[ -d $BUILD/sources/linux-$1 || -f $BUILD/downloads/$(source_field "$1" file) ]]
 }
@@ -118,7 +117,8 @@ check_selection() {
 		die "JUDGES=$JUDGES is unknown: give JUDGES=1 for a kernel with KASAN, lockdep and the like, or leave it unset."
 }
 
-# kernel_version: the version that is meant when KERNEL_SRC is not given.
+# kernel_version: the selected version when KERNEL_SRC is not given: KERNEL, else the default. If the default was never
+# downloaded, the version that fetch.sh fell back to is used.
 kernel_version() {
 	local remembered
 	if [[ -n $KERNEL ]]; then
@@ -131,7 +131,7 @@ kernel_version() {
 	fi
 }
 
-# kernel_name: K, the name of the selected kernel's folder.
+# kernel_name: the name of the selected kernel's folder in build/kernels
 kernel_name() {
 	check_selection
 	local name
@@ -146,25 +146,25 @@ kernel_name() {
 	echo "$name${JUDGES:+-judges}"
 }
 
-# kernel_options: the files that say what the selected kernel is configured with, in kernel/.
+# kernel_options: the files in kernel/ that configure the selected kernel
 kernel_options() {
 	echo lab.config
 	[[ -z $JUDGES ]] || echo judges.config
 }
 
-# kernel_dir: the selected kernel's folder: vmlinux.pvh, obj/vmlinux, obj/vmlinux-gdb.py, source/.
+# kernel_dir: the selected kernel's folder, which holds vmlinux.pvh, obj/vmlinux, obj/vmlinux-gdb.py and source/
 kernel_dir() {
 	local name
 	name=$(kernel_name)
 	echo "$BUILD/kernels/$name"
 }
 
-# has_hash FILE SHA256
+# has_hash FILE SHA256: does the file have this hash?
 has_hash() {
 	[[ $(sha256sum <"$1") == "$2  -" ]]
 }
 
-# require_hash FILE SHA256 ORIGIN: a file with another hash is deleted, and that is the end.
+# require_hash FILE SHA256 ORIGIN: delete a file that has another hash, and exit
 require_hash() {
 	local found
 	found=$(sha256sum <"$1")
@@ -175,19 +175,19 @@ require_hash() {
 		"try again, or name another place to download from with KERNEL_MIRROR=."
 }
 
-# bound COMMAND...: exec a program that the kernel kills when this script ends, however it ends; with the signal
-# BOUND_BY. For a job in the background, or a subshell that is this script's own child. Asked for too late the signal
-# never comes, so the bash in between looks whether its parent still lives; and Ctrl-C, which a job in the background
-# ignores, is given back to it.
+# bound COMMAND...: exec a program that the kernel kills with the signal BOUND_BY when this script ends, however it
+# ends. Call it in a background job or in a subshell that is a direct child of this script. If the script has died
+# before the kernel was asked, the signal never comes: so the bash in between checks that its parent is alive. It also
+# restores Ctrl-C, which background jobs ignore.
 BOUND_BY=KILL
 bound() {
-	# shellcheck disable=SC2016 # for that bash
+	# shellcheck disable=SC2016 # expanded by that bash
 	exec setpriv --pdeathsig "$BOUND_BY" \
 		bash -c '[[ $PPID == "$0" ]] && exec env --default-signal=INT,QUIT "$@"' "$$" "$@"
 }
 
-# take_lock FILE: wait until no other make does what FILE stands for. Held until this script has ended, and all it
-# starts.
+# take_lock FILE: wait until no other make holds the lock. It is held until this script and everything it started have
+# ended.
 take_lock() {
 	mkdir -p -- "${1%/*}" 2>/dev/null || die "${1%/*} cannot be made: give a folder of yours with BUILD=."
 	{ exec {LOCK}>>"$1"; } 2>/dev/null || die "${1%/*} cannot be written to: give a folder of yours with BUILD=."
@@ -197,7 +197,7 @@ take_lock() {
 	fi
 }
 
-# has_ccache: it is there and has a place to write; otherwise it fails instead of just compiling.
+# has_ccache: is ccache installed and able to write its cache? Without a cache it fails instead of just compiling.
 has_ccache() {
 	local cache temporary
 	cache=$(ccache --get-config cache_dir 2>/dev/null) || return 1
@@ -205,11 +205,11 @@ has_ccache() {
 	mkdir -p -- "$cache" "$temporary" 2>/dev/null && [[ -w $cache && -w $temporary ]]
 }
 
-# kbuild TREE OBJ ARGUMENT...: make in a kernel tree, out of tree. What the caller's make or shell has set for other
-# builds is kept away; the same source gives the same banner whenever and by whomever it is built. If this script is
-# killed, make is told to end, which tells those it has started.
+# kbuild TREE OBJ ARGUMENT...: run make on a kernel tree, out of tree. Variables that the caller's make or shell has set
+# for other builds are dropped, and the same source gives the same banner whenever and by whomever it is built. If this
+# script is killed, make gets SIGTERM and passes it to its children.
 kbuild() {
-	# a child of this script's, for bound(): in the background or a pipe this is one already
+	# bound() needs a child of this script; in the background or in a pipe we are one already
 	if ((BASH_SUBSHELL)); then start_kbuild "$@"; else (start_kbuild "$@"); fi
 }
 

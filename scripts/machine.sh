@@ -1,39 +1,40 @@
 # shellcheck shell=bash
-# What the guest is: settings, memory, image, and QEMU's command line. Sourced by guest.sh, which starts it.
+# The guest's machine: settings, memory, image, and QEMU's command line. Sourced by guest.sh, which starts it.
 #
 # Settings, from the environment: PORT, SMP, MEM, ACCEL, PROGRAM, ARGS, GDB_TCP, RECORDING, LIMIT (see `make help`).
 #
-# check_settings comes first, then prepare_machine, then compose_qemu.
+# Call check_settings first, then prepare_machine, then compose_qemu.
 
 PORT=${PORT:-1234} SMP=${SMP:-2} MEM=${MEM:-256M} ACCEL=${ACCEL:-tcg}
 PROGRAM=${PROGRAM:-} ARGS=${ARGS:-} GDB_TCP=${GDB_TCP:-}
-[[ $PROGRAM != -* ]] || PROGRAM=./$PROGRAM # a name, no option
+[[ $PROGRAM != -* ]] || PROGRAM=./$PROGRAM # so that no command takes the name for an option
 KDIR=$(kernel_dir)
 LOGS=$BUILD/run/$PORT
 
 # shellcheck source-path=SCRIPTDIR source=lab-folder.sh
 . "$ROOT/scripts/lab-folder.sh"
-# shellcheck disable=SC2034 # GDB_SOCKET: guest.sh
-STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's, and where gdb is let to it: see relay.py
+# shellcheck disable=SC2034 # GDB_SOCKET is used by guest.sh
+STUB=$RUN/stub GDB_SOCKET=$RUN/gdb # QEMU's stub, and the socket through which gdb reaches it: see relay.py
 
-# The recording that is meant, and how long making one may take.
+# The recording's folder, and how many seconds making one may take.
 RECORDING=$(realpath -m -- "${RECORDING:-$BUILD/recording}") LIMIT=${LIMIT:-300}
 
-# What all QEMUs of the lab have, those of the tests as well: no device, window or file that was not asked for, and with
-# it no way to start a program, to become somebody else or to take more of the processor, whoever gets hold of QEMU.
+# Every QEMU of the lab, including those of the tests, starts like this: with no device, window or file that was not
+# asked for, and in a sandbox, so that whoever takes control of QEMU cannot start a program, change user or raise its
+# priority.
 #
-# Without vapic=off there is a device that only Windows uses, whose reset waits for the processor's thread, while that
-# may wait for the lock of replay: QEMU 7.2 then hangs when a checkpoint is loaded.
+# vapic=off removes a device that only Windows uses. Its reset waits for the CPU's thread, which may be waiting for the
+# replay lock: QEMU 7.2 then hangs when a checkpoint is loaded.
 QEMU_BASE=(
 	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	-sandbox "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 	-global apic-common.vapic=off
 )
 
-# The machine, where nothing else is asked for.
+# The default machine type.
 MICROVM=microvm,acpi=off
 
-# What compose_qemu makes of it, with MEM and SMP from above. Two files more where there is a recording.
+# The guest's files, and its command line. RR_LOG and RR_DISK are set for a recording only.
 KERNEL_IMAGE=$KDIR/vmlinux.pvh
 INITRAMFS='' # set by make_initramfs
 WORDS=''     # the kernel's command line, set by set_words
@@ -65,8 +66,8 @@ check_limit() {
 	[[ $LIMIT =~ ^[1-9][0-9]{0,5}$ ]] || die "LIMIT=$LIMIT is no time: give whole seconds, for example LIMIT=600."
 }
 
-# set_guest OPTION...: GUEST, how the command line of every guest begins, those of the tests as well: from MEM, SMP,
-# KERNEL_IMAGE, INITRAMFS (none if it is empty) and WORDS. The options say which -machine.
+# set_guest OPTION...: set GUEST, with which the command line of every guest begins, including those of the tests: from
+# MEM, SMP, KERNEL_IMAGE, INITRAMFS (none if empty) and WORDS. The options include -machine.
 set_guest() {
 	GUEST=(
 		"${QEMU_BASE[@]}" "$@"
@@ -74,8 +75,8 @@ set_guest() {
 	)
 }
 
-# Does the guest run at all under KVM? A /dev/kvm that opens may still never run
-# an instruction, so boot the kernel without an initramfs and wait for its banner.
+# check_kvm: die unless the guest runs under KVM. A /dev/kvm that opens may still never run an instruction, so boot the
+# kernel without an initramfs and look for its banner.
 check_kvm() {
 	[[ -r /dev/kvm && -w /dev/kvm ]] ||
 		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
@@ -88,13 +89,12 @@ check_kvm() {
 		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)): leave ACCEL unset to emulate the processor."
 }
 
-# free_in FOLDER: the bytes that are free there.
+# free_in FOLDER: the number of bytes free there
 free_in() {
 	df --output=avail --block-size=1 -- "$1" | tail -n 1
 }
 
-# room_in FOLDER: the bytes that are free there, less those of RAM files that running labs of this user have not touched
-# yet.
+# room_in FOLDER: the number of bytes free there, less what the RAM files of this user's running labs have not used yet
 room_in() {
 	local untouched
 	untouched=$({ find "$shm"/seginfo-lab-"$(id -u)"-* "$BUILD"/run/*/memory -maxdepth 1 ! -user "$(id -u)" -prune -o \
@@ -103,11 +103,11 @@ room_in() {
 	echo $(($(free_in "$1") - untouched))
 }
 
-# Where the guest's memory and what is as large goes: MEMORY, in memory itself or on the disk. Where it does not fit,
-# QEMU is told by SIGBUS, at any time.
+# make_room: set MEMORY, the folder for the guest's RAM file and other large files, in memory or else on disk. If it
+# turned out too small, QEMU would get SIGBUS at any time.
 make_room() {
 	local need=$(((MIB + 4) << 20))
-	# its copy, the archive of it, and that behind the image
+	# the program's copy, its archive, and that archive appended to the image
 	[[ -z $PROGRAM ]] || need=$((need + 3 * $(stat -L -c %s -- "$PROGRAM") + $(stat -c %s -- "$BUILD/initramfs.cpio")))
 	MEMORY=$RUN RAM_FILE=$RUN/ram
 	(($(room_in "$RUN") < need)) || return 0
@@ -120,7 +120,7 @@ make_room() {
 	note "$shm has no room for a guest of $MEM: its memory is the file $RAM_FILE, which is slower"
 }
 
-# The image, and behind it the program to run instead of the demo.
+# make_initramfs: set INITRAMFS, with PROGRAM's archive appended if there is one, and RUNS, what /init is to run
 make_initramfs() {
 	INITRAMFS=$BUILD/initramfs.cpio RUNS=demo
 	if [[ -n $PROGRAM ]]; then
@@ -130,16 +130,16 @@ make_initramfs() {
 	fi
 }
 
-# set_words THEN: WORDS, the kernel's command line.
+# set_words THEN: set WORDS, the kernel's command line
 set_words() {
-	# no_timer_check: on a busy host an emulated timer can miss the kernel's test of it
+	# no_timer_check: on a busy host an emulated timer can fail the kernel's test
 	WORDS="console=ttyS0 nokaslr quiet reboot=t panic=-1 no_timer_check lab.run=$RUNS lab.then=$1"
-	[[ $ACCEL != tcg ]] || WORDS+=" lpj=2000000" # spares the boot a calibration
+	[[ $ACCEL != tcg ]] || WORDS+=" lpj=2000000" # skips the calibration at boot
 	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
 }
 
-# prepare_machine THEN: after check_settings and start_lab, all that compose_qemu needs. THEN is what follows the
-# program in the guest: shell or reboot.
+# prepare_machine THEN: after check_settings and start_lab, prepare all that compose_qemu needs. THEN is what the guest
+# does after the program: shell or reboot.
 prepare_machine() {
 	make_room
 	[[ $ACCEL != kvm ]] || check_kvm
@@ -148,12 +148,12 @@ prepare_machine() {
 	umask 077
 }
 
-# set_machine MODE: MACHINE, the part of QEMU's command line that says what the guest is and not where its console goes.
-# With a recording, that is if MODE is record, index or replay: one processor and no share, for QEMU records no others.
+# set_machine MODE: set MACHINE, the part of QEMU's command line that describes the guest but not its console. With a
+# recording (MODE is record, index or replay) the guest has one processor and no share: QEMU can record no more.
 #
-# A replay starts at a snapshot that the index makes at the kernel's first instruction. Before it is only the firmware,
-# which must not run a second time: what it reads then tells it whether the kernel is an ELF file is memory that QEMU
-# 7.2 has long used for something else (load_elfboot() in hw/i386/x86.c).
+# A replay starts at a snapshot that indexing makes at the kernel's first instruction. Only the firmware runs before it,
+# and it must not run twice: to learn whether the kernel is an ELF file it would read memory that QEMU 7.2 has reused by
+# then (load_elfboot() in hw/i386/x86.c).
 set_machine() {
 	local accel=$ACCEL SMP=$SMP rr='' from=init devices=() GUEST
 	case $1 in
@@ -179,7 +179,7 @@ set_machine() {
 	[[ $accel == tcg ]] || MACHINE+=(-cpu host)
 }
 
-# compose_qemu MODE: QEMU, all of its command line. MODE is boot, debug, verify, record, index or replay.
+# compose_qemu MODE: set QEMU, its whole command line. MODE is boot, debug, verify, record, index or replay.
 compose_qemu() {
 	local log=${LOGS//,/,,}/console.log stub=1
 	set_machine "$1"
@@ -206,7 +206,7 @@ compose_qemu() {
 	[[ -z $stub ]] || QEMU+=(-gdb "unix:${STUB//,/,,},server=on,wait=off")
 }
 
-# recording_step seal|check NAME=VALUE...: see gdb/recording.py, which says what is wrong.
+# recording_step seal|check NAME=VALUE...: run gdb/recording.py, which prints what is wrong
 recording_step() {
 	local machine=$RUN/machine KERNEL_IMAGE=@kernel INITRAMFS=@initramfs RAM_FILE=@ram MEM=@memory WORDS=@words
 	local RR_LOG=@log RR_DISK=@disk

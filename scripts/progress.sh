@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# run_logged: a long build as one line. Sourced after lib.sh.
+# run_logged, which shows a long build as one line. Sourced after lib.sh.
 
-# duration SECONDS: as people say it
+# duration SECONDS: print it in words, such as "2 min 5 s"
 duration() {
 	if (($1 < 60)); then echo "$1 s"; else echo "$(($1 / 60)) min $(($1 % 60)) s"; fi
 }
 
-# run_logged LABEL LOG COMMAND...: what COMMAND says goes to LOG; to be seen is only how far it is. Its own process
-# group, so that ending this script, by Ctrl-C or a signal, ends all of the build at once.
+# run_logged LABEL LOG COMMAND...: run COMMAND with its output in LOG, and show only its progress. It gets a process
+# group of its own, so that ending this script, by Ctrl-C or a signal, ends the whole build at once.
 run_logged() {
 	local label=$1 log=$2 pid started=$SECONDS status=0 objects elapsed next=30
 	shift 2
@@ -16,7 +16,7 @@ run_logged() {
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
 	set +m
-	# shellcheck disable=SC2064 # this pid, now
+	# shellcheck disable=SC2064 # expand $pid now
 	trap "kill -TERM -- -$pid 2>/dev/null; wait $pid; exit 130" INT TERM HUP
 
 	while kill -0 "$pid" 2>/dev/null; do

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Usage: scripts/record.sh
 #
-# Runs the lab once without gdb and keeps a recording of it, which `make replay` opens: `make record`.
+# Runs the lab once without gdb and keeps a recording, which `make replay` opens: `make record`.
 #
 # The guest runs its program and ends. Then the recording is replayed once, to note its moments and to make checkpoints
-# from which going back is quick. RECORDING names its folder, LIMIT the seconds that each of the two may take. A
-# recording appears under its name when it is whole; until then the one before stays.
+# that make going back fast. RECORDING names its folder, LIMIT the seconds that each of these two runs may take. A
+# recording gets its name only when it is complete; until then the previous one stays.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
@@ -29,11 +29,11 @@ prepare_machine reboot
 mkdir -p -- "${RECORDING%/*}" 2>/dev/null || true
 { exec {parent}<"${RECORDING%/*}"; } 2>/dev/null ||
 	die "${RECORDING%/*} is no folder that can be read: name another one with RECORDING=."
-flock "$parent" # until our own folder has its lock: another make record would take it for left over
-for old in "$RECORDING".part.??????; do # of a make record that was killed: nobody holds its lock
+flock "$parent" # until our own folder is locked, another make record would take it for a left-over
+for old in "$RECORDING".part.??????; do # if nobody holds its lock, its make record was killed
 	[[ ! -d $old || ! -O $old ]] || ! flock --nonblock "$old" true || rm -rf -- "$old"
 done
-# Of one that was killed just when it put its recording in the place of another:
+# Left by a make record that was killed while it replaced an older recording:
 for old in "$RECORDING".part.??????.old; do
 	[[ ! -d $old || ! -O $old ]] || if [[ -e $RECORDING ]]; then rm -rf -- "$old"; else mv -T -- "$old" "$RECORDING"; fi
 done
@@ -57,7 +57,7 @@ HOLDS_LOCK=1 child_within "$LIMIT" "${QEMU[@]}" </dev/null 1>&"$shown" 2>"$LOGS/
 exec {shown}>&-
 shown=''
 wait_for "$CHILD" || status=$?
-wait "$console" || true # all of it is to be seen before what comes next
+wait "$console" || true # show all of the console before the lines below
 ! is_over "$status" || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
 [[ $status == 0 ]] || die_of_room
 [[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
@@ -79,10 +79,10 @@ wait_for "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printab
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
 	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended"
 exec {parent}<"${RECORDING%/*}"
-flock "$parent"      # between the two, another make record would take what was there for left over
-trap '' INT TERM HUP # and nothing would be there
+flock "$parent"      # or another make record would take the .old folder for a left-over
+trap '' INT TERM HUP # being interrupted between the two moves would leave no recording
 [[ ! -e $RECORDING ]] || mv -T -- "$RECORDING" "$part.old"
 mv -T -- "$part" "$RECORDING"
-also_ours "$part.old" # not before: who is killed between the two leaves both to be removed, and no recording
+also_ours "$part.old" # not before: a lab killed between the moves would then have both removed
 size=$(du -sh -- "$RECORDING" | cut -f 1)
 note "recorded in $RECORDING ($size); the program ended with ${ended:-nothing, the guest before it}: type make replay"

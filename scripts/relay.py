@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bring debuggers to QEMU's stub, one at a time: relay.py STUB SOCKET [PORT].
+"""Connect debuggers to QEMU's stub, one at a time: relay.py STUB SOCKET [PORT].
 
-Listens on the unix socket SOCKET, and if PORT is given on 127.0.0.1 as well, and passes
-on what comes to the unix socket STUB. Says "ready" when it listens, or why it cannot.
+Listens on the unix socket SOCKET, and on PORT of 127.0.0.1 if that is given, and forwards
+to the unix socket STUB. Prints "ready" when it listens, or why it cannot.
 
-QEMU's stub asks nobody for a name, and through it goes QEMU's monitor, which opens files.
-Both sockets are in a private folder; but a TCP port is everybody's, so there the kernel
-is asked whose the connection is. Only this user comes in: root could get in anyway, and
-services of root's connect to where others tell them. A browser of this user's does so, too:
-any page that is open in it may have it send a request to this port, and the stub would
-skip all of that up to the first packet. So nobody is brought to the stub who has not begun
-as a debugger does, which no request over HTTP can.
+QEMU's stub authenticates nobody, and it gives access to QEMU's monitor, which opens files.
+Both sockets are in a private folder, but a TCP port is open to every user, so there the
+kernel is asked who owns the connection. Only this user may connect: root could get in
+anyway, and services that run as root connect wherever others tell them to. So does this
+user's browser: any page open in it may have it send a request to this port, and the stub
+would skip everything up to the first packet. So a client is connected to the stub only
+after it has begun as a debugger does, which no HTTP request can.
 
-On STUB itself gdb would see QEMU's end as a broken pipe, for it acknowledges the last
-packet when QEMU has gone; and what a second debugger writes while it waits QEMU would
-obey when the first one has left.
+If gdb were connected to STUB itself, it would see QEMU's end as a broken pipe, since it
+acknowledges the last packet when QEMU is already gone. And what a second debugger writes
+while it waits, QEMU would obey once the first has left.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from pathlib import Path
 ESTABLISHED = "01"
 TABLES = {"/proc/net/tcp": "", "/proc/net/tcp6": "0000000000000000FFFF0000"}
 
-EVERYBODY = ["0", "0", "4294967295"]  # uid_map where all users are known
+EVERYBODY = ["0", "0", "4294967295"]  # uid_map of a namespace that maps all users
 
-# How a debugger begins: with acknowledgements or Ctrl-C, then gdb's first question. A
-# page may choose the first word of a request, if its own name has come to mean 127.0.0.1;
-# but in no such word is a colon. In what lldb asks before that there is none, so it does
-# not get to QEMU, which does not know it: the answer is QEMU's.
+# A debugger begins with acknowledgements or Ctrl-C, then gdb's first packet. A web page
+# whose name resolves to 127.0.0.1 may choose the first word of a request, but that word
+# cannot contain a colon. What lldb sends first has no colon either, so it is not forwarded:
+# it is answered here, as QEMU answers what it does not know.
 ACKS = b"+-\x03"
 NO_ACKS, UNKNOWN = b"$QStartNoAckMode#b0", b"+$#00"
 ASKS = b"$qSupported:"
@@ -42,16 +42,15 @@ MOST_ARRIVING = 16
 
 
 def table_name(address: tuple[str, int], prefix: str) -> str:
-    """An IPv4 address and port as the kernel's tables have it."""
+    """Return an IPv4 address and port as /proc/net/tcp writes them."""
     number = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
     return f"{prefix}{number:08X}:{address[1]:04X}"
 
 
 def owner(client: socket.socket) -> tuple[int, int] | None:
-    """User and inode of the socket at the other end; None if it is not known.
+    """Return user and inode of the socket at the other end, None if unknown.
 
-    A socket that has been closed has no owner any more and is listed as root's: it has no
-    inode and is not established.
+    A closed socket has no owner and is listed as root's, with no inode and not established.
     """
     peer, here = client.getpeername(), client.getsockname()
     for table, prefix in TABLES.items():
@@ -64,10 +63,10 @@ def owner(client: socket.socket) -> tuple[int, int] | None:
 
 
 def is_ours(client: socket.socket) -> bool:
-    """Is this user at the other end?
+    """Does this user own the other end?
 
-    A row is not written in one moment, so that of a socket which is just being closed may
-    say established and root. A second look cannot find it established.
+    A row is not printed atomically, so for a socket that is just being closed it may say
+    established and root. A second look cannot find it established.
     """
     try:
         first = owner(client)
@@ -77,9 +76,10 @@ def is_ours(client: socket.socket) -> bool:
 
 
 def received(end: socket.socket) -> bytes | None:
-    """What has come; nothing if the other end has gone, None if it was to another one.
+    """Return what has arrived: b"" if the other end has closed, None if there is nothing.
 
-    For a number that was told by the poll may be a new socket's by now.
+    There may be nothing because the descriptor that poll() returned is a new socket's by
+    now.
     """
     try:
         return end.recv(1 << 16, socket.MSG_DONTWAIT)
@@ -90,47 +90,47 @@ def received(end: socket.socket) -> bytes | None:
 
 
 class Arrival:
-    """Somebody who has connected, and has yet to begin as a debugger does."""
+    """A client that has connected but has yet to begin as a debugger does."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
-        self.said = b""
+        self.opening = b""  # what it has sent, without acknowledgements
         self.is_answered = False
 
     def hear(self) -> bool | None:
-        """Take what has come: is it a debugger? None if that cannot be told yet."""
+        """Read from the client: is it a debugger? None if that cannot be told yet."""
         data = received(self.client)
         if data is None:
             return None
-        self.said = (self.said + data).lstrip(ACKS)
-        if self.said.startswith(NO_ACKS) and not self.is_answered:
+        self.opening = (self.opening + data).lstrip(ACKS)
+        if self.opening.startswith(NO_ACKS) and not self.is_answered:
             self.is_answered = True
             try:
                 self.client.sendall(UNKNOWN)
             except OSError:
                 return False
-            self.said = self.said.removeprefix(NO_ACKS).lstrip(ACKS)
-        if self.said.startswith(ASKS):
+            self.opening = self.opening.removeprefix(NO_ACKS).lstrip(ACKS)
+        if self.opening.startswith(ASKS):
             return True
-        may_be = any(begin.startswith(self.said) for begin in (NO_ACKS, ASKS))
+        may_be = any(begin.startswith(self.opening) for begin in (NO_ACKS, ASKS))
         return None if data and may_be else False
 
 
 class Relay:
-    """The listening sockets, who arrives there, and the debugger that is connected."""
+    """The listening sockets, the clients that arrive, and the debugger that is connected."""
 
     def __init__(self, stub: str, listening: list[socket.socket]) -> None:
         self.stub = stub
-        self.listening = {one.fileno(): one for one in listening}
+        self.listening = {listener.fileno(): listener for listener in listening}
         self.poll = select.poll()
-        for one in listening:
-            self.poll.register(one, select.POLLIN)
+        for listener in listening:
+            self.poll.register(listener, select.POLLIN)
         self.arriving: dict[int, Arrival] = {}
         self.pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
         self.client: socket.socket | None = None
 
     def run(self) -> None:
-        """Serve until this process is ended."""
+        """Serve until this process is killed."""
         while True:
             for number, _ in self.poll.poll():
                 if number in self.listening:
@@ -141,45 +141,45 @@ class Relay:
                     self.pass_on(*self.pairs[number])
 
     def meet(self, listening: socket.socket) -> None:
-        """Somebody connects."""
+        """Accept a client."""
         try:
             client, _ = listening.accept()
         except OSError:
-            return  # and has left again
+            return  # it has left again
         is_tcp = listening.family == socket.AF_INET
         if self.client is not None or is_tcp and not is_ours(client):
             client.close()
             return
-        if len(self.arriving) == MOST_ARRIVING:  # the first came to say nothing
-            self.turned(next(iter(self.arriving))).close()
+        if len(self.arriving) == MOST_ARRIVING:  # the oldest has sent nothing useful
+            self.taken_out(next(iter(self.arriving))).close()
         self.arriving[client.fileno()] = Arrival(client)
         self.poll.register(client, select.POLLIN)
 
-    def turned(self, number: int) -> socket.socket:
-        """One who arrives no more."""
+    def taken_out(self, number: int) -> socket.socket:
+        """Take a client out of those that are arriving, and return its socket."""
         self.poll.unregister(number)
         return self.arriving.pop(number).client
 
     def hear(self, number: int) -> None:
-        """Somebody who arrives says something, or leaves."""
+        """Read from an arriving client; connect it, or close it, once that can be decided."""
         arrival = self.arriving[number]
         is_debugger = arrival.hear()
         if is_debugger is None:
             return
-        client = self.turned(number)
+        client = self.taken_out(number)
         if is_debugger and self.client is None:
-            self.bring(client, arrival.said)
+            self.bring(client, arrival.opening)
         else:
             client.close()
 
-    def bring(self, client: socket.socket, said: bytes) -> None:
-        """A debugger gets to the stub, with what it has said."""
+    def bring(self, client: socket.socket, opening: bytes) -> None:
+        """Connect a debugger to the stub, and forward what it has sent already."""
         server = socket.socket(socket.AF_UNIX)
         try:
             if client.family == socket.AF_INET:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server.connect(self.stub)
-            server.sendall(said)
+            server.sendall(opening)
         except OSError:
             client.close()
             server.close()
@@ -190,7 +190,7 @@ class Relay:
             self.poll.register(ends[0], select.POLLIN)
 
     def pass_on(self, source: socket.socket, sink: socket.socket) -> None:
-        """What one end says to the other. Who has gone will not read any more."""
+        """Forward from one end to the other, unless the other has gone."""
         data = received(source)
         if data is None:
             return
@@ -200,10 +200,10 @@ class Relay:
             try:
                 sink.sendall(data)
             except OSError:
-                pass  # it is told as gone when its turn comes
+                pass  # poll() will report that it has gone
 
     def gone(self, source: socket.socket, other: socket.socket) -> None:
-        """One end has gone. A debugger gets time to read QEMU's last words."""
+        """Close an end that has gone. A debugger still gets to read QEMU's last words."""
         self.forget(source)
         if source is self.client:
             self.client = None
@@ -213,7 +213,7 @@ class Relay:
             try:
                 other.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it has gone, too
+                pass  # it has gone as well
 
     def forget(self, end: socket.socket) -> None:
         """Close one end."""
@@ -223,9 +223,9 @@ class Relay:
 
 
 def shares_its_number() -> bool:
-    """May others have this user's number in the kernel's tables?
+    """May others appear under this user's id in the kernel's tables?
 
-    In a user namespace every user whom it does not know has the same one there.
+    In a user namespace all users that it does not map appear under the same id.
     """
     unknown = int(Path("/proc/sys/kernel/overflowuid").read_text())
     known = Path("/proc/self/uid_map").read_text().split()
@@ -237,20 +237,26 @@ class Refused(Exception):
 
 
 def listen(where: str, family: int, address: str | tuple[str, int]) -> socket.socket:
-    """A socket that listens. Raises Refused."""
+    """Return a listening socket.
+
+    :raises Refused: the address cannot be listened on
+    """
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)
         listening.listen()
     except OSError as problem:
-        why = problem.strerror or problem  # a path that is too long has no number
+        why = problem.strerror or problem  # a path that is too long has no errno
         raise Refused(f"nobody can listen on {where}: {why}") from None
     return listening
 
 
 def sockets(path: str, port: str | None) -> list[socket.socket]:
-    """Where to listen. Raises Refused."""
+    """Return the listening sockets: of the path, and of the port if there is one.
+
+    :raises Refused: one of them cannot be listened on, or not safely
+    """
     if port is not None and shares_its_number():
         raise Refused(
             "in this user namespace your user cannot be told from others: leave GDB_TCP unset"
@@ -263,7 +269,7 @@ def sockets(path: str, port: str | None) -> list[socket.socket]:
 
 
 def main(stub: str, path: str, port: str | None = None) -> int:
-    """Listen, say so, and serve."""
+    """Listen, print that it does, and serve."""
     os.umask(0o077)
     try:
         listening = sockets(path, port)

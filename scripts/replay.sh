@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Usage: scripts/replay.sh
 #
-# Opens gdb on a recording of `make record`, at its start: `make replay`. RECORDING names its folder, which is only
-# read: checkpoints made meanwhile go to a copy of its disk. PORT and GDB_TCP are as `make help` says. Without a
-# terminal gdb takes its commands from standard input, as with `make debug`.
+# Opens gdb at the start of a recording made by `make record`: `make replay`. RECORDING names its folder, which is only
+# read: new checkpoints go to a copy of its disk. PORT and GDB_TCP are as `make help` says. Without a terminal, gdb
+# takes its commands from standard input, as in `make debug`.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
-# The recording says what the guest is.
+# The recording determines the guest.
 [[ -z $PROGRAM$ARGS ]] || die "a recording has its own program: leave PROGRAM and ARGS unset, or type make record."
 [[ -z ${GIVEN:-} ]] ||
 	die "a recording has its own memory and processor: leave ${GIVEN// / and } unset, or type make record."

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage: scripts/setup.sh [LIST...]
 #
-# Installs the Debian packages that are missing of these lists in scripts/, packages.txt if none is given: as root, or
-# with sudo where it asks for no password. Otherwise prints the command to type and fails.
+# Installs the missing Debian packages of these lists in scripts/ (packages.txt if none is given), as root or with a
+# sudo that asks for no password. Otherwise prints the command to type and fails.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -12,7 +12,7 @@ command -v dpkg-query >/dev/null ||
 (($#)) || set -- packages.txt
 mapfile -t needed < <(cd "$ROOT/scripts" && sed 's/#.*//' "$@" | awk 'NF && !seen[$1]++ { print $1 }')
 ((${#needed[@]})) || die "no package is in $*: see --help of $0, and ls $ROOT/scripts."
-# dpkg-query fails if it has never heard of one of them; it lists the others all the same.
+# dpkg-query fails if it does not know one of them, but still lists the others.
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${needed[@]}" 2>/dev/null || true)
 mapfile -t missing < <(
 	for package in "${needed[@]}"; do
@@ -32,6 +32,7 @@ else
 		"sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
 fi
 
+# apt ARGUMENT...: run apt-get as root, without questions
 apt() {
 	"${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 -q "$@"
 }
@@ -40,7 +41,7 @@ install_missing() {
 	apt install -y --no-install-recommends "${missing[@]}"
 }
 
-# The package lists are fetched only when apt has none, or when they name files the archive has since replaced.
+# Fetch the package lists only if apt has none, or if they name files that the archive has since replaced.
 if ! apt install --simulate "${missing[@]}" >/dev/null 2>&1 || ! install_missing; then
 	apt update || die "apt-get update failed: see its message above, mend the network or apt's sources, and try again."
 	install_missing ||

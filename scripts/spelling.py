@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Usage: scripts/spelling.py NAME KNOWN...
 
-Prints the KNOWN name that is nearest to NAME, nothing if none is near: a variable that is
-misspelt on make's command line would be ignored, and the lab not be as it was asked for.
+Prints the KNOWN name nearest to NAME, or nothing if none is near. make would ignore a
+variable misspelt on its command line, and run a lab other than the one asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Print the nearest of the names, whatever the case of their letters."""
+    """Print the nearest name, ignoring case."""
     name, *known = sys.argv[1:]
     for near in difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.7):
         print(near)

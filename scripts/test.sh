@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: scripts/test.sh [--all]
 #
-# All tests: `make test`, and with --all the slow ones too: `make test-all`. On the kernel that was asked for; if none
-# was, on the default one and on 6.1, for a kernel of each kind: with the vm_next chain and with the maple tree. Several
-# at once, but those that are marked "alone". T holds arguments for pytest, such as -k NAME or
-# tests/guest/test_storm.py; T="-n 0" runs one after the other.
+# Runs all tests but the slow ones: `make test`; with --all the slow ones too: `make test-all`. They run on the selected
+# kernel; if none is selected, on the default one and on 6.1, so that both the vm_next chain and the maple tree are
+# covered. Tests run in parallel, except those marked "alone". T holds arguments for pytest, such as -k NAME or
+# tests/guest/test_storm.py; T="-n 0" runs them one by one.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -19,23 +19,23 @@ case ${1:-} in
 esac
 readonly tiers
 
-# A guest keeps a processor busy, and gdb the other while the guest waits for it: with one more worker nothing was won.
+# A guest keeps one processor busy, and gdb another while the guest waits for it: more workers than these gain nothing.
 WORKERS=$(nproc)
 readonly WORKERS
 
-# some_tests MARKS OPTION...: fails if one does; FOUND if there were any
+# some_tests MARKS OPTION...: run the tests with these marks, and fail if one fails. Sets FOUND if there were any.
 some_tests() {
 	local status=0 words
 	read -r -a words <<<"$T"
 	(cd "$ROOT" && exec /usr/bin/python3 -m pytest -q -o console_output_style=classic \
 		--progress "Linux $(kernel_name)" -m "$1" "${@:2}" "${words[@]}") || status=$?
-	((status != 5)) || return 0 # none is picked
-	((status != 2)) || exit 2 # Ctrl-C, or a file that cannot be read: the rest is not wanted
+	((status != 5)) || return 0 # no test was picked
+	((status != 2)) || exit 2 # Ctrl-C, or a file that cannot be imported: skip the rest
 	FOUND=1
 	return "$status"
 }
 
-# run_tests MARKS
+# run_tests MARKS: first in parallel, then those marked "alone"
 run_tests() {
 	local status=0
 	FOUND=''

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # Usage: scripts/verify.sh
 #
-# The main job without a person: `make verify`. Boots the guest, checks every hit of its program, prints the reports.
-# Succeeds only if there was a hit, every check of every hit passed, and the program ended well. JSON=FILE takes the
-# result, LIMIT the seconds the whole may take; PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are as `make help`
-# says.
+# The lab's check, unattended: `make verify`. Boots the guest, checks every hit of its program, prints the reports.
+# Succeeds only if there was a hit, every check of every hit passed, and the program ended with status 0. JSON=FILE
+# names a file for the result, LIMIT the seconds the run may take; PROGRAM, ARGS, ACCEL, SMP, MEM, PORT and GDB_TCP are
+# as `make help` says.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
 JSON=${JSON:-}
 check_limit
 [[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
-# Said now and not after the run: a pipe would even wait for its reader for ever.
+# Refused now and not after the run; opening a pipe would even wait for a reader, for ever.
 if [[ -d $JSON || -p $JSON || -S $JSON || (-n $JSON && ! -e $JSON && ! -w ${JSON%/*}/) ]]; then
 	die "JSON=$JSON cannot be written: give the name of a file, in a folder that is there and yours."
 fi
-# A result of an earlier run must not be taken for this one's.
+# The result of an earlier run must not be mistaken for this one's.
 [[ ! -f $JSON ]] || rm -- "$JSON"
 check_settings
 start_lab

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Copy standard input to standard output as cat does, and end with the lab: see guest.sh.
 
-A program that somebody has started in gdb may outlive it, and would hold the input open.
-So a line on the descriptor that is the argument says that the lab has ended: what is in
-the pipe then is the rest.
+A program started from gdb may outlive it and hold the input open. So a line on the
+descriptor given as the argument says that the lab has ended: what is in the pipe then is
+all that is left to copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from os import read, write
 
 
 def copy(size: int) -> int:
-    """Copy up to size bytes; how many there were, 0 at the end of the input."""
+    """Copy up to size bytes and return how many there were, 0 at the end of the input."""
     data = read(0, size)
     rest = memoryview(data)
     while rest:
@@ -27,7 +27,7 @@ def copy(size: int) -> int:
 
 
 def main() -> None:
-    """Copy until nobody can write any more, or the lab has ended."""
+    """Copy until the last writer has closed the input, or the lab has ended."""
     end = int(sys.argv[1])
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     while True:
