@@ -4,22 +4,22 @@
 # Usage: initramfs/build.sh OUT BUSYBOX PROGRAM...   busybox, /init, and the programs in /bin
 #        initramfs/build.sh --program OUT FILE       /lab/program alone, to append to the above
 #
-# Builds the guest's initramfs, a cpio archive. The kernel unpacks archives that follow one another, so `cat` joins the
-# two. The same input gives the same bytes, whoever builds it, where and when. It is left uncompressed: an emulated
-# processor takes longer to inflate than to copy.
+# Builds the guest's initramfs, a cpio archive. The kernel unpacks concatenated archives, so `cat` joins the two. The
+# same input gives the same bytes, whoever builds it, where and when. It is left uncompressed: an emulated processor
+# takes longer to inflate than to copy.
 set -euo pipefail
 
 usage() {
 	sed -n '2,${/^# SPDX/d; /^#/!q; s/^# \{0,1\}//p}' "$0" | sed '/./,$!d' # as in scripts/lib.sh
 }
 
-# One sentence that says what is wrong and what to do next.
+# die SENTENCE: print what is wrong and what to do next, and exit
 die() {
 	printf 'error: %s\n' "$*" >&2
 	exit 1
 }
 
-# A script can only run if its interpreter is in the image.
+# check_script FILE: die unless the script's interpreter is in the image
 check_script() {
 	local file=$1 interpreter
 	interpreter=$(sed -n '1{s/^#![[:space:]]*//;s/[[:space:]].*//;p;q}' "$file")
@@ -29,6 +29,7 @@ check_script() {
 	esac
 }
 
+# check_elf FILE: die unless it is a static x86-64 program
 check_elf() {
 	local file=$1 facts
 	facts=$(LC_ALL=C readelf --wide --file-header --program-headers --dynamic "$file" 2>/dev/null) ||
@@ -43,7 +44,7 @@ check_elf() {
 		die "$file needs shared libraries, which the guest has not: link it with -static."
 }
 
-# Anything the guest could not run would only fail there, much later.
+# check_program FILE: die unless the guest can run it; it would fail only there otherwise, much later
 check_program() {
 	local file=$1
 	[[ -f $file && -r $file ]] || die "$file is not a file that can be read: check the name."
@@ -54,26 +55,27 @@ check_program() {
 	fi
 }
 
-# Archive the folder $1 as $2: owner, times, order and inode numbers say nothing
-# about the machine. All or nothing: $2 is complete or as it was before.
+# archive FOLDER OUT: owner, times, order and inode numbers do not depend on this machine. OUT is replaced only when the
+# archive is complete.
 archive() {
 	local folder=$1 out=$2
-	# Five digits: also without the setgid bit that a folder inherits
+	# Five digits, to clear the setgid bit that a folder may inherit too
 	find "$folder" -type d ! -perm -1000 -exec chmod 00755 {} +
-	find "$folder" -exec touch --no-dereference --date=@0 {} +
+	find "$folder" -exec touch -h -d @0 {} +
 	(
 		cd "$folder"
-		find . -mindepth 1 -printf '%P\0' | LC_ALL=C sort --zero-terminated |
+		find . -mindepth 1 -printf '%P\0' | LC_ALL=C sort -z |
 			cpio --create --null --format=newc --reproducible --owner=+0:+0 --quiet
 	) >"$work/archive"
-	mv "$work/archive" "$out"
+	mv -- "$work/archive" "$out"
 }
 
+# build_base OUT BUSYBOX PROGRAM...: see the head of this script
 build_base() {
 	local out=$1 busybox=$2 file name
 	shift 2
 	check_program "$busybox"
-	mkdir -p "$root"/{bin,dev,etc,lab,mnt/host_share,proc,sys,tmp}
+	mkdir -p -- "$root"/{bin,dev,etc,lab,mnt/host_share,proc,sys,tmp}
 	chmod 01777 "$root/tmp"
 
 	install -m 755 "$busybox" "$root/bin/busybox"
@@ -92,15 +94,16 @@ build_base() {
 	archive "$root" "$out"
 }
 
+# build_program OUT FILE: see the head of this script
 build_program() {
 	local out=$1 file=$2
 	check_program "$file"
-	mkdir "$root/lab"
+	mkdir -- "$root/lab"
 	install -m 755 "$file" "$root/lab/program"
 	archive "$root" "$out"
 }
 
-case ${1-} in
+case ${1:-} in
 -h | --help)
 	usage
 	exit
@@ -121,8 +124,8 @@ umask 022
 # Next to the result, so that the last step is a rename within one file system.
 work=$(mktemp -d -- "$1.XXXXXX" 2>/dev/null) ||
 	die "nothing can be made next to $1: make its folder, or name another one."
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf -- "$work"' EXIT
 root=$work/root
-mkdir "$root"
+mkdir -- "$root"
 
 "$build" "$@"
