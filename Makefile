@@ -7,7 +7,7 @@ SHELL     := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# --- Variables: "NAME ?= default" and what `make help` says of it -------------
+# --- Variables: "NAME ?= default", and the text that `make help` shows --------
 
 KERNEL     ?=#       kernel version: 6.0.5 (5.10.223 where it cannot be had), 5.10.223, 6.1
 KERNEL_SRC ?=#       an existing kernel source tree instead; never modified
@@ -27,14 +27,15 @@ V          ?=#       V=1 shows the kernel's build in full
 
 export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
 
-# A variable that is misspelt would be ignored. What is near no name of ours is somebody else's: the environment of a program.
+# make would ignore a misspelt variable, so names close to ours are refused. Any other name is none of our business.
 VARIABLES := $(shell sed -n 's/^\([A-Z_]*\) *?=.*/\1/p' Makefile) BUILD T CFLAGS
 GIVEN_NOW := $(foreach name,$(.VARIABLES),$(if $(filter command_line,$(subst $() ,_,$(origin $(name)))),$(name)))
 $(foreach name,$(filter-out $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-%,$(GIVEN_NOW)),\
 	$(foreach near,$(shell scripts/spelling.py '$(subst ','"'"',$(name))' $(VARIABLES)),\
 		$(error $(name) is no variable of the lab: give $(near)=, or see make help)))
 
-# A script ends with make, also if make is killed: the kernel tells it. LAB_MAKE tells it whom that was asked of.
+# A script ends with make even if make is killed: the kernel then sends it SIGTERM. LAB_MAKE is make's PID, from which
+# the script sees whether make was killed before that was set up.
 BOUND = exec env LAB_MAKE=$(shell echo $$PPID) setpriv --pdeathsig TERM
 
 CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -Iuser
@@ -60,7 +61,7 @@ build/user/%: user/%.c user/lab.c $(wildcard user/*.h) kernel/segment_info.h Mak
 build/initramfs.cpio: $(BINARIES) $(wildcard initramfs/*)
 	@initramfs/build.sh $@ /bin/busybox $(BINARIES)
 
-# --- What it is for -----------------------------------------------------------
+# --- Running the lab ----------------------------------------------------------
 
 .PHONY: debug verify boot console record replay
 debug: kernel image ## boot the guest paused and open gdb on it
