@@ -117,7 +117,7 @@ except Exception as problem:
     print(f"gdb's Python cannot load the lab: {kind}: {problem}", file=sys.stderr)
     gdb.execute("quit 1")
 
-with unforeseen.said("the guest cannot be reached"):
+with unforeseen.reported("the guest cannot be reached"):
     load_kernels_own(Path(gdb.objfiles()[0].filename))
     gdb_debugger.connect(os.environ["LAB_SOCKET"])
     session.register([])

@@ -33,34 +33,38 @@ PRSTATUS_SIZE = 336
 
 @dataclass(frozen=True)
 class CoreFile:
-    """A core file that was opened."""
+    """An open core file."""
 
     ram: RamFile
-    registers: tuple[dict[str, int], ...]  # of each processor, by PR_REG's names
+    registers: tuple[dict[str, int], ...]  # of each processor, by the names in PR_REG
 
 
 def prstatus(pid: int, registers: dict[str, int]) -> bytes:
-    """A struct elf_prstatus; a register that is not known has all bits set."""
+    """A struct elf_prstatus; unknown registers have all bits set."""
     values = (registers.get(name, MASK) for name in PR_REG)
     data = PR_PID.pack(pid) + REGISTERS.pack(*values)
     return data.ljust(PRSTATUS_SIZE, b"\0")
 
 
 def open_core(path: str) -> CoreFile:
-    """Open a core file. Raises BadElf for another file, Unfit for what is no file."""
+    """Open a core file.
+
+    :raises BadElf: the file is no core file, or a damaged one
+    :raises Unfit: the file cannot be read
+    """
     with opened(path) as file:
         core = elffile.parse(file)
         if core.header.e_type != ET_CORE:
             raise BadElf("it is no core file")
         blocks: list[Block] = []
         registers: list[dict[str, int]] = []
-        for one in core.segments:
-            end = one.p_offset + one.p_filesz
+        for segment in core.segments:
+            end = segment.p_offset + segment.p_filesz
             if end > file.size:
                 raise BadElf("it is cut: a segment ends behind the file's end")
-            if one.p_type == PT_NOTE and one.p_filesz <= MOST_NOTES:
+            if segment.p_type == PT_NOTE and segment.p_filesz <= MOST_NOTES:
                 for kind, _, body in elffile.notes(
-                    file.read(one.p_offset, one.p_filesz)
+                    file.read(segment.p_offset, segment.p_filesz)
                 ):
                     if (
                         kind == NT_PRSTATUS
@@ -68,9 +72,9 @@ def open_core(path: str) -> CoreFile:
                     ):
                         values = REGISTERS.unpack_from(body, PR_PID.size)
                         registers.append(dict(zip(PR_REG, values)))
-            elif one.p_type == PT_LOAD and one.p_filesz:
-                start = one.p_paddr
-                blocks.append(Block(start, start + one.p_filesz, one.p_offset))
+            elif segment.p_type == PT_LOAD and segment.p_filesz:
+                start, end = segment.p_paddr, segment.p_paddr + segment.p_filesz
+                blocks.append(Block(start, end, segment.p_offset))
     if not blocks:
         raise BadElf("it has no memory in it")
     return CoreFile(RamFile(path, blocks, "core file"), tuple(registers))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""C structures as types: a structure is declared once and read in one go.
+"""C structures as classes: a structure is declared once and read in one go.
 
 A declaration has the kernel's names and C types:
 
@@ -8,9 +8,9 @@ A declaration has the kernel's names and C types:
         ma_flags: U32
 
 MapleTree(memory, address) reads one. Optional[...] marks a member that only some kernels
-have, and is None where it is missing; at(PATH) names a member of a member. Where each
-one is the kernel's debug info says: the order of a declaration means nothing, and a
-value is got by its name only.
+have, and that is None in the others; at(PATH) names a member of a member. Offsets come
+from the kernel's debug info: the order of a declaration means nothing, and a value can be
+reached by its name only.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ if TYPE_CHECKING:
     class Ptr(int, Generic[T]):
         """The address of a T in the kernel's memory, 0 for NULL.
 
-        Ptr[Any] is void *, which goes for each. A number becomes one where it comes
-        in, by Ptr[T](number): a register, a symbol's address, a member's place.
+        Ptr[Any] is void *, which fits every pointer type. Where a plain number comes in
+        (a register, the address of a symbol or member), Ptr[T](number) gives it a type.
         """
 
     class _Values:
-        """What a Struct is made of is nobody's business."""
+        """Hides from mypy that a Struct is a tuple."""
 
 else:
 
     class Ptr(int):
-        """The address of an object in the kernel's memory: a plain int as it runs."""
+        """The address of an object in the kernel's memory: at run time a plain int."""
 
         def __class_getitem__(cls, kind: object) -> type:
             return cls
@@ -118,7 +118,7 @@ class _At:
 
 
 def at(path: str) -> Any:
-    """Where a member stands that has another name here, such as "mm_count.counter"."""
+    """The path of a member that is declared by another name: "mm_count.counter"."""
     return _At(path)
 
 
@@ -127,7 +127,7 @@ class Member:
     """A member as it is declared."""
 
     name: str
-    path: str  # where it stands in the structure
+    path: str  # from the start of the structure, such as "mm_count.counter"
     type: str  # a key of FITS
     optional: bool
 
@@ -164,24 +164,25 @@ class Struct(_Values):
         follow(cls.form, cls.forget)
 
     def __new__(cls: type[S], memory: Memory, address: Ptr[S]) -> S:
-        """Read one. Raises memory.Fault, Missing."""
+        """Read the structure at an address. Raises memory.Fault, Missing."""
         values = (address,) + memory.unpack(cls.form(), address)
         made: S = tuple.__new__(cls, values)
         return made
 
     def __repr__(self) -> str:
-        values = (f"{one.name}={getattr(self, one.name)!r}" for one in self.declared)
+        names = (declared.name for declared in self.declared)
+        values = (f"{name}={getattr(self, name)!r}" for name in names)
         return f"{type(self).__name__}({self.address:#x}: {', '.join(values)})"
 
     @classmethod
     def reader(cls: type[S], memory: Memory) -> Callable[[Ptr[S]], S]:
-        """A function that reads one at an address, for reading many."""
+        """A function that reads the structure at an address: faster where there are many."""
         unpack, new = memory.unpacker(cls.form()), tuple.__new__
         return lambda address: new(cls, (address,) + unpack(address))
 
     @classmethod
     def of(cls: type[S], address: Ptr[S], data: bytes | memoryview) -> S:
-        """One whose bytes were read already. Raises Missing."""
+        """The structure from bytes that were read already. Raises Missing."""
         values = (address,) + cls.form().unpack_from(data)
         made: S = tuple.__new__(cls, values)
         return made
@@ -190,7 +191,7 @@ class Struct(_Values):
     def form(cls) -> struct.Struct:
         """How the members are unpacked in this kernel.
 
-        Raises Missing where it has no such structure or member, or one of another type.
+        :raises Missing: there is no such structure or member, or it has another type
         """
         if cls._form is None:
             placed = sorted(_placed(cls), key=lambda place: place[0])
@@ -206,21 +207,22 @@ class Struct(_Values):
 
     @classmethod
     def forget(cls) -> None:
-        """Other symbols were loaded."""
+        """Drop the layout: other symbols were loaded."""
         cls._form = None
 
 
 def _placed(cls: type[Struct]) -> list[tuple[int, CType, str]]:
     """Offset, type and name of the members that this kernel has."""
     placed = []
-    for one in cls.declared:
-        if one.optional and not has_member(cls.c_name, one.path):
-            setattr(cls, one.name, None)
+    for declared in cls.declared:
+        name, path = declared.name, declared.path
+        if declared.optional and not has_member(cls.c_name, path):
+            setattr(cls, name, None)
             continue
-        offset, kind = member(cls.c_name, one.path)
-        if not FITS[one.type](kind):
+        offset, kind = member(cls.c_name, path)
+        if not FITS[declared.type](kind):
             raise Missing(
-                f"{cls.c_name}.{one.path} is no {one.type}: it is {kind.name}"
+                f"{cls.c_name}.{path} is no {declared.type}: it is {kind.name}"
             )
-        placed.append((offset, kind, one.name))
+        placed.append((offset, kind, name))
     return placed

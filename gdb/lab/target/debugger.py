@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the lab asks of whoever holds the stopped machine: gdb, or files alone.
+"""What the lab asks about the stopped machine, whether gdb or files alone hold it.
 
-One implementation at a time is in use. gdb_debugger.py asks gdb; files_debugger.py answers
+One implementation is in use at a time. gdb_debugger.py asks gdb; files_debugger.py answers
 from a RAM or core file and a vmlinux, without gdb. Nothing else in the rooms target, linux,
 programs and dump knows which of them it is.
 """
@@ -15,7 +15,7 @@ from .physical import Mapped
 from .symbols import Missing, Symbols
 from .types import CType
 
-__all__ = ["Missing"]  # which is raised by what is asked here
+__all__ = ["Missing"]  # raised by the methods below
 
 
 class Refused(Exception):
@@ -26,18 +26,18 @@ class Refused(Exception):
 class Line:
     """A place in the source, from the debug info; empty where it has none."""
 
-    path: str  # as the compiler wrote it down
+    path: str  # as the compiler recorded it
     line: int
-    function: str  # the innermost function, which may be inlined in the symbol's
+    function: str  # the innermost one, which may be inlined into the symbol's
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The frame above a processor's own, as call frame information tells."""
+    """The caller of the function a processor is in, from call frame information."""
 
     ip: int
     bp: int
-    sp: int  # behind the return address
+    sp: int  # just above the return address
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Debugger(Symbols, Protocol):
 
     @property
     def is_connected(self) -> bool:
-        """Is there a machine?"""
+        """Is there a machine to ask about?"""
 
     @property
     def vmlinux(self) -> str:
@@ -90,24 +90,24 @@ class Debugger(Symbols, Protocol):
         """Registers of a processor as unsigned 64-bit numbers. Raises Missing."""
 
     def caller(self, thread: int) -> Caller | None:
-        """Who called the function in which a processor stands, None if none can tell."""
+        """Who called the function a processor is in, None if that cannot be told."""
 
     def say(self, remark: str) -> None:
-        """A sentence for the person, about what the lab does by itself."""
+        """Tell the person, in a sentence, what the lab does unasked."""
 
     # --- Symbols and types -------------------------------------------------------
 
     def evaluate(self, expression: str) -> int:
-        """An expression of C, as an unsigned 64-bit number. Raises Refused with the reason."""
+        """The value of a C expression, unsigned 64 bits. Raises Refused with the reason."""
 
     def line_of(self, address: int) -> Line:
         """The source line of an instruction."""
 
     def symbol_at(self, address: int) -> str:
-        """NAME+OFFSET of symbols that were loaded beside vmlinux, "" where there is none."""
+        """NAME+OFFSET from the loaded symbols, "" if none has the address."""
 
     def arguments_of(self, function: str) -> list[Argument]:
-        """The arguments of a function that may be inlined, [] where there is none."""
+        """The arguments of a function, even if it is inlined; [] if there is none."""
 
     def instructions(self, function: str) -> list[Instruction]:
         """The code of a function, from vmlinux. Raises Missing."""
@@ -117,7 +117,7 @@ _current: Debugger | None = None
 
 
 def use(implementation: Debugger | None) -> None:
-    """From now on this one is asked."""
+    """Set the implementation that is asked from now on."""
     global _current
     _current = implementation
 

@@ -20,7 +20,7 @@ class DrgnSymbols:
     """The symbols of a vmlinux: see Symbols."""
 
     def __init__(self, vmlinux: str) -> None:
-        """Open one. Raises Refused."""
+        """Open a vmlinux. Raises Refused."""
         try:
             import drgn
         except ModuleNotFoundError:
@@ -67,7 +67,7 @@ class DrgnSymbols:
 
     @cached_property
     def _symbols(self) -> dict[str, tuple[int, int]]:
-        """Address and size of each; of several with one name a global one, or the first."""
+        """Address and size by name: of the first global symbol, else of the first local."""
         try:
             with opened(self.vmlinux) as file:
                 elf = elffile.parse(file)
@@ -92,7 +92,7 @@ class DrgnSymbols:
         return found
 
     def _c_type(self, given: Any) -> CType:
-        """What a drgn.Type says."""
+        """A drgn.Type as a CType."""
         kinds = self._drgn.TypeKind
         name = given.type_name()
         while given.kind == kinds.TYPEDEF:
@@ -127,7 +127,7 @@ class DrgnSymbols:
     def _size(self, given: Any) -> int:
         try:
             return int(self._drgn.sizeof(given))
-        except TypeError:  # of a function, void, a structure that is only declared
+        except TypeError:  # a function, void, or a structure that is only declared
             return 0
 
     def _fields(self, given: Any) -> tuple[Field, ...]:
@@ -135,18 +135,18 @@ class DrgnSymbols:
             return ()
         return tuple(
             Field(
-                one.name or "",
-                one.bit_offset,
-                one.bit_field_size or 0,
-                self._c_type(one.type),
-                one.type.type_name(),
+                member.name or "",
+                member.bit_offset,
+                member.bit_field_size or 0,
+                self._c_type(member.type),
+                member.type.type_name(),
             )
-            for one in given.members
+            for member in given.members
         )
 
 
 def _enumerators(given: Any) -> dict[str, int]:
-    return {one.name: one.value for one in given.enumerators or ()}
+    return {enumerator.name: enumerator.value for enumerator in given.enumerators or ()}
 
 
 def _is_signed(given: Any, kind: Kind) -> bool:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An ELF file, of which nothing is believed: include/uapi/linux/elf.h.
+"""ELF files, in which nothing is trusted: include/uapi/linux/elf.h.
 
-The headers are read once and at once. Every offset, size and number in them is compared
-with the file before it is used, so that the work is bounded by the file, and whatever is
-odd raises BadElf and nothing else. Plain Python: gdb is not needed.
+parse() reads the headers. Every offset, size and number in them is compared with the file
+before it is used, so that the file's size bounds the work, and damage of any kind raises
+BadElf. Plain Python: gdb is not needed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SHT_NOTE, SHT_NOBITS = 7, 8
 SHN_UNDEF = 0
 NT_GNU_BUILD_ID = 3
 MAX_HEADERS = 64 * 1024  # ELF_MIN_ALIGN * 16: what load_elf_phdrs() takes at most
-MAX_NOTES = 64 * 1024  # bytes of all in a file; a program's have some hundred
+MAX_NOTES = 64 * 1024  # bytes of all notes in a file; a program has some hundred
 MAX_NAME = 256  # bytes of a section's name
-MAX_NAMES = 0xFFFF * MAX_NAME  # of as many sections as a header can count
+MAX_NAMES = 0xFFFF * MAX_NAME  # of all sections that a header can count
 PAGE_MASK = ~0xFFF
 
 EHDR = struct.Struct("<16s2HI3QI6H")
@@ -42,7 +42,7 @@ SYM = struct.Struct("<IBBHQQ")  # Elf64_Sym
 
 
 class BadElf(Exception):
-    """No ELF file, or one that cannot be followed: says why, as part of a sentence."""
+    """The file is no ELF file, or damaged: says why, as part of a sentence."""
 
 
 class Source(Protocol):
@@ -51,7 +51,7 @@ class Source(Protocol):
     size: int
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes that are all inside; fewer if the file has just been truncated."""
+        """Bytes inside the file; fewer come back if it has just been truncated."""
 
 
 class Data:
@@ -107,7 +107,7 @@ class Segment(NamedTuple):
 
     @property
     def perms(self) -> str:
-        """As the first three letters of /proc/PID/maps."""
+        """The permissions as /proc/PID/maps begins them: r-x."""
         wanted = ((PF_R, "r"), (PF_W, "w"), (PF_X, "x"))
         return "".join(c if self.p_flags & flag else "-" for flag, c in wanted)
 
@@ -139,13 +139,13 @@ def header(raw: bytes) -> Header:
 
 
 def segments(raw: bytes) -> tuple[Segment, ...]:
-    """The program headers in their bytes."""
+    """The program headers, from their bytes."""
     whole = len(raw) - len(raw) % PHDR.size
     return tuple(map(Segment._make, PHDR.iter_unpack(raw[:whole])))
 
 
 class Sample(NamedTuple):
-    """Bytes of a file: where they were linked to, where they are in it, and they."""
+    """Bytes of a file, with their link address and their offset in the file."""
 
     address: int
     offset: int
@@ -156,8 +156,8 @@ class Sample(NamedTuple):
 class ElfFile:
     """What the headers of a file say.
 
-    Section headers are for debuggers only; the kernel does not look at them. So where
-    they are odd there are no sections, and no_sections says why.
+    Section headers are for debuggers only; the kernel ignores them. So if they are
+    damaged, there are no sections, and no_sections says why.
     """
 
     source: Source
@@ -167,71 +167,74 @@ class ElfFile:
     no_sections: str
 
     def section(self, name: str) -> Section | None:
-        """The first section of a name."""
-        return next((one for one in self.sections if one.name == name), None)
+        """The first section of that name, None if there is none."""
+        named = (section for section in self.sections if section.name == name)
+        return next(named, None)
 
     def data(self, section: Section) -> bytes:
-        """A section's bytes. Raises BadElf where the file does not have them."""
+        """A section's bytes. Raises BadElf if the file does not have all of them."""
         if section.sh_type == SHT_NOBITS:
             return b""
         return _read(self.source, section.sh_offset, section.sh_size, section.name)
 
     def around(self, address: int) -> Segment | None:
-        """The segment from which an address is loaded, None if it is not from the file."""
-        for one in self.segments:
-            if one.p_type == PT_LOAD and 0 <= address - one.p_vaddr < one.p_filesz:
-                return one
+        """The segment that loads an address from the file, None if there is none."""
+        for segment in self.segments:
+            inside = address - segment.p_vaddr
+            if segment.p_type == PT_LOAD and 0 <= inside < segment.p_filesz:
+                return segment
         return None
 
     def contents(self, address: int, size: int) -> bytes:
-        """Bytes at an address by link, as many as the file has of them there."""
-        one = self.around(address)
-        if one is None:
+        """Bytes at a link address, as many as the file has there."""
+        segment = self.around(address)
+        if segment is None:
             return b""
-        start = one.p_offset + address - one.p_vaddr
-        end = min(start + size, one.p_offset + one.p_filesz, self.source.size)
+        start = segment.p_offset + address - segment.p_vaddr
+        end = min(start + size, segment.p_offset + segment.p_filesz, self.source.size)
         return self.source.read(start, end - start) if start < end else b""
 
     def page(self, address: int) -> Sample | None:
         """What the file has of the page around an address, None if it has nothing."""
-        one = self.around(address)
-        if one is None:
+        segment = self.around(address)
+        if segment is None:
             return None
-        start = max(address & PAGE_MASK, one.p_vaddr)
+        start = max(address & PAGE_MASK, segment.p_vaddr)
         data = self.contents(start, (address | ~PAGE_MASK) + 1 - start)
-        return Sample(start, one.p_offset + start - one.p_vaddr, data)
+        return Sample(start, segment.p_offset + start - segment.p_vaddr, data)
 
     def program_headers(self) -> Sample | None:
-        """The program headers as a part of memory, None if they are not loaded."""
+        """The program headers as they are in memory, None if they are not loaded."""
         address = self.address_of(self.header.e_phoff)
         if address is None:
             return None
-        raw = b"".join(PHDR.pack(*one) for one in self.segments)
+        raw = b"".join(PHDR.pack(*segment) for segment in self.segments)
         return Sample(address, self.header.e_phoff, raw)
 
     def address_of(self, offset: int) -> int | None:
-        """The address that the page at an offset in the file was linked for."""
-        for one in self.segments:
-            start = one.p_offset & PAGE_MASK
-            end = one.p_offset + one.p_filesz
-            if one.p_type == PT_LOAD and start <= offset < end:
-                return (one.p_vaddr & PAGE_MASK) + offset - start
+        """The link address of an offset in the file, None if its page is not loaded."""
+        for segment in self.segments:
+            start = segment.p_offset & PAGE_MASK
+            end = segment.p_offset + segment.p_filesz
+            if segment.p_type == PT_LOAD and start <= offset < end:
+                return (segment.p_vaddr & PAGE_MASK) + offset - start
         return None
 
     def build_id(self) -> Sample | None:
-        """The linker's id of this build, None if there is none.
+        """The build id that the linker put into a note, None if there is none.
 
-        It differs whenever the code does. From a note of a segment, else of a section.
+        It differs whenever the code does. Notes of segments come first, then those of
+        sections.
         """
         places = [
-            (one.p_offset, one.p_vaddr, one.p_filesz)
-            for one in self.segments
-            if one.p_type == PT_NOTE
+            (segment.p_offset, segment.p_vaddr, segment.p_filesz)
+            for segment in self.segments
+            if segment.p_type == PT_NOTE
         ]
         places += [
-            (one.sh_offset, one.sh_addr, one.sh_size)
-            for one in self.sections
-            if one.sh_type == SHT_NOTE
+            (section.sh_offset, section.sh_addr, section.sh_size)
+            for section in self.sections
+            if section.sh_type == SHT_NOTE
         ]
         left = MAX_NOTES
         for offset, address, size in places:
@@ -257,7 +260,12 @@ def parse(source: Source) -> ElfFile:
 def _read(
     source: Source, offset: int, size: int, what: str, most: int | None = None
 ) -> bytes:
-    """Bytes that must all be there, and not be too many. Raises BadElf."""
+    """Bytes that the file must have.
+
+    :param what: what they are, for the sentence
+    :param most: how many there may be; None if that does not matter
+    :raises BadElf: the file ends before they do, or there are too many
+    """
     if offset + size > source.size:
         raise BadElf(f"its {what} end behind the file's end")
     if most is not None and size > most:
@@ -296,7 +304,7 @@ def _name(names: bytes, place: int) -> str:
 
 
 def notes(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, place of the body, and body of each note."""
+    """Each note in a segment or section: its type, where its body starts, and the body."""
     at = 0
     while at + NOTE.size <= len(data):
         name, size, kind = NOTE.unpack_from(data, at)

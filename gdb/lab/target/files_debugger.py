@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A machine that is only files: its RAM, or a core file, and its vmlinux. No gdb.
+"""A machine of which there are files only: its RAM or a core file, and vmlinux. No gdb.
 
     use(core("core", "vmlinux"))
     for process in for_each_process(): ...
@@ -30,7 +30,7 @@ def core(path: str, vmlinux: str) -> FilesDebugger:
 def ram(path: str, vmlinux: str) -> FilesDebugger:
     """The RAM file of a guest whose RAM is in one piece from address 0. Raises Refused.
 
-    It has no registers. The guest has to stand still.
+    There are no registers. The guest must be stopped.
     """
     try:
         with open(path, "rb") as file:
@@ -65,7 +65,7 @@ class FilesDebugger:
         return self._image
 
     def read_memory(self, address: int, size: int) -> bytes:
-        """See Debugger. By where a kernel is that nothing has moved."""
+        """See Debugger. The kernel must not have been moved."""
         if self._guest is None:
             self._guest = Memory(self._image)
             placement.place(self._guest, placement.default())
@@ -92,7 +92,7 @@ class FilesDebugger:
             raise Missing(f"{self._image.name} has no such register") from None
 
     def caller(self, thread: int) -> Caller | None:
-        """See Debugger: nobody tells."""
+        """See Debugger: not known here."""
         return None
 
     def say(self, remark: str) -> None:
@@ -128,15 +128,15 @@ class FilesDebugger:
             raise Refused(str(missing)) from None
 
     def line_of(self, address: int) -> Line:
-        """See Debugger: nobody tells."""
+        """See Debugger: not known here."""
         return Line("", 0, "")
 
     def symbol_at(self, address: int) -> str:
-        """See Debugger: nobody tells."""
+        """See Debugger: not known here."""
         return ""
 
     def arguments_of(self, function: str) -> list[Argument]:
-        """See Debugger: nobody tells."""
+        """See Debugger: not known here."""
         return []
 
     def instructions(self, function: str) -> list[Instruction]:

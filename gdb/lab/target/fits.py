@@ -12,14 +12,14 @@ from .kernel import memory, refresh
 from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
 from .vmlinux import banner_of_symbols, file_contents
 
-_checked: Memory | None = None  # of this one is known that the symbols fit it
+_checked: Memory | None = None  # of the kernel that the symbols are known to fit
 
 
 def check_symbols() -> None:
-    """Refuse symbols with which the lab cannot work; needs no target.
+    """Refuse symbols that the lab cannot work with; needs no target.
 
-    Raises Refused: no kernel symbols, no debug info, no segment_info,
-    randomised structures.
+    :raises Refused: there are no kernel symbols, no debug info or no segment_info, or
+        structures are randomised
     """
     if not structs.has_symbol("linux_banner"):
         raise Refused(
@@ -48,7 +48,7 @@ def check_symbols() -> None:
 def _structures_are_randomised() -> bool:
     """Is mm_struct, which every randomised kernel shuffles, out of order?
 
-    The boundaries stand in one block, in this order, since Linux 2.6.
+    The boundaries have stood together, in this order, since Linux 2.6.
     """
     names = ["start_code", "end_code", "start_data", "end_data"]
     names += ["start_brk", "brk", "start_stack", "arg_start", "arg_end"]
@@ -59,8 +59,9 @@ def _structures_are_randomised() -> bool:
 def check_running() -> bool:
     """Is the kernel in memory the one these symbols belong to?
 
-    False while it cannot be told because no kernel is mapped yet. Raises
-    Refused if it is another one, or moved by KASLR.
+    False while no kernel is mapped, so that nothing can be compared.
+
+    :raises Refused: it is another one, or KASLR has moved it
     """
     global _checked
     if _checked is memory():
@@ -96,7 +97,7 @@ def check_running() -> bool:
 
 
 def _check_ram_file(address: int, expected: bytes) -> None:
-    """Do without a RAM file that is not this guest's, such as one left behind."""
+    """Give up a RAM file that is not this guest's, such as one left behind."""
     guest = memory()
     try:
         found = guest.read(address, len(expected))
@@ -114,7 +115,7 @@ def _check_ram_file(address: int, expected: bytes) -> None:
 def _check_build() -> None:
     """Refuse another build of the same version: its notes hold another build id.
 
-    The lab builds kernels with a fixed date, so that banners can be the same.
+    The lab builds kernels with a fixed date, so two builds can have the same banner.
     """
     start, end = structs.address_of("__start_notes"), structs.address_of("__stop_notes")
     if read_stub(start, end - start) != file_contents(start, end - start):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""gdb as the one who holds the machine: the only file of these rooms that talks to it."""
+"""The Debugger that asks gdb."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ SIGNED = (Kind.INT, Kind.CHAR, Kind.ENUM)
 
 
 def connect(socket: str) -> None:
-    """Connect to the stub behind a unix socket, without a word.
+    """Connect to the stub behind a unix socket, silently.
 
-    gdb would say where the processor is: at the reset vector, which it takes for
-    whatever symbol comes before. Raises gdb.error.
+    gdb would say where the processor is: at the reset vector, to which it gives the name
+    of whatever symbol precedes it. Raises gdb.error.
     """
     use(GdbDebugger())
     folder, name = os.path.split(os.path.abspath(socket))
     before = os.getcwd()
     gdb.execute("set suppress-cli-notifications on")
     try:
-        # By its last name, for gdb takes a path with a colon for a host and a port
+        # By its bare name: gdb takes a path with a colon for a host and a port
         os.chdir(folder)
         gdb.execute(f"target remote {name}", to_string=True)
     finally:
@@ -51,7 +51,7 @@ def connect(socket: str) -> None:
 
 
 def version() -> str:
-    """gdb's own."""
+    """gdb's version."""
     return str(gdb.VERSION)  # type: ignore[attr-defined]
 
 
@@ -152,8 +152,8 @@ class GdbDebugger:
 
     def symbol_at(self, address: int) -> str:
         with settings.needed():
-            said = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
-        found = re.match(r"(\S+)(?: \+ (\d+))? in section ", said)
+            answer = gdb.execute(f"info symbol {address:#x}", to_string=True) or ""
+        found = re.match(r"(\S+)(?: \+ (\d+))? in section ", answer)
         return f"{found[1]}+{int(found[2] or 0):#x}" if found else ""
 
     def arguments_of(self, function: str) -> list[Argument]:
@@ -168,12 +168,16 @@ class GdbDebugger:
             block = block.superblock
         # typeshed's gdb.Block has no __iter__
         symbols: list[gdb.Symbol] = list(block or ())  # type: ignore[arg-type]
-        found = [(one, one.type) for one in symbols if one.is_argument and one.type]
+        found = [
+            (symbol, symbol.type)
+            for symbol in symbols
+            if symbol.is_argument and symbol.type
+        ]
         alone = gdb.lookup_static_symbol(function) or gdb.lookup_global_symbol(function)
         # gcc lists the arguments of an inlined function backwards
         return [
-            Argument(one.name, str(kind), c_type(kind))
-            for one, kind in (found if alone else found[::-1])
+            Argument(symbol.name, str(kind), c_type(kind))
+            for symbol, kind in (found if alone else found[::-1])
         ]
 
     def instructions(self, function: str) -> list[Instruction]:
@@ -191,7 +195,7 @@ class GdbDebugger:
 
 
 def _monitor(command: str) -> str:
-    """What QEMU's monitor answers, "" where there is none."""
+    """What QEMU's monitor answers, "" if there is no monitor."""
     try:
         return gdb.execute(f"monitor {command}", to_string=True) or ""
     except gdb.error:
@@ -208,15 +212,15 @@ def _registers(names: tuple[str, ...]) -> dict[str, int]:
 
 @contextmanager
 def _selected(number: int) -> Iterator[None]:
-    """Select a processor; afterwards the thread and frame that were selected before."""
-    thread, frame = gdb.selected_thread(), gdb.selected_frame()
+    """Select a processor in the block; then the thread and frame selected before."""
+    before, frame = gdb.selected_thread(), gdb.selected_frame()
     try:
-        for one in gdb.selected_inferior().threads():
-            if one.num == number:
-                one.switch()
+        for thread in gdb.selected_inferior().threads():
+            if thread.num == number:
+                thread.switch()
         yield
     finally:
-        thread.switch()
+        before.switch()
         if frame.is_valid():
             frame.select()
 
@@ -231,7 +235,7 @@ def _evaluate(expression: str) -> int:
 
 @settings.needed()
 def c_type(given: gdb.Type) -> CType:
-    """What a gdb.Type says."""
+    """A gdb.Type as a CType."""
     kind_of = given.strip_typedefs()
     kind = KINDS.get(kind_of.code, Kind.OTHER)
     count = 0
@@ -264,15 +268,21 @@ def _element(kind: gdb.Type) -> CType:
 
 @settings.needed()
 def _enumerators(kind: gdb.Type) -> dict[str, int]:
-    return {str(one.name): one.enumval for one in kind.fields()}
+    return {str(field.name): field.enumval for field in kind.fields()}
 
 
 @settings.needed()
 def _fields(kind: gdb.Type) -> tuple[Field, ...]:
     return tuple(
-        Field(one.name or "", one.bitpos, one.bitsize, c_type(one.type), str(one.type))
-        for one in kind.fields()
-        if hasattr(one, "bitpos")  # no static member
+        Field(
+            field.name or "",
+            field.bitpos,
+            field.bitsize,
+            c_type(field.type),
+            str(field.type),
+        )
+        for field in kind.fields()
+        if hasattr(field, "bitpos")  # no static member
     )
 
 
@@ -281,7 +291,10 @@ _watching: dict[str, Handler] = {}
 
 
 def watch(handlers: Mapping[str, Handler]) -> None:
-    """Have functions called at gdb's events, by their names, and no others."""
+    """Have functions called at gdb's events, instead of those given before.
+
+    :param handlers: by the event's name in gdb.events
+    """
     for name, handler in _watching.items():
         getattr(gdb.events, name).disconnect(handler)
     _watching.clear()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files of this machine: the only way by which the lab opens one to read a program.
+"""Files of this machine: nothing else in the lab opens one to read a program.
 
-The guest chooses names: what it maps from /dev/zero is called /dev/zero. So a name of
-the guest's is only looked for in a few folders, by its way without links, and only
-a regular file of a bounded size is read; a device is never even opened. Plain Python.
+The guest chooses names: what it maps from /dev/zero is called /dev/zero. So a name from
+the guest is looked up in a few folders only, with links resolved first, and only a
+regular file of a bounded size is read; a device is never even opened. Plain Python.
 """
 
 from __future__ import annotations
@@ -60,15 +60,20 @@ def read(path: str | Path) -> bytes:
 
 
 def read_plain(path: str) -> bytes:
-    """All of a file whose path has no links in it, or has none any more: Unfit."""
+    """All of a file whose path has no links.
+
+    :raises Unfit: it cannot be read, or there is a link in the path by now
+    """
     with _reopened(_walk(path)) as file:
         return _all_of(file)
 
 
 def candidates(name: str) -> list[str]:
-    """Files that may be the one of a path in the guest, the likeliest first.
+    """Files here that may be the one the guest has by a name, the likeliest first.
 
-    Without links in their paths; whether they are the same has to be looked at.
+    Their paths have no links. Whether it is the same file the caller has to compare.
+
+    :param name: the file's path in the guest
     """
     name = name.removesuffix(DELETED)
     build = Path(os.environ.get("BUILD") or ROOT / "build")
@@ -87,17 +92,17 @@ def candidates(name: str) -> list[str]:
 
 
 def _inside(folder: Path, rest: str, allowed: tuple[str, ...] = ()) -> str:
-    """The way to a file below a folder, "" if it leads out of what is allowed.
+    """The path of a file in a folder, without links; "" if that leads out of it.
 
-    That is the folder itself unless others are named.
+    :param allowed: the folders it may lead to instead
     """
     path = _resolved(os.path.join(folder, rest))
-    roots = [_resolved(one) for one in allowed or (str(folder),)]
+    roots = [_resolved(root) for root in allowed or (str(folder),)]
     return path if any(path.startswith(f"{root}/") for root in roots if root) else ""
 
 
 def _resolved(path: str) -> str:
-    """A path without links, "" if there can be none."""
+    """A path with its links resolved, "" if it is no possible path."""
     try:
         return os.path.realpath(path)
     except (OSError, ValueError):
@@ -105,7 +110,7 @@ def _resolved(path: str) -> str:
 
 
 def _walk(path: str) -> int:
-    """A descriptor of the file at an absolute path, through no link. Raises Unfit."""
+    """A descriptor that names the file at a path, reached through no link: Unfit."""
     place = os.open("/", HERE)
     for part in Path(path).parts[1:]:
         folder = place
@@ -120,9 +125,12 @@ def _walk(path: str) -> int:
 
 @contextmanager
 def _reopened(place: int) -> Iterator[HostFile]:
-    """Open what a descriptor of HERE names, which it closes, if it is a regular file.
+    """Open the regular file that a descriptor names, and close that descriptor.
 
-    It cannot become another in between, as a name could.
+    Unlike a path, it names the same file after the check as before.
+
+    :param place: a descriptor opened with HERE
+    :raises Unfit: it is no regular file, or cannot be read
     """
     try:
         if not stat.S_ISREG(os.fstat(place).st_mode):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The running kernel's memory.
 
-There is one inferior, so there is one kernel: memory() is the way every walker
-reads. It is made when first needed and forgotten when the connection ends.
+There is one inferior, so there is one kernel: every walker reads through memory(),
+which is made when first needed and forgotten when the connection ends.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from .memory import Memory, Stub
 from .vmlinux import banner_of_symbols
 
 _memory: Memory | None = None
-_placement: placement.Placement | None = None  # as it was found last
+_placement: placement.Placement | None = None  # the last one found
 
 
 def memory() -> Memory:
-    """The stopped kernel's memory.
-
-    Raises Refused without a live target.
-    """
+    """The stopped kernel's memory. Raises Refused without a live target."""
     global _memory
     if _memory is None:
         if not debugger().is_connected:
@@ -36,17 +33,17 @@ def memory() -> Memory:
 
 
 def refresh() -> None:
-    """Find again where the kernel's memory is, drop translations.
+    """Find the kernel's memory again, and drop cached translations.
 
-    What was found once is kept while nothing else is: the guest's own words for it may
-    be damaged for a while. Paused before the kernel is mapped, the next stop finds it.
+    What was found is kept until something else is: the guest's own variables for it may
+    be damaged for a while. If the kernel is not mapped yet, a later stop finds it.
     """
     global _placement
     if _memory is None:
         return
     _memory.forget()
     if not structs.has_symbol("linux_banner"):
-        return  # no kernel's symbols: nobody asks for its memory
+        return  # without kernel symbols nobody asks for its memory
     try:
         banner, physical = banner_of_symbols(), _memory.physical
     except Refused:
@@ -63,7 +60,7 @@ def forget() -> None:
 
 
 def source() -> str:
-    """Where reads come from, for the person: RAM file or debug stub."""
+    """What reads come from, RAM file or debug stub, for the person."""
     return memory().physical.name
 
 
@@ -90,7 +87,7 @@ def _on_symbols(event: object) -> None:
     forget()
 
 
-# What is to be called at gdb's events, so that no cache outlives what it was made from
+# Called at gdb's events, so that no cache outlives what it was made from
 EVENTS: dict[str, Callable[[object], None]] = {
     "stop": _on_stop,
     "cont": _on_change,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The part of a kernel's debug info that the lab asks for, as a small JSON.
 
-What unit tests have instead of a vmlinux of 300 MB: the wanted members of the wanted
+Unit tests use it instead of a vmlinux of 300 MB. It has the wanted members of the wanted
 types, and some symbols and constants. `make layouts` writes one for each kernel.
 """
 
@@ -30,9 +30,9 @@ class LayoutFile(Schema, schema="layout"):
 
 @dataclass
 class Wanted:
-    """What is asked for by name."""
+    """The names that the lab asks for."""
 
-    members: dict[str, set[str]] = field(default_factory=dict)  # paths, by their type
+    members: dict[str, set[str]] = field(default_factory=dict)  # member paths by type
     symbols: set[str] = field(default_factory=set)
     constants: set[str] = field(default_factory=set)
 
@@ -40,7 +40,7 @@ class Wanted:
 def collect(
     kernel: str, release: str, symbols: Symbols, wanted: Wanted
 ) -> dict[str, Any]:
-    """All that a kernel has of it, as JSON takes it."""
+    """What a kernel has of the wanted names, as JSON."""
     types: dict[str, Any] = {}
     for name, paths in sorted(wanted.members.items()):
         try:
@@ -64,7 +64,7 @@ def collect(
 
 
 def _put(types: dict[str, Any], name: str, kind: CType, paths: set[str]) -> None:
-    """Add a type with those members that paths begin with, and what is in these."""
+    """Add a type with the members that the paths begin with, and the types of these."""
     made = types.setdefault(name, {"kind": kind.kind.value, "size": kind.size})
     if kind.signed:
         made["signed"] = True
@@ -80,18 +80,22 @@ def _put(types: dict[str, Any], name: str, kind: CType, paths: set[str]) -> None
             first, _, rest = path.partition(".")
             inside.setdefault(re.sub(r"\[\d+\]$", "", first), set()).add(rest)
         fields: dict[str, tuple[int, int, str]] = made.setdefault("fields", {})
-        for one in kind.named_fields():
-            if one.name in inside:
-                fields[one.name] = one.bit, one.bits, one.type.name
-                _put(types, one.type.name, one.type, inside[one.name])
+        for member in kind.named_fields():
+            if member.name in inside:
+                fields[member.name] = member.bit, member.bits, member.type.name
+                _put(types, member.type.name, member.type, inside[member.name])
         made["fields"] = dict(sorted(fields.items(), key=lambda item: item[1][0]))
 
 
 class Layout:
-    """Such a JSON as the symbols of a kernel: see Symbols."""
+    """The symbols and types in such a JSON: see Symbols."""
 
     def __init__(self, data: dict[str, Any]) -> None:
-        """Parameter: what collect() gave. Raises ValueError for something else."""
+        """Take the symbols and types from a JSON object.
+
+        :param data: what collect() returned
+        :raises ValueError: it is something else
+        """
         if not is_of(data, LayoutFile):
             raise ValueError("this is no layout that this lab can read")
         self.kernel: str = data["kernel"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All members of a structure, whatever this kernel's has: DWARF, then one read."""
+"""All members that a structure has in this kernel: from DWARF, then one read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .types import CType, Kind
 
 @dataclass(frozen=True)
 class Place:
-    """Where a member without members of its own stands."""
+    """A member of a structure: where it stands, and what it is."""
 
     path: str  # such as shared.rb.rb_left
     type: str  # in C
@@ -28,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Member:
-    """A member and its value; an array of other than numbers is bytes."""
+    """A member and its value: bytes for what is neither a number nor a pointer."""
 
     place: Place
     value: int | bytes
@@ -36,19 +36,19 @@ class Member:
 
 @structs.cached
 def places(type_name: str) -> tuple[Place, ...]:
-    """The members of a structure, those of structures in it one by one."""
-    return tuple(one for one in _all(type_name).values() if not one.is_whole)
+    """The members of a structure; for structures inside it, their members instead."""
+    return tuple(place for place in _all(type_name).values() if not place.is_whole)
 
 
 def place_of(type_name: str, path: str) -> Place | None:
-    """One member, which may be a structure; None where this kernel has none such."""
+    """One member, which may be a structure; None if this kernel lacks it."""
     return _all(type_name).get(path)
 
 
 @structs.cached
 def _all(type_name: str) -> dict[str, Place]:
     found = _places(structs.lookup_type(type_name), "", 0)
-    return {one.path: one for one in found}
+    return {place.path: place for place in found}
 
 
 def _places(kind: CType, prefix: str, base: int) -> Iterator[Place]:
@@ -89,7 +89,7 @@ def read(place: Place, address: int) -> int | bytes:
 
 
 def value_in(place: Place, raw: bytes) -> int | bytes:
-    """One member of an object of which all bytes are given."""
+    """The value of a member, taken from all bytes of its object."""
     return _value(place, raw[place.offset : place.offset + place.size])
 
 

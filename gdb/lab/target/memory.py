@@ -3,7 +3,7 @@
 
 Two sources with one interface. RamFile maps the file that QEMU uses as guest
 RAM: a read costs about a microsecond and no packet. Stub asks the debug stub,
-one packet for an object: somebody else's QEMU, or kgdb. Nothing here knows a
+one packet for an object: for somebody else's QEMU, or kgdb. Nothing here knows a
 Linux type.
 """
 
@@ -58,7 +58,7 @@ class Stub:
 def read_stub(address: int, size: int) -> bytes:
     """Read virtual memory as the stopped CPU sees it, one packet if it fits.
 
-    Raises Fault for what is not mapped.
+    Raises Fault if it is not mapped.
     """
     return debugger().read_memory(address, size)
 
@@ -66,8 +66,8 @@ def read_stub(address: int, size: int) -> bytes:
 class Memory:
     """Virtual memory of the stopped guest over a physical source.
 
-    page_offset, phys_base and kernel_pgd are facts of the running kernel and
-    set by the layer that knows it (kernel.py).
+    page_offset, phys_base, kernel_pgd and levels are facts of the running kernel, which
+    placement.py finds and sets.
     """
 
     def __init__(self, physical: Stub | Mapped) -> None:
@@ -96,7 +96,7 @@ class Memory:
             try:
                 return self.physical.locate(linear, size)
             except Fault:
-                pass  # behind the direct map: vmalloc, vmemmap, ...
+                pass  # above the direct map: vmalloc, vmemmap, ...
         return self.read_mapped(self.kernel_pgd, address, size), 0
 
     def unpack(self, form: struct.Struct, address: int) -> tuple[Any, ...]:
@@ -127,8 +127,10 @@ class Memory:
         return unpack
 
     def read(self, address: int, size: int) -> bytes:
-        """Read kernel memory, of one object. Raises Fault, also for a size that no
-        object has, such as a damaged one."""
+        """Read an object in kernel memory.
+
+        :raises Fault: it cannot be read, or is larger than any object: a damaged size
+        """
         if size > MOST:
             raise Fault(address, f"{size} bytes are more than any object has")
         buffer, offset = self.locate(address, size)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Breakpoints of the lab's own, at which the lab itself says what there is to see.
+"""The lab's own breakpoints, at which the lab and not gdb says what there is to see.
 
-gdb tells of a stop in two ways: a terminal gets the place, a front end that speaks MI
-(an editor) gets *stopped with reason, frame and thread. For a breakpoint that is
-silent both are left out, and the editor does not know where the guest stands. So ours
-are not silent: gdb is kept from printing, and only for that one stop.
+gdb reports a stop in two ways: a terminal gets the place, a front end that speaks MI
+(an editor) gets *stopped with reason, frame and thread. A silent breakpoint suppresses
+both, and the editor would not know where the guest stands. So ours are not silent:
+instead gdb is kept from printing, and only for that one stop.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ QUIET = "suppress-cli-notifications"
 class OwnStop(gdb.Breakpoint):
     """A stop at an address. A subclass has is_reached().
 
-    A hardware breakpoint, because at reset no kernel is mapped into which another kind
-    could be planted.
+    It is a hardware breakpoint, because at reset no kernel is mapped yet into which a
+    software breakpoint could be planted.
     """
 
     def __init__(self, address: int, internal: bool = True) -> None:
@@ -31,13 +31,13 @@ class OwnStop(gdb.Breakpoint):
         self.place = address
 
     def is_reached(self) -> bool:
-        """The guest stands there; is it to stop? Raises nothing."""
+        """The guest has come to the address: is it to stop? Raises nothing."""
         raise NotImplementedError
 
     def stop(self) -> bool:
         if not self.is_reached():
             return False
-        # Where the person has a breakpoint as well gdb's word on that is wanted
+        # If the person has a breakpoint here too, gdb is to report that
         self.silent = _person_stops_at(self.place)
         if not self.silent:
             _keep_quiet()
@@ -47,14 +47,14 @@ class OwnStop(gdb.Breakpoint):
 def _person_stops_at(address: int) -> bool:
     return any(
         place.address == address
-        for one in gdb.breakpoints()
-        if one.enabled and not isinstance(one, OwnStop)
-        for place in one.locations  # type: ignore[attr-defined]
+        for stop in gdb.breakpoints()
+        if stop.enabled and not isinstance(stop, OwnStop)
+        for place in stop.locations  # type: ignore[attr-defined]
     )
 
 
 def _keep_quiet() -> None:
-    """gdb prints nothing of the stop that comes now."""
+    """Keep gdb from printing the stop that comes now."""
     if not gdb.parameter(QUIET):
         gdb.execute(f"set {QUIET} on")
         gdb.events.stop.connect(_stopped)

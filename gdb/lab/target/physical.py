@@ -25,7 +25,7 @@ class Physical(Protocol):
     def locate(self, address: int, size: int) -> tuple[bytes | mmap.mmap, int]:
         """A buffer and the offset in it of [address, address + size).
 
-        Raises memory.Fault where no RAM stands behind the whole range.
+        Raises memory.Fault unless there is RAM behind the whole range.
         """
 
 

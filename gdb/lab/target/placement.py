@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the running kernel's memory stands: three numbers by which all is read.
+"""Where the running kernel's memory is: three numbers that every read depends on.
 
-The guest keeps them in phys_base, page_offset_base and __pgtable_l5_enabled, and a
-damaged guest has them wrong. So none is read by means of what was read before, and
-none is believed unless two things follow from it: linux_banner stands where it must,
-and the kernel's page tables map the direct map there.
+The guest keeps them in phys_base, page_offset_base and __pgtable_l5_enabled, and in a
+damaged guest they may be wrong. So they are not read by way of an earlier placement, and
+a new one is believed only if two things follow from it: linux_banner is where it must
+be, and the kernel's page tables map the direct map there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Placement(NamedTuple):
 
 
 def place(guest: Memory, placement: Placement) -> None:
-    """Let all be read by a placement from now on."""
+    """Read by this placement from now on."""
     guest.phys_base, guest.page_offset, guest.levels = placement
     pgd = structs.address_of("init_top_pgt") - START_KERNEL_MAP
     guest.kernel_pgd = pgd + placement.phys_base
@@ -44,10 +44,10 @@ def place(guest: Memory, placement: Placement) -> None:
 
 
 def still_holds(physical: Stub | Mapped, placement: Placement, banner: bytes) -> bool:
-    """Is a placement that was found before true at this stop?
+    """Is a placement found earlier still right at this stop?
 
-    Through the stub one packet: there the processor's own tables lead to the banner,
-    and neither the levels nor phys_base change without the direct map.
+    Through the stub that takes one packet: there the processor's own page tables lead to
+    the banner, and neither levels nor phys_base change unless the direct map moves too.
     """
     guest = _placed(physical, placement)
     return _has_banner(guest, banner) and (
@@ -56,8 +56,10 @@ def still_holds(physical: Stub | Mapped, placement: Placement, banner: bytes) ->
 
 
 def find(physical: Stub | Mapped, banner: bytes) -> Placement | None:
-    """The placement that is true, None while the kernel has not settled, or is
-    damaged where nothing else would show the way."""
+    """The right placement.
+
+    None while the kernel has not settled, or if too much is damaged to find it.
+    """
     for phys_base in dict.fromkeys(_phys_bases()):
         for page_offset, levels in dict.fromkeys(_direct_maps(phys_base, physical)):
             placement = Placement(phys_base, page_offset, levels)
@@ -68,7 +70,7 @@ def find(physical: Stub | Mapped, banner: bytes) -> Placement | None:
 
 
 def default() -> Placement:
-    """Where a kernel is that nothing moves: until more is known."""
+    """The placement of a kernel that nothing has moved, until more is known."""
     return Placement(0, PAGE_OFFSETS[4], 4)
 
 
@@ -93,7 +95,7 @@ def _has_banner(guest: Memory, banner: bytes) -> bool:
 
 
 def _maps_banner(guest: Memory) -> bool:
-    """Do the page tables, walked so, map the direct map where it is thought to be?"""
+    """Do the page tables, walked by a placement, map the direct map where it has it?"""
     where = _banner_place(guest)
     try:
         return guest.translate(guest.kernel_pgd, guest.page_offset + where) == where
@@ -102,7 +104,7 @@ def _maps_banner(guest: Memory) -> bool:
 
 
 def _phys_bases() -> Iterator[int]:
-    """What phys_base may be: what PVH and nokaslr leave it at, what the guest says."""
+    """What phys_base may be: 0, as PVH and nokaslr leave it, or what the guest says."""
     yield 0
     try:
         found = WORD.unpack(read_stub(structs.address_of("phys_base"), WORD.size))[0]

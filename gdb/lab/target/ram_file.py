@@ -58,7 +58,7 @@ def _blocks(mtree: str, backend: str) -> list[Block]:
     """Where the backend's bytes stand in guest-physical memory.
 
     From the flat view of address space "memory": a hole, such as PCI's below
-    4 GiB, has no line, and a line behind one tells its offset in the file.
+    4 GiB, has no line, and the line after one has its offset in the file.
     """
     for view in mtree.split("FlatView")[1:]:
         if not re.search(r'AS "memory"', view):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""gdb's settings, as the lab's own expressions need them: a person may have others."""
+"""The settings of gdb that the lab's own expressions need: the person may have others."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Iterator
 
 import gdb
 
-# First to last; the language first, in which the other values are then read. A radix is
-# written in hex, which does not depend on the radix so far.
+# In this order: the language comes first, because the other values are read in it. A radix
+# is written in hex, which means the same in every radix.
 NEEDED: dict[str, str] = {
     "language": "c",
     "input-radix": "0xa",
@@ -26,9 +26,9 @@ _depth = 0
 
 @contextmanager
 def needed() -> Iterator[None]:
-    """In the block expressions, symbols and listings are those of C, in decimal.
+    """In the block expressions and listings are C's, with decimal numbers.
 
-    Whatever the person has set is so again afterwards.
+    Afterwards the person's own settings are back.
     """
     global _depth
     changed: list[tuple[str, str]] = []

@@ -27,7 +27,7 @@ def cached(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def follow(prepare: Callable[[], object], forget: Callable[[], None]) -> None:
-    """Have something of one's own looked up by prepare(), and dropped by forget()."""
+    """Register a function for prepare() to call, and one for forget()."""
     _prepared.append(prepare)
     _forgetting.append(forget)
 
@@ -59,7 +59,7 @@ def sizeof(name: str) -> int:
 
 @cached
 def _members(name: str) -> dict[str, Field]:
-    return {one.name: one for one in lookup_type(name).named_fields()}
+    return {field.name: field for field in lookup_type(name).named_fields()}
 
 
 def _step(kind: CType, part: str) -> tuple[int, CType]:
@@ -67,12 +67,12 @@ def _step(kind: CType, part: str) -> tuple[int, CType]:
     found = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", part)
     assert found, f"{part} is no part of a member's path"
     name, index = found.groups()
-    for one in kind.named_fields():
-        if one.name == name and not one.bits:
+    for field in kind.named_fields():
+        if field.name == name and not field.bits:
             if index is None:
-                return one.offset, one.type
-            element = one.type.element
-            return one.offset + int(index) * element.size, element
+                return field.offset, field.type
+            element = field.type.element
+            return field.offset + int(index) * element.size, element
     raise Missing(f"{kind.name} has no member {part}")
 
 
@@ -117,7 +117,7 @@ def enumerators(name: str) -> dict[str, int]:
 
 @cached
 def constant(name: str) -> int:
-    """The value of an enumerator, also of an enum without a name.
+    """The value of an enumerator, also of an anonymous enum.
 
     Raises Missing where there is none.
     """
@@ -140,7 +140,7 @@ def prepare() -> None:
         try:
             look_up()
         except Missing:
-            pass  # of another kernel version: said where it is used
+            pass  # of another kernel version: whoever uses it says so
 
 
 @cached

@@ -28,4 +28,4 @@ class Symbols(Protocol):
         """The size of a variable in bytes. Raises Missing."""
 
     def constant(self, name: str) -> int:
-        """The value of an enumerator, also of an enum without a name. Raises Missing."""
+        """The value of an enumerator, also of an anonymous enum. Raises Missing."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The one way out: all that the lab says to the person goes through here.
 
-Whoever writes with gdb.write() writes past it, and tests/debugger/test_hostile.py finds that.
+Nothing else may call gdb.write(): tests/debugger/test_hostile.py sees to that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import gdb
 from ..printable import printable
 
 ESCAPE = "\033"
-STYLE = re.compile(r"\[[0-9;]*m")  # behind an ESCAPE: colours, bold, and an end to them
+STYLE = re.compile(r"\[[0-9;]*m")  # after an ESCAPE: colours, bold, and the reset
 
 
 def write(text: str, stream: int = gdb.STDOUT) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """C types, whoever read them from the debug info.
 
-A type is told as the compiler laid it out: sizes and offsets are those of the kernel's
-own build. typedefs and qualifiers are looked through, except in a type's name.
+Sizes and offsets are as the compiler laid them out in the kernel's own build. typedefs
+and qualifiers are resolved, except in a type's name.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class CType:
-    """A type. What it is made of is found out when it is asked for."""
+    """A type. Its members or elements are looked up when first asked for."""
 
     kind: Kind
     name: str
@@ -61,7 +61,7 @@ class CType:
 
     @cached_property
     def element(self) -> "CType":
-        """What an array has, or a pointer points to."""
+        """The type of an array's elements, or of what a pointer points to."""
         assert self._element is not None, f"{self.name} has no elements"
         return self._element()
 
@@ -77,24 +77,24 @@ class CType:
 
     @property
     def is_scalar(self) -> bool:
-        """A number, no pointer?"""
+        """Is it a number? A pointer is not."""
         return self.kind in SCALARS
 
     @property
     def is_composite(self) -> bool:
-        """A structure or union?"""
+        """Is it a structure or union?"""
         return self.kind in (Kind.STRUCT, Kind.UNION)
 
     def named_fields(self) -> Iterator[Field]:
-        """All members that can be named: those of anonymous ones included."""
-        for one in self.fields:
-            if one.name:
-                yield one
-            elif one.type.is_composite:
-                for inner in one.type.named_fields():
+        """All members that have a name, also those of anonymous structures and unions."""
+        for member in self.fields:
+            if member.name:
+                yield member
+            elif member.type.is_composite:
+                for inner in member.type.named_fields():
                     yield Field(
                         inner.name,
-                        one.bit + inner.bit,
+                        member.bit + inner.bit,
                         inner.bits,
                         inner.type,
                         inner.type_name,

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The last gate: what nobody foresaw becomes one sentence, and gdb goes on.
 
-gdb says "Python Exception" and a part of a traceback for whatever comes out of a
-command, a function, a breakpoint, a handler of its events or a window. So all of these
-pass through here. What the lab foresees, such as memory that cannot be read, is said as
-it is; anything else is a mistake of the lab's, which the sentence asks to report. Where
-it happened is shown after `set lab debug on`, or with LAB_DEBUG=1 in the environment.
+gdb prints "Python Exception" and part of a traceback for any exception that leaves a
+command, a function, a breakpoint, an event handler or a window. So all of these pass
+through here. What the lab foresees, such as memory that cannot be read, is told as it is;
+anything else is a mistake of the lab's, and the sentence asks to report it. It also shows
+where it happened after `set lab debug on`, or with LAB_DEBUG=1 in the environment.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ DEBUG = "lab debug"
 
 
 def sentence(what: str, problem: BaseException) -> str:
-    """What went wrong, in one sentence; with the switch on, and where.
+    """What went wrong, in one sentence; after `set lab debug on` also where.
 
-    Parameters: the command or whatever else went wrong, and how.
+    :param what: the command, or whatever else failed
+    :param problem: how it failed
     """
     if isinstance(problem, (gdb.GdbError, Refused)):
         return str(problem)
@@ -48,9 +49,9 @@ def debugs() -> bool:
 
 @contextmanager
 def refused(what: str) -> Iterator[None]:
-    """Whatever goes wrong in this block is a gdb.GdbError, whose sentence gdb shows.
+    """Turn what goes wrong in the block into a gdb.GdbError, whose sentence gdb shows.
 
-    Ctrl-C passes. gdb's settings are those that the lab needs.
+    Ctrl-C passes. In the block gdb's settings are those that the lab needs.
     """
     try:
         with settings.needed():
@@ -60,8 +61,8 @@ def refused(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def said(what: str) -> Iterator[None]:
-    """Whatever goes wrong in this block is written, and no more comes of it.
+def reported(what: str) -> Iterator[None]:
+    """Write a sentence about what goes wrong in the block, and go on after it.
 
     For what gdb calls by itself, where an exception would reach nobody. Ctrl-C passes.
     """
@@ -72,12 +73,12 @@ def said(what: str) -> Iterator[None]:
 
 
 def handler(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a function that gdb calls by itself: see said()."""
+    """Decorate a function that gdb calls by itself: see reported()."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def called(*arguments: Any) -> Any:
-            with said(what):
+            with reported(what):
                 return function(*arguments)
 
         return called
@@ -86,14 +87,14 @@ def handler(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 class Command(gdb.Command):
-    """A command of the lab. A subclass has its help as docstring, and do()."""
+    """A command of the lab. A subclass has do(), and its help text as docstring."""
 
     def __init__(self, name: str, *kind: Any, **more: Any) -> None:
         super().__init__(name, *kind, **more)
         self.called = name
 
     def do(self, argument: str) -> None:
-        """What the command does. What it raises is said; gdb.GdbError as it is."""
+        """Do what the command is for. What it raises becomes a sentence: see refused()."""
         raise NotImplementedError
 
     def invoke(self, argument: str, from_tty: bool) -> None:

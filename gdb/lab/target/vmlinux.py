@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The file that the kernel's symbols come from, and what it has of the kernel.
+"""The file that the kernel's symbols come from, and what it says about the kernel.
 
-All of it can be asked before the kernel is loaded and mapped.
+All of it is known even before the kernel is loaded and mapped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ BANNER = b"Linux version "
 def file_contents(address: int, size: int) -> bytes:
     """Bytes at a link address as the vmlinux file has them.
 
-    Works before the kernel is loaded and mapped. Raises Fault outside the file, and
-    Refused if it is no such file any more.
+    :raises Fault: the file has nothing at that address
+    :raises Refused: the file cannot be read any more
     """
     name = path()
     try:
