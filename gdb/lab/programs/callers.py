@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who in a program made a system call: its functions, and glibc's malloc."""
+"""The functions of a program that led to a system call, glibc's malloc among them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..target.memory import Broken, Fault
 from .stack import UserStack
 
 MOST = 12  # frames that are looked at
-# Where a stack begins, and what only carries a call on: of no interest
+# Where a stack begins: below the program's own functions
 BEGINNINGS = ("_start", "start_thread", "clone", "clone3", "__clone", "__clone3")
 STARTERS = "__libc_start_"  # and what glibc has between _start() and main()
 MALLOC = ("malloc", "calloc", "realloc", "free", "memalign", "posix_memalign")
@@ -27,7 +27,11 @@ class Caller:
     """The functions that led to a system call, as far as they are known."""
 
     def __init__(self, current: Task, regs: Registers) -> None:
-        """Parameters: current, and its registers in user mode. Raises Fault."""
+        """Unwind a task's user stack.
+
+        :param regs: its registers in user mode
+        :raises Fault: the areas of its address space cannot be read
+        """
         self._stack = UserStack(
             current.mm, Places(current.mm, task.onlooker_root()), ""
         )
@@ -39,7 +43,7 @@ class Caller:
                     break
                 self.names.append(name)
         except (Broken, Fault):
-            pass  # known is what was found so far
+            pass  # the callers found so far are kept
         self._ip = regs.ip
 
     @property
@@ -55,19 +59,19 @@ class Caller:
 
     @property
     def text(self) -> str:
-        """Who called whom, from the outside in: main > malloc.
+        """Who called whom, from the outermost function in: main > malloc.
 
-        What malloc() does inside is its own affair.
+        Ends at malloc(): the functions it calls itself are left out.
         """
-        said = []
+        shown = []
         for name in reversed(self.names):
-            said.append(name)
+            shown.append(name)
             if self.malloc and _plain(name) == self.malloc:
                 break
-        return " > ".join(said)
+        return " > ".join(shown)
 
     def mmap_threshold(self) -> int | None:
-        """From how many bytes on malloc() asks mmap() for a block of its own.
+        """The size in bytes from which malloc() gives a block its own mmap().
 
         M_MMAP_THRESHOLD, which grows when such a block is freed: see mallopt(3).
         None where the program has no symbols or no glibc.

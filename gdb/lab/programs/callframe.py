@@ -2,10 +2,10 @@
 """Call frame information: how to get from a function's registers to its caller's.
 
 The section .eh_frame, as the x86-64 psABI and DWARF 5, chapter 6.4, describe it.
-Read here and not with pyelftools, which takes seconds for a static program since
-it decodes all functions; this finds the one that is asked for. The bytes may be the
-guest's, so whatever cannot be read is a function that is not known, and what no compiler
-makes ends the reading before it takes long.
+pyelftools would decode all functions, which takes seconds for a static program; this
+decodes just the one that is asked for. The bytes may come from the guest: a function whose
+entry cannot be read counts as unknown, and what no compiler emits stops the reading before
+it takes long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMATS = {0x0: "<Q", 0x2: "<H", 0x3: "<I", 0x4: "<Q", 0xA: "<h", 0xB: "<i", 0xC
 PC_RELATIVE = 0x10
 OMITTED = 0xFF
 
-LEAST_ENTRY = 8  # bytes behind an entry's length
+LEAST_ENTRY = 8  # bytes after an entry's length
 MOST_ENTRIES = 1_000_000  # a browser has some hundred thousand
 MOST_CIES = 10_000
 MAX_CIE = 1024  # bytes; some tens are usual
@@ -43,7 +43,7 @@ SAME = ("same",)
 
 @dataclass
 class Cie:
-    """What functions have in common: a Common Information Entry."""
+    """What several functions share: a Common Information Entry."""
 
     code_align: int
     data_align: int
@@ -75,9 +75,10 @@ class Frame:
 
 
 class CallFrames:
-    """The functions that a section .eh_frame knows.
+    """The functions that a section .eh_frame describes.
 
-    Parameters: the section's bytes, and its address by link.
+    :param data: the section's bytes
+    :param address: its link address
     """
 
     def __init__(self, data: bytes, address: int) -> None:
@@ -90,7 +91,7 @@ class CallFrames:
 
     @functools.lru_cache(1024)
     def find(self, pc: int) -> Frame | None:
-        """The rules at an address by link, None where no function is known."""
+        """The rules at a link address, None if no function is known there."""
         index = bisect.bisect_right(self._starts, pc) - 1
         if index < 0:
             return None
@@ -108,7 +109,7 @@ class CallFrames:
         return Frame(machine.row, cie.return_register, cie.is_signal)
 
     def _functions(self) -> list[tuple[int, int, int]]:
-        """Start, end and entry's place of each function that can be read."""
+        """Start and end of each function that can be read, and where its entry is."""
         found, place = [], 0
         for _ in range(MOST_ENTRIES):
             if place + 8 > len(self.data):
@@ -199,7 +200,10 @@ class _Machine:
         self.kept: list[Row] = []
 
     def run(self, program: bytes, until: int | None) -> None:
-        """until is in bytes from the function's start; None runs all."""
+        """Run a program.
+
+        :param until: where to stop, in bytes from the function's start; None runs all
+        """
         reader, at = Reader(program, 0), 0
         while reader.place < len(program):
             code = reader.number("<B")
@@ -237,7 +241,7 @@ class _Machine:
         self.row.cfa = ("register", register, offset)
 
     def _redefine(self, register: int | None, offset: int | None) -> None:
-        """Another register or another offset, in a rule that has both."""
+        """Change the register or the offset of the CFA's rule; None keeps it."""
         if self.row.cfa[0] != "register":
             raise Unknown("the frame's address is in no register")
         _, before, by = self.row.cfa

@@ -21,7 +21,7 @@ MOST = 32  # programs whose files are kept
 
 @dataclass(frozen=True)
 class Identity:
-    """What no two files have in common: a struct inode is used again."""
+    """Tells a file from all others, also when its struct inode is used again."""
 
     inode: Ptr[Inode]
     dentry: Ptr[Dentry]
@@ -39,10 +39,10 @@ class Program:
 
 
 class Code:
-    """Names instructions of many processes; what it read of the last ones is kept.
+    """Names instructions of many processes, and keeps what it read of the last ones.
 
-    No pointer is taken for what it points to: the kernel soon has another mm_struct,
-    or another file, at the place of one that is gone.
+    A pointer alone identifies nothing: the kernel soon has another mm_struct, or another
+    file, at the address of one that is gone.
     """
 
     def __init__(self) -> None:
@@ -51,8 +51,9 @@ class Code:
     def name(self, current: Task, regs: Registers, area: VmAreaStruct | None) -> str:
         """FUNCTION+OFFSET, or FILE+OFFSET where no symbols are known.
 
-        Parameters: current, registers of user mode or of the kernel, and the area
-        of the instruction, None if it is in none. Raises memory.Fault.
+        :param regs: of user mode or of the kernel
+        :param area: the area that holds the instruction, None if there is none
+        :raises Fault: the task or its areas cannot be read
         """
         if not registers.user_mode(regs):
             return kallsyms.sprint_symbol(regs.ip)
@@ -66,7 +67,7 @@ class Code:
         return program.known[key]
 
     def area(self, current: Task, ip: int) -> VmAreaStruct | None:
-        """The area of an instruction as it was when last read, None if unknown.
+        """The area that holds an instruction, as last read; None if it is not known.
 
         Raises memory.Fault.
         """
@@ -82,7 +83,7 @@ class Code:
 
 
 def _file(area: VmAreaStruct) -> Identity | None:
-    """What tells the file of an area from all others, None if it has none."""
+    """The identity of an area's file, None if it has none."""
     if not area.vm_file:
         return None
     file = File(kernel.memory(), area.vm_file)

@@ -11,22 +11,22 @@ import struct
 from typing import Callable, NamedTuple
 
 MASK = 2**64 - 1
-MOST_BYTES = 16  # of one number of seven bits a byte; 64 bits take 10
+MOST_BYTES = 16  # of a LEB128 number; 64 bits take 10
 
 
 class Unknown(Exception):
-    """What is not known, or cannot be read: says which."""
+    """Something is not known, or cannot be read: says what."""
 
 
 class Reader:
-    """Numbers of DWARF out of bytes, one after the other. Raises Unknown at the end."""
+    """Reads DWARF's numbers from bytes, one after the other. Raises Unknown at the end."""
 
     def __init__(self, data: bytes, place: int) -> None:
         self.data = data
         self.place = place
 
     def number(self, form: str) -> int:
-        """A number of fixed size, by its form in the module struct."""
+        """A number of fixed size. Its form is a format of the module struct."""
         size = struct.calcsize(form)
         if not 0 <= self.place <= len(self.data) - size:
             raise Unknown("what was read ends too early")
@@ -35,11 +35,11 @@ class Reader:
         return value
 
     def uleb(self) -> int:
-        """An unsigned number of seven bits a byte."""
+        """An unsigned LEB128 number."""
         return self._leb()[0]
 
     def sleb(self) -> int:
-        """A signed number of seven bits a byte."""
+        """A signed LEB128 number."""
         value, bits = self._leb()
         return value - (1 << bits) if value >> (bits - 1) & 1 else value
 
@@ -54,14 +54,14 @@ class Reader:
         raise Unknown("a number has no end")
 
     def take(self, size: int) -> bytes:
-        """So many bytes."""
+        """The next bytes."""
         if size > len(self.data) - self.place:
             raise Unknown("what was read ends too early")
         self.place += size
         return self.data[self.place - size : self.place]
 
     def block(self) -> bytes:
-        """Bytes behind their number."""
+        """Bytes that follow their number, which is ULEB128."""
         return self.take(self.uleb())
 
     def string(self) -> bytes:
@@ -85,10 +85,11 @@ class Expression(NamedTuple):
         read: Callable[[int], int],
         first: int | None = None,
     ) -> int:
-        """Evaluate it.
+        """Evaluate the expression. Raises Unknown, and what read() raises.
 
-        Parameters: registers by DWARF number, how to read a 64-bit word, and what
-        lies on the stack before. Raises Unknown, and what read() raises.
+        :param registers: by their DWARF numbers
+        :param read: reads the 64-bit word at an address
+        :param first: what is on the stack at the start; None for an empty one
         """
         stack = [] if first is None else [first]
         reader = Reader(self.code, 0)

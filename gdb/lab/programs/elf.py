@@ -61,18 +61,18 @@ class Program:
 
     @property
     def loads(self) -> list[Segment]:
-        return [one for one in self.segments if one.p_type == PT_LOAD]
+        return [segment for segment in self.segments if segment.p_type == PT_LOAD]
 
     def find(self, kind: int) -> Segment | None:
-        """The first program header of a type."""
-        return next((one for one in self.segments if one.p_type == kind), None)
+        """The first program header of a type, None if there is none."""
+        found = (segment for segment in self.segments if segment.p_type == kind)
+        return next(found, None)
 
 
 def saved_auxv(mm: Ptr[MmStruct]) -> list[tuple[int, int]]:
-    """The auxiliary vector, as /proc/PID/auxv has it, AT_NULL with it.
+    """The auxiliary vector with its AT_NULL, as /proc/PID/auxv has it.
 
-    Empty in the middle of an exec. Parameter: struct mm_struct *. Raises
-    memory.Fault.
+    Empty in the middle of an exec. Raises memory.Fault.
     """
     raw = MmStruct(kernel.memory(), mm).saved_auxv
     pairs: list[tuple[int, int]] = []
@@ -84,15 +84,15 @@ def saved_auxv(mm: Ptr[MmStruct]) -> list[tuple[int, int]]:
 
 
 def exe_file(mm: Ptr[MmStruct]) -> Ptr[File]:
-    """The struct file * of the program, 0 if there is none."""
+    """The file of the program, 0 if there is none."""
     return MmStruct(kernel.memory(), mm).exe_file
 
 
 def program(mm: Ptr[MmStruct]) -> Program:
-    """The program of an address space. Parameter: struct mm_struct *.
+    """The program of an address space.
 
-    Raises Broken if there is no ELF program, or one of another kind than the
-    kernel's; memory.Fault where its headers are nowhere in memory.
+    :raises Broken: there is no program, or none that is ELF of this kind of machine
+    :raises Fault: its headers are nowhere in memory
     """
     file = exe_file(mm)
     if not file:
@@ -115,13 +115,14 @@ def _mapped_at(
     mm: Ptr[MmStruct], file: Ptr[File], segments: tuple[Segment, ...]
 ) -> int:
     """The bias in the middle of an exec, from the first area of the file."""
-    first = next((one for one in segments if one.p_type == PT_LOAD), None)
+    loads = (segment for segment in segments if segment.p_type == PT_LOAD)
+    first = next(loads, None)
     area = _first_area(mm, file, first.p_offset) if first else None
     return area.vm_start - page_down(first.p_vaddr) if first and area else 0
 
 
 def _first_area(mm: Ptr[MmStruct], file: Ptr[File], offset: int) -> VmAreaStruct | None:
-    """The area that has a file mapped from an offset on, None if there is none."""
+    """The first area that maps a file from an offset on, None if there is none."""
     guest = kernel.memory()
     inode = File(guest, file).f_inode
     for area in vma.for_each_vma(mm):
@@ -132,7 +133,7 @@ def _first_area(mm: Ptr[MmStruct], file: Ptr[File], offset: int) -> VmAreaStruct
 
 
 def is_same(what: Program, other: ElfFile) -> bool:
-    """Is this the file of a program? Sections may have been stripped from either."""
+    """Is this the program's file? Sections may have been stripped from either."""
     same = ("e_ident", "e_type", "e_machine", "e_entry", "e_phnum")
     return other.segments == what.segments and all(
         getattr(other.header, name) == getattr(what.header, name) for name in same
@@ -142,9 +143,9 @@ def is_same(what: Program, other: ElfFile) -> bool:
 def _of_file(
     mm: Ptr[MmStruct], file: Ptr[File], offset: int, size: int
 ) -> tuple[bytes, str]:
-    """Bytes from the first pages of the program, and from where they are.
+    """Bytes from the first pages of the program, and where they were read.
 
-    There are fewer at the end of the program. Raises Fault.
+    There are fewer at the end of the file. Raises Fault.
     """
     try:
         area = _first_area(mm, file, 0)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the segments of a program became: elf_map() in fs/binfmt_elf.c, set_brk() where
-it is there still, and what the program has done since."""
+"""What the segments of a program became: by elf_map() in fs/binfmt_elf.c, by set_brk() in
+kernels that still have it, and by what the program has done since."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .elf import Program, page_down, page_up
 
 @dataclass(frozen=True)
 class Piece:
-    """An area that a segment became, or a part of a segment where there is none."""
+    """An area made from a segment, or a part of a segment that is not mapped."""
 
     segment: int  # its number among the PT_LOADs
     area: Area | None
     start: int
     end: int
-    why: tuple[str, ...]  # why it is not just the segment
+    why: tuple[str, ...]  # why it differs from the segment
 
 
 def pieces(what: Program, areas: list[Area]) -> list[Piece]:
-    """What each PT_LOAD became: the areas in it, and what is mapped no more."""
+    """What each PT_LOAD became: its areas, and the parts that are not mapped."""
     relro = what.find(PT_GNU_RELRO)
     fixed = (0, 0)
     if relro is not None:
@@ -53,7 +53,7 @@ def _missing(number: int, start: int, end: int) -> Piece:
 def _reasons(
     bias: int, segment: Segment, area: Area, fixed: tuple[int, int]
 ) -> list[str]:
-    """Why an area is not just what its segment says."""
+    """Why an area differs from what its segment says."""
     start = bias + segment.p_vaddr
     file_end, end = start + segment.p_filesz, start + segment.p_memsz
     why = []

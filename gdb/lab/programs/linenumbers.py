@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The source line of an instruction, from DWARF: the one place that asks pyelftools.
+"""The source line of an instruction, from DWARF: the one place that uses pyelftools.
 
-pyelftools believes what it reads, reads late, and raises a dozen kinds of error. So all
-of it is asked here, whatever it raises is one kind here, and it is asked only of files of
-this machine: how long it takes and what it allocates is up to the file.
+pyelftools trusts what it reads, reads lazily, and raises a dozen kinds of exception. So it
+is used here only, any exception means that the line is not known, and it gets only files
+of this machine: how long it takes and what it allocates is up to the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from elftools.elf.elffile import ELFFile
 
 
 class Lines:
-    """The line numbers of a file. Parameter: its bytes."""
+    """The line numbers of a file.
+
+    :param data: all of the file
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -26,10 +29,10 @@ class Lines:
         self._is_read = False
 
     def find(self, address: int) -> tuple[str, int] | None:
-        """File and line of an instruction by link; None if not known, or damaged."""
+        """File and line of the instruction at a link address, None if not known."""
         try:
             return self._find(address)
-        except Exception:  # of any kind, with any text: the file is odd
+        except Exception:  # of any kind: the file is damaged or odd
             return None
 
     def _find(self, address: int) -> tuple[str, int] | None:
@@ -53,7 +56,7 @@ class Lines:
         return None
 
     def _read(self) -> None:
-        """Which unit is where, if the file has debug info."""
+        """Find which unit covers which addresses, if the file has debug info."""
         file = ELFFile(io.BytesIO(self._data))
         # .eh_frame alone counts as DWARF to pyelftools
         if file.get_section_by_name(".debug_aranges") is not None:

@@ -29,8 +29,8 @@ NUMBERS = {  # in its order
     **{number: f"r{number}" for number in range(8, 16)},
     **{RIP: "ip"},
 }
-KEPT = (3, RBP, 12, 13, 14, 15)  # a function leaves these as they were
-MOST = 10_000  # frames; ends what goes on without an end
+KEPT = (3, RBP, 12, 13, 14, 15)  # callee-saved: a function leaves them as they were
+MOST = 10_000  # frames, so that every walk ends
 STACK_LIMIT = 8 << 20  # _STK_LIM: how far a stack grows unless told otherwise
 WORD = struct.Struct("<Q")
 PAIR = struct.Struct("<QQ")
@@ -42,12 +42,12 @@ Kind = Literal["here", "call", "interrupted"]
 class UserFrame:
     """One entry of a backtrace."""
 
-    kind: Kind  # where it is, a return address, or where a signal came
+    kind: Kind  # where it is, a return address, or where a signal interrupted
     ip: int
     sp: int
     symbol: str  # NAME+OFFSET, "" if not known
     module: Module | None
-    inside: int  # the instruction that is executed, also of a call
+    inside: int  # an address in the instruction under way, also in a call
     place: str  # the file, or kind of area, and the offset in it
     found_by: str
 
@@ -62,8 +62,8 @@ class UserFrame:
 class UserStack:
     """Unwinds one task.
 
-    Parameters: struct mm_struct *, the areas of the process, and the path of an
-    ELF file to try first, "" for none.
+    :param where: the areas of the process
+    :param given: path of an ELF file to try first, "" for none
     """
 
     def __init__(self, mm: Ptr[MmStruct], where: Places, given: str) -> None:
@@ -80,7 +80,7 @@ class UserStack:
         return WORD.unpack(self.read(address, WORD.size))[0]
 
     def unwind(self, regs: Registers) -> Iterator[UserFrame]:
-        """The frames from these registers on, the innermost first.
+        """The frames from these registers on, innermost first.
 
         Raises Broken after what could be read.
         """
@@ -113,8 +113,8 @@ class UserStack:
                 raise Broken(
                     f"the return address {following[RIP]:#x} is no code of the process"
                 )
-            # A caller need not be further up: it has the same stack pointer when
-            # the return address is in a register, as in vfork().
+            # The caller's frame need not be further up: the stack pointer is the same
+            # when the return address is in a register, as in vfork().
             seen.add((registers[RSP], ip))
             if (following[RSP], following[RIP]) in seen:
                 raise Broken(f"the frame at {following[RSP]:#x} comes again")
@@ -184,7 +184,7 @@ class UserStack:
     def _stack(self, sp: int) -> VmAreaStruct:
         """The area that a stack pointer is in, or the stack that will grow to it.
 
-        Raises Broken where there is none: a program may have put anything in rsp.
+        Raises Broken if there is none: a program may have put anything into rsp.
         """
         if sp >> 63:
             raise Broken(f"the stack pointer {sp:#x} is in the kernel's half")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A user program's ELF file: call frames, symbols, lines.
 
-It may be the guest's own, in which anything may stand. What it says is bounded, and
-where it is damaged something is not known; nothing here raises but BadElf, at once.
+The file may be the guest's own and hold anything. So every size is bounded, and what is
+damaged is not known; only opening a file raises, and only BadElf.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ OBJECT = 1  # STT_OBJECT
 FUNCTIONS = (0, 2, 10)  # STT_NOTYPE of assembly code, STT_FUNC, STT_GNU_IFUNC
 LOCAL = 0  # STB_LOCAL
 MAX_NAME = 4096  # bytes of a symbol's name
-MAX_SYMBOLS = 1 << 20  # of a table; those of a large browser's are fewer
+MAX_SYMBOLS = 1 << 20  # of a table; a large browser has fewer
 
 
 class SymbolFile:
-    """An ELF file. Addresses are those it was linked for.
+    """An ELF file. Addresses are link addresses.
 
-    Parameters: the file's bytes, what to call it, and whether it is the guest's own copy,
-    which no file of this machine is known to be the same as. Raises BadElf.
+    :param data: all of the file
+    :param name: what to call it
+    :param of_guest: is it the guest's own copy, because no file of this machine is the same?
+    :raises BadElf: it is no ELF file, or a damaged one
     """
 
     def __init__(self, data: bytes, name: str, of_guest: bool) -> None:
@@ -43,7 +45,7 @@ class SymbolFile:
 
     @functools.cached_property
     def frames(self) -> CallFrames | None:
-        """What .eh_frame knows, None if the file has none, or none that can be read."""
+        """The call frames in .eh_frame, None if there are none that can be read."""
         section = self.elf.section(".eh_frame")
         if section is None:
             return None
@@ -53,11 +55,11 @@ class SymbolFile:
             return None
 
     def rules(self, address: int) -> Frame | None:
-        """How to get to the caller from an address, None where that is not known."""
+        """How to get from an address to the caller, None if that is not known."""
         return self.frames.find(address) if self.frames else None
 
     def symbol(self, address: int) -> tuple[str, int] | None:
-        """The function around an address and how far into it that is."""
+        """The function around an address, and how far into it the address is."""
         data, names = self._function_table
         starts, places = self._functions
         index = bisect.bisect_right(starts, address) - 1
@@ -71,7 +73,7 @@ class SymbolFile:
 
     @functools.lru_cache(64)
     def variable(self, name: str) -> int | None:
-        """The address of a variable, None if the file knows none of this name."""
+        """The address of a variable, None if the file has none of this name."""
         wanted = name.encode() + b"\0"
         data, names = self._table(".symtab")
         for place, info, _, _, value, _ in SYM.iter_unpack(data):
@@ -80,9 +82,9 @@ class SymbolFile:
         return None
 
     def _table(self, *sections: str) -> tuple[bytes, bytes]:
-        """The first symbol table there is, in whole symbols, and its strings.
+        """The first of these symbol tables that is there, and its strings.
 
-        One that is too large is none: half of it would give functions wrong names.
+        One that is too large is left out: half of it would give functions wrong names.
         """
         for name in sections:
             section = self.elf.section(name)
@@ -104,10 +106,10 @@ class SymbolFile:
 
     @functools.cached_property
     def _functions(self) -> tuple[array, array]:
-        """Addresses of functions, rising, and the number of the symbol of each.
+        """Addresses of functions, lowest first, and the index of the symbol of each.
 
-        Of several at one address the plainest name. Names stay where they are: in
-        a guest's file each may be long, and all may lie in one another.
+        Of several symbols at one address it is the one with the plainest name. Names are
+        not copied: in a guest's file each may be long, and all may overlap.
         """
         data, names = self._function_table
         found = sorted(
@@ -132,9 +134,9 @@ class SymbolFile:
         return starts, places
 
     def line(self, address: int) -> str:
-        """FILE:LINE of an instruction, "" where that is not known.
+        """FILE:LINE of an instruction, "" if that is not known.
 
-        A file in the clone is told from there. Slow: decodes the lines of a whole unit.
+        Files in the clone are given relative to it. Slow: decodes the lines of a whole unit.
         """
         found = self._lines and self._lines.find(address)
         return f"{found[0].removeprefix(f'{ROOT}/')}:{found[1]}" if found else ""
@@ -158,8 +160,8 @@ def _parsed(path: str, is_given: bool, version: tuple[int, ...]) -> SymbolFile |
 def symbol_file(path: str, is_given: bool) -> SymbolFile:
     """The ELF file at a path of this machine.
 
-    Parameters: the path, and whether the person gave it; else it must be one of
-    hostfiles.candidates(). Raises BadElf where there is none.
+    :param is_given: did the person name it? Else it must be one of hostfiles.candidates()
+    :raises BadElf: there is no such file
     """
     try:
         what = os.stat(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which ELF file is mapped where in a process, and where that file can be read."""
+"""Which ELF file is mapped where in a process, and where its contents can be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ structs.expect("vdso_image_64")
 
 @dataclass(frozen=True)
 class Module:
-    """A file and how far from its link addresses it is mapped."""
+    """A file, and how far from its link addresses it is mapped."""
 
     file: SymbolFile
     bias: int
@@ -31,8 +31,9 @@ class Module:
 class Modules:
     """The files behind the areas of a process.
 
-    Parameters: the areas, how to read the process's memory (address and size,
-    raises Fault), and a path to try first, "" for none.
+    :param where: the areas
+    :param read: reads the process's memory, by address and size; raises Fault
+    :param given: path of a file to try first, "" for none
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Modules:
         self.read = read
         self.given = given
         self.unknown: set[str] = set()  # names of areas without a known file
-        self.of_guest: set[str] = set()  # of those whose file is the guest's own copy
+        self.of_guest: set[
+            str
+        ] = set()  # names of areas whose file is the guest's own copy
         self._found: dict[int, SymbolFile | None] = {}
 
     def at(self, address: int) -> Module | None:
@@ -71,7 +74,7 @@ class Modules:
         return next(_of_guest(area, name), None)
 
     def _of_host(self, area: VmAreaStruct) -> Iterator[SymbolFile]:
-        """Files that may be the one in memory, and may have its symbols."""
+        """Files of this machine that may be the one in memory, with its symbols."""
         if not area.vm_file:
             return
         paths = [(self.given, True)] if self.given else []
@@ -87,15 +90,15 @@ class Modules:
     def _is_same(
         self, area: VmAreaStruct, file: SymbolFile, bias: int, address: int
     ) -> bool:
-        """Is the process's memory made of this file?
+        """Does the process's memory come from this file?
 
-        It has the same build id; or, for want of one, the same program headers and, on
-        the page of the address, the same code.
+        Then it has the same build id; or, if the file has none, the same program headers
+        and the same code in the page of the address.
         """
         if file.build_id is not None:
             return self._has(area, bias, file.build_id)
         samples = file.elf.program_headers(), file.elf.page(address - bias)
-        return all(one and self._has(area, bias, one) for one in samples)
+        return all(sample and self._has(area, bias, sample) for sample in samples)
 
     def _has(self, area: VmAreaStruct, bias: int, sample: Sample) -> bool:
         """Is this in memory, where the file would be mapped?"""
@@ -122,7 +125,7 @@ def _of_guest(area: VmAreaStruct, name: str) -> Iterator[SymbolFile]:
 
 
 def _bias(area: VmAreaStruct, file: SymbolFile) -> int | None:
-    """How far an area is from where the file was linked to; None if it has no such part."""
+    """How far an area is from its link address; None if the file has no such part."""
     offset = area.vm_pgoff * PAGE_SIZE if area.vm_file else 0
     linked = file.elf.address_of(offset)
     return None if linked is None else area.vm_start - linked
