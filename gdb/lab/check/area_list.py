@@ -26,10 +26,13 @@ class Invariant:
 def check_list(
     mm: Ptr[MmStruct], map_count: int, found: list[VmAreaStruct], broken: str
 ) -> tuple[Invariant, ...]:
-    """The invariants of the structure that found was read from.
+    """The invariants of an address space's list or tree of areas.
 
     See validate_mm() and browse_rb() in mm/mmap.c; for the maple tree
     mas_validate_gaps() in lib/maple_tree.c.
+
+    :param found: the areas, as they were read from it
+    :param broken: why they could not be followed to the end, "" if they could
     """
     count = f"map_count is {map_count}, there are {len(found)} areas"
     rules = [
@@ -108,7 +111,7 @@ def _tree(mm: Ptr[MmStruct], found: list[VmAreaStruct]) -> str:
 
 
 def _misplaced(mm: Ptr[MmStruct], found: list[VmAreaStruct]) -> str:
-    """Is an area's range in the maple tree another than its own?"""
+    """The first area whose range in the maple tree differs from its own, "" if none."""
     try:
         places = list(maple.mas_for_each(vma.tree_of(mm)))
     except Broken as broken:
@@ -120,7 +123,7 @@ def _misplaced(mm: Ptr[MmStruct], found: list[VmAreaStruct]) -> str:
 
 
 def _gaps(mm: Ptr[MmStruct]) -> str:
-    """Does a node of the maple tree tell a wrong gap?"""
+    """The first node of the maple tree whose gap is wrong, "" if none."""
     try:
         return maple_check.check_gaps(vma.tree_of(mm))
     except Broken as broken:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One call of segment_info(): what was seen of it, and the verdict."""
+"""One call of segment_info(): what was observed, and the verdict."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from ..target.memory import Fault
 from . import payload
 
 FILL = "segment_info_fill"
-
-
-ERRORS = ("EINTR", "ENOMEM", "EFAULT")  # that it may return
+ERRORS = ("EINTR", "ENOMEM", "EFAULT")  # that the call may return
 
 
 @dataclass
@@ -39,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Hit:
-    """One finished call and what was found."""
+    """One finished call, and what was found."""
 
     number: int
     task: Task
@@ -76,7 +74,7 @@ class Hit:
 def observe(call: Call, buffer: int) -> None:
     """Walk the caller's address space and read the struct the kernel filled.
 
-    Parameters: the call, and the struct segment_info * in the kernel.
+    :param buffer: struct segment_info * in the kernel
     """
     call.faults.clear()
     try:
@@ -89,7 +87,7 @@ def observe(call: Call, buffer: int) -> None:
 
 
 def delivered(call: Call, result: int) -> bytes | None:
-    """The bytes that reached user memory, None if the call failed."""
+    """The bytes that reached user memory, None if the call failed or they are unreadable."""
     if result < 0:
         return None
     try:
@@ -102,7 +100,10 @@ def delivered(call: Call, result: int) -> bytes | None:
 def judge(
     call: Call, result: int, user: bytes | None
 ) -> tuple[int, list[payload.Mismatch]]:
-    """Compare a call's three accounts: number of checks and the mismatches."""
+    """Compare a call's three accounts. Returns the number of checks and the mismatches.
+
+    :param user: the bytes that reached user memory
+    """
     wrong = [
         payload.Mismatch("guest", "memory", None, "readable", fault)
         for fault in call.faults
@@ -128,7 +129,7 @@ def judge(
 def _may_fail(call: Call, result: int) -> bool:
     """Is this an error that the call may return?
 
-    Once its struct is filled, only a buffer that cannot be written is a reason.
+    Once its struct is filled, it may fail only because the user's buffer is not writable.
     """
     error = errno.result_text(result)
     if call.walk is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The hits of the check so far: in the order of time, each once.
+"""The hits of the check so far, each once, in order of time.
 
-In a replay a hit can be seen again, from both sides, or be jumped over. It is known by
-its place there: the number of instructions since the start.
+A replay can come to a hit again, from either side, or jump over it. There a hit is
+identified by its place: the number of instructions since the start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .hit import Hit
 
 
 class HitLog:
-    """All hits, and the one that was reported last."""
+    """All hits, and the last one reported."""
 
     def __init__(self, report: Callable[[Hit], None]) -> None:
         self.hits: list[Hit] = []
@@ -25,7 +25,7 @@ class HitLog:
         self._by_place: dict[int, Hit] = {}
 
     def hit(self, number: int) -> Hit | None:
-        """The hit of a number. A replay may have jumped over those before it."""
+        """The hit with a number, None if a replay has jumped over it."""
         return next((hit for hit in self.hits if hit.number == number), None)
 
     def add(self, hit: Hit) -> None:
@@ -50,13 +50,13 @@ class HitLog:
         if is_latest:
             self.hits.append(hit)
         else:
-            self.hits[:] = [self._by_place[one] for one in sorted(self._by_place)]
+            self.hits[:] = [self._by_place[known] for known in sorted(self._by_place)]
 
     def again(self, place: int) -> bool:
         """Show the hit that returns at a place of the replay, as it was judged.
 
-        Returns whether there is one. In this session only those are known whose calls
-        were executed forward; of the others the recording has the verdict.
+        Returns whether there is one. Only calls that this session executed forward are
+        known in full; for the others the recording has the verdict.
         """
         hit, recorded = self._by_place.get(place), session.hit_at(place)
         if hit is not None:

@@ -12,7 +12,7 @@ from .payload import Mismatch
 
 @dataclass
 class MismatchRecord:
-    """What one of the accounts has otherwise than the walk."""
+    """A value that differs from what the walk found."""
 
     copy: str  # kernel, delivered, list, return or guest
     field: str
@@ -46,7 +46,7 @@ class HitsFile(Schema, schema="hits"):
 
 
 def hits_file(release: str, hits: list[Hit]) -> HitsFile:
-    """All hits, to be written."""
+    """All hits as a file has them."""
     failed = sum(not hit.passed for hit in hits)
     records = [_record(hit) for hit in hits]
     return HitsFile(release, records, len(hits) - failed, failed)
@@ -59,15 +59,20 @@ def _record(hit: Hit) -> HitRecord:
         tid=hit.task.pid,
         areas=hit.walk.areas if hit.walk else 0,
         checks=hit.checks,
-        mismatches=[_mismatch(one) for one in hit.mismatches],
+        mismatches=[_mismatch(mismatch) for mismatch in hit.mismatches],
         result=hit.result,
         verdict_ms=round(hit.verdict_ms, 3),
     )
 
 
-def _mismatch(one: Mismatch) -> MismatchRecord:
-    expected, found = _value(one.expected), _value(one.found)
-    return MismatchRecord(one.copy, one.field, one.offset, expected, found)
+def _mismatch(mismatch: Mismatch) -> MismatchRecord:
+    return MismatchRecord(
+        copy=mismatch.copy,
+        field=mismatch.field,
+        offset=mismatch.offset,
+        expected=_value(mismatch.expected),
+        found=_value(mismatch.found),
+    )
 
 
 def _value(value: int | bytes | str) -> int | str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The payload of segment_info(2): what it must be, and whether it is.
 
-The layout is the ABI of include/uapi/linux/segment_info.h: 1048 bytes, every
-one of which belongs to exactly one field here, so no byte can differ unnoticed.
+The layout is the ABI of include/uapi/linux/segment_info.h: 1048 bytes. Each byte
+belongs to exactly one field here, so no byte can differ unnoticed.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One thing that is not as it must be.
+    """One value that is not as it must be.
 
     copy says where: "kernel" (its buffer), "delivered" (user memory), "list"
-    (the areas as the kernel holds them) or "return" (the call's result).
+    (the areas as the kernel holds them), "return" (the call's result) or "guest"
+    (memory that cannot be read).
     """
 
     copy: str
@@ -67,13 +68,13 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Walk:
-    """What the debugger found by itself."""
+    """What the debugger found on its own."""
 
-    data: bytes  # as the payload must be
+    data: bytes  # the payload as it must be
     areas: int  # how many areas the list has
     invariants: tuple[Invariant, ...]
-    names: tuple[bytes, ...] = ()  # of the areas in data, whole
-    takes_payload: bool = True  # may the user's buffer be written, all of it?
+    names: tuple[bytes, ...] = ()  # of the areas in data, not shortened
+    takes_payload: bool = True  # is all of the user's buffer writable?
 
 
 def _all_fields() -> tuple[Field, ...]:
@@ -96,7 +97,7 @@ def decode(data: bytes) -> tuple[dict[str, int], list[Area]]:
 
 
 def encode(words: dict[str, int], areas: list[Area]) -> bytes:
-    """The 1048 bytes of a payload; what is not given is zero."""
+    """The 1048 bytes of a payload; the areas that are not given are zeros."""
     data = _HEAD.pack(*(words[name] for name in WORDS))
     data += b"".join(
         _AREA.pack(area.vm_start, area.vm_end, area.name) for area in areas
@@ -105,7 +106,7 @@ def encode(words: dict[str, int], areas: list[Area]) -> bytes:
 
 
 def compare(expected: bytes, found: bytes, copy: str) -> list[Mismatch]:
-    """Every field in which two payloads differ."""
+    """The fields in which two payloads differ."""
     if expected == found:
         return []
     return [
@@ -118,9 +119,12 @@ def compare(expected: bytes, found: bytes, copy: str) -> list[Mismatch]:
 def walk(task: Task, mm: Ptr[MmStruct], thread_sp: int, info: int = 0) -> Walk:
     """Walk an address space and say what the payload must be.
 
-    Parameters: the calling task, its struct mm_struct *, its stack pointer in
-    user mode, and the struct segment_info __user * that it gave. Raises memory.Fault where mm itself cannot be read; a broken
-    list is not an error but an invariant that does not hold.
+    A broken list is not an error but an invariant that does not hold.
+
+    :param task: the task that calls
+    :param thread_sp: its stack pointer in user mode
+    :param info: struct segment_info __user *, the buffer it gave
+    :raises Fault: mm itself cannot be read
     """
     read = mm_.mm_struct(mm)
     found, broken = _follow(mm)
@@ -143,7 +147,9 @@ def settle_names(walk: Walk, buffer: bytes, moved: bool) -> Walk:
     """Take a file's name from the kernel's buffer where it may have changed since.
 
     No lock that the call holds keeps a file from being renamed, mounted over
-    (moved tells) or unlinked between the kernel's look at its name and ours.
+    or unlinked between the kernel's look at its name and ours.
+
+    :param moved: has any file been renamed or mounted over since the call began?
     """
     data = bytearray(walk.data)
     for i, name in enumerate(walk.names):
@@ -158,8 +164,8 @@ def _follow(mm: Ptr[MmStruct]) -> tuple[list[VmAreaStruct], str]:
     """The areas as far as the list can be followed, and why it ended early."""
     found = []
     try:
-        for item in vma.for_each_vma(mm):
-            found.append(item)
+        for area in vma.for_each_vma(mm):
+            found.append(area)
     except Broken as broken:
         return found, str(broken)
     return found, ""

@@ -5,14 +5,14 @@
    caller's pt_regs and the top of the stack the return address;
 2. filled: where segment_info_fill() returns, with mmap_lock and the locks for
    stack growth and PR_SET_MM held: the areas cannot change, so what differs
-   here is wrong and not late (but for names of files that were just moved);
+   here is wrong, not out of date (except names of files that were just moved);
 3. return: the return instruction of the call, for the same task with the same
-   stack pointer as at entry. To gdb a thread is a CPU, and tasks move between
-   CPUs. Not the address it returns to: every system call comes by there.
+   stack pointer as at entry: to gdb a thread is a CPU, and tasks move between
+   CPUs. The address it returns to would not do: every system call returns there.
 
-In a replay a hit is known by its place, the number of instructions since the start.
-Going back, gdb stops at return instructions only and shows what was found there; a
-call is judged only when it is executed forward from its entry.
+In a replay a hit is identified by its place, the number of instructions since the start.
+Going back, gdb stops at return instructions only, and the check shows what was found
+there; a call is judged only when it is executed forward from its entry.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ CALLERS = ("__do_sys_segment_info", "__se_sys_segment_info", ENTRY)
 
 
 class Stop(OwnStop):
-    """A breakpoint of the check; never stops the person by an accident."""
+    """A breakpoint of the check. If handling it fails, the guest stops and that is said."""
 
     def __init__(self, check: "Check", address: int, internal: bool = True) -> None:
         super().__init__(address, internal)
         self.check = check
-        self.stopped = False  # was it this one that stopped, the last time here?
+        self.stopped = False  # did it stop the guest when it was last reached?
 
     def is_reached(self) -> bool:
         if session.travels():
@@ -56,7 +56,7 @@ class Stop(OwnStop):
             try:
                 self.stopped = self.handle() or interrupted
                 return self.stopped
-            except KeyboardInterrupt:  # Ctrl-C: once more, to the end, and stop then
+            except KeyboardInterrupt:  # Ctrl-C: handle it again, to the end, then stop
                 interrupted = True
             except (Fault, Missing, Refused, gdb.GdbError, gdb.error) as error:
                 self.stopped = self.check.failed(str(error))
@@ -70,7 +70,7 @@ class Stop(OwnStop):
 
 
 class EntryStop(Stop):
-    """The call starts: note who calls, from where, with which buffer."""
+    """The call starts: note the task, its stack pointer and its buffer."""
 
     def handle(self) -> bool:
         if self.check.goes_back():
@@ -100,7 +100,7 @@ class FilledStop(Stop):
     """The kernel's buffer is filled, mmap_lock is held: walk now."""
 
     def handle(self) -> bool:
-        kernel.refresh()  # gdb says nothing of a resumption after stop() is False
+        kernel.refresh()  # gdb has no event for going on after stop() returned False
         if self.check.goes_back():
             return False
         call = self.check.calls.get(get_current())
@@ -178,11 +178,11 @@ class Check:
             timetravel.after_jump.remove(self.calls.clear)
 
     def catch_up(self) -> None:
-        """Handle the stop on which gdb stands, in case it was passed over.
+        """Handle the stop where gdb stands, in case it was passed over.
 
-        If Ctrl-C comes in the moment a breakpoint is reached, QEMU reports only
-        the Ctrl-C, and gdb will continue over that breakpoint without a word. To
-        handle a stop twice does no harm, but would show a hit of a replay twice.
+        If Ctrl-C comes at the moment a breakpoint is reached, QEMU reports only
+        the Ctrl-C, and gdb silently continues over that breakpoint. Handling a stop
+        twice does no harm, but would show a hit of a replay twice.
         """
         self._resume()
         place = register("rip")
@@ -210,7 +210,7 @@ class Check:
             mismatches=tuple(wrong),
             verdict_ms=(time.perf_counter() - call.started) * 1000,
         )
-        del self.calls[call.task.address]  # not earlier: Ctrl-C may begin this anew
+        del self.calls[call.task.address]  # not earlier: after Ctrl-C this starts over
         self.log.add(hit)
         return self.stop_at_hit
 
@@ -227,7 +227,7 @@ class Check:
         return going_back()
 
     def _before_move(self, back: bool) -> None:
-        """Going back only returns matter: each other stop would cost a way forward."""
+        """Going back only returns matter: QEMU would execute forward to any other stop."""
         self._resume()
         if back:
             for stop in (self._entry, *self._filled):
@@ -249,18 +249,18 @@ class Check:
 
 
 def _places() -> tuple[list[int], list[int]]:
-    """Behind each call of segment_info_fill(), and each return instruction."""
+    """The addresses after calls of segment_info_fill(), and of return instructions."""
     filled, returns = [], []
     for name in filter(structs.has_symbol, CALLERS):
         code = debugger().instructions(name)
-        for one, after in zip(code, code[1:]):
-            if one.operation.startswith("call") and f"<{FILL}>" in one.operands:
+        for call, after in zip(code, code[1:]):
+            if call.operation.startswith("call") and f"<{FILL}>" in call.operands:
                 filled.append(after.address)
-        for one in code:
+        for instruction in code:
             # A kernel with CONFIG_RETHUNK jumps to a return instruction elsewhere
-            thunk = "<__x86_return_thunk>" in one.operands
-            if one.operation.startswith("ret") or thunk:
-                returns.append(one.address)
+            thunk = "<__x86_return_thunk>" in instruction.operands
+            if instruction.operation.startswith("ret") or thunk:
+                returns.append(instruction.address)
     if not filled or not returns:
         raise Refused(
             f"No call of {FILL}() stands in {ENTRY}(): this kernel's segment_info.c "
