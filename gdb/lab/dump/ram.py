@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's RAM as a whole: where it is, and what in it is not zero."""
+"""All of the guest's RAM: where it is, and which of its pages are not zeros."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZERO_PAGE = bytes(PAGE_SIZE)
 
 @dataclass(frozen=True)
 class Range:
-    """Guest-physical addresses from start up to end, which is behind the last."""
+    """Guest-physical addresses from start up to, and without, end."""
 
     start: int
     end: int
@@ -31,28 +31,28 @@ class Range:
 
 
 def ranges() -> list[Range]:
-    """Where RAM is, from low to high.
+    """Where RAM is, lowest first.
 
-    QEMU tells where the RAM file stands. Without one it is what the kernel was told
-    is RAM and keeps in iomem_resource: without what the firmware reserved. Raises
-    Broken, memory.Fault.
+    QEMU tells where the RAM file is mapped. Without one it is the System RAM in the
+    kernel's iomem_resource, which leaves out what the firmware reserved. Raises Broken,
+    memory.Fault.
     """
     physical = kernel.memory().physical
     if isinstance(physical, RamFile):
         return [Range(block.start, block.end) for block in physical.blocks]
     return [
-        Range(one.start, one.end + 1)
-        for one in resource.for_each_resource()
-        if one.name == SYSTEM_RAM and one.depth == 0
+        Range(part.start, part.end + 1)
+        for part in resource.for_each_resource()
+        if part.name == SYSTEM_RAM and part.depth == 0
     ]
 
 
 def contents(ram: Range) -> Iterator[tuple[int, bytes]]:
-    """What is in a range, in pieces: physical address and bytes.
+    """The contents of a range, in pieces: physical address and bytes.
 
-    Pages of zeros are left out, so that a hole of the RAM file, a page that the
-    guest never touched, costs nothing. The last piece may be empty: it says how far
-    the reading got. Raises memory.Fault.
+    Pages of zeros are left out, so that holes in the RAM file, which are pages that the
+    guest never touched, cost nothing. The last piece is empty: it says that all of the
+    range has been read. Raises memory.Fault.
     """
     for part in _touched(ram):
         for at in range(part.start, part.end, STEP):
@@ -84,15 +84,15 @@ def _pages(address: int, data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _touched(ram: Range) -> Iterator[Range]:
-    """The parts of a range behind which the RAM file has data, and not a hole.
+    """The parts of a range for which the RAM file has data, not a hole.
 
-    Asked by name: to read a hole through the mapping would fill it.
+    The file itself is asked: reading a hole through the mapping would fill it.
     """
     physical = kernel.memory().physical
     if not isinstance(physical, RamFile):
         yield ram
         return
-    block = next(one for one in physical.blocks if one.start == ram.start)
+    block = next(block for block in physical.blocks if block.start == ram.start)
     moved = block.start - block.offset
     end = ram.end - moved
     with open(physical.path, "rb") as file:

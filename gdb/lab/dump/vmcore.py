@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A core file of the whole guest, as a kdump kernel would leave it in /proc/vmcore.
 
-ELF: a note for each processor (NT_PRSTATUS) and one with VMCOREINFO, then the RAM. A
-piece of RAM has its physical address, and where the kernel's direct map has it; the
-kernel's image, which has another address besides, stands in it a second time.
+ELF: a note for each processor (NT_PRSTATUS) and one with VMCOREINFO, then the RAM. Each
+piece of RAM has its physical address and its address in the kernel's direct map. The
+kernel's image, which is mapped at another address too, has a second program header.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Core:
     """A finished core file."""
 
     path: str
-    size: int  # as the file's length says
+    size: int  # the length of the file, in bytes
     written: int  # bytes of it that are not holes
     ram: int  # bytes
     segments: tuple[Segment, ...]
@@ -52,9 +52,10 @@ Progress = Callable[[int, int], None]  # called with bytes done, and bytes in al
 
 
 def write(path: str, progress: Progress) -> Core:
-    """Write a core file of the stopped guest; PATH appears when it is whole.
+    """Write a core file of the stopped guest; it gets its path when it is complete.
 
-    Raises memory.Fault, memory.Broken, OSError; then PATH is as it was before.
+    Raises memory.Fault, memory.Broken, OSError; then what was at the path before is there
+    still.
     """
     parts = ram.ranges()
     notes = b"".join(_notes())
@@ -70,7 +71,10 @@ def write(path: str, progress: Progress) -> Core:
 
 
 def _segments(parts: list[ram.Range], headers: int) -> list[Segment]:
-    """The kernel's image, then each piece of RAM."""
+    """The kernel's image, then each piece of RAM.
+
+    :param headers: how many bytes of the file the headers and notes take
+    """
     guest = kernel.memory()
     offset = -(-headers // PAGE_SIZE) * PAGE_SIZE
     of_ram = []
@@ -82,13 +86,16 @@ def _segments(parts: list[ram.Range], headers: int) -> list[Segment]:
     start = structs.address_of("_text")
     physical = start - START_KERNEL_MAP + guest.phys_base
     size = structs.address_of("_end") - start
-    holder = next(one for one in of_ram if 0 <= physical - one.physical < one.size)
+    holder = next(part for part in of_ram if 0 <= physical - part.physical < part.size)
     inside = holder.offset + physical - holder.physical
     return [Segment(physical, start, size, inside), *of_ram]
 
 
 def _headers(segments: list[Segment], notes: int) -> bytes:
-    """The ELF header and all program headers, that of the notes first."""
+    """The ELF header and all program headers, that of the notes first.
+
+    :param notes: the size of all notes in bytes
+    """
     count = len(segments) + 1
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     data = EHDR.pack(
@@ -97,10 +104,10 @@ def _headers(segments: list[Segment], notes: int) -> bytes:
     )  # fmt: skip
     behind = EHDR.size + count * PHDR.size
     data += PHDR.pack(PT_NOTE, 0, behind, 0, 0, notes, notes, 4)
-    for one in segments:
+    for segment in segments:
         data += PHDR.pack(
-            PT_LOAD, PF_RWX, one.offset, one.virtual, one.physical, one.size, one.size,
-            PAGE_SIZE,
+            PT_LOAD, PF_RWX, segment.offset, segment.virtual, segment.physical,
+            segment.size, segment.size, PAGE_SIZE,
         )  # fmt: skip
     return data
 
@@ -135,7 +142,7 @@ def _write_ram(
     segments: list[Segment],
     progress: Progress,
 ) -> int:
-    """The pages that are not zero; the rest of the file is holes."""
+    """Write the pages that are not zeros; the rest of the file is holes."""
     total, before, written = sum(part.size for part in parts), 0, 0
     for part, segment in zip(parts, segments[1:]):
         for address, data in ram.contents(part):
@@ -149,7 +156,7 @@ def _write_ram(
 
 @contextmanager
 def _replacing(path: str) -> Iterator[IO[bytes]]:
-    """A new file that takes the name path when the block ends well."""
+    """A new file that gets the path when the block ends without an exception."""
     folder, name = os.path.split(os.path.abspath(path))
     with NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
         try:

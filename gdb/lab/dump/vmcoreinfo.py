@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VMCOREINFO: what a dump tells its reader of the kernel in it.
+"""VMCOREINFO: what a dump tells its reader about the kernel in it.
 
-Lines such as "SYMBOL(_stext)=ffffffff81000000". A kernel that can crash into another
-keeps them ready; the lab's cannot, so they are made as kernel/crash_core.c and
+Lines such as "SYMBOL(_stext)=ffffffff81000000". A kernel built for kdump keeps them ready;
+the lab's kernels are not, so they are made here as kernel/crash_core.c and
 arch/x86/kernel/crash_core_64.c would make them.
 """
 
@@ -17,7 +17,9 @@ from ..target.memory import KERNEL_IMAGE_SIZE, PAGE_SIZE
 DATA = ("vmcoreinfo_data", "vmcoreinfo_size")
 
 SYMBOLS = ("init_uts_ns", "node_online_map", "_stext", "vmap_area_list", "init_top_pgt")
-ARRAYS = {"swapper_pg_dir": "init_top_pgt"}  # a macro for it, asm/pgtable_64.h
+ARRAYS = {
+    "swapper_pg_dir": "init_top_pgt"
+}  # a macro that stands for it, asm/pgtable_64.h
 SIZES = ("mem_section", "page", "pglist_data", "zone", "free_area", "list_head")
 OFFSETS = {
     "uts_namespace": ("name",),
@@ -45,7 +47,7 @@ MAX_PHYSMEM_BITS = {4: 46, 5: 52}
 
 
 def vmcoreinfo() -> bytes:
-    """The kernel's own lines, or what they would be. Raises memory.Fault."""
+    """The kernel's own lines, else those it would make. Raises memory.Fault."""
     if all(map(structs.has_symbol, DATA)):
         guest = kernel.memory()
         data, size = (guest.u64(structs.address_of(name)) for name in DATA)
@@ -78,7 +80,7 @@ def _lines() -> Iterator[str]:
 
 
 def _layout() -> Iterator[str]:
-    """Sizes and offsets, those that this kernel has."""
+    """Sizes and offsets of the types and members that this kernel has."""
     for name in SIZES:
         if structs.has_type(f"struct {name}"):
             yield f"SIZE({name})={structs.sizeof(f'struct {name}')}"
@@ -96,7 +98,7 @@ def _layout() -> Iterator[str]:
 
 
 def _sections() -> Iterator[str]:
-    """Where struct page are: mem_section of SPARSEMEM_EXTREME, mm/sparse.c."""
+    """Where struct page is found: mem_section of SPARSEMEM_EXTREME, mm/sparse.c."""
     if not structs.has_symbol("mem_section"):
         return
     guest = kernel.memory()
