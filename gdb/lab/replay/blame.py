@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which instruction changed a byte last? Found by executing a replay backwards.
 
-gdb's own watchpoints go back as well, but QEMU then says neither which of them stopped it
-nor whether the memory was touched at all: QEMU 7.2 also stops behind an unaligned store
-further up in the same page. Here each stop is looked at from both sides.
+gdb's own watchpoints also work backwards, but QEMU then says neither which of them stopped
+it nor whether the memory was touched at all: QEMU 7.2 also stops after an unaligned store
+further up in the same page. Here the byte is read on both sides of each stop.
 """
 
 from __future__ import annotations
@@ -32,29 +32,30 @@ class Change:
     count: int  # instructions since the reset
     before: int | None  # None: it could not be read, such as on a page not yet there
     after: int
-    now: int  # where the search began: not what it was after if that was not seen
+    now: int  # where the search began: not after, if a change in between was not seen
     stops: int  # how often QEMU stopped until it was found
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose byte it is: an address space, and not an earlier one at the same place."""
+    """Whose byte it is: an address space, told from earlier ones at the same address."""
 
     mm: Ptr[MmStruct]  # struct mm_struct *, 0 for a kernel thread
-    mmap_base: int  # where exec put it; a child's is its parent's
-    family: frozenset[int]  # process ids: the process, and all it descends from
+    mmap_base: int  # chosen by exec; a child has its parent's
+    family: frozenset[int]  # ids of the process and all its ancestors
 
-    def uses(self, one: Task) -> bool:
-        """Does a task of now run in this address space?"""
-        if one.mm != self.mm or not self.mm:
-            return one.mm == self.mm
-        return one.tgid in self.family and mm_struct(one.mm).mmap_base == self.mmap_base
+    def uses(self, other: Task) -> bool:
+        """Does a task run in this address space, where the replay stands now?"""
+        if other.mm != self.mm or not self.mm:
+            return other.mm == self.mm
+        base = mm_struct(other.mm).mmap_base
+        return other.tgid in self.family and base == self.mmap_base
 
 
 def owner(current: Ptr[TaskStruct]) -> Owner:
-    """Of what is at user addresses now. Parameter: struct task_struct *."""
+    """The owner of what is at user addresses while a task is current."""
     own = task(current)
-    parents = {one.tgid: one.ppid for one in processes()}
+    parents = {process.tgid: process.ppid for process in processes()}
     family = {own.tgid}
     tgid = own.tgid
     while tgid in parents:
@@ -65,11 +66,11 @@ def owner(current: Ptr[TaskStruct]) -> Owner:
 
 
 def blame(address: int) -> Change | None:
-    """Go back to the instruction that changed a byte last, and stand before it.
+    """Go back to the instruction that changed a byte last, and stop before it.
 
-    None if none did since the start; gdb is where it was then, as after a Ctrl-C. The
-    byte is the current process's, and what the kernel writes through another mapping of
-    the page is not seen. Raises gdb.GdbError, memory.Fault.
+    Returns None if none did since the start; then, as after a Ctrl-C, gdb stands where it
+    was before. The byte is the current process's. What the kernel writes through another
+    mapping of the page is not seen. Raises gdb.GdbError, memory.Fault.
     """
     here = session.needed()
     kernel.refresh()
@@ -88,7 +89,7 @@ def blame(address: int) -> Change | None:
 
 
 def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None:
-    """From one write to the one before, as long as it changes nothing."""
+    """Go back from write to write, until one has changed the byte."""
     stops = 0
     with here.undisturbed(), quiet():
         watch = gdb.Breakpoint(
@@ -128,10 +129,10 @@ def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None
 def _at_checkpoints(
     here: Replay, address: int, whose: Owner, origin: int
 ) -> tuple[int | None, int] | None:
-    """Does an instruction right before a checkpoint change the byte? Stands before it.
+    """Did an instruction right before a checkpoint change the byte? Stops before it.
 
-    Going back QEMU executes from one checkpoint up to, and not with, the instruction
-    before the next one. Returns the byte before and after; None if none does.
+    Going back, QEMU executes from each checkpoint up to the instruction before the next
+    one, but not that instruction. Returns the byte before and after, None if none did.
     """
     reached = here.now
     for count in sorted(here.checkpoints.names, reverse=True):
@@ -150,9 +151,9 @@ def _at_checkpoints(
 
 
 def _byte(address: int, whose: Owner) -> int | None:
-    """The byte; None if it is not mapped, or there is no such process yet.
+    """The byte, None if it is not mapped, or there is no such process yet.
 
-    Another process may write to it, too, in memory that they share.
+    Another process may be running: it, too, can write to memory that they share.
     """
     kernel.refresh()
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Checkpoints of a replay: snapshots of QEMU from which going back is quick."""
+"""Checkpoints of a replay: snapshots of QEMU that make going back quick."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import gdb
 from ..target import terminal
 from .monitor import monitor
 
-# A checkpoint takes as long as some million instructions, and 20 to 40 MB of disk.
-NEAR = 200_000  # instructions; with one so close before, none is made
+# A checkpoint takes as long as a few million instructions, and 20 to 40 MB of disk.
+NEAR = 200_000  # instructions; none is made so close after another
 MOST = 200
-MOST_MIB = 2048  # of disk for all of them
-START = "start"  # the name of the first one: see set_machine in scripts/machine.sh
+MOST_MIB = 2048  # of disk, for all of them together
+START = "start"  # the name of the first: see set_machine in scripts/machine.sh
 
 
 class Checkpoints:
-    """All of this QEMU, by the instruction at which they were made."""
+    """The checkpoints of this QEMU, by the instruction at which they were made."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
@@ -41,21 +41,23 @@ class Checkpoints:
 
     @property
     def first(self) -> int:
-        """Where the earliest one is: nobody can go back further."""
+        """Where the earliest is: there is no going back further."""
         return min(self.names, default=0)
 
     def before(self, count: int) -> int | None:
-        """The last one in front of an instruction; the first one also at it."""
+        """The last one before an instruction; at the first one, that one itself."""
         first = self.first
-        earlier = [one for one in self.names if one < count or one == count == first]
+        earlier = [
+            made for made in self.names if made < count or made == count == first
+        ]
         return max(earlier, default=None)
 
     def is_near(self, count: int) -> bool:
-        """Is there one at an instruction, or so closely before that it is as quick?"""
-        return any(count - NEAR < one <= count for one in self.names)
+        """Is there one at an instruction, or close enough before to be as quick?"""
+        return any(count - NEAR < made <= count for made in self.names)
 
     def begin(self, now: int) -> None:
-        """Here everything is to start: with a checkpoint, and without any before."""
+        """Start the recording here: make a checkpoint, and delete all before it."""
         monitor(f"savevm {START}")
         for name in self.names.values():
             monitor(f"delvm {name}")
@@ -65,17 +67,17 @@ class Checkpoints:
             raise gdb.GdbError("QEMU made no checkpoint at the start")
 
     def make(self, now: int) -> bool:
-        """Make one here, if none is near; returns whether one is there now."""
+        """Make one here unless one is near; returns whether one is here or near now."""
         if self.is_near(now):
             return True
         if self.full:
             return False
-        said = monitor(f"savevm at-{now}").strip()
+        answer = monitor(f"savevm at-{now}").strip()
         size = self._list()
-        if said and now not in self.names:
-            # QEMU makes none while a device's event waits; one comes a little later
-            if "try once more" not in said.lower():
-                self._fill(f"QEMU made no checkpoint ({said})")
+        if answer and now not in self.names:
+            # QEMU makes none while a device's event waits; the next try comes soon
+            if "try once more" not in answer.lower():
+                self._fill(f"QEMU made no checkpoint ({answer})")
         elif len(self.names) >= MOST or size >= MOST_MIB:
             self._fill(f"there are {len(self.names)} checkpoints of {size} MiB")
         return now in self.names

@@ -16,7 +16,7 @@ from typing import Iterator
 from ..printable import one_line
 from ..schema import Schema, heading, is_of
 
-# Of several moments at one instruction the first of these is told first.
+# In the order in which several moments at one instruction are told.
 KINDS = ("start", "exec", "event", "hit", "killed", "end")
 
 
@@ -32,11 +32,11 @@ class Moment:
     what: str
 
     def is_plausible(self) -> bool:
-        """Are the members of their types, and the numbers such as there are?"""
+        """Do the members have their types, and are the numbers possible?"""
         numbers = [self.count]
-        numbers += [one for one in (self.time, self.pid) if one is not None]
+        numbers += [number for number in (self.time, self.pid) if number is not None]
         return (
-            all(type(one) is int and 0 <= one < 1 << 63 for one in numbers)
+            all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
             and self.kind in KINDS
             and isinstance(self.comm, str)
             and isinstance(self.what, str)
@@ -54,11 +54,11 @@ class MomentsFile(Schema, schema="moments"):
     moments: list[Moment]
 
 
-FIELDS = tuple(one.name for one in fields(Moment))
+FIELDS = tuple(field.name for field in fields(Moment))
 
 
 class Moments:
-    """All that are known, in the order in which they happened, each once."""
+    """All known moments, each once, in the order in which they happened."""
 
     def __init__(self, known: list[Moment] | None = None) -> None:
         self._all: list[Moment] = []
@@ -74,13 +74,13 @@ class Moments:
         return len(self._all)
 
     def add(self, moment: Moment) -> None:
-        """Put it in its place. A hit is known by its instruction alone."""
+        """Put a moment in its place. A hit is identified by its instruction alone."""
         if moment.kind == "hit":
             if moment.count in self._hits:
                 return
             self._hits[moment.count] = moment
             bisect.insort(self._places, moment.count)
-        place = bisect.bisect_left(self._all, moment.key, key=lambda one: one.key)
+        place = bisect.bisect_left(self._all, moment.key, key=lambda known: known.key)
         if place == len(self._all) or self._all[place].key != moment.key:
             self._all.insert(place, moment)
 
@@ -98,8 +98,8 @@ class Moments:
         return last.count if last is not None and last.kind == "end" else None
 
     def finish(self, count: int, what: str, time: int) -> None:
-        """The recording ends here, and not before any moment by the guest's clock."""
-        time = max((time, *(one.time or 0 for one in self._all)))
+        """Add the end of the recording, no earlier by the guest's clock than any moment."""
+        time = max((time, *(moment.time or 0 for moment in self._all)))
         self.add(Moment(count, "end", time or None, None, "", what))
 
     def save(self, file: Path) -> None:
@@ -110,19 +110,19 @@ class Moments:
 
     @classmethod
     def load(cls, file: Path) -> Moments:
-        """Raises OSError, and ValueError for what save() did not write."""
+        """Read a file. Raises OSError, and ValueError if save() did not write it."""
         try:
             data = json.loads(file.read_text("ascii"))
             if not is_of(data, MomentsFile):
                 raise ValueError("these are no moments that this lab can read")
-            known = [Moment(**one) for one in data["moments"]]
+            known = [Moment(**members) for members in data["moments"]]
         except (TypeError, KeyError, RecursionError) as problem:
             raise ValueError(str(problem)) from None
         if not all(moment.is_plausible() for moment in known):
             raise ValueError("a moment has a member that no moment has")
         return cls(
             [
-                replace(one, comm=one_line(one.comm), what=one_line(one.what))
-                for one in known
+                replace(moment, comm=one_line(moment.comm), what=one_line(moment.what))
+                for moment in known
             ]
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU's monitor, through the debug stub: where a replay stands, and gdb kept quiet."""
+"""QEMU's monitor, through the debug stub: where a replay stands; and gdb kept quiet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import gdb
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block, and is a KeyboardInterrupt there."""
+    """Hold back Ctrl-C until the end of the block, where it is a KeyboardInterrupt."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -25,8 +25,8 @@ def uninterrupted() -> Iterator[None]:
 def monitor(command: str) -> str:
     """What QEMU says to a command. Raises gdb.error where there is no monitor.
 
-    A Ctrl-C in the middle would leave QEMU's answer unread, and gdb would take it for
-    that to its next packet, and so on: it would wait for ever.
+    A Ctrl-C in the middle would leave QEMU's answer unread; gdb would take it for the
+    answer to its next packet, and so on, and at last wait for ever.
     """
     with uninterrupted():
         return gdb.execute(f"monitor {command}", to_string=True) or ""
@@ -34,14 +34,14 @@ def monitor(command: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """gdb does not print where it stops.
+    """Keep gdb from printing where it stops.
 
-    That a signal came it prints past whatever captures a command's output, so its
-    standard output goes nowhere meanwhile; but the TUI draws there.
+    It reports a signal even where a command's output is captured, so its standard output
+    goes to /dev/null meanwhile; not in the TUI, which draws there.
     """
     before = "on" if gdb.parameter("suppress-cli-notifications") else "off"
-    told = gdb.execute("info win", to_string=True) or ""
-    in_tui = "not active" not in told
+    windows = gdb.execute("info win", to_string=True) or ""
+    in_tui = "not active" not in windows
     gdb.execute("set suppress-cli-notifications on")
     gdb.flush()
     kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
@@ -58,7 +58,7 @@ def quiet() -> Iterator[None]:
 
 
 def replay_place() -> int | None:
-    """Instructions since the reset; None where nothing is replayed."""
+    """Instructions since the reset, None if nothing is replayed."""
     try:
         found = re.search(
             r"^Replaying .*instruction count = (\d+)", monitor("info replay"), re.M
@@ -75,7 +75,7 @@ def going_back() -> bool:
 
 @contextmanager
 def forward() -> Iterator[None]:
-    """gdb executes forward, also where a person has set exec-direction reverse."""
+    """Let gdb execute forward, even if the person has set exec-direction reverse."""
     back = going_back()
     try:
         if back:

@@ -23,7 +23,7 @@ from ..schema import Schema, heading
 MANIFEST = "manifest.json"
 FILES = ("log", "disk.qcow2", "initramfs.cpio", "console.log", "moments.json")
 AGAIN = "type make record to make a new one"
-# What a manifest holds, all of it
+# All that a manifest holds
 FORM = {
     "schema": str,
     "version": int,
@@ -40,8 +40,9 @@ FORM = {
 }
 MOST_OF_MANIFEST = 1 << 20  # bytes
 
-# Of a qcow2 header: magic, version; place and length of the backing file's name; all up
-# to the method of encryption; that; incompatible features; the header's own length
+# The header of a qcow2 file: magic, version; offset and length of the backing file's name;
+# what comes before the encryption method; that method; incompatible features; the
+# header's length
 _HEADER = struct.Struct(">4sIQI12sI36xQ20xI")
 FEATURE_NAMES = 0x6803F857  # the only header extension that qemu-img create writes
 HEADER_AREA = 1 << 16  # the first cluster
@@ -62,7 +63,7 @@ def _digest(file: Path) -> str:
 
 
 def _own_digest(manifest: dict[str, Any]) -> str:
-    """Of the manifest itself, without the line that holds it."""
+    """The digest of a manifest without its own member sha256."""
     rest = {key: value for key, value in manifest.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -113,7 +114,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def _has_form(value: Any, form: Any) -> bool:
-    """Is a value what seal() writes: of the types, and with the keys, of the form?"""
+    """Does a value have the keys and types of a form?"""
     if isinstance(form, dict):
         return (
             isinstance(value, dict)
@@ -121,14 +122,16 @@ def _has_form(value: Any, form: Any) -> bool:
             and all(_has_form(value[key], form[key]) for key in form)
         )
     if isinstance(form, list):
-        return isinstance(value, list) and all(_has_form(one, form[0]) for one in value)
+        return isinstance(value, list) and all(
+            _has_form(item, form[0]) for item in value
+        )
     return type(value) is form
 
 
 def opened(file: Path) -> BufferedReader:
-    """A file of a recording to read: no link to elsewhere, no pipe that never ends.
+    """Open a file of a recording to read it.
 
-    Raises Refused.
+    :raises Refused: it is missing, a link to elsewhere, or a pipe that might never end
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -145,15 +148,15 @@ def opened(file: Path) -> BufferedReader:
     return open(number, "rb")
 
 
-def _check_file(file: Path, told: dict[str, Any]) -> None:
+def _check_file(file: Path, recorded: dict[str, Any]) -> None:
     with opened(file) as data:
         size = os.fstat(data.fileno()).st_size
-        if size != told["bytes"]:
+        if size != recorded["bytes"]:
             raise Refused(
                 f"the recording is damaged, {file} has {size} bytes instead of "
-                f"{told['bytes']}: {AGAIN}"
+                f"{recorded['bytes']}: {AGAIN}"
             )
-        if hashlib.file_digest(data, "sha256").hexdigest() != told["sha256"]:
+        if hashlib.file_digest(data, "sha256").hexdigest() != recorded["sha256"]:
             raise Refused(
                 f"the recording is damaged, {file} is not what was recorded "
                 f"(its SHA-256 differs): {AGAIN}"
@@ -161,7 +164,7 @@ def _check_file(file: Path, told: dict[str, Any]) -> None:
 
 
 def copy_disk(folder: Path, copy: Path) -> None:
-    """Make the copy of the disk on which a replay works, and look what it names.
+    """Copy the disk for a replay to work on, and check that it needs no other file.
 
     Raises Refused.
     """
@@ -179,7 +182,7 @@ def copy_disk(folder: Path, copy: Path) -> None:
 
 
 def _check_disk(head: bytes) -> None:
-    """Is it a disk as make record makes it, all of whose data is in the file itself?
+    """Refuse a disk that make record did not make, or whose data is not all in the file.
 
     A qcow2 file may name others, on this machine or another, and QEMU opens them: see
     QEMU's docs/interop/qcow2.txt. Raises Refused.
@@ -215,8 +218,10 @@ def _check_disk(head: bytes) -> None:
 def check(manifest: dict[str, Any], kernel: str, qemu: str, command: list[str]) -> None:
     """Can this kernel and this QEMU replay it? Raises Refused.
 
-    Parameters: what read() gave, the kernel's build id, what QEMU says of its
-    version, and the machine with which it would be started.
+    :param manifest: what read() returned
+    :param kernel: the kernel's build id
+    :param qemu: the version that QEMU tells
+    :param command: the command line with which it would be started
     """
     recorded = manifest["kernel"]
     if recorded["build_id"] != kernel:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Is the target a recording that QEMU replays, and where does it stand?
 
-What the check, the tracer and the commands ask. In any other lab active() is False and
-all else here does nothing.
+The check, the tracer and the commands ask this. In a lab that is no replay active() is
+False, and checkpoint() and note() do nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .moments import FIELDS, Moment
 from .monitor import replay_place
 from .timetravel import OVER, Replay
 
-# All commands that move the target; reverse-continue is a continue to gdb, and so on.
+# All commands that move the target. To gdb's hooks reverse-continue is a continue, and so on.
 MOVES = "continue step next stepi nexti finish until advance jump signal".split()
 NONE = "This is no replay: type make record in a shell, then make replay."
 
 _replay: Replay | None = None
 _asked = _registered = False
-_found: list[Moment] = []  # in this session, before the package was loaded anew
+_found: list[Moment] = []  # in this session, before the package was loaded again
 
 
 def this() -> Replay | None:
@@ -40,7 +40,7 @@ def this() -> Replay | None:
 
 
 def needed() -> Replay:
-    """This replay. Raises gdb.GdbError if there is none, or no more."""
+    """This replay. Raises gdb.GdbError if there is none, or it has ended."""
     found = this()
     if found is None:
         raise gdb.GdbError(OVER if "LAB_MOMENTS" in os.environ else NONE)
@@ -82,7 +82,7 @@ class Prepare(Command):
 def register(found: list[tuple[Any, ...]]) -> None:
     """Follow gdb's events, and its commands that move the target.
 
-    Parameter: what release() gave, of the package before it was loaded anew.
+    :param found: what release() returned before the package was loaded again
     """
     global _registered
     _registered = True
@@ -93,9 +93,9 @@ def register(found: list[tuple[Any, ...]]) -> None:
 
 
 def release() -> list[tuple[Any, ...]]:
-    """Leave nothing in gdb: the package is about to be loaded again.
+    """Remove everything from gdb: the package is about to be loaded again.
 
-    Returns the moments that are known by now, as the values of their FIELDS.
+    Returns the moments known by now, as the values of their FIELDS.
     """
     global _registered
     if _registered:
@@ -104,7 +104,7 @@ def release() -> list[tuple[Any, ...]]:
             getattr(gdb.events, name).disconnect(_on_end)
     known = list(_found) if _replay is None else list(_replay.moments)
     _on_end(None)
-    return [tuple(getattr(one, name) for name in FIELDS) for one in known]
+    return [tuple(getattr(moment, name) for name in FIELDS) for moment in known]
 
 
 def active() -> bool:
@@ -113,7 +113,7 @@ def active() -> bool:
 
 
 def travels() -> bool:
-    """Is gdb on the way of a jump, where stops are to be passed over?"""
+    """Is gdb in the middle of a jump, where stops are to be passed over?"""
     return _replay is not None and _replay.travels
 
 
@@ -125,8 +125,9 @@ def instruction_count() -> int:
 def checkpoint(what: str = "") -> bool:
     """Make it quick to come back to here, up to a limit; nothing if this is no replay.
 
-    Parameter: what happens here, as lab timeline is to tell it, if it is to be a moment.
     Returns whether there is a checkpoint here or closely before.
+
+    :param what: what happens here, to be a moment of lab timeline; "" for none
     """
     replay = this()
     if replay is None:
@@ -137,7 +138,7 @@ def checkpoint(what: str = "") -> bool:
 
 
 def note(kind: str, what: str, pid: int | None = None, comm: str = "") -> None:
-    """A moment is here. The thread is the one that runs unless it is named."""
+    """Note a moment here: of the running thread, unless another is named."""
     replay = this()
     if replay is None:
         return

@@ -26,31 +26,31 @@ ENTRY = "pvh_start_xen"  # arch/x86/platform/pvh/head.S
 RESTART = "native_machine_emergency_restart"  # arch/x86/kernel/reboot.c
 STARTS = "The recording starts here: continue, or lab goto N."
 ENDS = "The recording ends here: reverse-continue, or lab goto N."
-INT = "SIGINT"  # what gdb is told of Ctrl-C; going back nothing else gives it
+INT = "SIGINT"  # gdb's signal for Ctrl-C; going back nothing else causes it
 OVER = "QEMU has ended, and the replay with it: quit, then type make replay again."
 WROTE = (
     "The instruction before this one wrote to watched memory, or close to it: reverse-stepi "
     "goes back over it. lab blame ADDR looks closely."
 )
 
-# Called before the target moves, with whether it is about to go back.
+# Called before the target moves, with True if it is about to go back.
 before_move: list[Callable[[bool], None]] = []
-# Called after a jump, which ran no code that any stop could have followed.
+# Called after a jump: no stop has followed what was executed.
 after_jump: list[Callable[[], None]] = []
 
 
 class Replay:
-    """This connection's replay."""
+    """The replay that gdb is connected to."""
 
     def __init__(self, found: list[Moment]) -> None:
-        """Parameter: moments that are known beside those of the recording."""
+        """:param found: moments that are known besides those of the recording"""
         known = os.environ.get("LAB_MOMENTS")
         self.moments = Moments.load(Path(known)) if known else Moments()
         for moment in found:
             self.moments.add(moment)
-        self.travels = False  # on the way of a jump: no stop is meant for the person
-        self.move = ""  # how the target was moved last: one of replay.MOVES
-        self.torn = False  # did Ctrl-C end the last move back?
+        self.travels = False  # in the middle of a jump: no stop is meant for the person
+        self.move = ""  # how the target was moved last: one of session.MOVES
+        self.torn = False  # did Ctrl-C interrupt the last move back?
         self.checkpoints = Checkpoints()
         self.bounds: list[Bound] = []
         if self.moments.end is not None:
@@ -85,14 +85,14 @@ class Replay:
                 raise gdb.GdbError(ENDS)
             if self.torn:
                 self._finish_going_back()
-            # Behind EndStop, for a guest that ends in another way
+            # Beyond EndStop, for a guest that ends in another way
             self._break_at(self.moments.end + 1)
 
     def _finish_going_back(self) -> None:
-        """Go one instruction back and forward again, which ends what Ctrl-C did not.
+        """Go one instruction back and forward again, to end a move back for QEMU, too.
 
-        QEMU goes on looking for the last breakpoint before where the move back began:
-        it would pass over all of them (replay_is_debugging in replay-debugging.c).
+        After Ctrl-C it still looks for the last breakpoint before the place where the move
+        began, and would pass over all of them (replay_is_debugging, replay-debugging.c).
         """
         now, level = self.now, gdb.selected_frame().level()
         with uninterrupted(), self.undisturbed(), quiet():
@@ -109,7 +109,7 @@ class Replay:
         monitor(f"replay_break {count}")
 
     def travel(self, count: int) -> None:
-        """Jump to an instruction. Raises gdb.GdbError if that cannot be."""
+        """Jump to an instruction. Raises gdb.GdbError if that is impossible."""
         end, now = self.moments.end, self.now
         if count < self.start or (end is not None and count > end):
             raise gdb.GdbError(
@@ -123,7 +123,7 @@ class Replay:
             if base is not None and self.now < count:
                 self.run_until(count)
                 monitor("replay_delete_break")
-            kernel.forget()  # perhaps from before there was a kernel
+            kernel.forget()  # it may be from before there was a kernel
             now = self.now
         if now != count:
             raise gdb.GdbError(
@@ -132,18 +132,18 @@ class Replay:
             )
 
     def _load(self, count: int) -> None:
-        monitor("replay_delete_break")  # QEMU gives up if it lies behind
-        said = monitor(f"loadvm {self.checkpoints.names[count]}").strip()
+        monitor("replay_delete_break")  # QEMU aborts if that would be in the past
+        answer = monitor(f"loadvm {self.checkpoints.names[count]}").strip()
         # gdb does not know that the target has moved
         for cache in ("register-cache", "dcache"):
             gdb.execute(f"maintenance flush {cache}", to_string=True)
         gdb.invalidate_cached_frames()
-        if said:
-            raise gdb.GdbError(f"QEMU cannot load a checkpoint: {said}")
+        if answer:
+            raise gdb.GdbError(f"QEMU cannot load a checkpoint: {answer}")
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """No breakpoint stops the target meanwhile, and nobody follows it."""
+        """In the block no breakpoint stops the target, and nobody follows it."""
         stops = [stop for stop in gdb.breakpoints() if stop.enabled]
         before, self.travels = self.travels, True
         try:
@@ -159,19 +159,19 @@ class Replay:
                 listener()
 
     def run_until(self, count: int) -> None:
-        """Execute up to an instruction, with all stops, or to the next of them."""
+        """Execute up to an instruction, or to the next stop before it."""
         self._break_at(count)
         with quiet():
             gdb.execute("continue", to_string=True)
 
     @property
     def is_over(self) -> bool:
-        """Has the machine been reset? Then QEMU can only be ended."""
+        """Has the machine been reset? Then QEMU can only quit."""
         return "shutdown" in monitor("info status")
 
     @handler("lab replay")
     def stopped(self, event: object) -> None:
-        """Say what is special about the place at which gdb stopped."""
+        """Say what is special about the place where gdb stopped."""
         try:
             if not self.travels:
                 self.torn = getattr(event, "stop_signal", "") == INT and going_back()
@@ -190,7 +190,7 @@ class Replay:
             # gdb cannot tell: QEMU does not say that it was a watchpoint
             plain = type(event) is gdb.StopEvent  # type: ignore[attr-defined]
             stops = gdb.breakpoints() if plain else ()
-            if any(one.type == gdb.BP_HARDWARE_WATCHPOINT for one in stops):
+            if any(stop.type == gdb.BP_HARDWARE_WATCHPOINT for stop in stops):
                 terminal.write(f"{WROTE}\n")
 
     def follow(self) -> None:
@@ -198,33 +198,33 @@ class Replay:
         gdb.events.stop.connect(self.stopped)
 
     def close(self) -> None:
-        """Leave nothing in gdb."""
+        """Remove everything from gdb."""
         gdb.events.stop.disconnect(self.stopped)
         for stop in filter(gdb.Breakpoint.is_valid, self.bounds):
             stop.delete()
 
 
 class Bound(OwnStop):
-    """A place behind which nothing can be executed, in one direction."""
+    """A place beyond which nothing can be executed, in one direction."""
 
     def __init__(self, replay: Replay, address: int) -> None:
         super().__init__(address)
         self.replay = replay
 
     def is_reached(self) -> bool:
-        # An exception from here would leave gdb waiting for a stop that it has had
+        # An exception here would leave gdb waiting for a stop that has happened already
         try:
             return self.is_here()
         except (Exception, KeyboardInterrupt):
             return True
 
     def is_here(self) -> bool:
-        """Does the target stand there, on its way?"""
+        """Has the target come there on a move in that direction?"""
         raise NotImplementedError
 
 
 class StartStop(Bound):
-    """The kernel's first instruction, on the way back: QEMU has no checkpoint before."""
+    """The kernel's first instruction, going back: QEMU has no earlier checkpoint."""
 
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay, entry())
@@ -234,7 +234,7 @@ class StartStop(Bound):
 
 
 class EndStop(Bound):
-    """The guest is about to reset the machine, with which QEMU would end."""
+    """The guest is about to reset the machine, and QEMU would end."""
 
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay, structs.address_of(RESTART))
@@ -244,5 +244,5 @@ class EndStop(Bound):
 
 
 def entry() -> int:
-    """Where the firmware jumps to: a physical address, for paging is off."""
+    """Where the firmware jumps to: a physical address, because paging is off."""
     return structs.address_of(ENTRY) - START_KERNEL_MAP
