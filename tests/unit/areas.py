@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Address spaces that a unit test makes up: a list and a red-black tree, or a maple tree."""
+"""Made-up address spaces for unit tests: a list and a red-black tree, or a maple tree."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Space:
     )  # struct maple_node *, the root first
 
     def member(self, number: int, path: str, value: int) -> None:
-        """Give a member of an area another value."""
+        """Change a member of an area."""
         self.guest.set(VMA, self.areas[number], path, value)
 
     def node_of(self, number: int) -> int:
-        """The struct rb_node * of an area."""
+        """Return the struct rb_node * of an area."""
         return self.areas[number] + structs.offsetof(VMA, "vm_rb")
 
 
 def space(guest: Guest, *ranges: Range, **members: int) -> Space:
-    """An mm with areas of these starts and ends, in order."""
+    """Make an mm with areas of these starts and ends, in order."""
     mm = guest.put("struct mm_struct", {"map_count": len(ranges), "task_size": 1 << 47})
     for path, value in members.items():
         guest.set("struct mm_struct", mm, path, value)
@@ -62,7 +62,7 @@ def space(guest: Guest, *ranges: Range, **members: int) -> Space:
 
 
 def _chain(made: Space) -> None:
-    """vm_next and vm_prev."""
+    """Link the areas by vm_next and vm_prev."""
     links = [0, *made.areas, 0]
     for i, area in enumerate(made.areas, 1):
         made.guest.put(VMA, {"vm_next": links[i + 1], "vm_prev": links[i - 1]}, area)
@@ -70,12 +70,12 @@ def _chain(made: Space) -> None:
 
 
 def _rb_tree(made: Space, ranges: list[Range]) -> None:
-    """A balanced tree in which only the lowest row is red, if it is not full."""
+    """Make a balanced tree in which only the lowest row is red, unless it is full."""
     guest, inside = made.guest, structs.offsetof(VMA, "vm_rb")
     full = (len(ranges) + 1).bit_length() - 1  # rows that are full
 
     def build(low: int, high: int, depth: int, parent: int) -> tuple[int, int]:
-        """The node in the middle of [low, high), and the widest gap below it."""
+        """Make the subtree of areas [low, high): its root, and the widest gap in it."""
         if low >= high:
             return 0, 0
         middle = (low + high) // 2
@@ -95,12 +95,12 @@ def _rb_tree(made: Space, ranges: list[Range]) -> None:
 
 
 def tree_of(made: Space) -> int:
-    """The struct maple_tree * of an mm."""
+    """Return the struct maple_tree * of an mm."""
     return made.mm + structs.offsetof("struct mm_struct", "mm_mt")
 
 
 def _maple_tree(made: Space, ranges: list[Range]) -> None:
-    """A leaf, or leaves of eight slots below one node."""
+    """Make a tree of one leaf, or of one node with leaves of eight slots."""
     slots: list[tuple[int, int]] = []  # last index and entry
     before = 0
     for (start, end), area in zip(ranges, made.areas):
@@ -149,7 +149,7 @@ def _two_levels(made: Space, slots: list[tuple[int, int]], tree: int) -> int:
 
 
 def widest(group: list[tuple[int, int]], first: int) -> int:
-    """The widest gap of a leaf whose first index this is."""
+    """Return the widest gap of a leaf that starts at index first."""
     gap = 0
     for last, entry in group:
         if not entry:
@@ -159,13 +159,13 @@ def widest(group: list[tuple[int, int]], first: int) -> int:
 
 
 def node(made: Space) -> int:
-    """Room for a struct maple_node, which starts at a multiple of its size."""
+    """Make room for a struct maple_node, which is aligned to its size."""
     made.nodes.append(made.guest.room(256, 256))
     return made.nodes[-1]
 
 
 def encoded(address: int, kind: str) -> int:
-    """A node as a slot has it: mt_mk_node()."""
+    """Encode a node's address for a slot: mt_mk_node()."""
     number = structs.enumerators("enum maple_type")[f"maple_{kind}"]
     return address | number << maple.TYPE_SHIFT | 2
 

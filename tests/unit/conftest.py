@@ -15,9 +15,9 @@ sys.path[:0] = [str(ROOT / "gdb"), str(Path(__file__).parent)]
 import made_up  # noqa: E402 (found only now)
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m looks at marks
+@pytest.hookimpl(tryfirst=True)  # before -m evaluates marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each kernel's layout is tried by the tests themselves."""
+    """Run the unit tests once, whatever the kernel: they try each kernel's layout."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.once)
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=sorted(made_up.LAYOUTS))
 def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[made_up.Guest]:
-    """A guest with the layout of each kernel, one after the other."""
+    """A guest; the test runs once with the layout of each kernel."""
     made = made_up.Guest(made_up.layout(request.param), tmp_path)
     yield made
     made_up.use(None)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A small stand-in for the module gdb: as much of it as parsing a command takes.
+"""A small stand-in for the module gdb: as much of it as is needed to parse a command.
 
     with loaded() as gdb:
         gdb.type("lab vma 0x401000 1")
         assert gdb.written() == "..."
 
-A line goes the way a person's goes: to the command with the longest name that fits, through
-its invoke(). What is wrong with it comes out as GdbError, whose text gdb would show.
+A line takes the same way as one that a person types: to invoke() of the command with the
+longest name that matches. A mistake in it raises GdbError, whose text gdb would show.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any, Iterator
 
-# As the package needs them, so that it changes none
+# The values that the package needs, so that it does not change any
 SETTINGS: dict[str, Any] = {
     "language": "c",
     "input-radix": 10,
@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "opaque-type-resolution": True,
     "style enabled": False,
     "width": 80,
-    "lab debug": True,  # a mistake comes with its traceback
+    "lab debug": True,  # show tracebacks of the lab's own mistakes
 }
 
 
@@ -42,7 +42,7 @@ class GdbError(Exception):
 
 
 class Value(int):
-    """gdb.Value, of a number or a pointer."""
+    """gdb.Value for a number or a pointer."""
 
     type = "long"
 
@@ -53,14 +53,14 @@ class Value(int):
 
 
 class Type(str):
-    """gdb.Type, known by its name."""
+    """gdb.Type, just its name."""
 
     def pointer(self) -> Type:
         return Type(f"{self} *")
 
 
 class StandIn(ModuleType):
-    """The module, and what a test asks of it."""
+    """The module gdb, with what the tests look at."""
 
     error = MemoryError = Error
     GdbError = GdbError
@@ -84,7 +84,7 @@ class StandIn(ModuleType):
                 stand_in.functions[name] = self
 
         class Other:
-            """A breakpoint, a parameter: never made."""
+            """A breakpoint or parameter, of which no instance is made."""
 
         self.Command, self.Function = Command, Function
         self.Breakpoint = self.FinishBreakpoint = self.Parameter = Other
@@ -95,7 +95,7 @@ class StandIn(ModuleType):
         raise AttributeError(f"the stand-in for gdb has no {name}")
 
     def type(self, line: str) -> None:
-        """What gdb does with a line that a person types."""
+        """Run a line as gdb does when a person types it."""
         words = line.split(" ")
         for end in range(len(words), 0, -1):
             command = self.commands.get(" ".join(words[:end]))
@@ -105,7 +105,7 @@ class StandIn(ModuleType):
         raise GdbError(f'Undefined command: "{line}".')
 
     def written(self) -> str:
-        """All that was written, once."""
+        """Return all that was written since the last call."""
         text = "".join(self._written)
         self._written.clear()
         return text
@@ -116,7 +116,7 @@ class StandIn(ModuleType):
         self._written.append(text)
 
     def flush(self, stream: int = 0) -> None:
-        """There is no buffer."""
+        """Do nothing: there is no buffer."""
 
     def execute(self, line: str, *_: Any, to_string: bool = False) -> str:
         self.executed.append(line)
@@ -135,7 +135,7 @@ class StandIn(ModuleType):
 
 
 class _Events:
-    """gdb.events: nothing ever happens."""
+    """gdb.events, whose events never happen."""
 
     def __getattr__(self, name: str) -> Any:
         return SimpleNamespace(connect=lambda _: None, disconnect=lambda _: None)
@@ -143,7 +143,7 @@ class _Events:
 
 @contextmanager
 def loaded() -> Iterator[StandIn]:
-    """The lab's commands, registered with a stand-in; no trace of it is left afterwards."""
+    """Register the lab's commands with a stand-in, for the time of a with block."""
     assert "gdb" not in sys.modules
     stand_in = StandIn()
     sys.modules["gdb"] = stand_in

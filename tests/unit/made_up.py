@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest that a unit test makes up: its RAM, and the layout of a real kernel.
+"""A made-up guest for unit tests: some RAM, and the layout of a real kernel.
 
-Nothing of the lab is replaced: it reads this RAM as it reads that of a stopped guest, and
-finds out by itself where the direct map is. No kernel, no gdb, no QEMU.
+Nothing in the lab is mocked: it reads this RAM as it reads that of a stopped guest, and
+finds the direct map by itself. This needs no kernel, gdb or QEMU.
 
     mm = guest.put("struct mm_struct", {"map_count": 2, "mm_users.counter": 1})
     assert mm_struct(mm).map_count == 2
@@ -30,14 +30,14 @@ LAYOUTS = {
 PAGE = 4096
 PAGE_OFFSET = 0xFFFF_8880_0000_0000  # __PAGE_OFFSET_BASE_L4
 SIZE = 64 << 20
-HEAP = 48 << 20  # where objects are put, behind the kernel's image
+HEAP = 48 << 20  # objects are put here, behind the kernel's image
 PRESENT, WRITE, USER, LARGE = 1, 2, 4, 1 << 7
 BANNER = b"Linux version made.up (seginfo@lab) #1\n\0"
 WORD = struct.Struct("<Q")
 
 
 class MadeUpRam:
-    """Anonymous memory as the RAM file of a guest: see lab.target.physical."""
+    """Anonymous memory in place of a guest's RAM file: see lab.target.physical."""
 
     name = "made-up RAM"
 
@@ -53,7 +53,7 @@ class MadeUpRam:
 
 
 class Guest:
-    """A kernel that has just enough in its memory to be read."""
+    """A kernel with just enough in its memory that the lab can read it."""
 
     def __init__(self, layout: Layout, folder: Path) -> None:
         self.layout = layout
@@ -74,7 +74,7 @@ class Guest:
 
     @staticmethod
     def physical(address: int) -> int:
-        """Where an address of the image or of the direct map is."""
+        """Translate an address of the kernel image or of the direct map."""
         base = START_KERNEL_MAP if address >= START_KERNEL_MAP else PAGE_OFFSET
         return address - base
 
@@ -84,19 +84,19 @@ class Guest:
         self.image.ram[place : place + len(data)] = data
 
     def read(self, address: int, size: int) -> bytes:
-        """What stands at a kernel address."""
+        """Read at a kernel address."""
         place = self.physical(address)
         return self.image.ram[place : place + size]
 
     def room(self, size: int, align: int = 64) -> int:
-        """Memory of the direct map that nobody has, all zero."""
+        """Allocate zeroed memory in the direct map."""
         start = -(-self._free // align) * align
         self._free = start + size
         assert self._free <= SIZE, "this guest has no more memory"
         return PAGE_OFFSET + start
 
     def string(self, text: bytes) -> int:
-        """A string of the kernel's."""
+        """Put a string into kernel memory."""
         place = self.room(len(text) + 1, 1)
         self.write(place, text + b"\0")
         return place
@@ -110,7 +110,7 @@ class Guest:
         address: int | None = None,
         align: int = 64,
     ) -> int:
-        """A structure with these members, by their paths; its address."""
+        """Write a structure with these members, by path, and return its address."""
         if address is None:
             address = self.room(self.layout.lookup_type(type_name).size, align)
         for path, value in members.items():
@@ -118,7 +118,7 @@ class Guest:
         return address
 
     def set(self, type_name: str, address: int, path: str, value: int | bytes) -> None:
-        """Give a member of a structure a value."""
+        """Set a member of a structure."""
         offset, kind = structs.member(type_name, path)
         self.write(address + offset, _encoded(kind, value))
 
@@ -127,7 +127,7 @@ class Guest:
         return structs.has_member(type_name, path)
 
     def variable(self, symbol: str, value: int) -> None:
-        """Give a variable of 8 bytes a value."""
+        """Set a variable of 8 bytes."""
         self.write(self.layout.address_of(symbol), WORD.pack(value % (1 << 64)))
 
     def link(self, head: int, *nodes: int) -> None:
@@ -140,7 +140,7 @@ class Guest:
     # --- Page tables -------------------------------------------------------------
 
     def table(self) -> int:
-        """An empty page table: its physical address."""
+        """Make an empty page table, and return its physical address."""
         return self.physical(self.room(PAGE, PAGE))
 
     def entry(self, table: int, index: int, value: int) -> None:
@@ -155,7 +155,7 @@ class Guest:
         flags: int = USER | WRITE,
         level: int = 1,
     ) -> None:
-        """Map a page, or at level 2 or 3 a large one; tables in between are made."""
+        """Map a page, or a large one at level 2 or 3, with the tables in between."""
         table = pgd
         for at in range(4, level, -1):
             index = address >> 12 + 9 * (at - 1) & 511
@@ -183,7 +183,7 @@ def _encoded(kind: CType, value: int | bytes) -> bytes:
 
 
 def _vmlinux(banner: int) -> bytes:
-    """A file that has linux_banner at this address, and nothing else."""
+    """Make an ELF file with linux_banner at this address and nothing else."""
     offset = elffile.EHDR.size + elffile.PHDR.size
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     size, header = len(BANNER), elffile.EHDR.size
@@ -194,7 +194,7 @@ def _vmlinux(banner: int) -> bytes:
 
 
 def layout(kernel_name: str) -> Layout:
-    """That of tests/unit/layouts."""
+    """Load a kernel's layout from tests/unit/layouts."""
     return Layout(json.loads(LAYOUTS[kernel_name].read_text()))
 
 

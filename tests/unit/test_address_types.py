@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Addresses of kernel objects have types: gdb/lab/linux takes and gives Ptr[...]."""
+"""Addresses of kernel objects are typed: gdb/lab/linux takes and returns Ptr[...]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Iterator
 from lab.target.cstruct import NULL, Ptr
 
 LINUX = Path(__file__).resolve().parents[2] / "gdb" / "lab" / "linux"
-# What the kernel calls a pointer to an object by
+# Names that the kernel gives to pointers
 POINTERS = {
     *("mm", "vma", "vma_prev", "task", "leader", "parent", "page", "file", "files"),
     *("dentry", "mnt", "root", "mapping", "tree", "regs", "module", "sighand"),
@@ -18,7 +18,7 @@ POINTERS = {
 
 
 def annotated(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Line, name and type of each parameter and field of a file."""
+    """Yield line, name and type of each parameter and field in a file."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.arg) and node.annotation is not None:
             yield node.lineno, node.arg, ast.unparse(node.annotation)
@@ -38,7 +38,7 @@ def test_no_kernel_object_is_an_int() -> None:
 
 
 def test_a_comment_names_no_type_that_an_int_has() -> None:
-    """`address: int  # struct task_struct *` was how addresses were told apart."""
+    """Addresses used to be `address: int  # struct task_struct *`."""
     wrong = [
         f"{path.relative_to(LINUX)}:{number}: {line.strip()}"
         for path in LINUX.rglob("*.py")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Areas in a list and a red-black tree, and in a maple tree: sound ones and damaged ones."""
+"""Areas in a list and a red-black tree, and in a maple tree: intact and damaged."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SIZES = [0, 1, 2, 3, 5, 7, 12, 13]
 
 
 def some(count: int) -> list[Range]:
-    """So many areas, with gaps before all but the first."""
+    """Return so many areas, with gaps between them."""
     return [(i * 3 * PAGE, (i * 3 + 1) * PAGE) for i in range(count)]
 
 
 def found(made: Space) -> list[Range]:
-    """The starts and ends of the areas that a walk gives."""
+    """Walk the areas, and return their starts and ends."""
     return [(area.vm_start, area.vm_end) for area in vma.for_each_vma(made.mm)]
 
 
 def rules(made: Space) -> dict[str, str]:
-    """The rules of the area list, and where each is broken."""
+    """Check the area list: where each rule is broken, "" if it holds."""
     areas: list[VmAreaStruct] = []
     broken = ""
     try:
@@ -39,7 +39,9 @@ def rules(made: Space) -> dict[str, str]:
     except Broken as trouble:
         broken = str(trouble)
     count = len(made.areas)
-    return {one.rule: one.broken for one in check_list(made.mm, count, areas, broken)}
+    return {
+        rule.rule: rule.broken for rule in check_list(made.mm, count, areas, broken)
+    }
 
 
 # --- Both kinds --------------------------------------------------------------------
@@ -60,12 +62,14 @@ def test_find_vma_at_every_page(guest: Guest, count: int) -> None:
     """find_vma() and vma_lookup() as the kernel defines them, in areas and in gaps."""
     made = space(guest, *some(count))
     for address in range(0, some(count)[-1][1] + 2 * PAGE, PAGE):
-        above = [one for one in some(count) if one[1] > address]
-        one = vma.find_vma(made.mm, address)
-        assert (one and (one.vm_start, one.vm_end)) == (above[0] if above else None)
-        inside = [one for one in above if one[0] <= address]
-        one = vma.vma_lookup(made.mm, address)
-        assert (one and (one.vm_start, one.vm_end)) == (inside[0] if inside else None)
+        above = [(start, end) for start, end in some(count) if end > address]
+        area = vma.find_vma(made.mm, address)
+        assert (area and (area.vm_start, area.vm_end)) == (above[0] if above else None)
+        inside = [(start, end) for start, end in above if start <= address]
+        area = vma.vma_lookup(made.mm, address)
+        assert (area and (area.vm_start, area.vm_end)) == (
+            inside[0] if inside else None
+        )
 
 
 @pytest.mark.parametrize("ends", [0, 1, -1])
@@ -79,8 +83,8 @@ def test_at_the_borders_of_an_area(guest: Guest, ends: int) -> None:
 def test_the_area_before(guest: Guest) -> None:
     made = space(guest, *FEW)
     for address, before in ((0x3800, 0x1000), (0x5000, 0x3000), (0xFFFF_0000, 0x8000)):
-        one = vma.find_vma_prev(made.mm, address)
-        assert one is not None and one.vm_start == before
+        area = vma.find_vma_prev(made.mm, address)
+        assert area is not None and area.vm_start == before
     assert vma.find_vma_prev(made.mm, 0x1800) is None
 
 
@@ -93,8 +97,8 @@ def test_an_area_of_another_mm(guest: Guest) -> None:
 def test_a_wrong_count(guest: Guest) -> None:
     made = space(guest, *FEW)
     made.areas.append(0)
-    said = rules(made)["map_count is the number of areas"]
-    assert said == "map_count is 4, there are 3 areas"
+    broken = rules(made)["map_count is the number of areas"]
+    assert broken == "map_count is 4, there are 3 areas"
 
 
 def test_an_empty_area(guest: Guest) -> None:
@@ -118,7 +122,7 @@ def nodes(made: Space) -> list[rbtree.Node]:
 
 
 def tree_rules(made: Space) -> dict[str, str]:
-    """The rules of the tree, and where each is broken."""
+    """Check the red-black tree: where each rule is broken, "" if it holds."""
     return dict(rbtree.check(nodes(made)))
 
 
@@ -178,8 +182,8 @@ def test_a_tree_that_is_cut(old: Guest) -> None:
 def test_a_red_root(old: Guest) -> None:
     made = space(old, *some(7))
     made.member(3, "vm_rb.__rb_parent_color", 0)
-    said = tree_rules(made)["the root is black, and no red node has a red child"]
-    assert "the root" in said and "is red" in said
+    broken = tree_rules(made)["the root is black, and no red node has a red child"]
+    assert "the root" in broken and "is red" in broken
 
 
 def test_two_red_nodes_in_a_row(old: Guest) -> None:
@@ -193,9 +197,9 @@ def test_two_red_nodes_in_a_row(old: Guest) -> None:
         "vm_rb.__rb_parent_color",
         above and made.node_of(made.areas.index(above)),
     )
-    said = tree_rules(made)
-    assert "are red" in said["the root is black, and no red node has a red child"]
-    assert said["all ways down have the same number of black nodes"]
+    broken = tree_rules(made)
+    assert "are red" in broken["the root is black, and no red node has a red child"]
+    assert broken["all ways down have the same number of black nodes"]
 
 
 def test_a_node_with_another_parent(old: Guest) -> None:
@@ -214,7 +218,7 @@ def test_a_gap_that_is_not_the_widest(old: Guest) -> None:
 
 
 def maple_rules(made: Space) -> dict[str, str]:
-    """The rules of the tree, and where each is broken."""
+    """Check the maple tree: where each rule is broken, "" if it holds."""
     return dict(maple_check.check(tree_of(made)))
 
 
@@ -253,7 +257,7 @@ def test_one_entry_in_the_root(new: Guest) -> None:
 def damaged(
     made: Space, number: int, member: str, slot: int, value: int, kind: str
 ) -> None:
-    """Another value in a node's array."""
+    """Change a value in an array of a node."""
     name = f"struct maple_{kind}"
     at = structs.offsetof(name, member) + 8 * slot
     made.guest.write(made.nodes[number] + at, value.to_bytes(8, "little"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The arguments of all commands, along the way of a person's line: good ones, and bad ones.
+"""The arguments of all commands, good and bad, from the line that a person types.
 
-A command parses, calls, shows. Called is `describe()` of its report, which is replaced by
-something that notes with what it is called. The module gdb is a stand-in.
+A command parses, calls `describe()` of its report, and shows the result. Here `describe()`
+is replaced by a function that notes its arguments, and the module gdb by a stand-in.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Bench:
     tasks: dict[int, int]  # struct task_struct * by pid; the current one is 61
     mms: dict[int, int]
     pgd: dict[int, int]  # physical
-    called: list[tuple[Any, ...]]  # with what describe() was called
+    called: list[tuple[Any, ...]]  # the arguments of each call of describe()
 
     def refusal(self, line: str) -> str:
-        """The sentence with which a line is refused; nothing was called or written."""
+        """Return the error of a line, which must not call or write anything."""
         with pytest.raises(self.gdb.GdbError) as caught:
             self.gdb.type(line)
         assert self.called == [] and self.gdb.written() == ""
@@ -82,7 +82,7 @@ def bench(gdb: Any, old: made_up.Guest, monkeypatch: Any) -> Bench:
 
 
 def command(gdb: Any, name: str) -> Any:
-    """The module that has a command, as a name space."""
+    """Return the names of the module that defines a command, as attributes."""
     function = type(gdb.commands[f"lab {name}"]).do
     run = getattr(type(gdb.commands[f"lab {name}"]), "run", function)
     scope = function.__globals__ if name in ("goto", "timeline") else run.__globals__
@@ -90,7 +90,7 @@ def command(gdb: Any, name: str) -> Any:
 
 
 def tasks_of(guest: made_up.Guest) -> tuple[dict[int, int], ...]:
-    """swapper/0; init; kthreadd, a kernel thread; sh; and a zombie."""
+    """Make swapper/0; init; kthreadd, a kernel thread; sh; and a zombie."""
     tasks, mms, pgds = {}, {}, {}
     kinds = (
         (0, b"swapper/0", KERNEL_THREAD, 0),
@@ -123,7 +123,7 @@ def tasks_of(guest: made_up.Guest) -> tuple[dict[int, int], ...]:
     return tasks, mms, pgds
 
 
-# --- Good ones ------------------------------------------------------------------
+# --- Valid arguments ------------------------------------------------------------
 
 
 def test_every_command_is_tried_here(gdb: Any) -> None:
@@ -211,7 +211,7 @@ def test_walk_of_user_memory(bench: Bench) -> None:
 
 @pytest.mark.parametrize("pid", ["", "1", "2"])
 def test_walk_of_the_kernels_memory(bench: Bench, pid: str) -> None:
-    """Which task is meant does not matter."""
+    """The task does not matter."""
     bench.gdb.type(f"lab walk linux_banner {pid}")
     ((address, pgd, whose, mm),) = bench.called
     assert address == structs.address_of("linux_banner")
@@ -254,7 +254,7 @@ def test_functions(bench: Bench) -> None:
     assert (found, found.type) == (0, "struct vm_area_struct *")
 
 
-# --- Bad ones -------------------------------------------------------------------
+# --- Invalid arguments ----------------------------------------------------------
 
 USAGE = {
     **dict.fromkeys(PLAIN, ""),
@@ -397,7 +397,7 @@ def test_wrong_arguments_of_functions(
 
 @pytest.fixture
 def traced(bench: Bench, monkeypatch: Any) -> list[tuple[Any, ...]]:
-    """What `lab trace` would run: the timeline, whom it follows, the limit."""
+    """Stop `lab trace` before it runs, and note its timeline, the processes, the limit."""
     found: list[tuple[Any, ...]] = []
 
     def tracer(kind: Any, follow: Any, limit: int, show: Any) -> None:
@@ -474,7 +474,7 @@ def test_trace_before_there_is_a_process(
 
 
 def replayed(bench: Bench, monkeypatch: Any) -> list[int]:
-    """A replay with two moments; where it is taken to."""
+    """Make a replay with two moments, and note where it goes."""
     travelled: list[int] = []
     moment = {"time": None, "tgid": 61, "pid": 61, "comm": "sh", "kind": "exec"}
     moments = [
@@ -583,7 +583,7 @@ def test_a_gdb_without_a_tui(bench: Bench) -> None:
     )
 
 
-# --- The functions behind --------------------------------------------------------
+# --- The functions they use ------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Structures as types: a value is got by its name, wherever this kernel has it."""
+"""Structures as classes: members are read by name, wherever this kernel puts them."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_values_by_name(guest: Guest) -> None:
 def test_three_ways_to_read_one(guest: Guest) -> None:
     place = guest.put("struct mm_struct", {"map_count": 3})
     size = guest.layout.lookup_type("struct mm_struct").size
-    one = Plain(kernel.memory(), place)
-    assert one == Plain.reader(kernel.memory())(place)
-    assert one == Plain.of(place, guest.read(place, size))
-    assert one.address == place
+    read = Plain(kernel.memory(), place)
+    assert read == Plain.reader(kernel.memory())(place)
+    assert read == Plain.of(place, guest.read(place, size))
+    assert read.address == place
 
 
 def test_it_is_no_tuple_to_its_users(guest: Guest) -> None:
@@ -119,7 +119,7 @@ NOT_EVERYWHERE = {
 def test_every_structure_is_that_of_the_kernel(
     guest: Guest, kind: type[Struct]
 ) -> None:
-    """Names, types and what is optional: as the kernel's own debug info has them."""
+    """Names, types and which members are optional agree with the kernel's debug info."""
     try:
         kind.form()
     except Missing:
@@ -127,7 +127,7 @@ def test_every_structure_is_that_of_the_kernel(
 
 
 def moved(found: Layout, seed: int) -> Layout:
-    """The same kernel with the members of all structures somewhere else."""
+    """Return the same kernel with the members of all structures moved."""
     source = random.Random(seed)
     data: dict[str, Any] = {
         **heading(LayoutFile),
@@ -155,7 +155,7 @@ def moved(found: Layout, seed: int) -> Layout:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_reordered_members_change_nothing(tmp_path: Path, seed: int) -> None:
-    """Linux 6.12 has those of struct maple_tree the other way round."""
+    """Linux 6.12 swaps those of struct maple_tree."""
     guest = made_up.Guest(moved(made_up.layout("6.1"), seed), tmp_path)
     tree = guest.put("struct maple_tree", {"ma_root": 0x1234_5678, "ma_flags": 0x30B})
     read = maple.maple_tree(tree)
@@ -175,24 +175,24 @@ def test_maple_tree_the_other_way_round(new: Guest, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_every_member_is_its_own(tmp_path: Path, kind: type[Struct]) -> None:
-    """In a kernel whose members stand elsewhere each is read from its own place."""
+    """In a kernel whose members have moved, each is read from its new place."""
     for name in made_up.LAYOUTS:
         guest = made_up.Guest(moved(made_up.layout(name), 1), tmp_path)
         try:
             size = kind.form().size
         except Missing:
             continue
-        if not structs.has_type(kind.c_name):  # and so it has no members either
+        if not structs.has_type(kind.c_name):  # so it has no members either
             continue
         place = guest.room(max(size, guest.layout.lookup_type(kind.c_name).size))
         expected = {}
-        for number, one in enumerate(kind.declared, start=1):
-            if guest.has(kind.c_name, one.path):
+        for number, member in enumerate(kind.declared, start=1):
+            if guest.has(kind.c_name, member.path):
                 value: int | bytes = number
-                if one.type == "Raw":
+                if member.type == "Raw":
                     value = bytes([number])
-                guest.set(kind.c_name, place, one.path, value)
-                expected[one.name] = value
+                guest.set(kind.c_name, place, member.path, value)
+                expected[member.name] = value
         read = kind(kernel.memory(), place)
         for name, value in expected.items():
             found = getattr(read, name)
@@ -207,7 +207,9 @@ def test_no_structure_is_declared_twice() -> None:
 
 
 def test_the_types_of_members_are_known() -> None:
-    assert {one.type for kind in ALL for one in kind.declared} <= set(cstruct.FITS)
+    assert {member.type for kind in ALL for member in kind.declared} <= set(
+        cstruct.FITS
+    )
 
 
 def test_a_list_head(guest: Guest) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The rooms of gdb/lab and their floors: see ARCHITECTURE.md. Only reads the source."""
+"""The rooms of gdb/lab and their floors, see ARCHITECTURE.md: checked in the source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Iterator
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "gdb" / "lab"
 
-# From the ground up. A room imports from itself and from those below it.
+# From the ground up. A room imports from itself and from the floors below it.
 FLOORS = (
     ("printable", "sizes", "version"),
     ("mistakes", "schema"),
@@ -29,7 +29,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def modules() -> dict[str, Path]:
-    """The modules of the package by their dotted names below it; "" is its own."""
+    """Find the modules of the package by dotted name; "" is the package itself."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
@@ -41,17 +41,17 @@ MODULES = modules()
 
 
 def imports(name: str, path: Path) -> Iterator[tuple[int, str]]:
-    """Line and module of each import from the package, those inside functions too."""
+    """Yield line and module of each import from the package, also inside functions."""
     parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            for one in node.names:
-                assert one.name.split(".")[0] != "lab", f"{path}:{node.lineno}"
+            for alias in node.names:
+                assert alias.name.split(".")[0] != "lab", f"{path}:{node.lineno}"
         elif isinstance(node, ast.ImportFrom) and node.level:
             above = parts[: len(parts) - node.level + 1]
             base = ".".join([*above, *(node.module or "").split(".")]).strip(".")
-            for one in node.names:
-                inner = f"{base}.{one.name}".strip(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".strip(".")
                 yield node.lineno, inner if inner in MODULES else base
 
 
@@ -67,7 +67,7 @@ def test_every_room_has_a_floor() -> None:
 
 
 def test_the_floors_of_the_architecture_are_these() -> None:
-    """In the table of ARCHITECTURE.md, where they count from 1."""
+    """The table in ARCHITECTURE.md counts them from 1."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \|", text, re.M)
     assert {room: int(floor) - 1 for floor, room in rows} == FLOOR
@@ -113,7 +113,7 @@ def test_a_command_is_found_by_its_name() -> None:
 
 
 def test_no_name_means_two_things() -> None:
-    """What a module defines once more further down takes the first one's place."""
+    """A second definition in a module would silently replace the first."""
     for path in MODULES.values():
         names = [
             name for node in ast.parse(path.read_text()).body for name in defined(node)
@@ -122,9 +122,9 @@ def test_no_name_means_two_things() -> None:
 
 
 def defined(node: ast.stmt) -> list[str]:
-    """The names a statement of a module defines."""
+    """Return the names that a module's statement defines."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         return [node.name]
     if isinstance(node, ast.Assign):
-        return [one.id for one in node.targets if isinstance(one, ast.Name)]
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
     return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""struct list_head: rings that are whole, and those that are not."""
+"""struct list_head: intact rings and damaged ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD = "struct list_head"
 
 
 def ring(guest: Guest, count: int) -> tuple[int, list[int]]:
-    """A head and so many entries."""
+    """Make a head and so many entries."""
     head, *entries = (guest.room(16) for _ in range(count + 1))
     guest.link(head, *entries)
     return head, entries
@@ -31,7 +31,7 @@ def test_entries_by_their_member(guest: Guest) -> None:
     head = guest.room(16)
     modules = [guest.put("struct module") for _ in range(3)]
     inside = structs.offsetof("struct module", "list")
-    guest.link(head, *(one + inside for one in modules))
+    guest.link(head, *(module + inside for module in modules))
     assert list(lists.list_for_each_entry(head, Module, "list")) == modules
 
 
@@ -52,8 +52,8 @@ def test_an_entry_that_cannot_be_read(guest: Guest) -> None:
     guest.set(HEAD, entries[1], "next", 0xDEAD_BEEF_0000_0000)
     seen = []
     with pytest.raises(Broken, match="is cut"):
-        for one in lists.list_for_each(head):
-            seen.append(one)
+        for entry in lists.list_for_each(head):
+            seen.append(entry)
     assert seen == entries[:2]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What became of the areas of an mm between two moments."""
+"""How the areas of an mm have changed between two moments."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ FILE = 0xFFFF_8880_0001_0000
 def piece(
     start: int, end: int, flags: int = RW, file: int = 0, pgoff: int = -1, vma: int = 0
 ) -> Piece:
-    """An area in pages; anonymous memory starts at the page where it is."""
+    """Make an area; numbers are pages. By default vm_pgoff is that of anonymous memory."""
     begins = pgoff if pgoff >= 0 else start
     name = "/file" if file else ""
     return Piece(start * PAGE, end * PAGE, flags, begins, file, name, vma or start)
 
 
 def snapshot(*pieces: Piece, **boundaries: int) -> Snapshot:
-    """An mm with these areas."""
+    """Make the snapshot of an mm with these areas."""
     return Snapshot(1, pieces, dict.fromkeys(FOLLOWED, 0) | boundaries)
 
 
 def kinds(
     before: list[Piece], after: list[Piece], anew: tuple[int, int] = (0, 0)
 ) -> list[str]:
-    """What kinds of changes there were."""
-    return [one.kind for one in changes(snapshot(*before), snapshot(*after), anew)]
+    """Compare two mms, and return the kinds of the changes."""
+    return [
+        change.kind for change in changes(snapshot(*before), snapshot(*after), anew)
+    ]
 
 
 A, B = piece(1, 3), piece(8, 9, READ | EXEC, FILE, 0)
@@ -83,7 +85,7 @@ def test_a_border_that_moved() -> None:
 
 
 def test_moved() -> None:
-    """mremap() gives the same area another place."""
+    """mremap() moves the same area."""
     old, new = piece(1, 3, vma=7), piece(20, 22, pgoff=1, vma=7)
     (found,) = changes(snapshot(old), snapshot(new))
     assert found.kind == "moved" and (found.before, found.after) == ((old,), (new,))
@@ -113,7 +115,7 @@ def test_a_boundary(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "lines"),
     [
         ([], [A], ["added 1000-3000 rw-p 8 KiB"]),
         ([A], [], ["removed 1000-3000 rw-p 8 KiB"]),
@@ -122,9 +124,9 @@ def test_a_boundary(name: str) -> None:
         ([A], [piece(2, 3)], ["shrunk by 4 KiB at its start: 2000-3000 rw-p 4 KiB"]),
     ],
 )
-def test_in_words(before: list[Piece], after: list[Piece], said: list[str]) -> None:
+def test_in_words(before: list[Piece], after: list[Piece], lines: list[str]) -> None:
     (found,) = changes(snapshot(*before), snapshot(*after))
-    assert timeline.change_lines(found) == said
+    assert timeline.change_lines(found) == lines
 
 
 def test_a_moved_boundary_in_words() -> None:

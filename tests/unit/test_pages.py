@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The README and the pages in notes/: all can be found, and none is left untested."""
+"""The README and the pages in notes/: every page is linked, and every page is tested."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_page_is_replayed_or_read_by_a_test(page: Path) -> None:
 
 
 def test_the_commands_have_a_page() -> None:
-    """Each `lab X` is in a reference page, typed or in a table."""
+    """Each `lab X` is on a reference page, in a session or in a table."""
     pages = (ROOT / "notes" / "reference").glob("*.md")
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     code = " ".join(re.findall(r"`([^`\n]+)`", text))
@@ -69,7 +69,7 @@ def test_the_commands_have_a_page() -> None:
 
 
 def test_the_examples_of_style_are_the_code() -> None:
-    """Each example in CONTRIBUTING.md stands in the package as it is."""
+    """Each example in CONTRIBUTING.md is in the package, word for word."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     package = [file.read_text() for file in (ROOT / "gdb" / "lab").rglob("*.py")]
     examples = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
@@ -79,14 +79,14 @@ def test_the_examples_of_style_are_the_code() -> None:
 
 
 def test_the_files_of_the_architecture_exist() -> None:
-    """In the tables of "Where to look": from the root, each file of an X for some X."""
+    """In the tables of "Where to look": paths from the root, where X stands for any name."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rows = text.split("## Where to look")[1].split("\n## ")[0]
     cells = re.findall(r"^\| .* \| (`.*`) \|$", rows, re.M)
     assert len(cells) > 80
     for cell in cells:
         file, *more = re.findall(r"`([^`]+)`", cell)
-        for name in (file, *(one for one in more if one.endswith(".py"))):
+        for name in (file, *(word for word in more if word.endswith(".py"))):
             there = list(ROOT.glob(re.sub(r"\bX\b", "*", name)))
             assert there, f"ARCHITECTURE.md names {name}, which is not there"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The 1048 bytes of segment_info(2): every one belongs to one field."""
+"""The 1048 bytes of segment_info(2): each byte belongs to one field."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_what_is_encoded_is_decoded(count: int) -> None:
     words, areas = payload.decode(data)
     assert words == WORDS
     padded = [
-        Area(one.vm_start, one.vm_end, one.name.ljust(24, b"\0")) for one in AREAS
+        Area(area.vm_start, area.vm_end, area.name.ljust(24, b"\0")) for area in AREAS
     ]
     assert areas == padded[:count] + [Area(0, 0, bytes(24))] * (24 - count)
 
@@ -44,14 +44,16 @@ def test_equal_payloads_differ_nowhere() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_flipped_bit_goes_unnoticed(seed: int) -> None:
-    """And it is told of the one field that it is in."""
+    """It is reported for the field that it is in, and only for that."""
     source = random.Random(seed)
     data = payload.encode(WORDS, AREAS)
     at = source.randrange(SIZE)
     wrong = bytearray(data)
     wrong[at] ^= 1 << source.randrange(8)
     (found,) = payload.compare(data, bytes(wrong), "delivered")
-    (field,) = [one for one in FIELDS if one.offset <= at < one.offset + one.size]
+    (field,) = [
+        field for field in FIELDS if field.offset <= at < field.offset + field.size
+    ]
     assert (found.copy, found.field, found.offset) == (
         "delivered",
         field.name,

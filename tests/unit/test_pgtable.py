@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Page tables over bytes: a walk, all pages of a range, damaged tables."""
+"""Page tables in made-up memory: a walk, all pages of a range, damaged tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TWO_MIB, ONE_GIB = 2 << 20, 1 << 30
 
 
 def pages(guest: Guest, pgd: int, start: int, end: int) -> list[tuple[int, int]]:
-    """Address and size of all that is mapped."""
+    """Return address and size of each page mapped in a range."""
     found = pagewalk.walk_page_range(pgd, start, end)
     return [(address, size) for address, size, _, value in found if value & PRESENT]
 
@@ -40,7 +40,7 @@ def test_a_walk_to_a_large_page(guest: Guest, level: int, size: int) -> None:
 
 @pytest.mark.parametrize("made", [0, 1, 2, 3])
 def test_where_a_walk_ends(guest: Guest, made: int) -> None:
-    """With so many tables below the top one, and nothing in the last."""
+    """There are so many tables below the top one, and the last is empty."""
     table = pgd = guest.table()
     for level in range(4, 4 - made, -1):
         below = guest.table()
@@ -78,10 +78,10 @@ def test_a_table_in_no_ram(guest: Guest, table: int) -> None:
 def test_rights_are_those_of_all_levels(guest: Guest, flags: int) -> None:
     pgd = guest.table()
     guest.map(pgd, 0x1000, 0x5000, flags)
-    said = pgtable.walk(pgd, 0x1000).rights()
-    assert ("user" in said) == bool(flags & USER)
-    assert ("w" in said.split()[0]) == bool(flags & WRITE)
-    assert ("x" in said.split()[0]) == (not flags & NX)
+    rights = pgtable.walk(pgd, 0x1000).rights()
+    assert ("user" in rights) == bool(flags & USER)
+    assert ("w" in rights.split()[0]) == bool(flags & WRITE)
+    assert ("x" in rights.split()[0]) == (not flags & NX)
 
 
 def test_all_pages_of_a_range(guest: Guest) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How tables look as text: folded, wide characters, what a terminal would obey."""
+"""How tables look as text: folding, wide characters, escaped control characters."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KINDS |= {"r": Words, "c": Check}
 def shown(
     columns: str, rows: list[tuple[Any, ...]], width: int = 0, colour: bool = False
 ) -> list[str]:
-    """A table's lines, the heading and the line below it first."""
+    """Return a table's lines; the first two are the heading and the rule below it."""
     row = NamedTuple("Row", [(name, KINDS[name]) for name in columns])  # type: ignore[misc]
-    table = Table(row, "", [row(*one) for one in rows])
+    table = Table(row, "", [row(*cells) for cells in rows])
     return list(tables.lines(table, width, colour))
 
 
@@ -76,7 +76,7 @@ def test_colours_only_where_asked_for() -> None:
 
 
 def test_many_rows() -> None:
-    """Folding one row costs the others nothing but their place."""
+    """Folding one row leaves the others as they are."""
     rows = [(i, f"name {i}") for i in range(2000)] + [(2000, "long " * 40)]
     lines = shown("nt", rows, width=60)
     assert lines[2:2002] == [f"{i:4}  name {i}" for i in range(2000)]

@@ -31,12 +31,12 @@ def test_sizes(size: int, exact: str, rough: str) -> None:
 
 
 def test_counted() -> None:
-    said = [
+    texts = [
         sizes.counted(0, "area"),
         sizes.counted(1, "area"),
         sizes.counted(1234, "area"),
     ]
-    assert said == ["0 areas", "1 area", "1,234 areas"]
+    assert texts == ["0 areas", "1 area", "1,234 areas"]
     assert sizes.counted(2, "process", "processes") == "2 processes"
 
 
@@ -86,11 +86,11 @@ def test_codes_of_smaps(flags: int, codes: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "text"),
     [(0, "---p"), (1, "r--p"), (7, "rwxp"), (0x83, "rw-s"), (0xB, "rw-p")],
 )
-def test_permissions(flags: int, said: str) -> None:
-    assert vmflags.permissions(flags) == said
+def test_permissions(flags: int, text: str) -> None:
+    assert vmflags.permissions(flags) == text
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_names_of_the_guest(name: bytes, text: str) -> None:
 
 
 def test_no_two_names_have_one_text() -> None:
-    names = [bytes([one]) for one in range(256)] + [
-        rb"\x%02x" % one for one in range(256)
+    names = [bytes([byte]) for byte in range(256)] + [
+        rb"\x%02x" % byte for byte in range(256)
     ]
     assert len({printable.text_of(name) for name in names}) == len(names)
 
