@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fixtures of the debugger's tests: the selected kernel, ports, no leaks.
 
-`make test` builds the kernel before, and KERNEL or KERNEL_SRC in the
-environment say which one is meant.
+`make test` builds the kernel first; KERNEL or KERNEL_SRC in the environment select it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pytest
 
 from support import labs
 
-# the fixtures module, moments and traced; --progress
+# They define the fixtures module, moments and traced, and --progress
 pytest_plugins = (
     "support.guest_modules",
     "support.witnessed",
@@ -23,8 +22,8 @@ pytest_plugins = (
     "support.parallel",
 )
 
-# A shell that starts something in the background lets it ignore Ctrl-C, and all that it
-# starts: but the tests press it.
+# A shell makes its background jobs, and all their children, ignore Ctrl-C, which the tests
+# press.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -47,7 +46,7 @@ def vmlinux(kernel: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bzimage(kernel: Path) -> Path:
-    """The compressed kernel, which can move itself."""
+    """The compressed kernel, which can relocate itself."""
     image = kernel / "obj" / "arch" / "x86" / "boot" / "bzImage"
     if not image.exists():
         pytest.skip(f"{image} was not built")
@@ -78,7 +77,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """At the end of the session no QEMU runs on a port that it took."""
+    """Check at the end of the session that no QEMU runs on a port that it took."""
     yield
     left = [leak for port in labs.ports for leak in labs.leaks(port)]
     labs.remove_logs()

@@ -27,7 +27,7 @@ def measure(folder: Path) -> dict[str, Any]:
     recordings.whole(recording, labs.free_port())
     result: dict[str, Any] = {"record_s": time.perf_counter() - started}
     started = time.perf_counter()
-    recordings.said(recording, labs.free_port(), "quit")
+    recordings.output(recording, labs.free_port(), "quit")
     result["open_s"] = time.perf_counter() - started
     result["bytes"] = sum(file.stat().st_size for file in recording.iterdir())
     port = labs.free_port()

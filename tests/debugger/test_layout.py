@@ -37,7 +37,7 @@ def areas(lines: list[str]) -> list[re.Match[str]]:
 
 def vmas(person: Screen) -> Rows:
     """The areas that `lab vmas` gave when the last prompt was shown."""
-    (table,) = person.said("vmas")
+    (table,) = person.report("vmas")
     return [row for row in table["rows"] if row["name"] != GATE]
 
 
@@ -132,7 +132,7 @@ def test_where_pointers_point(port: int, tmp_path: Path) -> None:
         person.gdb("seginfo run")
         person.gdb("thbreak segment_info_fill")
         person.gdb("continue")
-        registers = {row["register"]: row for row in person.said("regs")[1]["rows"]}
+        registers = {row["register"]: row for row in person.report("regs")[1]["rows"]}
         assert pointer(person, "$pc").startswith("segment_info_fill+")
         assert pointer(person, "$sp").startswith("kernel stack+0x")
         assert re.search(r" of segment_info_fill\(\) ", pointer(person, "arg"))
@@ -163,7 +163,9 @@ def test_where_pointers_point(port: int, tmp_path: Path) -> None:
         for place, name in (("ksys_write", "buf"), ("vfs_write", "pos")):
             person.gdb(f"thbreak {place}")
             person.gdb("continue")
-            registers = {row["register"]: row for row in person.said("regs")[1]["rows"]}
+            registers = {
+                row["register"]: row for row in person.report("regs")[1]["rows"]
+            }
             assert f"  {name} of {place}()  " in pointer(person, "arg")
             user = pointer(person, "user arg")
             assert user.endswith(f"  buf of write()  {registers['si']['value']:x}")
@@ -193,7 +195,7 @@ def test_no_address_space(port: int, tmp_path: Path) -> None:
         assert "no address space of its own" in said
         regions = [
             row
-            for part in person.said("kernel")
+            for part in person.report("kernel")
             if isinstance(part, dict)
             for row in part["rows"]
             if row.get("name") in ("direct map", "vmalloc", "vmemmap")
@@ -220,7 +222,7 @@ def test_trouble_is_a_sentence(port: int, tmp_path: Path) -> None:
         root = f"*(unsigned long *)&$lab_mm()->{first}"
         person.gdb(f"set $kept = {root}")
         person.gdb(f"set var {root} = 0x123456")
-        (broken,) = [table["broken"] for table in person.said("vmas")]
+        (broken,) = [table["broken"] for table in person.report("vmas")]
         assert broken and broken.lower() in " ".join(person.window()).lower()
         assert pointer(person, "$sp").startswith("kernel stack+0x")
         person.gdb(f"set var {root} = $kept")

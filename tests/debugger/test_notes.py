@@ -145,7 +145,7 @@ def test_sessions_come_out_as_printed(
     commands = typed([command for command, _ in wanted])
     if where == REPLAY:
         recording = request.getfixturevalue("recording")
-        said = answers(recordings.said(recording, port, *commands))
+        said = answers(recordings.output(recording, port, *commands))
     else:
         said = answers(labs.debug(port, *commands, **settings(chapter)))
     for (command, expected), got in zip(wanted, said, strict=True):

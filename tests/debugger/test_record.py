@@ -216,7 +216,7 @@ def test_who_wrote_to_shared_memory(
     commands += ["stepi", f"lab blame {places[-1]} --json"]
     # What a process has from its parent it never wrote, nor did a brother for it
     commands += ["lab goto 0", "continue", "continue", f"lab blame {places[1]} --json"]
-    said = recordings.said(folder, port, *commands)
+    said = recordings.output(folder, port, *commands)
     rows = [
         json.loads(row) for row in re.findall(r'^ *({"instruction".*})', said, re.M)
     ]
@@ -237,7 +237,7 @@ def test_who_wrote_right_before_a_checkpoint(recording: Path, port: int) -> None
     """The call of a function at whose first instruction there is one: a hit's."""
     commands = ["source gdb/seginfo.py", "seginfo brief", "continue", "continue"]
     commands += ["output/x *(unsigned char *) $sp", "lab blame $sp --json"]
-    said = recordings.said(recording, port, *commands)
+    said = recordings.output(recording, port, *commands)
     (row,) = map(json.loads, re.findall(r'^ *({"instruction".*})', said, re.M))
     (now,) = re.findall(r"^\(gdb\) (0x\w+)", said, re.M)
     assert row["after"] == int(now, 16) and "The search began" not in said, said
@@ -287,7 +287,7 @@ def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
             "reverse-continue",
             "continue",
         ]
-    said = recordings.said(recording, port, *commands)
+    said = recordings.output(recording, port, *commands)
     assert said.count("The recording ends here") == 4, said
     if "received signal SIGINT" not in said:
         pytest.skip("QEMU was loading a checkpoint each time")
@@ -299,7 +299,7 @@ def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
     commands = ["source gdb/seginfo.py", "seginfo disarm", "lab goto 3"]
     commands += ["set exec-direction reverse", "lab trace exit", "lab goto 2"]
     commands += ["show exec-direction", "lab goto 3", "lab blame $sp"]
-    said = recordings.said(recording, port, *commands)
+    said = recordings.output(recording, port, *commands)
     assert "lab trace tells what happens forward" in said and "Following" not in said
     assert "Moment 2, " in said and said.count("Moment 3, ") == 2
     assert "Reverse." in said and "was not reached" not in said
@@ -321,7 +321,7 @@ def test_a_storm(port: int, tmp_path: Path) -> None:
     commands = ["source gdb/seginfo.py", "seginfo brief"]
     commands += [f"lab goto #{moments[30]['count']}", *["reverse-continue"] * 3]
     commands += [*["continue"] * 3]
-    said = recordings.said(folder, port, *commands)
+    said = recordings.output(folder, port, *commands)
     numbers = [int(number) for number in re.findall(r"hit (\d+), \S+ \d+:", said)]
     assert numbers == [30, 29, 28, 29, 30, 31]
     assert "FAIL" not in said
@@ -346,7 +346,7 @@ def test_a_crash_can_be_replayed(
     program = labs.script(tmp_path / "crash", *lines)
     ended = recordings.record(tmp_path / "crashed", port, PROGRAM=program)
     assert ended.returncode == 0 and ends in ended.stderr, ended.stderr
-    said = recordings.said(
+    said = recordings.output(
         tmp_path / "crashed", port, "continue", "continue", "bt 8", "reverse-stepi"
     )
     assert said.count("The recording ends here") == 2

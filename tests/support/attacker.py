@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Try to get at QEMU's monitor through places where a debug stub may be.
+"""Try to reach QEMU's monitor through places where a debug stub may listen.
 
-Started by test_security.py, also as another user, who cannot read this file and has it
-from the command line: MARK PLACE... A place is a port of 127.0.0.1 or a unix socket. What
-would make the file MARK.written or MARK.started is sent to each, and also by somebody who
-leaves at once. Prints for each place how many bytes came back, or why none could.
+    attacker.py MARK PLACE...
+
+Started by test_security.py, also as another user, who cannot read this file and gets it
+through python3 -c. A place is a port of 127.0.0.1 or a unix socket. Each is sent what
+would make the file MARK.written or MARK.started, also on connections that are closed at
+once. Prints for each place how many bytes came back, or the error.
 """
 
 import json
@@ -16,18 +18,21 @@ ROUNDS = 200  # of leaving at once
 
 
 def packet(text: str) -> bytes:
-    """As gdb sends it."""
+    """Return a packet of gdb's remote protocol."""
     data = text.encode()
     return b"+$%s#%02x" % (data, sum(data) % 256)
 
 
 def monitor(command: str) -> bytes:
-    """A command for QEMU's monitor."""
+    """Return the packet with a command for QEMU's monitor."""
     return packet(f"qRcmd,{command.encode().hex()}")
 
 
 def connected(place: str) -> socket.socket:
-    """Raises OSError."""
+    """Connect to a place.
+
+    :raises OSError: nobody listens there, or this user may not connect
+    """
     family, address = socket.AF_UNIX, place
     if place.isdigit():
         family, address = socket.AF_INET, ("127.0.0.1", int(place))
@@ -38,7 +43,7 @@ def connected(place: str) -> socket.socket:
 
 
 def leave_at_once(place: str, packets: bytes, reset: bool) -> None:
-    """Say it and go, by a reset or in order, before anybody can have looked."""
+    """Send and disconnect, orderly or by a reset, before anybody can have looked."""
     with connected(place) as client:
         if reset:
             linger = struct.pack("ii", 1, 0)
@@ -47,7 +52,10 @@ def leave_at_once(place: str, packets: bytes, reset: bool) -> None:
 
 
 def attack(place: str, packets: bytes) -> int:
-    """How many bytes the other side sent. Raises OSError."""
+    """Send, and return how many bytes came back.
+
+    :raises OSError: nobody listens there, or this user may not connect
+    """
     received = 0
     with connected(place) as client:
         client.sendall(packets)
@@ -61,10 +69,10 @@ def attack(place: str, packets: bytes) -> int:
 
 
 def main(mark: str, *places: str) -> None:
-    packets = packet("qSupported:multiprocess+")  # as a debugger begins
+    packets = packet("qSupported:multiprocess+")  # a debugger's first packet
     packets += monitor(f"chardev-add file,id=attack,path={mark}.written")
     packets += monitor(f'migrate "exec:touch {mark}.started"')
-    # That is refused while the guest has the share mounted
+    # QEMU refuses to migrate while the guest has the share mounted
     helper = f"helper=touch {mark}.started #"
     packets += monitor(f'netdev_add "bridge,id=attack,br=none,{helper}"')
     result: dict[str, object] = {}
@@ -73,7 +81,7 @@ def main(mark: str, *places: str) -> None:
             try:
                 leave_at_once(place, packets, reset=turn % 2 == 0)
             except OSError:
-                pass  # turned away already
+                pass  # turned away
         try:
             result[place] = attack(place, packets)
         except OSError as problem:

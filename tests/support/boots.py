@@ -18,10 +18,11 @@ WORDS = "nokaslr no_timer_check"
 def command(
     words: str, share: Path | None = None, image: Path | None = None
 ) -> list[str]:
-    """The QEMU that boots the guest with its console on standard in- and output.
+    """Return the command line of a QEMU with the guest's console on standard in- and output.
 
-    words are added to the kernel's command line, share is the host's folder (none
-    if not given), image the initramfs (the lab's own if not given).
+    :param words: added to the kernel's command line
+    :param share: the host's folder, if any
+    :param image: the initramfs, by default the lab's own
     """
     kernel = labs.kernel_dir() / "vmlinux.pvh"
     image = image or labs.BUILD / "initramfs.cpio"
@@ -43,7 +44,7 @@ def boot(
     share: Path | None = None,
     image: Path | None = None,
 ) -> str:
-    """Run a program of the image to its end; what its console printed."""
+    """Run a program of the image to its end, and return the console's output."""
     words = f"lab.run={program} lab.then=reboot"
     given = ",".join(map(str, args))
     if given:
@@ -61,7 +62,7 @@ def boot(
 
 
 def exit_status(console: str, program: str) -> int:
-    """How the program ended, as /init says."""
+    """Return the exit status of the program, as /init printed it."""
     statuses = [
         line.rsplit(" ", 1)[1]
         for line in console.splitlines()
@@ -72,7 +73,7 @@ def exit_status(console: str, program: str) -> int:
 
 
 def append_program(program: Path, tmp: Path) -> Path:
-    """The lab's image with a program at /lab/program, as PROGRAM= makes it."""
+    """Make the image that PROGRAM= makes: the lab's, with a program at /lab/program."""
     alone = tmp / "program.cpio"
     made = labs.run("initramfs/build.sh", "--program", alone, program)
     assert made.returncode == 0, made.stderr

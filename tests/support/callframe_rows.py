@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the lab's reader of call frames makes of a file, as readelf writes it.
+"""Print the call frames that the lab's reader finds in a file, in readelf's notation.
 
     callframe_rows.py FILE <ADDRESSES >ROWS
 
 A line of ADDRESSES is a number in hex; a line of ROWS is the CFA and then each
-register's rule, by its DWARF number. Runs outside gdb: nothing of it needs gdb.
+register's rule, in the order of their DWARF numbers. Runs without gdb.
 """
 
 import sys
@@ -18,7 +18,7 @@ REGISTERS += [f"r{number}" for number in range(8, 16)] + ["ra"]
 
 
 def rule_text(rule: tuple) -> str:
-    """A rule in the letters of readelf --debug-dump=frames-interp."""
+    """Return a rule in the notation of readelf --debug-dump=frames-interp."""
     kind = rule[0]
     if kind == "offset":
         return f"c{rule[1]:+d}"

@@ -15,7 +15,7 @@ FREED = 0x6B6B_6B6B_6B6B_6B6B  # what freed memory is filled with
 
 @contextmanager
 def changed(moment: Moment, place: str, value: int) -> Iterator[None]:
-    """A word of the guest, given by an expression, has another value for a while."""
+    """Change a word of the guest, given by an expression, for the time of a with block."""
     address = int(moment.gdb(f"output/x (unsigned long)&({place})"), 16)
     before = moment.gdb(f"output/x *(unsigned long *){address:#x}")
     moment.gdb(f"set var *(unsigned long *){address:#x} = {value:#x}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read ELF files that are made to cost much, outside gdb: how much memory each takes.
+"""Measure how much memory the lab takes to read ELF files made to be costly, without gdb.
 
 Writes, as JSON, the peak of Python's memory in multiples of the file's size, or how many
 bytes of the file were read.
@@ -21,10 +21,10 @@ BASE = 0x401000
 
 
 def elf(sections: list[tuple[bytes, int, int, int]], body: bytes, names=None) -> bytes:
-    """A file with a body and with sections: name, type, offset in the body, size.
+    """Make a file with a body and with sections, each linked to the next.
 
-    The last one has the sections' names, unless there are names, a place and a size.
-    Each is linked to the next.
+    :param sections: name, type, offset in the body, size of each
+    :param names: offset and size of the sections' names, by default appended to the body
     """
     strings = b"\0" + b"\0".join(name for name, *_ in sections) + b"\0.shstrtab\0"
     start = elffile.EHDR.size
@@ -44,7 +44,7 @@ def elf(sections: list[tuple[bytes, int, int, int]], body: bytes, names=None) ->
 
 
 def symbols(count: int, names: bytes) -> bytes:
-    """A file whose symbols have their names everywhere in some bytes."""
+    """Make a file of so many symbols whose names start anywhere in the given bytes."""
     rows = b"".join(
         elffile.SYM.pack(
             1 + number * 7 % (len(names) - 1), GLOBAL_FUNCTION, 0, 1, BASE + number, 1
@@ -61,7 +61,7 @@ def symbols(count: int, names: bytes) -> bytes:
 
 
 class Counted(elffile.Data):
-    """Bytes as a source that counts what is read; behind them are zeroes."""
+    """A source that counts the bytes read from it, with zeroes after its data."""
 
     done = 0
 
@@ -75,7 +75,7 @@ class Counted(elffile.Data):
 
 
 def peak(count: int) -> tuple[float, str]:
-    """Memory that a search takes in a file of so many symbols, and what is found."""
+    """Search a file of so many symbols: the memory it takes, and the name found."""
     data = symbols(count, b"\0" + b"n" * (NAME_ROOM - 1))
     tracemalloc.start()
     found = symfile.SymbolFile(data, "made", of_guest=True).symbol(BASE + count // 2)
@@ -85,7 +85,7 @@ def peak(count: int) -> tuple[float, str]:
 
 
 def read_of(data: bytes, size: int) -> tuple[int, str]:
-    """How many bytes are read for the headers and the build id; why no sections."""
+    """Parse a file: how many bytes are read for headers and build id; why no sections."""
     source = Counted(data, size)
     file = elffile.parse(source)
     file.build_id()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read damaged copies of an ELF file with the lab's readers, outside gdb.
+"""Read damaged copies of an ELF file with the lab's readers, without gdb.
 
     elf_mutants.py FILE COUNT
 
-Each copy differs in some fields of its headers, or bytes of the sections that the lab
-reads, or ends early; the seed is fixed. Nothing but BadElf may come out, and soon.
-Writes what was found as JSON.
+Each copy has some header fields changed, or bytes of the sections that the lab reads, or
+is truncated; the seed is fixed. Reading may raise nothing but BadElf, and must not take
+long. Prints the counts as JSON.
 """
 
 import json
@@ -29,7 +29,7 @@ READ += (".debug_line_str", ".debug_str")
 
 
 def odd_field(random: random.Random, data: bytearray, at: int, form: str) -> None:
-    """Give one field of a structure another value."""
+    """Change one field of a structure."""
     fields = list(struct.unpack_from(form, data, at))
     number = random.randrange(len(fields))
     bits = 8 * struct.calcsize(f"<{form[1 + number]}")
@@ -39,7 +39,7 @@ def odd_field(random: random.Random, data: bytearray, at: int, form: str) -> Non
 
 
 def mutant(random: random.Random, whole: bytes, file: elffile.ElfFile) -> bytes:
-    """A copy with a few faults of one kind."""
+    """Return a copy with a few faults of one kind."""
     data, head = bytearray(whole), file.header
     kind = random.choice(("header", "segment", "section", "bytes", "bytes", "end"))
     for _ in range(random.choice((1, 2, 5))):
@@ -70,7 +70,7 @@ def mutant(random: random.Random, whole: bytes, file: elffile.ElfFile) -> bytes:
 
 
 def read_all(data: bytes, places: list[int]) -> SymbolFile:
-    """All that the lab may ask of a file."""
+    """Ask a file for everything that the lab may ask for."""
     file = SymbolFile(data, "a mutant", of_guest=False)
     file.variable("environ")
     for place in places:

@@ -5,9 +5,9 @@
     program = modules.carrier("insmod.c", tmp_path, ko)  # a static program that carries it
     labs.verify(port, PROGRAM=program)               # loads hello, then is /bin/demo
 
-insmod.c loads all it carries and becomes the program its arguments name (ARGS, parts
-separated by commas). A program of tests/guest/programs that wants to load and unload at
-moments of its own includes "carried.h". The fixture `module` builds each once a session.
+insmod.c loads all modules it carries, then executes the program that its arguments name
+(ARGS, separated by commas). A program of tests/guest/programs that loads and unloads
+modules itself includes "carried.h". The fixture `module` builds each once a session.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ SOURCES = labs.ROOT / "tests" / "guest" / "modules"
 
 
 def build(name: str, folder: Path, source: str = "") -> Path:
-    """Build a module out of tree, without a warning; its .ko.
+    """Build a module out of tree, without a warning, and return its .ko.
 
-    The same source gives a second module when it is given as source for another name.
+    :param name: the module's name, and that of its source unless source is given
+    :param source: another module's name, to build a second module from its source
     """
     room = folder / name
     room.mkdir()
@@ -40,7 +41,7 @@ def build(name: str, folder: Path, source: str = "") -> Path:
 
 
 def carrier(source: str, folder: Path, *modules: Path) -> Path:
-    """A program of tests/guest/programs that carries modules, in the order of their loading."""
+    """Compile a program of tests/guest/programs with modules in it, in loading order."""
     lines = [".section .note.GNU-stack", ".section .rodata"]
     table = [".balign 8", ".globl carried", "carried:"]
     for number, ko in enumerate(modules):
@@ -58,7 +59,7 @@ def carrier(source: str, folder: Path, *modules: Path) -> Path:
 def module(
     kernel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """build() into a folder of the session's, each module once."""
+    """build() for the whole session, each module once."""
     folder = tmp_path_factory.mktemp("modules")
     done: dict[str, Path] = {}
 

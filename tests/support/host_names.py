@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which files of this machine the lab opens for which names, outside gdb.
+"""Check which files of this machine the lab opens for which names, without gdb.
 
     host_names.py FOLDER
 
@@ -20,7 +20,7 @@ open_ = os.open
 
 
 def noted(path, flags, *more, **given):
-    """os.open(), which is what opens a file here."""
+    """Note the call of os.open(), by which the lab opens files."""
     opened.append((str(path), flags))
     return open_(path, flags, *more, **given)
 
@@ -43,7 +43,7 @@ os.mkfifo(SHARE / "pipe")
 with open(SHARE / "large", "wb") as large:
     large.truncate(hostfiles.LARGEST + 1)
 
-# What the guest's names lead to: never out of the folders, and links only within
+# The guest's names never lead out of the folders, and links are followed only within them
 share = str(SHARE.resolve())
 
 
@@ -53,7 +53,7 @@ def in_share(name: str) -> list[str]:
 
 
 def leads_to(name: str) -> set[str]:
-    """Without build/user, in which only the last part of a name is looked for."""
+    """Ignore build/user, where only the last part of a name counts."""
     found = hostfiles.candidates(name)
     return {path for path in found if Path(path).parent.name != "user"}
 
@@ -68,7 +68,7 @@ for name in ("/usr/../etc/passwd", "/lib/../../etc/shadow", "/usr\0x", "", "x\ud
     assert leads_to(name) == set(), name
 assert leads_to("/bin/busybox") == {os.path.realpath("/bin/busybox")}
 
-# What is read of them, and what is opened for that: names, and the regular files
+# Only regular files are read, and nothing else is opened except as a name (O_PATH)
 os.open = noted
 assert hostfiles.read_plain(f"{share}/plain") == b"plain"
 read = [path for path, flags in opened if not flags & os.O_PATH]

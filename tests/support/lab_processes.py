@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Start a lab with make, kill one of its processes, see what is left: for test_ends.py."""
+"""Start a lab with make, kill one of its processes, and see what is left: for test_ends.py."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 
 from support import labs
 
-SECONDS = 2  # within which all of a lab ends
+SECONDS = 2  # within which all processes of a lab end
 MARK = "SEGINFO_TEST_MARK"
 SCRIPTS = ("boot", "debug", "verify", "record", "replay")
 
 
 def role(words: list[bytes]) -> str:
-    """What a process of a lab is, from its command line."""
+    """Tell what a process of a lab is from its command line."""
     name = os.path.basename(words[0]).decode()
     if name == "bash" and len(words) > 1:
         script = os.path.basename(words[1]).decode().removesuffix(".sh")
@@ -29,7 +29,7 @@ def role(words: list[bytes]) -> str:
 
 
 class Started:
-    """A make of the lab; all that it starts has a mark in its environment."""
+    """A running make of the lab; all its processes have a mark in their environment."""
 
     def __init__(self, target: str, port: int, commands: str = "", **settings: Any):
         self.port = port
@@ -40,7 +40,7 @@ class Started:
         given.seek(0)
         self.output = tempfile.TemporaryFile("w+", errors="replace")
         self.make = subprocess.Popen(
-            # the kernel and the image are there, and take long to look at
+            # the kernel and the image are built, and checking that takes long
             ["make", "--old-file=kernel", "--old-file=image", target],
             cwd=labs.ROOT,
             env=labs.environment(PORT=port, **{name: value}, **settings),
@@ -52,15 +52,15 @@ class Started:
         given.close()
 
     def processes(self) -> dict[int, str]:
-        """The process ids of what runs of it, and what each is."""
+        """The lab's running processes: the role of each, by process id."""
         return marked(self.mark)
 
     def find(self, what: str) -> int | None:
-        """A process of this role."""
+        """Find a process with this role."""
         return next((pid for pid, is_ in self.processes().items() if is_ == what), None)
 
     def wait_for(self, what: str, limit: float = 60) -> int:
-        """The process of this role, as soon as it is there."""
+        """Wait for a process with this role, and return its id."""
         assert labs.wait_until(lambda: self.find(what), limit), self.processes()
         pid = self.find(what)
         assert pid, f"the {what} has ended: {self.printed()}"
@@ -72,7 +72,7 @@ class Started:
         return self.output.read()
 
     def end(self) -> None:
-        """End what still runs of it."""
+        """Kill the processes that still run."""
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -82,7 +82,7 @@ class Started:
 
 
 def marked(mark: bytes) -> dict[int, str]:
-    """The processes with a mark in their environment, and what each is."""
+    """The processes with a mark in their environment: the role of each, by process id."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -97,7 +97,7 @@ def marked(mark: bytes) -> dict[int, str]:
 
 
 def is_dead(pid: int) -> bool:
-    """Has a process ended? Also if nobody has waited for it."""
+    """Has a process ended? A zombie has."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -106,7 +106,7 @@ def is_dead(pid: int) -> bool:
 
 
 def gone_after(mark: bytes, limit: float) -> float | None:
-    """In how many seconds nothing with a mark runs; None if something still does."""
+    """Wait until nothing with a mark runs: in how many seconds, None if not within limit."""
     start = time.monotonic()
     while marked(mark):
         if time.monotonic() - start > limit:
@@ -116,7 +116,7 @@ def gone_after(mark: bytes, limit: float) -> float | None:
 
 
 def left(port: int, folder: Path) -> list[Path]:
-    """What a lab has left on the disk: its memory and sockets, files for a while."""
+    """Return what a lab has left on the disk: its memory, sockets and temporary files."""
     found = [labs.run_folder(port), labs.BUILD / "run" / str(port) / "replay.qcow2"]
     found += [labs.BUILD / "run" / str(port) / "memory"]
     return [path for path in found if path.exists()] + list(folder.iterdir())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Start labs, QEMUs and gdbs: shared by the tests that need a guest.
 
-Plain functions. Each lab and QEMU gets a PORT from the port fixture (or from
-free_port()), and whatever belongs to it is found by that number: see leaks().
+Each lab and QEMU gets a PORT from the port fixture (or from free_port()), and whatever
+belongs to it is found by that number: see leaks().
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
 USER = ROOT / "build" / "user"  # the guest's programs, where the Makefile puts them
 IN_GDB = ROOT / "tests" / "debugger" / "in_gdb"
-LIMIT = 300  # seconds; on a busy machine the longest trace takes a fourth of it
+LIMIT = 300  # seconds; on a busy machine the longest trace takes a quarter of it
 
-# What `make test` exports for itself and what a calling make leaves behind.
+# Variables that `make test` exports, and those that a calling make sets.
 OURS = ("PROGRAM", "ARGS", "ACCEL", "SMP", "MEM", "PORT", "JSON", "LIMIT", "V", "T")
 OURS += ("RECORDING", "GIVEN", "GDB_TCP")
 MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT")
 
-ports: dict[int, str] = {}  # all that this session took, and for which test
+ports: dict[int, str] = {}  # all that this session has taken, and the test of each
 
 
 def free_port() -> int:
-    """A number that no lab uses, and a free port of 127.0.0.1.
+    """Take a number that no lab uses and that is a free port of 127.0.0.1.
 
-    Below the ephemeral ports. No other pytest on this machine gets it.
+    It is below the ephemeral ports, and no other pytest on this machine gets it.
     """
     for port in _numbers:
         with socket.socket() as probe:
@@ -57,10 +57,10 @@ def free_port() -> int:
 
 
 def numbers_of_ours() -> Iterator[int]:
-    """Numbers from 20000 on that this process alone has, as long as it lives.
+    """Yield numbers from 20000 on that are reserved for this process as long as it lives.
 
-    A hundred at a time: who has them has a name among the abstract unix sockets, which the
-    kernel gives to one, and takes back however that one ends.
+    They come in blocks of a hundred. The owner of a block has bound an abstract unix
+    socket, which the kernel allows to one process and releases however that ends.
     """
     for block in random.sample(range(200, 320), 120):
         held = socket.socket(socket.AF_UNIX)
@@ -78,7 +78,7 @@ _numbers = numbers_of_ours()
 
 
 def environment(**settings: Any) -> dict[str, str]:
-    """The environment for a script or a make: KERNEL and KERNEL_SRC stay."""
+    """Return the environment for a script or a make; KERNEL and KERNEL_SRC are kept."""
     env = {k: v for k, v in os.environ.items() if k not in (*OURS, *MAKES)}
     env.update({name: str(value) for name, value in settings.items()})
     return env
@@ -92,7 +92,7 @@ def run(
 
 
 def which(program: str) -> str:
-    """The path of a program that is known to be installed."""
+    """Return the path of a program that must be installed."""
     path = shutil.which(program)
     assert path, f"{program} is not installed: type make setup-tests"
     return path
@@ -106,17 +106,17 @@ def kernel_dir() -> Path:
 
 
 def run_folder(port: int) -> Path:
-    """Where a lab keeps its RAM file and sockets, see scripts/lab-folder.sh."""
+    """Return the folder of a lab's RAM file and sockets, see scripts/lab-folder.sh."""
     return Path(f"/dev/shm/seginfo-lab-{os.getuid()}-{port}")
 
 
 def gdb_socket(port: int) -> Path:
-    """Where gdb finds the stub of a lab, or that of qemu()."""
+    """Return the socket by which gdb reaches the stub of a lab, or of qemu()."""
     return run_folder(port) / "gdb"
 
 
 def console_log(port: int) -> str:
-    """The console of this lab's guest so far."""
+    """Return the output of this lab's guest so far."""
     log = BUILD / "run" / str(port) / "console.log"
     return log.read_text(errors="replace").replace("\r", "")
 
@@ -160,10 +160,12 @@ def inside(
     before: tuple[str, ...] = TO_A_HIT,
     **settings: Any,
 ) -> Any:
-    """Run tests/debugger/in_gdb/SCRIPT in the gdb of a lab after some commands.
+    """Run tests/debugger/in_gdb/SCRIPT in the gdb of a lab, and return its result.
 
-    The script finds what is given to it as JSON in $LAB_GIVEN, and writes its
-    result, JSON too, to the file $LAB_RESULT.
+    :param given: what the script finds, as JSON, in $LAB_GIVEN
+    :param before: gdb commands to run first
+
+    The script writes its result as JSON to the file $LAB_RESULT.
     """
     settings |= {"LAB_GIVEN": json.dumps(given), "LAB_RESULT": tmp / f"{port}.json"}
     output = debug(port, *before, f"source tests/debugger/in_gdb/{script}", **settings)
@@ -171,7 +173,7 @@ def inside(
 
 
 def result_of(script: str, settings: dict[str, Any], output: str) -> Any:
-    """The result of a script in gdb; its file is removed."""
+    """Read the result of a script in gdb, and remove its file."""
     file = settings["LAB_RESULT"]
     assert file.exists(), f"{script} did not get to its end:\n{output}"
     result = json.loads(file.read_text())
@@ -182,9 +184,7 @@ def result_of(script: str, settings: dict[str, Any], output: str) -> Any:
 class Session:
     """A person at a terminal: a program on a pty of its own."""
 
-    PROMPT = re.compile(
-        r"(?<! )\(gdb\) "
-    )  # with spaces before it, it is in a help text
+    PROMPT = re.compile(r"(?<! )\(gdb\) ")  # after a space it is part of a help text
     GIVE_UP = re.compile(
         r"not responding to (interrupt requests|GDB commands)\.\s+Stop debugging it\? "
         r"\(y or n\) "
@@ -206,13 +206,13 @@ class Session:
 
     @classmethod
     def clean(cls, text: str) -> str:
-        """Text without colours and other codes of a terminal."""
+        """Return a text without colours and other terminal codes."""
         return cls.CODES.sub("", text)
 
     def wait(self, text: str | re.Pattern[str]) -> str:
-        """Wait until the program prints text; what it printed before that.
+        """Wait until the program prints text, and return what it printed before that.
 
-        The text must be of one colour: codes would stand in between.
+        The text must be in one colour, since codes would separate its parts.
         """
         try:
             self.child.expect(re.escape(text) if isinstance(text, str) else text)
@@ -223,15 +223,15 @@ class Session:
         return self.clean(str(self.child.before))
 
     def prompt(self) -> str:
-        """Wait for gdb's prompt; the output before it."""
+        """Wait for gdb's prompt, and return the output before it."""
         return self.wait(self.PROMPT)
 
     def type(self, text: str) -> None:
-        """Type a line and do not wait."""
+        """Type a line without waiting."""
         self.child.sendline(text)
 
     def gdb(self, command: str) -> str:
-        """Type a gdb command; its output, without the echo."""
+        """Type a gdb command, and return its output without the echo."""
         self.type(command)
         return self.prompt().split("\n", 1)[-1]
 
@@ -240,9 +240,9 @@ class Session:
         self.child.sendcontrol(key)
 
     def end(self) -> tuple[str, int]:
-        """Wait for the program's end; its last output, and its exit status.
+        """Wait for the program's end, and return its last output and its exit status.
 
-        Minus the signal's number if a signal ended it.
+        The status is the negative number of the signal if a signal ended it.
         """
         self.child.expect(pexpect.EOF)
         self.child.close()
@@ -252,11 +252,11 @@ class Session:
         return self.clean(str(self.child.before)), status
 
     def interrupt(self) -> str:
-        """Press Ctrl-C until gdb has its prompt; the output before it.
+        """Press Ctrl-C until gdb prompts, and return the output before the prompt.
 
-        QEMU ignores a Ctrl-C that comes while it is stopped at a breakpoint that
-        gdb passes over, so a person may have to press again. If QEMU is only slow, gdb
-        asks then whether to give it up.
+        QEMU ignores a Ctrl-C that comes while it is stopped at a breakpoint that gdb
+        steps over, so a person may have to press again. If QEMU is just slow, gdb then
+        asks whether to give up waiting.
         """
         output, answers = "", [self.PROMPT, self.GIVE_UP, pexpect.TIMEOUT]
         for _ in range(30):
@@ -275,7 +275,7 @@ class Session:
         self.child.ptyproc.fileobj.close()
 
     def close(self) -> None:
-        """End it, whatever it does; a lab may remove its files first."""
+        """End the program, whatever it does; a lab gets time to remove its files."""
         if self.child.isalive():
             os.kill(self.child.pid, signal.SIGHUP)
             wait_until(lambda: not self.child.isalive(), 10)
@@ -292,13 +292,13 @@ def session(*command: object, **settings: Any) -> Iterator[Session]:
         person.close()
 
 
-# --- QEMU and gdb by hand, as somebody without our scripts would ---------------
+# --- QEMU and gdb started by hand, without the lab's scripts -------------------
 
 
 def guest(kernel: Path, image: Path, words: str, *options: str) -> list[str]:
-    """The command line of a QEMU with a guest, made by set_guest in scripts/machine.sh.
+    """Return the command line of a QEMU with a guest, from set_guest in scripts/machine.sh.
 
-    options come last and change what they name: the machine, memory, processors.
+    :param options: come last, so they override the machine, memory, processors
     """
     words = f"console=ttyS0 quiet reboot=t panic=-1 {words}"
     machine = "" if "-machine" in options else '-machine "$MICROVM"'
@@ -307,14 +307,14 @@ def guest(kernel: Path, image: Path, words: str, *options: str) -> list[str]:
         set_guest {machine}
         printf '%s\\0' "${{GUEST[@]}}"
     """
-    told = run("bash", "-c", script, "bash", kernel, image, words)
-    assert told.returncode == 0, told.stderr
-    return [*told.stdout.split("\0")[:-1], *options]
+    printed = run("bash", "-c", script, "bash", kernel, image, words)
+    assert printed.returncode == 0, printed.stderr
+    return [*printed.stdout.split("\0")[:-1], *options]
 
 
 @contextmanager
 def private_folder(port: int) -> Iterator[Path]:
-    """A folder like a lab's, locked: any lab removes those that are not."""
+    """Make a folder like a lab's. It is locked, since any lab removes unlocked ones."""
     folder = run_folder(port)
     folder.mkdir(mode=0o700)
     held = os.open(folder, os.O_RDONLY)
@@ -330,7 +330,7 @@ def private_folder(port: int) -> Iterator[Path]:
 def qemu(
     port: int, kernel: Path, words: str, *options: str, paused: bool = True
 ) -> Iterator[Path]:
-    """A guest() without a RAM file, with the relay of a lab; yields its console's file."""
+    """Run a guest() without a RAM file but with a relay, and yield its console's file."""
     log = run_folder(port) / "console.log"
     stub = run_folder(port) / "stub"
     own = ["-serial", f"file:{log}", "-gdb", f"unix:{stub},server=on,wait=off"]
@@ -381,14 +381,14 @@ def inside_by_hand(
 
 
 def shown(name: bytes) -> str:
-    """A name of the guest as the lab prints it, whatever its bytes."""
+    """Return a name of the guest as the lab prints it, whatever its bytes."""
     text = ""
     for letter in name.decode("utf-8", "surrogateescape"):
         if letter == "\\":
             text += r"\\"
         elif letter.isprintable() and letter not in "\u3164\ufe0f":  # invisible
             text += letter
-        elif "\udc80" <= letter <= "\udcff":  # no UTF-8
+        elif "\udc80" <= letter <= "\udcff":  # not UTF-8
             text += rf"\x{ord(letter) & 0xFF:02x}"
         elif "\x80" <= letter < "\u0100":
             text += rf"\u{ord(letter):04x}"
@@ -401,7 +401,7 @@ def shown(name: bytes) -> str:
 
 
 def script(path: Path, *lines: str) -> Path:
-    """A shell script to run in the guest."""
+    """Write a shell script to run in the guest."""
     path.write_text("\n".join(("#!/bin/sh", *lines)) + "\n")
     path.chmod(0o755)
     return path
@@ -419,7 +419,7 @@ def compile_c(source: str, folder: Path, *options: str) -> Path:
 
 
 def uses(source: str) -> list[Path]:
-    """What a program of tests/guest/programs needs to be linked with."""
+    """Return the sources that a program of tests/guest/programs is linked with."""
     text = (ROOT / "tests" / "guest" / "programs" / source).read_text()
     return [ROOT / "user" / "lab.c"] if '#include "lab.h"' in text else []
 
@@ -437,7 +437,7 @@ class UnixSocket(NamedTuple):
 
 
 def unix_sockets() -> list[UnixSocket]:
-    """All unix sockets of this machine; connecting to one could stop a guest."""
+    """List all unix sockets of this machine without connecting: that could stop a guest."""
     rows = Path("/proc/net/unix").read_text().splitlines()[1:]
     return [
         UnixSocket(flags == "00010000", state == "03", inode, "".join(path))
@@ -448,12 +448,12 @@ def unix_sockets() -> list[UnixSocket]:
 
 
 def is_listening(path: Path) -> bool:
-    """True if somebody listens on this socket."""
+    """Does somebody listen on this socket?"""
     return any(row.is_listening and row.path == str(path) for row in unix_sockets())
 
 
 def guests(port: int) -> list[int]:
-    """The process ids of the QEMUs with something in the lab's private folder."""
+    """Return the process ids of the QEMUs that use a lab's private folder."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -467,7 +467,7 @@ def guests(port: int) -> list[int]:
 
 
 def leaks(port: int) -> list[str]:
-    """Say what is left of the labs and QEMUs on a port, and remove it."""
+    """Remove what is left of the labs and QEMUs on a port, and return what it was."""
     wait_until(lambda: not guests(port) and not run_folder(port).exists(), 10)
     left = [f"QEMU {pid} on port {port}, of {ports[port]}" for pid in guests(port)]
     for pid in guests(port):

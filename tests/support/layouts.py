@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write the layout of a kernel, from its vmlinux: `make layouts`.
+"""Write a file with a kernel's layout, taken from its vmlinux: `make layouts`.
 
     layouts.py NAME VMLINUX FILE
 
-What is asked for by name is read from the sources of gdb/lab.
+The types, members and symbols to take are found in the sources of gdb/lab.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OF_SYMBOLS = ("address_of", "has_symbol", "variable_size", "expect", "per_cpu_pl
 
 
 def wanted() -> layout.Wanted:
-    """What the package asks for, of any kernel."""
+    """Find what the package asks for in any kernel."""
     found = layout.Wanted()
     files = sorted((ROOT / "gdb" / "lab").rglob("*.py"))
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
@@ -44,7 +44,10 @@ def wanted() -> layout.Wanted:
 
 
 def _name_of(node: ast.ClassDef) -> str:
-    """What C calls it: class MmStruct(Struct, name="struct mm_struct"); "" for others."""
+    """Return a class's name in C, "" for other classes than Structs.
+
+    For example "struct mm_struct" of class MmStruct(Struct, name="struct mm_struct").
+    """
     for keyword in node.keywords:
         if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
             return str(keyword.value.value)
@@ -52,7 +55,7 @@ def _name_of(node: ast.ClassDef) -> str:
 
 
 def _of_class(node: ast.ClassDef, found: layout.Wanted) -> None:
-    """The members of a declaration."""
+    """Note the members that a class declares."""
     name = _name_of(node)
     if name:
         paths = found.members.setdefault(name, set())
@@ -62,7 +65,7 @@ def _of_class(node: ast.ClassDef, found: layout.Wanted) -> None:
 
 
 def _at(value: ast.expr | None) -> str:
-    """The path in at("mm_users.counter")."""
+    """Return the path in a call like at("mm_users.counter"), "" for other expressions."""
     if isinstance(value, ast.Call) and getattr(value.func, "id", "") == "at":
         return "".join(
             part.value if isinstance(part, ast.Constant) else "0"
@@ -72,9 +75,9 @@ def _at(value: ast.expr | None) -> str:
 
 
 def _of_call(node: ast.Call, found: layout.Wanted, names: dict[str, str]) -> None:
-    """structs.offsetof("struct page", "lru"), structs.constant("PG_head"), ...
+    """Note the names in a call like structs.offsetof("struct page", "lru").
 
-    Also list_for_each_entry(head, TaskStruct, "tasks"), which names a declaration.
+    In list_for_each_entry(head, TaskStruct, "tasks"), the class stands for its struct.
     """
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
     words = list(_strings(node.args))
@@ -91,7 +94,7 @@ def _of_call(node: ast.Call, found: layout.Wanted, names: dict[str, str]) -> Non
 
 
 def _of_function(node: ast.FunctionDef, found: layout.Wanted) -> None:
-    """A type that a function names: what else it names may be its members."""
+    """Note the types that a function names, with its other strings as possible members."""
     words = [
         part.value
         for part in ast.walk(node)
@@ -112,7 +115,7 @@ def _strings(arguments: list[ast.expr]) -> Iterator[str]:
 
 
 def release(vmlinux: str) -> str:
-    """uname -r of a kernel, from its banner."""
+    """Return a kernel's release, as in uname -r, from its banner."""
     found = re.search(rb"Linux version (\S+) \(", Path(vmlinux).read_bytes())
     assert found, vmlinux
     return found[1].decode()

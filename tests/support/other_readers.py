@@ -21,12 +21,12 @@ MARK = "=====oracle====="
 
 
 def crash(vmlinux: Path, dump: Path, commands: list[str]) -> dict[str, list[str]]:
-    """Run commands in one crash; the lines that each printed."""
+    """Run commands in one crash, and return the lines that each printed."""
     return dict(zip(commands, crash_in_order(vmlinux, dump, commands)))
 
 
 def crash_in_order(vmlinux: Path, dump: Path, commands: list[str]) -> list[list[str]]:
-    """The same for commands of which some are equal."""
+    """Do the same for a list of commands that may repeat."""
     typed = "".join(f"{command}\necho {MARK}\n" for command in commands)
     done = subprocess.run(
         ["crash", "-s", "--no_scroll", vmlinux, dump],
@@ -45,9 +45,9 @@ def crash_in_order(vmlinux: Path, dump: Path, commands: list[str]) -> list[list[
 def crash_times(
     vmlinux: Path, dump: Path, commands: list[str], repeats: int
 ) -> tuple[float, dict[str, float]]:
-    """Seconds that crash takes to start, and for each command, the median.
+    """Measure the seconds that crash takes to start, and the median for each command.
 
-    By the clock of a shell that crash is told to run before and after a command.
+    The clock is date(1), which crash runs in a shell before and after each command.
     """
     clock = "!date +%s%N"
     typed = [
@@ -70,25 +70,25 @@ def clock_was_asked(lines: list[str]) -> bool:
 
 @functools.cache
 def crash_version() -> tuple[int, ...]:
-    """The version of the crash that is installed."""
+    """Return the version of the installed crash."""
     version = labs.run("crash", "--version").stdout
     found = re.search(r"^crash (\d+)\.(\d+)\.(\d+)", version, re.M)
     assert found, version
     return tuple(map(int, found.groups()))
 
 
-# What a crash must know of a kernel: the change in the kernel, how to see it in gdb,
-# and the first crash that knows it
+# Changes in the kernel that crash must know: the change, how gdb shows whether the kernel
+# has it, and the first crash that knows it
 CRASH_KNOWS = (
     # crash's commit 222176a
     ("the maple tree", "ptype struct mm_struct", "mm_mt", (8, 0, 3)),
-    # v6.5, b69f0aeb0689, and in 6.1.y: without it crash finds hardly a task
+    # v6.5, b69f0aeb0689, and in 6.1.y: a crash that does not know it finds hardly a task
     ("struct pid without an array", "ptype struct pid", "numbers[]", (8, 0, 4)),
 )
 
 
 def crash_fails(moment: Moment) -> str:
-    """Why the crash that is installed cannot read this kernel, "" if it can."""
+    """Tell why the installed crash cannot read this kernel, "" if it can."""
     version = crash_version()
     unknown = [
         what
@@ -112,7 +112,7 @@ class CrashTask:
 
 
 def crash_ps(lines: list[str]) -> list[CrashTask]:
-    """Decode crash's ps. A line break in a name makes a line that is left out."""
+    """Decode crash's ps. The rest of a name with a line break is left out."""
     pattern = re.compile(
         r">?\s*(\d+)\s+(-?\d+)\s+(\d+)\s+([0-9a-f]{16})\s+(\w\w)\s+\S+\s+\d+\s+\d+  (.*)"
     )
@@ -127,7 +127,7 @@ def crash_ps(lines: list[str]) -> list[CrashTask]:
 
 
 def drgn(vmlinux: Path, dump: Path, script: str, *arguments: object) -> Any:
-    """Run tests/debugger/in_drgn/SCRIPT on a dump; the JSON it printed."""
+    """Run tests/debugger/in_drgn/SCRIPT on a dump, and return the JSON it printed."""
     words = [str(word) for word in arguments]
     command = ["/usr/bin/drgn", "-q", "-c", dump, "-s", vmlinux, IN_DRGN / script]
     done = subprocess.run(

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests at once, in several processes of pytest (-n), and how far they are.
+"""Distribute the tests over several processes of pytest (-n), and show their progress.
 
-Tests that share a guest or a recording stay together: else each process would make it
-anew. All others go to whichever process is free. What --progress says is a line now and
-then, so that it can be read in a terminal and in the log of a CI; and a test that fails is
-shown when it fails.
+Tests that share a guest or a recording stay together, or each process would make its own.
+All others go to whichever process is free. --progress prints a line now and then, which
+can be read in a terminal as well as in the log of a CI, and shows a failure at once.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any, Iterable
 
 import pytest
 
-# Shared by a module or by all, and quick to make: a second process may have its own
+# Fixtures of a module or session that are quick to make: each process may have its own
 CHEAP = {"kernel", "vmlinux", "bzimage", "program", "module", "traced"}
 CHEAP |= {"nothing_left_behind", "tmp_path_factory"}
 SECONDS = 20  # between two lines of progress
@@ -27,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def shares(item: pytest.Item) -> bool:
-    """Does a test share with others what takes long to make?"""
+    """Does a test share a fixture with others that takes long to make?"""
     known: dict[str, Any] = getattr(item, "_fixtureinfo").name2fixturedefs
     return any(
         made[-1].scope != "function"
@@ -38,7 +37,7 @@ def shares(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares; and these groups go first, for they take longest."""
+    """Keep tests that share together, and start them first, since they take longest."""
     together, single = [], []
     for item in items:
         if shares(item):
@@ -93,7 +92,7 @@ class Progress:
                 self.say(now)
 
     def say(self, now: float) -> None:
-        """One line, at once."""
+        """Print a line of progress."""
         minutes, seconds = divmod(int(now - self.started), 60)
         failed = f", {self.failed} FAILED" if self.failed else ""
         print(

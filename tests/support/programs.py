@@ -12,7 +12,7 @@ from typing import Callable, Iterable
 def run(
     command: Iterable[object], cwd: Path | None, env: dict[str, str], limit: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program without a terminal; what it printed, whatever bytes that has.
+    """Run a program without a terminal, and capture its output, whatever bytes it prints.
 
     :raises subprocess.TimeoutExpired: it still runs after limit seconds
     """
@@ -29,7 +29,7 @@ def run(
 
 
 def wait_until(condition: Callable[[], object], limit: float = 30) -> bool:
-    """Wait for a condition; whether it came true within limit seconds."""
+    """Wait for a condition; return whether it came true within limit seconds."""
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:

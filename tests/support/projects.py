@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the tests of the host side share: copies of the project, servers, trees.
 
-Plain functions and classes. A test that needs other sources, other packages or
-other options works on a copy of the project, in which it changes those files.
+A test that needs other sources, packages or options works on a copy of the project, in
+which it changes those files.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from support import programs
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
-# What decides which kernel is meant and where it is put: each test sets its own.
+# Variables that select the kernel and where it is built: each test sets its own.
 SELECTION = ("KERNEL", "KERNEL_SRC", "KERNEL_MIRROR", "JUDGES", "BUILD")
 SELECTION += ("DOWNLOAD_STALL", "V")
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This environment, with nothing selected but SETTINGS."""
+    """Return this environment with SETTINGS, and without other variables of SELECTION."""
     env = {k: v for k, v in os.environ.items() if k not in SELECTION}
     env.update({name: str(value) for name, value in settings.items()})
     return env
@@ -62,13 +62,13 @@ def wait_for(condition: Any, limit: float = 15) -> None:
 
 
 def interrupt(process: subprocess.Popen[str]) -> int:
-    """Ctrl-C for a PROCESS started in a session of its own; its exit status."""
+    """Send Ctrl-C to a PROCESS with a session of its own, and return its exit status."""
     os.killpg(process.pid, signal.SIGINT)
     return process.wait(timeout=15)
 
 
 def files(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """Each path below FOLDER: what it is, its bytes' hash or target, its mtime."""
+    """Return mode, content (its hash, or a link's target) and mtime of each path in FOLDER."""
     found: dict[str, tuple[Any, ...]] = {}
     for path in sorted(folder.rglob("*")):
         what = path.lstat()
@@ -99,7 +99,7 @@ class Project:
         return run(self.script(name), cwd=self.root, **settings)
 
     def lib(self, command: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-        """Run a shell COMMAND after scripts/lib.sh."""
+        """Run a shell COMMAND after sourcing scripts/lib.sh."""
         return run("bash", "-c", f'. "{self.script("lib.sh")}"; {command}', **settings)
 
     def start(self, name: str, **settings: object) -> subprocess.Popen[str]:
@@ -116,7 +116,7 @@ class Project:
         )
 
     def pin(self, *rows: tuple[str, str, str, str, bytes]) -> None:
-        """Make kernel/sources.txt say these: version, origin, at, file, content."""
+        """Write kernel/sources.txt with these rows: version, origin, at, file, content."""
         lines = [" ".join((*row[:4], sha256(row[4]))) for row in rows]
         table = "# for a test\n\n" + "\n".join(lines) + "\n"
         (self.root / "kernel" / "sources.txt").write_text(table)
@@ -127,7 +127,7 @@ class Project:
 
 
 def tarball(folder: Path, version: str) -> bytes:
-    """A .tar.xz like the ones of a kernel, but small: a Makefile and noise."""
+    """Make a .tar.xz like a kernel's, but small: a Makefile and noise."""
     tree = folder / f"linux-{version}"
     tree.mkdir()
     (tree / "Makefile").write_text(f"# {version}\n")
@@ -139,14 +139,14 @@ def tarball(folder: Path, version: str) -> bytes:
 
 
 class Server:
-    """An HTTP server on 127.0.0.1 for one file tree, with the manners of bad ones.
+    """An HTTP server on 127.0.0.1 that may misbehave.
 
-    manners: good    answers ranges
+    manners: good    supports ranges
              cuts    ends each answer after a quarter of the file
              dead    ends each answer after the first quarter of the file
              whole   ignores ranges
              stalls  falls silent after the first quarter of the file
-             drips   good, but a little at a time
+             drips   good, but sends a little at a time
     """
 
     def __init__(self, content: dict[str, bytes], manners: str = "good") -> None:
@@ -171,11 +171,11 @@ class Server:
         self.url = f"http://127.0.0.1:{self.http.server_port}"
 
     def gets(self) -> list[str]:
-        """The ranges that GET requests asked for, in order, "" without."""
+        """The ranges that GET requests asked for, in order; "" for a request without."""
         return [span for method, _, span in self.asked if method == "GET"]
 
     def answer(self, request: BaseHTTPRequestHandler, body: bool) -> None:
-        """Answer one request the way of self.manners."""
+        """Answer one request according to self.manners."""
         span = request.headers.get("Range", "")
         self.asked.append((request.command, request.path, span))
         data = self.content.get(request.path.lstrip("/"))
@@ -210,12 +210,12 @@ class Server:
                 request.wfile.flush()
                 self.silence.wait(60)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the client has had enough
+            pass  # the client has closed the connection
 
 
 @contextmanager
 def serving(content: dict[str, bytes], manners: str = "good") -> Iterator[Server]:
-    """A Server for CONTENT, by file name, for the time of a with block."""
+    """Run a Server for CONTENT, by file name, for the time of a with block."""
     server = Server(content, manners)
     thread = threading.Thread(target=server.http.serve_forever, args=(0.05,))
     thread.start()
@@ -229,25 +229,25 @@ def serving(content: dict[str, bytes], manners: str = "good") -> Iterator[Server
 
 
 def selected_tree() -> Path:
-    """The source tree of the kernel that these tests are run for."""
+    """Return the source tree of the selected kernel."""
     if os.environ.get("KERNEL_SRC"):
         return Path(os.environ["KERNEL_SRC"]).resolve()
     lib = ROOT / "scripts" / "lib.sh"
-    said = subprocess.run(
+    found = subprocess.run(
         ["bash", "-c", f'. "{lib}"; echo "$BUILD/sources/linux-$(kernel_version)"'],
         capture_output=True,
         text=True,
         check=True,
     )
-    return Path(said.stdout.strip())
+    return Path(found.stdout.strip())
 
 
 @contextmanager
 def open_folder(give: bool = False) -> Iterator[Path]:
-    """A temporary folder that any user can enter; GIVE makes it nobody's own.
+    """Make a temporary folder that any user can enter; GIVE gives it to user nobody.
 
-    pytest's own are closed, and opening them does not last: the next pytest
-    that starts on this machine closes them again.
+    pytest's own folders are private, and making them public does not last: the next
+    pytest that starts on this machine makes them private again.
     """
     with tempfile.TemporaryDirectory(prefix="seginfo-test-") as name:
         folder = Path(name)
@@ -258,7 +258,7 @@ def open_folder(give: bool = False) -> Iterator[Path]:
 
 
 def command(folder: Path, name: str, text: str) -> None:
-    """Put a shell script NAME into FOLDER, to stand before the real one in PATH."""
+    """Write a shell script NAME into FOLDER, which hides the real one in PATH."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/bash\n{text}\n")

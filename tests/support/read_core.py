@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the lab finds in a core file, without gdb: read_core.py CORE VMLINUX.
+"""Read a core file with the lab's package, without gdb: read_core.py CORE VMLINUX.
 
 Prints JSON: all threads, the areas of each process, and what each processor runs.
 """

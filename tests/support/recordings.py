@@ -31,7 +31,7 @@ def record(
 
 
 def whole(folder: Path, port: int, **settings: Any) -> Path:
-    """A recording that must succeed."""
+    """Make a recording, which must succeed."""
     ended = record(folder, port, **settings)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert {file.name for file in folder.iterdir()} == FILES
@@ -55,8 +55,8 @@ def replay(
     )
 
 
-def said(folder: Path, port: int, *commands: str, **settings: Any) -> str:
-    """What a replay prints that must succeed."""
+def output(folder: Path, port: int, *commands: str, **settings: Any) -> str:
+    """Replay a recording, which must succeed, and return what it printed."""
     ended = replay(folder, port, *commands, **settings)
     assert ended.returncode == 0, ended.stdout
     return ended.stdout
@@ -72,17 +72,17 @@ def inside(
         "seginfo brief",
         f"source tests/debugger/in_gdb/{script}",
     )
-    return labs.result_of(script, settings, said(folder, port, *commands, **settings))
+    return labs.result_of(script, settings, output(folder, port, *commands, **settings))
 
 
 def copy(folder: Path, to: Path) -> Path:
-    """A copy that takes no room; whoever changes a file in it replaces it."""
+    """Copy a recording with hard links: to change a file of the copy, replace it."""
     shutil.copytree(folder, to, copy_function=os.link)
     return to
 
 
 def reseal(folder: Path, **changed: Any) -> None:
-    """Change facts of the manifest in a way that it takes for whole."""
+    """Change facts in the manifest, and seal it again."""
     file = folder / "manifest.json"
     manifest = json.loads(file.read_text())
     for name in ("files", "schema", "version", "seginfo", "sha256"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `lab COMMAND --json` said, taken apart. Also used inside gdb."""
+"""Takes the output of `lab COMMAND --json` apart. Also used inside gdb."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ HEADING = ("schema", "version", "seginfo")
 
 
 def parts(text: str) -> list[Any]:
-    """The tables, drawings and sentences of a report, in their order.
+    """Return the tables, drawings and sentences of a report, in their order.
 
-    Its first three members say what it is.
+    The first three members, which identify the report, are checked and left out.
     """
     report = json.loads(text)
     assert tuple(report)[:3] == HEADING and report["schema"].startswith("seginfo-")

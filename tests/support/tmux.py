@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A person at a real terminal, on whose screen one can look: tmux.
+"""A person at a terminal whose screen can be read, by means of tmux.
 
-For what draws a whole screen, as gdb's TUI does. See labs.Session for the rest.
+For programs that draw the whole screen, such as gdb's TUI. See labs.Session for others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LIMIT = 60
 
 
 class Screen:
-    """`make debug` in a terminal of some size, and what is on its screen."""
+    """`make debug` in a terminal of a given size, and what is on its screen."""
 
     def __init__(
         self, tmp: Path, port: int, width: int, height: int, **settings: Any
@@ -50,9 +50,9 @@ class Screen:
         return done.stdout
 
     def lines(self, colours: bool = False) -> list[str]:
-        """What is on the screen; with colours as a terminal is told them."""
-        said = self._run("capture-pane", "-p", *(["-e"] if colours else []))
-        return [line.rstrip() for line in said.rstrip("\n").split("\n")]
+        """Return what is on the screen, with the codes for colours if asked for."""
+        output = self._run("capture-pane", "-p", *(["-e"] if colours else []))
+        return [line.rstrip() for line in output.rstrip("\n").split("\n")]
 
     def wait(self, condition: Callable[[], object]) -> None:
         """Wait for something on the screen."""
@@ -60,13 +60,13 @@ class Screen:
         assert shown, "not on the screen:\n" + "\n".join(self.lines())
 
     def _settle(self) -> None:
-        """Wait until the screen stays the same."""
+        """Wait until the screen does not change any more."""
         before: list[str] = []
         while before != (before := self.lines(colours=True)):
             time.sleep(0.15)
 
     def type(self, line: str) -> None:
-        """Type a line and do not wait."""
+        """Type a line without waiting."""
         self._run("send-keys", "-l", line)
         self._run("send-keys", "Enter")
 
@@ -84,14 +84,14 @@ class Screen:
     @property
     def prompts(self) -> int:
         """How many prompts gdb has shown since the start."""
-        return self.said("prompt") if self._result.exists() else 0
+        return self.report("prompt") if self._result.exists() else 0
 
-    def said(self, command: str) -> Any:
-        """What `lab COMMAND --json` said when the last prompt was shown."""
+    def report(self, command: str) -> Any:
+        """Return the report of `lab COMMAND --json` at the last prompt."""
         return json.loads(self._result.read_text())[command]
 
     def gdb(self, command: str) -> list[str]:
-        """Type a gdb command and wait for the next prompt; the screen then."""
+        """Type a gdb command, wait for the next prompt, and return the screen."""
         before = self.prompts
         self.type(command)
         self.wait(lambda: self.prompts > before)
@@ -99,7 +99,7 @@ class Screen:
         return self.lines()
 
     def window(self, colours: bool = False) -> list[str]:
-        """The lines of the window `lab`, which is right of the source."""
+        """Return the lines of the window `lab`, to the right of the source."""
         lines = self.lines()
         left = max(lines[0].find("┐", 1, -1), lines[0].find("┌", 1, -1))
         assert left > 0, "there are no two windows:\n" + "\n".join(lines)
@@ -109,14 +109,14 @@ class Screen:
         return [line[left + 1 : -1].rstrip() for line in lines[1:bottom]]
 
     def all_of_window(self) -> list[str]:
-        """All lines of the window, seen by paging down; it has the focus then."""
+        """Return all lines of the window, by paging down; it gets the focus."""
         self.gdb("focus lab")
         self.press(*["PPage"] * 99)
         found = self.window()
         while True:
             self.press("NPage")
             page = self.window()
-            # A page starts with lines of the one before, the last with most of them
+            # A page repeats lines of the one before, and the last page most of them
             sizes = range(len(page), -1, -1)
             old = next(i for i in sizes if found[len(found) - i :] == page[:i])
             if old == len(page):

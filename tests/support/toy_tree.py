@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A source tree that is built in a second, for tests of how kernels are built.
+"""A source tree that builds in a second, for tests of how kernels are built.
 
-It has what the scripts look for in a Linux tree, and of Kbuild only the few
-targets they call. What a real kernel does is tested with the real one.
+It has what the scripts look for in a Linux tree, and only those targets of Kbuild that
+they call. What needs a real kernel is tested with a real one.
 """
 
 from __future__ import annotations

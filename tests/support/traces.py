@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of `lab trace` share: run it, and look at what it said."""
+"""What the tests of `lab trace` share: running it, and access to its events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARMED = ("source gdb/seginfo.py", "seginfo disarm")
 
 @dataclass(frozen=True)
 class Trace:
-    """What one `lab trace ... --json` gave, and what the guest wrote meanwhile."""
+    """The report of one `lab trace ... --json`, and the guest's output in the meantime."""
 
     events: list[Event]
     parts: list[Any]  # the summary
@@ -27,7 +27,7 @@ class Trace:
 
     @property
     def ended(self) -> str:
-        """The last sentence: how many events, and why it ended."""
+        """The last sentence: how many events there were, and why the trace ended."""
         return self.parts[-1]
 
     @property
@@ -40,7 +40,7 @@ class Trace:
         return [event for event in self.events if event["tid"] == tid]
 
     def step(self, name: str, **wanted: Any) -> list[Event]:
-        """The events of one step that have these values."""
+        """The events of one kind whose members have these values."""
         return [
             event
             for event in self.events
@@ -62,7 +62,7 @@ COMMON += ("changes", "lines")
 
 
 def known_kinds(what: str) -> list[set[str]]:
-    """The members of each kind of event of a timeline, as notes/schemas.md has them."""
+    """Read from notes/schemas.md which members each kind of event of a timeline has."""
     page = (labs.ROOT / "notes" / "schemas.md").read_text()
     section = page.partition(f"### lab trace {what}\n")[2].partition("\n###")[0]
     kinds = []
@@ -73,7 +73,7 @@ def known_kinds(what: str) -> list[set[str]]:
 
 
 def check_kinds(what: str, events: list[Event]) -> None:
-    """Every event has just the members that the notes list."""
+    """Check that every event has just the members that the notes list."""
     kinds = known_kinds(what)
     for event in events:
         assert set(event) in kinds, event
@@ -88,7 +88,7 @@ def traced(
     program: Callable[[str], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Traced:
-    """Boot a guest, trace in it once, and leave nothing behind."""
+    """A function that boots a guest, runs one trace in it, and leaves nothing behind."""
 
     def run(
         what: str,
@@ -96,16 +96,18 @@ def traced(
         before: tuple[str, ...] = ARMED,
         **settings: Any,
     ) -> Trace:
-        """What is behind `lab trace`, of a program or a source in tests/guest/programs.
+        """Run `lab trace WHAT`.
 
-        ARGS and others are settings of `make debug`.
+        :param followed: the program, or its source in tests/guest/programs
+        :param before: gdb commands to run first
+        :param settings: variables of `make debug`, such as ARGS
         """
         if followed is not None:
             named = isinstance(followed, str)
             settings["PROGRAM"] = program(followed) if named else followed
         port, folder = labs.free_port(), tmp_path_factory.mktemp("traced")
         try:
-            (said,) = labs.inside(
+            (report,) = labs.inside(
                 "trace.py",
                 port,
                 folder,
@@ -113,8 +115,8 @@ def traced(
                 before,
                 **settings,
             )
-            assert isinstance(said, list), said
-            events, *parts = said
+            assert isinstance(report, list), report
+            events, *parts = report
             check_kinds(what.split()[0], events["data"])
             return Trace(events["data"], parts, labs.console_log(port))
         finally:
@@ -124,7 +126,7 @@ def traced(
 
 
 def traced_once(what: str, source: str) -> Any:
-    """A fixture: a program of tests/guest/programs, traced once for the tests of a module."""
+    """Make a fixture: a program of tests/guest/programs, traced once per test module."""
 
     @pytest.fixture(scope="module")
     def run(traced: Traced) -> Trace:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What /proc says and what the lab says at the same stopped moment.
+"""Compare what the lab says with what /proc says, at the same stopped moment.
 
 A Moment is a lab whose guest runs user/witness.c with some scenes, programs of
-tests/guest/programs/scene_*.c, and stands still in the witness's call. All processes of
-the scenes sleep or are stopped since before the witness read /proc, so whatever the
-lab says of them can be compared, entry for entry, with what /proc said:
+tests/guest/programs/scene_*.c, and is stopped in the witness's call. All processes of
+the scenes have been asleep or stopped since before the witness read /proc, so whatever
+the lab says about them can be compared with /proc, entry for entry:
 
     def test_areas(moments):
         moment = moments()
@@ -12,15 +12,15 @@ lab says of them can be compared, entry for entry, with what /proc said:
         rows = moment.table(f"vmas {pid}")
         maps = moment.proc(pid, "maps").splitlines()
 
-The same scenes give the same moment to all tests of a session: one boot. Ask for
-few different sets, best for ALL.
+All tests of a session that ask for the same scenes share one boot. So ask for few
+different sets, at best for ALL.
 
-What cannot be compared, because it goes on while the witness looks:
+These cannot be compared, because they change while the witness reads:
   * the witness itself (moment.witness): it runs, and its memory grows;
   * states, times and names of kernel threads: they run when they have work, new
-    ones come and idle ones go, and a worker's /proc name has its work appended
-    ("kworker/0:1-events") while its comm has not. Pids and flags of those in both
-    lists can be compared;
+    ones start and idle ones end, and /proc appends its work to a worker's name
+    ("kworker/0:1-events"), which its comm does not have. Pids and flags of those in
+    both lists can be compared;
   * counters of the whole kernel: meminfo, zoneinfo, vmallocinfo, the page tables
     and caches of the kernel; kpagecount and kpageflags of frames that belong to
     no process of a scene.
@@ -72,11 +72,11 @@ LIMIT = 300
 
 
 class Snapshot(dict[str, bytes]):
-    """The contents of files by their path, the targets of links by theirs.
+    """The contents of files, and the targets of links, by path.
 
-    "/proc/61/maps", "/proc/61/fd/3", "/proc/61/task/62/stack". pagemap is cut into
-    areas: "/proc/61/pagemap@401000" has the words of the area at 0x401000, of its
-    first 4,096 pages. errors has the errno of what could not be read.
+    For example "/proc/61/maps", "/proc/61/fd/3", "/proc/61/task/62/stack". pagemap is
+    split by area: "/proc/61/pagemap@401000" has the words of the first 4,096 pages of
+    the area at 0x401000. errors has the errno of each file that could not be read.
     """
 
     def __init__(self, records: bytes) -> None:
@@ -95,7 +95,7 @@ class Snapshot(dict[str, bytes]):
 
 
 class Moment:
-    """A stopped lab, to be asked anything, any number of times."""
+    """A stopped lab that can be asked anything, any number of times."""
 
     def __init__(self, folder: Path, port: int, *scenes: str, **settings: object):
         self.folder = folder
@@ -139,9 +139,9 @@ class Moment:
     # --- What the kernel says -------------------------------------------------
 
     def pid(self, scene: str, comm: str = "") -> int:
-        """The process id of a scene ("many=20000"), or of its descendant called comm.
+        """Return the process id of a scene ("many=20000"), or of a descendant of it.
 
-        comm is the name before the kernel escapes it: "line\\nbreak".
+        :param comm: the descendant's name, before the kernel escapes it: "line\\nbreak"
         """
         first = int(self.snapshot[f"scene {scene}"])
         if not comm:
@@ -176,7 +176,7 @@ class Moment:
         return self.ppid(self.pid(self.scenes[0]))
 
     def proc(self, pid: int, name: str) -> str:
-        """A file of /proc/PID as text; bytes that are not UTF-8 are surrogates."""
+        """A file of /proc/PID as text, with surrogates for bytes that are not UTF-8."""
         return self.snapshot[f"/proc/{pid}/{name}"].decode("utf-8", "surrogateescape")
 
     def comm(self, pid: int) -> bytes:
@@ -196,7 +196,7 @@ class Moment:
         ]
 
     def status(self, pid: int, tid: int | None = None) -> dict[str, str]:
-        """The lines of status by their names."""
+        """The lines of status, by name."""
         name = f"task/{tid}/status" if tid else "status"
         lines = self.proc(pid, name).split("\n")
         return {k: v.strip() for k, _, v in (line.partition(":") for line in lines)}
@@ -206,7 +206,7 @@ class Moment:
         return int(self.stat(pid)[4])
 
     def pagemap(self, pid: int) -> dict[int, int]:
-        """The words of pagemap by address: of all areas, 4,096 pages each at most."""
+        """The words of pagemap by address, for at most 4,096 pages of each area."""
         found = {}
         prefix = f"/proc/{pid}/pagemap@"
         for name, words in self.snapshot.items():
@@ -219,16 +219,16 @@ class Moment:
     # --- What the lab says ----------------------------------------------------
 
     def gdb(self, command: str, limit: float = LIMIT) -> str:
-        """Run a gdb command at this moment; its output.
+        """Run a gdb command at this moment, and return its output.
 
-        An error fails the test: see refused().
+        An error fails the test; for expected errors see refused().
         """
-        said, error = self.try_gdb(command, limit)
-        assert not error, f"{command}: {error}\n{said}"
-        return said
+        output, error = self.try_gdb(command, limit)
+        assert not error, f"{command}: {error}\n{output}"
+        return output
 
     def try_gdb(self, command: str, limit: float = LIMIT) -> tuple[str, str]:
-        """Run a gdb command; its output, and the error it ended with."""
+        """Run a gdb command, and return its output and its error, "" if none."""
         return self.try_all([command], limit)[0]
 
     def try_all(
@@ -236,7 +236,7 @@ class Moment:
     ) -> list[tuple[str, str]]:
         """Run gdb commands one after the other, whether they fail or not.
 
-        A command that does not end within limit seconds fails the test.
+        :param limit: seconds; a command that takes longer fails the test
         """
         self._asked += 1
         file = self.folder / f"answer.{self._asked}"
@@ -256,17 +256,17 @@ class Moment:
         return [(reply["said"], reply["error"]) for reply in replies]
 
     def refused(self, command: str) -> str:
-        """The sentence with which a gdb command refuses."""
-        said, error = self.try_gdb(command)
-        assert error and "Traceback" not in error, f"{command}: {error}\n{said}"
+        """Run a gdb command that must fail, and return its error."""
+        output, error = self.try_gdb(command)
+        assert error and "Traceback" not in error, f"{command}: {error}\n{output}"
         return error
 
     def lab(self, command: str) -> list[Any]:
-        """The parts of `lab COMMAND --json`."""
+        """Run `lab COMMAND --json`, and return the parts of its report."""
         return parts(self.gdb(f"lab {command} --json"))
 
     def table(self, command: str, number: int = 0) -> list[dict[str, Any]]:
-        """The rows of a table, the first unless told otherwise; it must be whole."""
+        """Return the rows of one table of a report, which must not be broken off."""
         parts = self.lab(command)
         tables = [part for part in parts if isinstance(part, dict) and "rows" in part]
         table = tables[number]
@@ -276,7 +276,7 @@ class Moment:
     # --- How it is made -------------------------------------------------------
 
     def _make_image(self) -> None:
-        """A BUILD folder of our own: all as in the real one, but for the image."""
+        """Make a BUILD folder like the real one, but with the scenes in its image."""
         self._build.mkdir(parents=True)
         for entry in labs.BUILD.iterdir():
             if entry.name not in ("initramfs.cpio", "run", "share"):
@@ -313,8 +313,10 @@ class Moment:
     def log(self) -> str:
         """The output of gdb and of the guest."""
         console = self._build / "run" / str(self.port) / "console.log"
-        said = (self.folder / "gdb.log").read_text(errors="replace")
-        return said + (console.read_text(errors="replace") if console.exists() else "")
+        output = (self.folder / "gdb.log").read_text(errors="replace")
+        return output + (
+            console.read_text(errors="replace") if console.exists() else ""
+        )
 
     def close(self) -> None:
         """End the lab."""
@@ -348,7 +350,7 @@ def compiled(name: str, folder: Path) -> Path:
 def testify(
     folder: Path, port: int, scenes: tuple[str, ...], commands: tuple[str, ...]
 ) -> tuple[Snapshot, dict[str, list[Any]]]:
-    """One boot: what the kernel says, and what each `lab COMMAND --json` says."""
+    """Boot once, and return the snapshot and the parts of each `lab COMMAND --json`."""
     moment = Moment(folder, port, *scenes)
     try:
         return moment.snapshot, {command: moment.lab(command) for command in commands}
@@ -360,9 +362,9 @@ def testify(
 def moments(
     tmp_path_factory: pytest.TempPathFactory, nothing_left_behind: None
 ) -> Iterator[Callable[..., Moment]]:
-    """Moments by their scenes, each made when first asked for; ALL without any.
+    """A function that returns the Moment with some scenes (ALL if none), made only once.
 
-    Asks for nothing_left_behind, so as to be ended before that looks for leaks.
+    It depends on nothing_left_behind, so that the labs end before that looks for leaks.
     """
     made: dict[tuple, Moment] = {}
 
