@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Members of a structure explained: value, C type, decoded value, meaning.
 
-A catalogue names the members that matter. Its paths start at one structure;
+A catalogue names the members that matter. Its paths start at one structure, and
 "->" follows a pointer. Members this kernel lacks are omitted.
 """
 
@@ -14,7 +14,7 @@ from typing import Callable, Iterator, TypedDict
 from ..target import kernel, members, structs
 from ..target.memory import Broken, Fault
 
-WORDS = 16  # bytes: a structure of at most so many is shown as a number
+WORDS = 16  # bytes: a structure that is no larger can be shown as a number
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class At:
 
     value: int | bytes
     address: int  # of the member
-    start: int  # of the structure that the catalogue is of
+    start: int  # the address of the structure at which the paths start
 
     @property
     def number(self) -> int:
-        """The value; the bytes of a structure as one number, without a sign."""
+        """The value as a number: the bytes of a structure as one, unsigned."""
         if isinstance(self.value, int):
             return self.value
         return int.from_bytes(self.value, "little")
@@ -37,7 +37,7 @@ Decode = Callable[[At], str]
 
 
 class Shown(TypedDict, total=False):
-    """How a member is shown: what Member takes by these names."""
+    """How a member is shown: the arguments of Member with these names."""
 
     decode: Decode
     in_hex: bool
@@ -51,7 +51,7 @@ class Member:
     meaning: str
     decode: Decode | None = None  # what the value says, in words
     in_hex: bool = False
-    compute: Callable[[At], int] | None = None  # a number made of what is there
+    compute: Callable[[At], int] | None = None  # the number to show, from what is there
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,11 @@ class Fact:
 def facts(
     type_name: str, address: int, catalogue: tuple[Member, ...]
 ) -> Iterator[Fact]:
-    """Explain an object. A member that cannot be read says why.
+    """Explain an object. A member that cannot be read has the reason instead.
 
-    Parameters: the structure's type, and where the object is.
+    :param type_name: its structure, such as "struct task_struct"
+    :param address: where it is
+    :param catalogue: the members to explain
     """
     for member in catalogue:
         try:
@@ -102,7 +104,7 @@ def _find(type_name: str, address: int, path: str) -> tuple[members.Place, int] 
 
 
 def _element(type_name: str, path: str) -> members.Place | None:
-    """A member, or with NAME[INDEX] one of an array; the index may be an enum's."""
+    """A member, or NAME[INDEX] of an array; the index may be an enumerator."""
     name, _, index = path.partition("[")
     place = members.place_of(type_name, name)
     if place is None or not index:

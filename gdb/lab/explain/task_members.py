@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """task_struct by theme: which members matter, and what they mean.
 
-See include/linux/sched.h. A member that kernels call by different names is
-listed under each; a kernel shows the one it has.
+See include/linux/sched.h. A member whose name differs between kernels is listed
+under each name; only the one that this kernel has is shown.
 """
 
 from __future__ import annotations

@@ -53,13 +53,13 @@ def list_text(at: At) -> str:
 
 
 def pid_nr(pid: int) -> str:
-    """The number of a struct pid in the first namespace. See include/linux/pid.h."""
+    """The number of a struct pid in the initial namespace. See include/linux/pid.h."""
     inside = structs.offsetof("struct pid", "numbers")
     return str(Upid(kernel.memory(), Ptr[Upid](pid + inside)).nr) if pid else ""
 
 
 def path_text(at: At) -> str:
-    """The name of a struct path."""
+    """The path that a struct path names."""
     return text_of(path.d_path(Ptr(at.address), task.onlooker_root()))
 
 
@@ -82,7 +82,7 @@ def time_text(nanoseconds: int) -> str:
 
 
 def exit_code_text(at: At) -> str:
-    """How a task ended; of one that lives, what its tracer's wait() gets."""
+    """How a task ended; while it lives, what its tracer's wait() gets."""
     if TaskStruct(kernel.memory(), Ptr[TaskStruct](at.start)).exit_state:
         return taskflags.exit_text(at.number)
     return taskflags.stop_text(at.number) if at.number else ""
@@ -96,7 +96,7 @@ def counts_text(at: At) -> str:
 
 
 def exit_signal_text(number: int) -> str:
-    """What the parent gets; -1 marks a thread that is not the leader."""
+    """The signal the parent gets; -1 marks a thread that is not the leader."""
     if number < 0:
         return "a thread: tells nobody"
     return signals.signal_name(number) if number else ""
@@ -113,13 +113,13 @@ def caught(at: At) -> int:
 
 
 def _actions(at: At) -> tuple[int, int]:
-    """Of the member action of a sighand_struct."""
+    """The ignored and the caught signals, from the member action of a sighand_struct."""
     inside = structs.offsetof("struct sighand_struct", "action")
     return signals.collect_sigign_sigcatch(Ptr(at.address - inside))
 
 
 def queue_text(at: At) -> str:
-    """Signals that wait with their siginfo, in order."""
+    """The signals queued in a struct sigpending, in order."""
     return " ".join(map(signals.signal_name, signals.queued(Ptr(at.address))))
 
 
@@ -144,7 +144,7 @@ def get_wchan(address: Ptr[TaskStruct]) -> int:
     See kernel/sched/core.c; before v5.16 (42a20f86dc19) in arch/x86/kernel/process.c.
 
     :param address: struct task_struct *
-    :raises Fault: what it takes cannot be read
+    :raises Fault: the task cannot be read
     """
     if TaskStruct(kernel.memory(), address).on_rq:
         return 0
