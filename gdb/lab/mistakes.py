@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the lab tells of a mistake of its own, in gdb and out of it. Plain Python."""
+"""How the lab reports a mistake of its own, in gdb and outside. Plain Python."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ LONGEST = 200  # characters of a mistake's own words
 
 
 def mistake(what: str, problem: BaseException, debugs: bool, switch: str) -> str:
-    """One sentence that asks for a report; with debugs, and where it happened.
+    """A sentence that asks to report a mistake.
 
-    Parameters: what went wrong and how, whether the person wants to see where, and what
-    to do to see that.
+    :param what: the command, or whatever else failed
+    :param problem: how it failed
+    :param debugs: is the traceback to be shown as well?
+    :param switch: what turns that on
     """
     words = one_line(str(problem))[:LONGEST]
     kind = type(problem).__name__ + (f" ({words})" if words else "")
-    said = f"{what}: this is a mistake of the lab's, {kind}. Please report it"
+    sentence = f"{what}: this is a mistake of the lab's, {kind}. Please report it"
     if not debugs:
-        return f"{said}; with {switch} it also shows where."
-    return f"{said} with this:\n{''.join(traceback.format_exception(problem))}"
+        return f"{sentence}; with {switch} it also shows where."
+    return f"{sentence} with this:\n{''.join(traceback.format_exception(problem))}"
 
 
 def wanted() -> bool:

@@ -2,9 +2,9 @@
 """What a command of the lab found, ready to be shown as text or as JSON.
 
 A report is a dataclass whose fields are what there is to say, in that order: a sentence,
-a table, a drawing, or several of them. It is the schema of `--json` at once. A value is
-kept as what it is (a number, a string, True); how it looks follows from the kind of its
-column. Views turn a report into text; they compute nothing.
+a table, a drawing, or several of them. It is also the schema of `--json`. A value is kept
+as what it is (a number, a string, True); how it looks follows from the kind of its column.
+Views turn a report into text; they compute nothing.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def columns(row: type) -> tuple[Column, ...]:
 
 def _kind(annotation: Any) -> str:
     """The kind in Address, or in Address | None."""
-    for one in (annotation, *get_args(annotation)):
-        metadata = getattr(one, "__metadata__", None)
+    for hint in (annotation, *get_args(annotation)):
+        metadata = getattr(hint, "__metadata__", None)
         if metadata:
             return str(metadata[0])
     raise TypeError(f"{annotation} is no column of a table")
@@ -74,13 +74,13 @@ class Table(Generic[R]):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What each row has."""
+        """The columns of each row."""
         return columns(self.row)
 
 
 @dataclass
 class Drawing(Generic[T]):
-    """Lines of text that are a picture, and the data it was drawn from."""
+    """A picture in lines of text, and the data it was drawn from."""
 
     title: str
     lines: list[str]
@@ -99,8 +99,8 @@ class Report(Schema):
 
     def parts(self) -> Iterator[Part]:
         """What there is to say, in order."""
-        for one in fields(self):
-            value = getattr(self, one.name)
+        for member in fields(self):
+            value = getattr(self, member.name)
             if isinstance(value, list):
                 yield from value
             elif value is not None:

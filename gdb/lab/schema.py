@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whatever the lab writes as JSON begins with what it is, and of which version.
+"""All JSON that the lab writes begins with its schema and version.
 
-A Schema is a dataclass whose fields are the members behind that. notes/schemas.md is made
+A Schema is a dataclass whose fields are the members after these. notes/schemas.md is made
 from all of them.
 """
 
@@ -16,7 +16,7 @@ from .version import VERSION
 class Schema:
     """An object that is written as JSON. A subclass is a dataclass.
 
-    With another member, or another meaning of one, a subclass gets another version.
+    A subclass gets a new version when a member is added or changes its meaning.
     """
 
     known: ClassVar[dict[str, type[Schema]]] = {}  # by their names
@@ -35,7 +35,7 @@ def heading(kind: type[Schema]) -> dict[str, str | int]:
 
 
 def is_of(data: Any, kind: type[Schema]) -> bool:
-    """Is that a JSON object of a schema, in the version that this lab writes?"""
+    """Is this a JSON object of a schema, in the version that this lab writes?"""
     return (
         isinstance(data, dict)
         and data.get("schema") == kind.schema
@@ -59,7 +59,7 @@ def plain(value: Any) -> Any:
             member.name: plain(getattr(value, member.name)) for member in fields(value)
         }
     if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     return value.hex() if isinstance(value, bytes) else value
