@@ -42,31 +42,31 @@ A recording of Linux {release}, paused at its first instruction. Type next:
 """
 
 
-class Asking:
-    """While the guest runs gdb asks what it would otherwise just do.
+class Confirmation:
+    """Turns `set confirm` on while the guest runs.
 
-    If a second Ctrl-C comes before QEMU has obeyed the first, that is to give the guest
-    up. At the prompt it is as the person wants it.
+    A second Ctrl-C, before QEMU has obeyed the first, gives the guest up: gdb is to ask
+    first. At the prompt the person's own setting is back.
     """
 
     def __init__(self) -> None:
-        self.wanted: bool | None = None  # at the prompt; None while it is so
-        gdb.events.cont.connect(self.runs)
-        gdb.events.before_prompt.connect(self.stands)
+        self.before: bool | None = None  # the person's setting; None at the prompt
+        gdb.events.cont.connect(self.turn_on)
+        gdb.events.before_prompt.connect(self.restore)
 
-    def runs(self, event: gdb.ContinueEvent) -> None:
-        if self.wanted is None:
-            self.wanted = gdb.parameter("confirm")
+    def turn_on(self, event: gdb.ContinueEvent) -> None:
+        if self.before is None:
+            self.before = gdb.parameter("confirm")
             gdb.execute("set confirm on")
 
-    def stands(self) -> None:
-        if self.wanted is not None:
-            gdb.execute(f"set confirm {'on' if self.wanted else 'off'}")
-            self.wanted = None
+    def restore(self) -> None:
+        if self.before is not None:
+            gdb.execute(f"set confirm {'on' if self.before else 'off'}")
+            self.before = None
 
 
 class Loss:
-    """Says before the prompt that QEMU has ended: gdb knows of a connection only."""
+    """Says before the prompt that QEMU has ended: gdb only sees a connection close."""
 
     def __init__(self, pid: int) -> None:
         self.qemu = os.pidfd_open(pid)  # readable once it has ended
@@ -74,7 +74,7 @@ class Loss:
         gdb.events.before_prompt.connect(self.look)
 
     def exited(self, event: gdb.ExitedEvent) -> None:
-        """With an exit code the guest came to its own end, and gdb says so."""
+        """If there is an exit code, the guest ended by itself, and gdb says so."""
         if hasattr(event, "exit_code"):
             self.forget()
 
@@ -94,16 +94,16 @@ class Loss:
         os.close(self.qemu)
 
 
-def load_kernels_own(vmlinux: Path) -> None:
-    """The lx- commands, which are in a file beside vmlinux.
+def load_lx_commands(vmlinux: Path) -> None:
+    """Load the kernel's own commands, which are in a file beside vmlinux.
 
-    gdb would load it by itself from a folder that is called safe; where there is a colon
-    in its name that would stand for two folders, not for this one.
+    gdb would load it by itself from a folder in its auto-load safe-path; but there a
+    colon in the folder's name would separate two folders.
     """
     loads = getattr(sys.modules["__main__"], "loaded_by_gdb", True)
     gdb.execute(f"set auto-load python-scripts {'on' if loads else 'off'}")
     with settings.needed():
-        # As gdb would: the file takes modules for imported that gdb has imported
+        # As gdb would: the file relies on what gdb has imported in __main__
         known = {"gdb": gdb, "os": os, "sys": sys}
         runpy.run_path(str(vmlinux.with_name("vmlinux-gdb.py")), known)
 
@@ -118,11 +118,11 @@ except Exception as problem:
     gdb.execute("quit 1")
 
 with unforeseen.reported("the guest cannot be reached"):
-    load_kernels_own(Path(gdb.objfiles()[0].filename))
+    load_lx_commands(Path(gdb.objfiles()[0].filename))
     gdb_debugger.connect(os.environ["LAB_SOCKET"])
     session.register([])
     Path(os.environ["LAB_STARTED"]).touch()
-    Asking()
+    Confirmation()
     Loss(int(os.environ["LAB_QEMU_PID"]))
     screen = REPLAY if session.active() else SCREEN
     port, tcp = os.environ.get("PORT") or "1234", os.environ.get("GDB_TCP")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Replay a new recording once and note its moments: part of `make record`.
 
-Makes checkpoints at each program that is executed or killed, at each hit's entry and in
-between, so that no instruction is far behind one. Exit status 0 if the end was reached.
+Makes checkpoints where a program is executed or killed, at each hit's entry and in
+between, so that no instruction is far from one. Exit status 0 if the end was reached.
 """
 
 import os
@@ -20,9 +20,9 @@ from lab.target import (  # noqa: E402 (found only now)
     unforeseen,
 )
 
-# A loaded checkpoint and so many instructions take about a tenth of a second.
+# Loading a checkpoint and executing so many instructions takes about a tenth of a second.
 STEP = 5_000_000
-# In a long recording they are farther apart: a part of what lies behind
+# In a long recording checkpoints are farther apart: by this part of what lies behind
 PART = 20
 MOST_EXECS = 1000
 FIRMWARE_TAKES = 5_000_000  # instructions, at most
@@ -79,7 +79,7 @@ def main() -> int:
             return False
 
     class DeathStop(gdb.Breakpoint):
-        """A task ends: do_exit(), kernel/exit.c. A signal is told, once a process."""
+        """A task ends: do_exit(), kernel/exit.c. A signal is noted, once for a process."""
 
         told: set[int] = set()
 
@@ -87,7 +87,7 @@ def main() -> int:
         def stop(self) -> bool:
             kernel.refresh()
             code, current = task.register("rdi"), task.task(task.get_current())
-            # What a kernel thread ends with is no wait status
+            # The exit code of a kernel thread is no wait status
             if code & 0x7F and current.mm and current.tgid not in DeathStop.told:
                 DeathStop.told.add(current.tgid)
                 session.note("killed", exit_text(code))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Finish a recording, or look whether it can be replayed. Plain Python, without gdb.
+"""Finish a recording, or check that it can be replayed. Plain Python, without gdb.
 
-From the environment: LAB_STEP is seal or check, LAB_RECORDING the folder, LAB_VMLINUX
-the kernel, LAB_QEMU what QEMU says of its version, LAB_MACHINE a file with QEMU's
-command line, a word a line. seal writes the manifest, with what the other variables
-say; check writes memory and kernel command line to the file LAB_OPENED, and a copy of the
-disk for QEMU to LAB_DISK.
+In the environment LAB_STEP is seal or check, LAB_RECORDING the folder, LAB_VMLINUX the
+kernel, LAB_QEMU the version that QEMU tells, LAB_MACHINE a file with QEMU's command line,
+one word per line. seal writes the manifest, with what the other variables say; check
+writes memory and kernel command line to the file LAB_OPENED, and a copy of the disk for
+QEMU to LAB_DISK.
 """
 
 import datetime
@@ -22,9 +22,9 @@ from lab.target import elffile, hostfiles  # noqa: E402
 
 
 def build_id(vmlinux: str) -> str:
-    """The linker's id of a build, in hex; it differs whenever the code does.
+    """The build id of a vmlinux, in hex; it differs whenever the code does.
 
-    Raises Refused where there is none.
+    Raises Refused if there is none.
     """
     try:
         with hostfiles.opened(vmlinux) as file:
@@ -76,5 +76,5 @@ try:
 except (recording.Refused, OSError) as problem:
     sys.exit(printable(f"error: {one_line(str(problem))}."))
 except Exception as problem:
-    said = mistakes.mistake("make record", problem, mistakes.wanted(), "LAB_DEBUG=1")
-    sys.exit(printable(said))
+    why = mistakes.mistake("make record", problem, mistakes.wanted(), "LAB_DEBUG=1")
+    sys.exit(printable(why))

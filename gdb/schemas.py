@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write a page of all that the lab writes as JSON: `make schemas`. Runs in gdb.
+"""Write the page about all JSON that the lab writes: `make schemas`. Runs in gdb.
 
-From the dataclasses themselves. LAB_RESULT in the environment names the file.
+It is made from the dataclasses themselves. LAB_RESULT in the environment names the file.
 """
 
 import dataclasses
@@ -73,19 +73,21 @@ KINDS = {
 
 def page() -> str:
     """All schemas, those of commands first."""
-    reports = [one for one in Schema.known.values() if issubclass(one, Report)]
-    others = [one for one in Schema.known.values() if not issubclass(one, Report)]
+    known = Schema.known.values()
+    reports = [schema for schema in known if issubclass(schema, Report)]
+    others = [schema for schema in known if not issubclass(schema, Report)]
     parts = [HEAD]
     for title, found in (("Commands", reports), ("Files", others)):
         parts.append(f"## {title}\n")
-        parts += [section(one) for one in sorted(found, key=lambda one: one.schema)]
+        found.sort(key=lambda schema: schema.schema)
+        parts += [section(schema) for schema in found]
     parts.append(EVENTS)
     parts += [timeline(name, Event.kinds[name]) for name in sorted(Event.kinds)]
     return "\n".join(parts)
 
 
 def timeline(name: str, kinds: list[type[Event]]) -> str:
-    """All kinds of event of a timeline, with the members that each has of its own."""
+    """All kinds of event of a timeline, each with its own members."""
     lines = [f"### lab trace {name}\n"]
     for kind in kinds:
         step = f"`{kind.step}`: " * bool(kind.step)
@@ -103,8 +105,8 @@ def section(kind: type[Schema]) -> str:
         rows = list(form_rows(recording.FORM))[3:]
         return "\n".join([*lines, *rows]) + "\n"
     hints = typing.get_type_hints(kind, include_extras=True)
-    for one in dataclasses.fields(kind):
-        lines += member(one.name, hints[one.name], "")
+    for field in dataclasses.fields(kind):
+        lines += member(field.name, hints[field.name], "")
     return "\n".join(lines) + "\n"
 
 
@@ -114,16 +116,16 @@ def doc(kind: type) -> str:
 
 
 def member(name: str, hint: object, indent: str) -> list[str]:
-    """A member as items of a list, what is in it below."""
+    """A member as an item of a list, with its own members below it."""
     optional = ""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        kinds = [one for one in typing.get_args(hint) if one is not type(None)]
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         optional = ", or null" * (len(kinds) < len(typing.get_args(hint)))
         if len(kinds) > 1:
-            said = " or ".join(word(one) for one in kinds)
-            lines = [f"{indent}- `{name}`: {said}{optional}"]
-            for one in kinds:
-                lines += below(one, indent + "  ")
+            words = " or ".join(word(kind) for kind in kinds)
+            lines = [f"{indent}- `{name}`: {words}{optional}"]
+            for kind in kinds:
+                lines += below(kind, indent + "  ")
             return lines
         hint = kinds[0]
     lines = [f"{indent}- `{name}`: {word(hint)}{optional}"]
@@ -145,7 +147,7 @@ def word(hint: object) -> str:
     if origin is dict:
         return "object"
     if type(None) in arguments:
-        kinds = [word(one) for one in arguments if one is not type(None)]
+        kinds = [word(kind) for kind in arguments if kind is not type(None)]
         return " or ".join([*kinds, "null"])
     if hint is Entry:
         return "event, see Events"
@@ -179,12 +181,12 @@ def below(hint: object, indent: str) -> list[str]:
 
 
 def is_record(kind: type) -> bool:
-    """Has it named members?"""
+    """Does it have named members?"""
     return dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")
 
 
 def form_rows(form: dict, indent: str = "") -> typing.Iterator[str]:
-    """The members of a form as recording.py has one."""
+    """The members of a form such as FORM of lab/replay/recording.py."""
     for name, kind in form.items():
         if isinstance(kind, dict):
             yield f"{indent}- `{name}`: object"

@@ -4,7 +4,7 @@
 Sets a breakpoint in __x64_sys_segment_info. At each call it walks current->mm and its
 areas (the vm_next chain, or since Linux 6.1 the maple tree) and checks what the kernel
 copied to the user against it.
-`help seginfo` tells the rest.
+`help seginfo` has the rest.
 """
 
 import os

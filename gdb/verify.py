@@ -22,7 +22,7 @@ def main() -> int:
     from lab.view.text import totals
 
     if not check.armed:
-        return 1  # the reason was said
+        return 1  # gdb/seginfo.py has said why
     gdb.execute("seginfo run")
     gdb.execute("continue")
     if os.environ["LAB_JSON"]:
