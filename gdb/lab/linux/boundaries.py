@@ -79,4 +79,4 @@ def boundaries(mm: Ptr[MmStruct]) -> list[Boundary]:
         else:
             place = area.address, area.vm_start, area.vm_end
         found.append(Boundary(name, address, meaning, *place, is_end))
-    return sorted(found, key=lambda one: one.address)
+    return sorted(found, key=lambda boundary: boundary.address)

@@ -107,8 +107,8 @@ def _addresses(count: int) -> tuple[int, ...]:
     base = int.from_bytes(_table("kallsyms_relative_base", 8), "little")
     offsets = struct.unpack(f"<{count}i", _table("kallsyms_offsets", 4 * count))
     if min(offsets) < 0:  # CONFIG_KALLSYMS_ABSOLUTE_PERCPU
-        return tuple(one if one >= 0 else base - 1 - one for one in offsets)
-    return tuple(base + one for one in offsets)
+        return tuple(offset if offset >= 0 else base - 1 - offset for offset in offsets)
+    return tuple(base + offset for offset in offsets)
 
 
 def sprint_symbol(address: int) -> str:

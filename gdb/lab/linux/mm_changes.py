@@ -212,7 +212,7 @@ def _groups(
     marked = [(piece, False) for piece in old] + [(piece, True) for piece in new]
     groups: tuple[list[Piece], list[Piece]] = ([], [])
     end = 0
-    for piece, is_new in sorted(marked, key=lambda one: one[0].start):
+    for piece, is_new in sorted(marked, key=lambda mark: mark[0].start):
         if piece.start >= end and (groups[0] or groups[1]):
             yield groups
             groups = ([], [])

@@ -124,13 +124,14 @@ def _find_kallsyms_symbol(piece: Piece, address: int) -> Symbol | None:
         for name, _, _, section, value, _ in SYM.iter_unpack(symbols)
         if section != SHN_UNDEF
     ]
-    below = [one for one in known if 0 < one[0] <= address]
-    below.sort(key=lambda one: one[0], reverse=True)  # of one place the first counts
+    below = [symbol for symbol in known if 0 < symbol[0] <= address]
+    # The sort is stable: of several at one address the first in the table counts
+    below.sort(key=lambda symbol: symbol[0], reverse=True)
     for start, place in below:
         name = _name(place)
         if name:
             end = piece.start + piece.text_size
-            above = sorted(one for one in known if address < one[0] < end)
+            above = sorted(symbol for symbol in known if address < symbol[0] < end)
             end = next((value for value, place in above if _name(place)), end)
             return Symbol(name, start, end, piece.module)
     return None

@@ -119,9 +119,9 @@ def check(nodes: list[Node]) -> list[tuple[str, str]]:
 
 
 def _unsorted(nodes: list[Node]) -> str:
-    for one, after in zip(nodes, nodes[1:]):
-        if one.end > after.start:
-            return f"{one.vma:#x} ends above the start of {after.vma:#x}"
+    for node, after in zip(nodes, nodes[1:]):
+        if node.end > after.start:
+            return f"{node.vma:#x} ends above the start of {after.vma:#x}"
     return ""
 
 
@@ -150,7 +150,7 @@ def _red(nodes: list[Node], known: dict[Ptr[VmAreaStruct], Node]) -> str:
 def black_height(nodes: list[Node]) -> dict[Ptr[VmAreaStruct], set[int]]:
     """For each node how many black nodes stand on the ways down from it."""
     heights: dict[Ptr[VmAreaStruct], set[int]] = {NULL: {0}}
-    for node in sorted(nodes, key=lambda one: -one.depth):
+    for node in sorted(nodes, key=lambda node: -node.depth):
         below = heights[node.left] | heights[node.right]
         heights[node.vma] = {height + (not node.is_red) for height in below}
     return heights
@@ -172,7 +172,7 @@ def _wrong_gap(nodes: list[Node]) -> str:
     for node in nodes:
         widest[node.vma] = max(node.lowest - end, 0)
         end = node.end
-    for node in sorted(nodes, key=lambda one: -one.depth):
+    for node in sorted(nodes, key=lambda node: -node.depth):
         children = max(widest[node.left], widest[node.right])
         gap = widest[node.vma] = max(widest[node.vma], children)
         if node.gap != gap:

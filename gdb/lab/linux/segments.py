@@ -74,8 +74,8 @@ def _marks(mm: Ptr[MmStruct]) -> tuple[Marks, str]:
     """The boundaries by the area they lie in; 0 for those that lie in none."""
     marks: Marks = {}
     try:
-        for one in boundaries.boundaries(mm):
-            marks.setdefault(one.vma, []).append(one)
+        for boundary in boundaries.boundaries(mm):
+            marks.setdefault(boundary.vma, []).append(boundary)
     except Broken as problem:
         return {}, str(problem)
     return marks, ""
@@ -83,13 +83,15 @@ def _marks(mm: Ptr[MmStruct]) -> tuple[Marks, str]:
 
 def _named(found: list[Boundary]) -> tuple[tuple[str, int], ...]:
     """Boundaries by name and address."""
-    return tuple((one.name, one.address) for one in found)
+    return tuple((boundary.name, boundary.address) for boundary in found)
 
 
 def _gap(start: int, end: int, group: str, marks: Marks) -> Segment:
-    """A gap; a boundary behind something belongs to what is in front of it."""
+    """A gap. A boundary at the end of something lies in what is before it."""
     inside = [
-        one for one in marks.get(NULL, []) if start <= one.address - one.is_end < end
+        boundary
+        for boundary in marks.get(NULL, [])
+        if start <= boundary.address - boundary.is_end < end
     ]
     return Segment(start, end, group, "", "", _named(inside))
 
@@ -103,21 +105,21 @@ def _program(mm: Ptr[MmStruct], root: Ptr[Path]) -> tuple[str, int]:
     return found.device, found.inode
 
 
-def _group(one: maps.Area, program: tuple[str, int], before: str) -> str:
+def _group(area: maps.Area, program: tuple[str, int], before: str) -> str:
     """Which group an area belongs to.
 
     before is the group of the area that ends where this one starts: memory behind
     the program's data that has no file is its bss.
     """
-    if one.backing in ("heap", "stack"):
-        return one.backing
-    if "gd" in one.flags:
+    if area.backing in ("heap", "stack"):
+        return area.backing
+    if "gd" in area.flags:
         return "stack"
-    if one.backing in SPECIAL:
+    if area.backing in SPECIAL:
         return "pages of the kernel"
-    if (one.dev, one.inode) == program:
+    if (area.dev, area.inode) == program:
         return "program"
-    if one.backing == "anonymous" and before == "program":
+    if area.backing == "anonymous" and before == "program":
         return "program"
     return "mapped"
 
@@ -126,12 +128,12 @@ def kernel_half() -> list[Segment]:
     """The kernel's half from low to high."""
     found: list[Segment] = []
     end = regions.WORD - (1 << 11 + 9 * kernel.memory().levels)
-    for one in _kernel_parts():
-        if one.start > end:
-            group = one.group if found and found[-1].group == one.group else ""
-            found.append(Segment(end, one.start, group, "", "", ()))
-        found.append(one)
-        end = one.end
+    for part in _kernel_parts():
+        if part.start > end:
+            group = part.group if found and found[-1].group == part.group else ""
+            found.append(Segment(end, part.start, group, "", "", ()))
+        found.append(part)
+        end = part.end
     if end < regions.WORD:
         found.append(Segment(end, regions.WORD, found[-1].group, "", "", ()))
     return found
@@ -140,11 +142,11 @@ def kernel_half() -> list[Segment]:
 def _kernel_parts() -> list[Segment]:
     """The regions, with the kernel image taken apart."""
     parts = []
-    for one in regions.regions():
-        if one.name == "kernel image":
+    for region in regions.regions():
+        if region.name == "kernel image":
             continue
-        group = "modules and fixed" if one.start >= LAST_2_GIB else "kernel"
-        parts.append(Segment(one.start, one.end, group, one.name, "", ()))
+        group = "modules and fixed" if region.start >= LAST_2_GIB else "kernel"
+        parts.append(Segment(region.start, region.end, group, region.name, "", ()))
     for section in regions.sections():
         start, end = section.start, section.end
         name = f"kernel {section.name}"

@@ -103,24 +103,28 @@ class Decoder:
         """All arguments of a call. Raises nothing: what is unreadable says so."""
         values = registers.syscall_get_arguments(regs)
         known = parameters(function)
-        cut = {one.name: _cut(raw, one) for one, raw in zip(known, values)}
-        return [
-            Argument(one.name, cut[one.name], self._text(function, one, cut))
-            for one in known
-        ]
+        cut = {
+            parameter.name: _cut(raw, parameter)
+            for parameter, raw in zip(known, values)
+        }
+        found = []
+        for parameter in known:
+            text = self._text(function, parameter, cut)
+            found.append(Argument(parameter.name, cut[parameter.name], text))
+        return found
 
-    def _text(self, function: str, one: Parameter, values: dict[str, int]) -> str:
-        value = values[one.name]
-        if one.is_string:
-            return self._string(value, values.get(LENGTHS.get(one.name, "")))
-        if one.pointer:
+    def _text(self, function: str, parameter: Parameter, values: dict[str, int]) -> str:
+        value = values[parameter.name]
+        if parameter.is_string:
+            return self._string(value, values.get(LENGTHS.get(parameter.name, "")))
+        if parameter.pointer:
             return f"{value:#x}" if value else "NULL"
-        if one.name in DESCRIPTORS:
+        if parameter.name in DESCRIPTORS:
             return self._descriptor(to_int(value))
-        names = uapi_flags.names(function, one.name)
+        names = uapi_flags.names(function, parameter.name)
         if names is not None:
-            return names(value & (1 << 8 * one.size) - 1)
-        if one.size == 8 and not one.signed and value >= 1 << 16:
+            return names(value & (1 << 8 * parameter.size) - 1)
+        if parameter.size == 8 and not parameter.signed and value >= 1 << 16:
             return f"{value:#x}"
         return str(value)
 
@@ -158,11 +162,11 @@ class Decoder:
         return str(number)
 
 
-def _cut(raw: int, one: Parameter) -> int:
+def _cut(raw: int, parameter: Parameter) -> int:
     """A register as a value of the parameter's type."""
-    bits = 8 * one.size
+    bits = 8 * parameter.size
     value = raw & (1 << bits) - 1
-    return value - (1 << bits) if one.signed and value >> (bits - 1) else value
+    return value - (1 << bits) if parameter.signed and value >> (bits - 1) else value
 
 
 Names = Callable[[int], str]

@@ -52,8 +52,8 @@ def describe(address: Ptr[TaskStruct]) -> KstackReport:
             table.rows.append(_row(len(table.rows), frame))
     except Broken as broken:
         table.broken = str(broken)
-    said = _heading(address, processor, frames, table.broken)
-    return KstackReport(said, table)
+    heading = _heading(address, processor, frames, table.broken)
+    return KstackReport(heading, table)
 
 
 def _heading(

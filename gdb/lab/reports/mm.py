@@ -114,25 +114,26 @@ def _boundaries(mm: Ptr[MmStruct]) -> Drawing[list[Boundary]]:
         return drawing
     root = task.onlooker_root()
     before = None
-    for i, one in enumerate(found):
-        if one.vma != before:
-            name = _area_text(one, mm, root)
+    for i, boundary in enumerate(found):
+        if boundary.vma != before:
+            name = _area_text(boundary, mm, root)
             drawing.lines.append(name)
-        before = one.vma
-        is_last = i + 1 == len(found) or found[i + 1].vma != one.vma
-        drawing.lines.append(
-            f"  {'└' if is_last else '├'}─ {one.address:#014x}  {one.name:<16}  {one.meaning}"
-        )
-        drawing.data.append(one)
+        before = boundary.vma
+        is_last = i + 1 == len(found) or found[i + 1].vma != boundary.vma
+        branch = "└" if is_last else "├"
+        place = f"{boundary.address:#014x}  {boundary.name:<16}"
+        drawing.lines.append(f"  {branch}─ {place}  {boundary.meaning}")
+        drawing.data.append(boundary)
     return drawing
 
 
-def _area_text(one: Boundary, mm: Ptr[MmStruct], root: Ptr[Path]) -> str:
-    if not one.vma:
+def _area_text(boundary: Boundary, mm: Ptr[MmStruct], root: Ptr[Path]) -> str:
+    if not boundary.vma:
         return "in no area"
-    found = maps.area_of(one.vma, mm, root)
-    size = size_text(found.size)
-    return f"{one.start:#014x}-{one.end:#014x} {found.perms} {found.name or found.backing} ({size})"
+    found = maps.area_of(boundary.vma, mm, root)
+    addresses = f"{boundary.start:#014x}-{boundary.end:#014x}"
+    name, size = found.name or found.backing, size_text(found.size)
+    return f"{addresses} {found.perms} {name} ({size})"
 
 
 def _counters(read: MmStruct) -> Table[CounterRow]:
@@ -148,13 +149,13 @@ def _counters(read: MmStruct) -> Table[CounterRow]:
 def _rss(mm: Ptr[MmStruct], owners: list[Ptr[TaskStruct]]) -> Table[RssRow]:
     table = Table(RssRow, "resident pages")
     counters = rss.rss_stat(mm, owners)
-    resident = [one for one in counters if one.kind != "swap"]
-    for one in counters:
-        size = one.pages * PAGE_SIZE
-        table.rows.append(RssRow(*one, one.pages, size, MEANINGS[one.kind]))
+    resident = [counter for counter in counters if counter.kind != "swap"]
+    for counter in counters:
+        size = counter.pages * PAGE_SIZE
+        table.rows.append(RssRow(*counter, counter.pages, size, MEANINGS[counter.kind]))
     counted, pages = (
-        sum(one.counted for one in resident),
-        sum(one.pages for one in resident),
+        sum(counter.counted for counter in resident),
+        sum(counter.pages for counter in resident),
     )
     table.rows.append(
         RssRow(
@@ -179,6 +180,6 @@ def _users(mm: Ptr[MmStruct]) -> tuple[Table[UserRow], list[Ptr[TaskStruct]]]:
         return table, owners
     for how, tasks in (("its own", owners), ("borrowed", borrowers)):
         for address in tasks:
-            one = task.task(address)
-            table.rows.append(UserRow(one.pid, one.tgid, one.comm, how, address))
+            user = task.task(address)
+            table.rows.append(UserRow(user.pid, user.tgid, user.comm, how, address))
     return table, owners

@@ -28,19 +28,19 @@ class TraceReport(Report, schema="trace"):
 def describe(tracer: Tracer, with_events: bool) -> TraceReport:
     """Tell of a timeline that has ended."""
     name, count = tracer.timeline.name, len(tracer.entries)
-    said = f"lab trace {name}: {counted(count, 'event')}; {tracer.ended}."
+    ended = f"lab trace {name}: {counted(count, 'event')}; {tracer.ended}."
     if not debugger().is_connected:
-        said += " Another one starts with `make debug`, after quit."
+        ended += " Another one starts with `make debug`, after quit."
     if tracer.follow.is_waiting:
-        said += f" Nobody executed {tracer.follow.program}"
+        ended += f" Nobody executed {tracer.follow.program}"
         hint = f": give its path in the guest, where PROGRAM= is {IN_GUEST}."
-        said += "." if tracer.follow.program == LAB_PROGRAM else hint
+        ended += "." if tracer.follow.program == LAB_PROGRAM else hint
     if tracer.troubles:
         more = f", and {len(tracer.troubles) - 1} more" * (len(tracer.troubles) > 1)
-        said += f" Not all could be read: {tracer.troubles[0]}{more}."
+        ended += f" Not all could be read: {tracer.troubles[0]}{more}."
     return TraceReport(
         events=Drawing("events", [], tracer.entries) if with_events else None,
         summary=tracer.timeline.summary(),
         left_out=tracer.follow.left_out,
-        ended=said,
+        ended=ended,
     )
