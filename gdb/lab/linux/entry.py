@@ -32,12 +32,13 @@ class Entry:
 
 
 def entries(task_address: Ptr[TaskStruct], frames: list[Frame]) -> list[Entry]:
-    """The entries into the kernel, the innermost first.
+    """The entries into the kernel, innermost first.
 
     The last says what the task does at the bottom of its stack: a system call,
     an exception in user mode, idle, a kernel thread, entry code that has not
-    saved the registers yet. Parameters: struct task_struct *, and the frames of
-    its stack. Raises memory.Fault.
+    saved the registers yet. Raises memory.Fault.
+
+    :param frames: of the task's stack
     """
     found = []
     for before, frame in zip([None, *frames], frames):
@@ -66,10 +67,11 @@ def _from_user(before: Frame | None, frame: Frame) -> Entry:
 
 
 def result_text(regs: registers.Registers, frames: list[Frame]) -> str:
-    """What pt_regs->ax says of a system call: its result, once there is one.
+    """What pt_regs->ax says about a system call: its result, once there is one.
 
-    Until the call returns it is what entry code put there, -ENOSYS. Parameters: the
-    registers, and the frames of the task's stack, [] if they are not known.
+    Until the call returns it is -ENOSYS, which entry code put there.
+
+    :param frames: of the task's stack, [] if they are not known
     """
     number, result = registers.syscall_get_nr(regs), errors.to_long(regs.ax)
     known = f"the call's result: {errors.result_text(result)}"

@@ -18,9 +18,10 @@ MAX_SHIFT = 60  # an index has 64 bits
 
 
 def xa_load(head: Ptr[Any], index: int) -> Ptr[Any]:
-    """The entry at an index of an xarray, 0 if there is none.
+    """The entry at an index of an xarray, 0 if there is none: lib/xarray.c.
 
-    Parameter: xarray.xa_head. Raises memory.Fault. See lib/xarray.c.
+    :param head: xarray.xa_head
+    :raises Fault: a node cannot be read, or is none
     """
     guest = kernel.memory()
     shift = None

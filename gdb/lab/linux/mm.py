@@ -38,8 +38,8 @@ def flags_of(mm: MmStruct) -> int:
 def is_topdown(mm: Ptr[MmStruct]) -> bool | None:
     """Does mmap() look for room below mmap_base, and not above, as the legacy layout has it?
 
-    arch_pick_mmap_layout() in arch/x86/mm/mmap.c chooses. None where the mm does not
-    tell. Parameter: struct mm_struct *. Raises memory.Fault.
+    arch_pick_mmap_layout() in arch/x86/mm/mmap.c chooses. None if the mm does not tell.
+    Raises memory.Fault.
     """
     read = mm_struct(mm)
     if read.get_unmapped_area is None:  # a flag instead since v6.10 (529ce23a764f)

@@ -26,11 +26,14 @@ def walk_page_range(
 ) -> Iterator[tuple[int, int, int, int]]:
     """The entries for pages of [start, end), empty ones left out.
 
-    Parameters: physical address of the top table, page-aligned addresses.
     Yields virtual address, size, level and value of each entry that maps a page
-    or stands for one that is elsewhere (see swapops). Raises Broken, after what
-    could be read, where a table lies in no RAM or comes again, which could go on for
-    ever. As walk_page_range() in mm/pagewalk.c, a table at a time.
+    or stands for one that is elsewhere (see swapops). As walk_page_range() in
+    mm/pagewalk.c, a table at a time.
+
+    :param pgd: physical address of the top table
+    :param start: page-aligned, as is end
+    :raises Broken: after what could be read, if a table is outside RAM or comes again,
+        which could go on for ever
     """
     inside = (1 << level_bits()) - 1
     above = ~inside & (1 << 64) - 1 if start >> 63 else 0
@@ -91,9 +94,11 @@ class Piece(NamedTuple):
 
 
 def pieces(pgd: int, address: int, size: int) -> Iterator[Piece]:
-    """Read [address, address + size). Parameter: physical address of the top table.
+    """Read [address, address + size).
 
     Reads what is present and what PROT_NONE only hides; never faults a page in.
+
+    :param pgd: physical address of the top table
     """
     while size:
         step = min(size, PAGE_SIZE - address % PAGE_SIZE)

@@ -174,7 +174,10 @@ def level_name(level: int) -> str:
 
 
 def read_entry(table: int, index: int) -> int:
-    """One entry. Parameters: physical address of a table, index. Raises Fault."""
+    """Read an entry of a table. Raises Fault.
+
+    :param table: its physical address
+    """
     buffer, offset = kernel.memory().physical.locate(table + 8 * index, 8)
     return int.from_bytes(buffer[offset : offset + 8], "little")
 

@@ -104,9 +104,9 @@ def _stack_guard_gap() -> int:
 
 
 def check(nodes: list[Node]) -> list[tuple[str, str]]:
-    """The rules of the tree, and where each is broken ("" where it holds).
+    """The rules of the tree, and where each is broken ("" if it holds).
 
-    Parameter: the nodes of a whole tree in order.
+    :param nodes: of the whole tree, in order
     """
     known = {node.vma: node for node in nodes}
     return [

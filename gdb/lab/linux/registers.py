@@ -128,8 +128,9 @@ def of_user_mode(
     """The registers a task has in user mode, and where they were found.
 
     None for a kernel thread and for a task that has no stack any more.
-    Parameters: struct task_struct *, and the processor it runs on, None if it
-    does not run. Raises memory.Fault.
+
+    :param processor: the one it runs on, None if it does not run
+    :raises Fault: the task or its stack cannot be read
     """
     if processor is not None and processor.in_user_mode:
         return live_regs(processor), f"it runs in user mode on CPU {processor.cpu}"

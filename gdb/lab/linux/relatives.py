@@ -71,7 +71,7 @@ def owner_of_memory(current: Task) -> int:
 
 
 def is_init(address: Ptr[TaskStruct]) -> bool:
-    """Is it the first process of its pid namespace? Parameter: task_struct *."""
+    """Is a task of the first process in its pid namespace?"""
     return bool(signal_struct(address).flags & SIGNAL_UNKILLABLE)
 
 

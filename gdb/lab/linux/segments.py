@@ -108,8 +108,9 @@ def _program(mm: Ptr[MmStruct], root: Ptr[Path]) -> tuple[str, int]:
 def _group(area: maps.Area, program: tuple[str, int], before: str) -> str:
     """Which group an area belongs to.
 
-    before is the group of the area that ends where this one starts: memory behind
-    the program's data that has no file is its bss.
+    :param program: device and inode of the program
+    :param before: the group of the area that ends where this one starts: memory behind
+        the program's data that has no file is its bss
     """
     if area.backing in ("heap", "stack"):
         return area.backing

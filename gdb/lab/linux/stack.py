@@ -77,11 +77,12 @@ def check_frame_pointers() -> None:
 
 
 def unwind(task: Ptr[TaskStruct], processor: Processor | None) -> Iterator[Frame]:
-    """The frames of a task's kernel stack, the innermost first.
+    """The frames of a task's kernel stack, innermost first.
 
-    Parameters: struct task_struct *, and the processor on which it runs, None
-    if it sleeps. Ends with a frame of kind user if the task came from there.
-    Raises Broken after what could be read, Refused.
+    Ends with a frame of kind user if the task came from user mode. Raises Broken after
+    what could be read, Refused.
+
+    :param processor: the one it runs on, None if it sleeps
     """
     check_frame_pointers()
     try:

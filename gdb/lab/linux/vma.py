@@ -111,9 +111,9 @@ def for_each_rb(mm: Ptr[MmStruct]) -> Iterator[Ptr[VmAreaStruct]]:
 def vma_name(area: VmAreaStruct, mm: MmStruct, root: Ptr[Path]) -> bytes:
     """What /proc/PID/maps calls an area: show_map_vma() in fs/proc/task_mmu.c.
 
-    Parameters: the area, its mm, and the struct path * of the process's root
-    directory. Empty for plain anonymous memory.
-    Raises memory.Fault.
+    Empty for plain anonymous memory. Raises memory.Fault.
+
+    :param root: struct path * of the process's root directory
     """
     given = _given_name(area)
     if area.vm_file:

@@ -101,10 +101,9 @@ class Follow:
             self._add(TaskStruct(kernel.memory(), child).tgid)
 
     def process_of(self, address: Ptr[TaskStruct]) -> tuple[int, bool] | None:
-        """The followed process a task is of, and whether the task is its leader.
+        """The followed process of a task, and whether the task is its leader.
 
-        None if its process is not followed. Parameter: struct task_struct *. Raises
-        memory.Fault.
+        None if its process is not followed. Raises memory.Fault.
         """
         found = TaskStruct(kernel.memory(), address)
         if found.tgid not in self.tgids:

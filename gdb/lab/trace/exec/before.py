@@ -256,7 +256,10 @@ class Before(Steps):
 
 
 def _unlike(handler: str, start: bytes) -> str:
-    """Why a file is not of a handler's format, "" if it is. Parameter: bprm->buf."""
+    """Why a file is not of a handler's format, "" if it is.
+
+    :param start: the file's first bytes, bprm->buf
+    """
     wants = {"load_script": binprm.SCRIPT, "load_elf_binary": MAGIC}.get(handler)
     if wants and start.startswith(wants):
         if wants == MAGIC:

@@ -49,15 +49,14 @@ class Program(NamedTuple):
 
 
 def read(bprm: Ptr[LinuxBinprm]) -> LinuxBinprm:
-    """Read one. Parameter: struct linux_binprm *. Raises Fault."""
+    """Read a struct linux_binprm. Raises Fault."""
     return LinuxBinprm(kernel.memory(), bprm)
 
 
 def point_of_no_return(bprm: Ptr[LinuxBinprm]) -> bool:
     """Is every error fatal from now on? See begin_new_exec() since v5.8.
 
-    Before 6834e0bb41bb it was set later. Parameter: struct linux_binprm *. Raises
-    Fault.
+    Before 6834e0bb41bb it was set later. Raises Fault.
     """
     place = members.place_of(LinuxBinprm.c_name, "point_of_no_return")
     return place is None or bool(members.read(place, bprm))
@@ -69,7 +68,7 @@ def text(address: int) -> str:
 
 
 def opened(file: Ptr[File]) -> Opened:
-    """What is known of an open file. Parameter: struct file *. Raises Fault."""
+    """What is known about an open file. Raises Fault."""
     found = maps.file_of(file, task.onlooker_root())
     size = filemap.file_size(file)
     return Opened(found.name, found.inode, found.mode, size, found.filesystem)
@@ -78,8 +77,9 @@ def opened(file: Ptr[File]) -> Opened:
 def not_taken(start: bytes) -> str:
     """Why load_elf_binary() does not take an ELF file, "" if it may do so.
 
-    Its checks and those of load_elf_phdrs(); none looks at EI_CLASS. Parameter:
-    bprm->buf.
+    Its checks and those of load_elf_phdrs(); none looks at EI_CLASS.
+
+    :param start: the file's first bytes, bprm->buf
     """
     header = Header(*elffile.EHDR.unpack_from(start))
     if header.e_type not in (ET_EXEC, ET_DYN):
@@ -95,10 +95,11 @@ def not_taken(start: bytes) -> str:
 
 
 def script_line(start: bytes) -> str | None:
-    """What a script asks for behind its #!, None if load_script() does not take it.
+    """What a script asks for after its #!, None if load_script() does not take it.
 
-    See fs/binfmt_script.c: there must be a name, and its end must be seen. Parameter:
-    bprm->buf.
+    See fs/binfmt_script.c: there must be a name, and its end must be seen.
+
+    :param start: the file's first bytes, bprm->buf
     """
     line, end, _ = start[len(SCRIPT) :].partition(b"\n")
     asked = line.lstrip(b" \t")
@@ -110,7 +111,7 @@ def script_line(start: bytes) -> str | None:
 def program(file: Ptr[File], start: bytes) -> Program:
     """The headers of an ELF file, as far as they are in memory.
 
-    Parameters: struct file *, and the first bytes of the file: bprm->buf.
+    :param start: the file's first bytes, bprm->buf
     """
     header = Header(*elffile.EHDR.unpack_from(start))
     interpreter, loads = "", []

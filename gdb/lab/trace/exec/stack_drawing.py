@@ -24,9 +24,9 @@ class Part(NamedTuple):
 def stack_lines(parts: list[Part], marks: dict[int, str]) -> tuple[str, ...]:
     """Parts side by side, and below them what stands at some of their edges.
 
-    Parameters: the parts from the lowest address up, each from where the last one
-    ended, and names of addresses, which are edges of parts. A part without bytes is
-    left out. Raises Broken where a name is at no edge.
+    :param parts: lowest address first, without gaps; an empty one is left out
+    :param marks: names by their addresses, which are edges of parts
+    :raises Broken: a name is at no edge
     """
     parts = [part for part in parts if part.start < part.end]
     edges = {edge for part in parts for edge in (part.start, part.end)}

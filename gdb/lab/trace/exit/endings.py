@@ -26,8 +26,10 @@ def end_of(
 ) -> Ends:
     """What a task's end means for it and for its process.
 
-    Parameters: the task, what do_exit() was called with: a wait status, how many other
-    threads of its process have not begun to end, mm_users, pids of the children.
+    :param code: what do_exit() was called with, a wait status
+    :param others: how many other threads of its process have not begun to end
+    :param users: mm_users
+    :param children: their pids
     """
     call, regs = relatives.system_call(current.address)
     shared = relatives.signal_struct(current.address)
@@ -78,7 +80,9 @@ def _meaning(current: Task, code: int, others: int, whole: bool, zapped: bool) -
 def reported_signal(ended: Ptr[TaskStruct], signal: int) -> int:
     """The signal a parent gets: SIGCHLD if one of the two has executed a program.
 
-    See do_notify_parent() in kernel/signal.c. Parameter: struct task_struct *.
+    See do_notify_parent() in kernel/signal.c.
+
+    :param signal: exit_signal, which it gets otherwise
     """
     guest = kernel.memory()
     read = TaskStruct(guest, ended)
@@ -87,7 +91,7 @@ def reported_signal(ended: Ptr[TaskStruct], signal: int) -> int:
 
 
 def ignores_sigchld(parent: Ptr[TaskStruct]) -> bool:
-    """Will SIGCHLD not even be sent? Parameter: struct task_struct *."""
+    """Does a parent ignore SIGCHLD, so that it is not even sent?"""
     ignored, _ = signals.collect_sigign_sigcatch(relatives.task_struct(parent).sighand)
     return bool(ignored >> SIGCHLD - 1 & 1)
 
@@ -95,8 +99,8 @@ def ignores_sigchld(parent: Ptr[TaskStruct]) -> bool:
 def tracer_text(ended: Ptr[TaskStruct], signal: int) -> str:
     """What exit_notify() does for a traced task when its process has others yet.
 
-    Parameter: struct task_struct *. Until all threads are gone a first thread cannot
-    be waited for, see delay_group_leader().
+    Until all other threads are gone the leader cannot be waited for, see
+    delay_group_leader().
     """
     found = relatives.task_struct(ended)
     name, then = f"thread {found.pid}", "which is to wait for it"
@@ -109,9 +113,10 @@ def tracer_text(ended: Ptr[TaskStruct], signal: int) -> str:
 
 
 def report_text(ended: Ptr[TaskStruct], signal: int, leaves: bool, why: str) -> str:
-    """What do_notify_parent() did: struct task_struct * of who has ended.
+    """What do_notify_parent() did, as a sentence.
 
-    leaves: no zombie. why: how the sentence begins if another task reports the end.
+    :param leaves: does the task leave no zombie?
+    :param why: how the sentence begins if another task reports the end
     """
     found = relatives.task_struct(ended)
     sentence = f"{why}process {found.tgid}"
@@ -128,7 +133,7 @@ def report_text(ended: Ptr[TaskStruct], signal: int, leaves: bool, why: str) -> 
 
 
 def release_of(current: Ptr[TaskStruct], released: Ptr[TaskStruct]) -> str:
-    """Why release_task() is called. Parameters: struct task_struct *."""
+    """Why the current task calls release_task() for another, or for itself."""
     if released == current:
         return ITSELF
     if relatives.is_exiting(current):

@@ -100,7 +100,7 @@ class Exit(Timeline):
         ]
 
     def _wants(self, address: Ptr[TaskStruct]) -> bool:
-        """Is a task followed? Parameter: struct task_struct *."""
+        """Is a task followed?"""
         return self.tracer.follow.wants(task.task(address))
 
     # --- A task ends -----------------------------------------------------------

@@ -104,10 +104,7 @@ class Look:
 
 
 def look(mm: Ptr[MmStruct], task: Ptr[TaskStruct], address: int) -> Look:
-    """Look at an address of a process now.
-
-    Parameters: struct mm_struct *, struct task_struct *. Raises memory.Fault.
-    """
+    """Look at an address of a process now. Raises memory.Fault."""
     counters = TaskStruct(kernel.memory(), task)
     vma, area, is_changing = _area(mm, task, address)
     walk = pgtable.walk(mm_.pgd_of(mm), address)
@@ -237,8 +234,11 @@ def is_shared(area: VmAreaStruct) -> bool:
 def handler_of(address: int, number: int) -> int:
     """The function a program has for a signal that is forced on it, 0 for none.
 
-    One that is blocked or ignored has none: force_sig_info_to_task() in
-    kernel/signal.c. Parameter: struct task_struct *. Raises memory.Fault.
+    There is none for a blocked or ignored signal: force_sig_info_to_task() in
+    kernel/signal.c. Raises memory.Fault.
+
+    :param address: struct task_struct *
+    :param number: the signal's
     """
     guest = kernel.memory()
     read = TaskStruct(guest, address)

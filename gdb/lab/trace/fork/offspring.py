@@ -62,7 +62,11 @@ def asked_for(arguments: KernelCloneArgs) -> tuple[str, ...]:
 
 
 def where(maker: Task, asked: int) -> str:
-    """Where the new task runs. Parameters: current, and the flags asked for."""
+    """Where the new task runs.
+
+    :param maker: the task that made it
+    :param asked: the flags it was made with
+    """
     if asked & CLONE_THREAD:
         return "on its own stack"
     if not asked & CLONE_VM:
@@ -161,7 +165,11 @@ def _left(now: Space, copy: Space) -> int:
 def _with_copy(
     made: NewTask, before: Space, now: Space, copy: Space
 ) -> NewTaskWithCopy:
-    """Parameters: the original before and after it was copied, and the copy."""
+    """The event of a new task that has a copy of its maker's address space.
+
+    :param before: the original before it was copied
+    :param now: the original afterwards
+    """
     lines = (*made.lines, *_copied(before, now, copy))
     known: dict[str, Any] = vars(made) | {"lines": lines}
     return NewTaskWithCopy(

@@ -205,7 +205,7 @@ class Fork(Timeline):
         self.tracer.emit(moment, event)
 
     def _forget_child_of(self, caller: int) -> bool:
-        """Has a child not let it go on? Parameter: struct task_struct *."""
+        """Forget the children that a task waits for. Returns whether there were any."""
         children = [
             child for child, parent in self._vforked.items() if parent == caller
         ]
