@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Usage: tests/host/debian.sh SUITE FOLDER [COMMAND...]
 #
-# Runs the lab on another Debian than this machine's, such as trixie, which is Debian 13: makes a chroot of SUITE in
-# FOLDER unless there is one, from the archive that this machine's apt uses, brings a clone of the lab in it to what is
-# committed here, and runs COMMAND in that, make test if none is given. All that is mounted and started goes with it;
-# the chroot stays for the next time, and rm -rf FOLDER removes it. A check by hand: it needs root, the package
-# debootstrap, and the time and disk of a lab from nothing.
+# Runs the lab on another Debian release than this machine's, such as trixie, which is Debian 13. Makes a chroot of
+# SUITE in FOLDER unless there is one, from the archive that this machine's apt uses, updates a clone of the lab in it
+# to the commit checked out here, and runs COMMAND there (make test if none is given). Its mounts and processes end with
+# it; the chroot stays for the next time, and rm -rf FOLDER removes it. This is run by hand: it needs root, the package
+# debootstrap, and the time and disk space of a lab built from scratch.
 #
 #     tests/host/debian.sh trixie /var/tmp/trixie make test KERNEL=5.10.223 T=tests/debugger/test_record.py
 # shellcheck source-path=SCRIPTDIR source=../../scripts/lib.sh
@@ -21,12 +21,12 @@ shift 2
 ((EUID == 0)) || die "a chroot can be made by root only: run this as root."
 command -v debootstrap >/dev/null || die "debootstrap is missing: type apt-get install debootstrap."
 
-# is_safe PATH TEST...: is it root's, and for find what TEST says?
+# is_safe PATH TEST...: does PATH belong to root, and match find's TESTs?
 is_safe() {
 	[[ -n $(find "$1" -maxdepth 0 -uid 0 "${@:2}") ]]
 }
 
-# check_path: root runs what is in the folder, so nobody else may write in it or put something else in its place.
+# check_path: die if others than root could write in the folder or replace it, since root runs what is in it
 check_path() {
 	local path=$folder
 	if [[ -e $path || -L $path ]]; then
@@ -47,7 +47,7 @@ if [[ ! -d $folder ]]; then
 		die "apt on this machine uses no http archive to get $suite from: add one to its sources."
 	rm -rf -- "$folder.new"
 	mkdir -p -- "${folder%/*}/"
-	mkdir -m 755 -- "$folder.new" # and it was not there
+	mkdir -m 755 -- "$folder.new" # fails if somebody has made it in the meantime
 	debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$folder.new" "$site"
 	mv -T -- "$folder.new" "$folder"
 fi
@@ -56,7 +56,7 @@ readonly clone=$folder/root/lab
 git -C "$clone" fetch -q "$ROOT" HEAD
 git -C "$clone" checkout -q --force --detach FETCH_HEAD
 
-# shellcheck disable=SC2016 # expanded inside
+# shellcheck disable=SC2016 # expanded by that bash
 exec unshare --mount --pid --fork --kill-child bash -euc '
 	cd "$1"
 	mount -t proc proc proc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/farm.sh: a tree of links that follows its source."""
+"""scripts/farm.sh: a tree of links that is kept in step with its source."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def farm(src: Path, tree: Path, **settings) -> None:
 
 
 def seen(tree: Path) -> dict[str, str]:
-    """All files that are to be seen in TREE, through links, and their text."""
+    """Return all files visible in TREE, also through links, and their text."""
     found = {}
     for folder, _, names in os.walk(tree, followlinks=True):
         for name in names:
@@ -79,7 +79,7 @@ def test_source_is_only_read(src: Path, tree: Path) -> None:
 
 
 def test_folders_to_write_into_are_real(src: Path, tree: Path) -> None:
-    """Where something is wired; the rest is linked as a whole."""
+    """They are those where a file is wired; other folders are single links."""
     farm(src, tree)
     for name in ("mm", "include", "include/linux"):
         assert not (tree / name).is_symlink()
@@ -89,7 +89,7 @@ def test_folders_to_write_into_are_real(src: Path, tree: Path) -> None:
 
 @pytest.mark.parametrize("git", [False, True])
 def test_build_products_are_left_out(src: Path, tree: Path, git: bool) -> None:
-    """With or without git in the source, committed or not."""
+    """This works with or without git in the source, whether they are committed or not."""
     if git:
         projects.run("git", "init", "-q", src)
         projects.run("git", "-C", src, "add", ".")
@@ -107,7 +107,7 @@ def test_build_products_are_left_out(src: Path, tree: Path, git: bool) -> None:
 
 
 def test_build_products_without_gitignore(src: Path, tree: Path) -> None:
-    """An archive that was packed without the top .gitignore."""
+    """The archive was packed without the top .gitignore."""
     (src / ".gitignore").unlink()
     products = {
         ".config": "",
@@ -126,7 +126,7 @@ def test_build_products_without_gitignore(src: Path, tree: Path) -> None:
 
 
 def test_gitignore_that_ignores_all(src: Path, tree: Path) -> None:
-    """Debian's linux-source has one: its own repository holds no kernel."""
+    """Debian's linux-source has one, since Debian's repository does not hold the kernel."""
     (src / ".gitignore").write_text("/*\n!/debian/\n")
     write(src, {".config": "", "fs/open.o": "", "include/generated/a.h": ""})
     farm(src, tree)
@@ -162,7 +162,7 @@ def test_nothing_changed(src: Path, tree: Path) -> None:
 )
 @pytest.mark.parametrize("back", [False, True])
 def test_follows_its_source(src: Path, tree: Path, change: dict, back: bool) -> None:
-    """A farm that is refreshed is as one made anew; and back again."""
+    """A refreshed farm equals a new one, after a change and after its reversal."""
     farm(src, tree)
     kept = src.parent / "kept"
     shutil.copytree(src, kept)
@@ -192,7 +192,7 @@ def test_follows_its_source(src: Path, tree: Path, change: dict, back: bool) -> 
 
 
 def test_wired_files_stay(src: Path, tree: Path) -> None:
-    """What was put in the place of a link is not linked again."""
+    """A file that has replaced a link is not linked again."""
     farm(src, tree)
     (tree / "mm/Makefile").unlink()
     (tree / "mm/Makefile").write_text("wired\n")
@@ -211,7 +211,7 @@ def test_unfinished_farm_is_made_again(src: Path, tree: Path) -> None:
 
 
 def test_folders_that_may_not_be_written() -> None:
-    """A source that belongs to somebody else, with folders open for reading."""
+    """The source belongs to another user, and its folders are only readable."""
     with projects.open_folder() as folder, projects.open_folder(give=True) as theirs:
         src = folder / "my source"
         write(src, SOURCE)
@@ -226,7 +226,7 @@ def test_folders_that_may_not_be_written() -> None:
 
 
 def test_real_tree(tmp_path: Path) -> None:
-    """The selected kernel: all that Kbuild could ask for, and quickly small."""
+    """The selected kernel's farm has all that Kbuild may ask for, and few links."""
     src = projects.selected_tree()
     tree = tmp_path / "source"
     farm(src, tree)
@@ -238,6 +238,6 @@ def test_real_tree(tmp_path: Path) -> None:
         "fs/proc/task_mmu.c",
     ):
         assert (tree / name).read_bytes() == (src / name).read_bytes()
-    # Kbuild enters these with `make -C` and would otherwise find itself in SRC.
+    # Kbuild enters these with `make -C`, which would follow a link into SRC.
     assert (tree / "tools/objtool").resolve() == (tree / "tools/objtool")
     assert len(projects.files(tree)) < 10_000

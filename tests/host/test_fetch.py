@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/fetch.sh and download.sh against servers good, bad and absent."""
+"""scripts/fetch.sh and download.sh with good, bad and absent servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEW_FILE, OLD_FILE = "linux-6.0.5.tar.xz", "linux_5.10.223.orig.tar.xz"
 
 @pytest.fixture
 def packed(tmp_path: Path) -> dict[str, bytes]:
-    """Two small tarballs, under the names of the real ones."""
+    """Two small tarballs with the names of the real ones."""
     folder = tmp_path / "packed"
     folder.mkdir()
     return {
@@ -43,7 +43,7 @@ def project(tmp_path: Path, packed: dict[str, bytes]) -> Project:
 
 @pytest.fixture
 def refused() -> str:
-    """An address at which nobody listens."""
+    """An address where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -51,18 +51,18 @@ def refused() -> str:
 
 
 def part_of(project: Project) -> Path:
-    """Where the unfinished tarball of the newer kernel is."""
+    """Return the path of the newer kernel's unfinished tarball."""
     return project.build / "downloads" / f"{NEW_FILE}.part"
 
 
 def put_part(project: Project, data: bytes) -> None:
-    """Leave DATA as what an earlier, broken download has got."""
+    """Leave DATA as the part that an earlier, interrupted download has got."""
     part_of(project).parent.mkdir(parents=True)
     part_of(project).write_bytes(data)
 
 
 def assert_fetched(project: Project, version: str, packed: bytes) -> None:
-    """The source of VERSION is unpacked, its tarball whole, and nothing else here."""
+    """Check that VERSION is unpacked, its tarball complete, and nothing else left."""
     makefile = project.source(version) / "Makefile"
     assert makefile.read_text() == f"# {version}\n"
     assert stat.S_IMODE(project.source(version).stat().st_mode) == 0o755
@@ -73,13 +73,13 @@ def assert_fetched(project: Project, version: str, packed: bytes) -> None:
 
 
 def assert_nothing_kept(project: Project) -> None:
-    """No source, no tarball, nothing half-done, no choice remembered."""
+    """Check that no source, tarball, partial download or fallback choice is left."""
     left = [p for p in project.build.rglob("*") if p.is_file() and p.name != ".lock"]
     assert left == []
 
 
 def assert_one_error(result, *words: str) -> None:
-    """The script failed with one sentence in which all WORDS stand."""
+    """Check that the script failed with one sentence that contains all WORDS."""
     assert result.returncode == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, result.stderr
@@ -144,7 +144,7 @@ def test_earlier_part_is_resumed(project: Project, packed: dict[str, bytes]) -> 
 def test_any_part_ends_right(
     project: Project, packed: dict[str, bytes], part: str, manners: str
 ) -> None:
-    """Whatever lies there as .part, and whether or not the server knows ranges."""
+    """Whatever .part contains, and whether or not the server supports ranges."""
     data = packed[NEW_FILE]
     put_part(
         project,
@@ -165,7 +165,7 @@ def test_any_part_ends_right(
 
 @pytest.mark.parametrize("kernel", [NEW, ""])
 def test_wrong_hash(project: Project, packed: dict[str, bytes], kernel: str) -> None:
-    """An error that names both hashes, never a reason to take another kernel."""
+    """The error names both hashes, and no other kernel is used instead."""
     wrong = {NEW_FILE: b"not " + packed[NEW_FILE], OLD_FILE: packed[OLD_FILE]}
     with serving(wrong) as server:
         result = project.run("fetch.sh", KERNEL=kernel, KERNEL_MIRROR=server.url)
@@ -189,7 +189,7 @@ def test_wrong_hash_of_a_tarball_that_was_here(
 def test_tarball_that_is_here_is_used(
     project: Project, packed: dict[str, bytes], refused: str
 ) -> None:
-    """Also without KERNEL: 6.0.5 is here, so it is the one that is meant."""
+    """Without KERNEL too: 6.0.5 is here, so it is selected."""
     tarball = project.build / "downloads" / NEW_FILE
     tarball.parent.mkdir(parents=True)
     tarball.write_bytes(packed[NEW_FILE])
@@ -199,7 +199,7 @@ def test_tarball_that_is_here_is_used(
 
 
 def test_damaged_archive_leaves_nothing_unpacked(project: Project) -> None:
-    """Its hash is right, yet tar cannot read all of it."""
+    """Its hash is right, but tar cannot read all of it."""
     broken = {NEW_FILE: b"\xfd7zXZ\0 and then nothing of the kind"}
     project.pin((NEW, "kernel.org", "v6.x", NEW_FILE, broken[NEW_FILE]))
     with serving(broken) as server:
@@ -209,7 +209,7 @@ def test_damaged_archive_leaves_nothing_unpacked(project: Project) -> None:
 
 
 def test_never_whole(project: Project, packed: dict[str, bytes]) -> None:
-    """Always cut at the same place: given up, what has come is kept."""
+    """Always cut at the same place: the download fails, and the part is kept."""
     with serving(packed, "dead") as server:
         result = project.run("fetch.sh", KERNEL=NEW, KERNEL_MIRROR=server.url)
     assert_one_error(result, NEW, "KERNEL_MIRROR", "KERNEL_SRC")
@@ -283,10 +283,10 @@ def test_fallback_is_said_once_and_remembered(
     with serving({OLD_FILE: packed[OLD_FILE]}) as server:
         result = project.run("fetch.sh", KERNEL_MIRROR=server.url)
         assert result.returncode == 0, result.stderr
-        said = [line for line in result.stderr.splitlines() if "vm_next" in line]
-        assert len(said) == 1
+        lines = [line for line in result.stderr.splitlines() if "vm_next" in line]
+        assert len(lines) == 1
         for word in (NEW, OLD, "404", "KERNEL=6.0.5", "KERNEL_MIRROR", "KERNEL_SRC"):
-            assert word in said[0]
+            assert word in lines[0]
         assert (project.build / "kernel").read_text() == f"{OLD}\n"
         assert_fetched(project, OLD, packed[OLD_FILE])
         assert project.lib("kernel_name").stdout == f"{OLD}\n"
@@ -325,7 +325,7 @@ def test_kernel_and_tree_at_once(project: Project, tmp_path: Path) -> None:
 
 
 def test_judges_get_a_kernel_of_their_own(project: Project) -> None:
-    """Of the same source, in another folder."""
+    """It is built from the same source, in another folder."""
     name = project.lib("kernel_name", KERNEL=OLD, JUDGES=1).stdout
     assert name == f"{OLD}-judges\n"
     assert project.lib("kernel_version", KERNEL=OLD, JUDGES=1).stdout == f"{OLD}\n"
@@ -372,11 +372,11 @@ def test_build_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert_one_error(result, "BUILD=")
 
 
-# Debian's archive: apt-get stands in for the real one and says what that would.
+# Debian's archive: a stand-in for apt-get prints what the real one would.
 
 
 def fake_apt(tmp_path: Path, site: str, index: str) -> str:
-    """A PATH whose apt-get knows SITE, and INDEX as the file's address there."""
+    """Make a PATH whose apt-get knows SITE, with INDEX as the file's address."""
     projects.command(
         tmp_path / "bin",
         "apt-get",
@@ -428,13 +428,13 @@ SUITE = "bookworm"
 
 
 def pin_package(project: Project) -> None:
-    """Make the table say that 6.1 is in that package."""
+    """Write a table in which 6.1 comes from that package."""
     row = f"6.1 debian-package {SUITE}/{PACKAGED} {PACKAGED}.tar.xz -\n"
     (project.root / "kernel" / "sources.txt").write_text(row)
 
 
 def apt_with_package(tmp_path: Path, content: dict[str, bytes]) -> str:
-    """A PATH whose apt-get downloads a package with CONTENT in /usr/src."""
+    """Make a PATH whose apt-get downloads a package with CONTENT in /usr/src."""
     package = tmp_path / "package"
     (package / "DEBIAN").mkdir(parents=True)
     (package / "usr/src").mkdir(parents=True)
@@ -468,7 +468,7 @@ def test_package(project: Project, packed: dict[str, bytes], tmp_path: Path) -> 
 def test_package_of_another_suite(
     project: Project, packed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """This machine's Debian has only a later one: apt is asked for that suite's."""
+    """If this machine's Debian has only a later one, the named suite's is taken."""
     pin_package(project)
     data = packed[NEW_FILE]
     apt_with_package(tmp_path, {f"{PACKAGED}.tar.xz": data})
@@ -523,7 +523,7 @@ def test_package_has_no_mirror(project: Project) -> None:
 
 
 def test_table_is_complete() -> None:
-    """The real one: origins that fetch.sh knows, and hashes for what is pinned."""
+    """The real table has origins that fetch.sh knows, and hashes of what is pinned."""
     table = projects.ROOT / "kernel" / "sources.txt"
     rows = [
         line.split()

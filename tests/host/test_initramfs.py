@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""initramfs/build.sh: what is in the image, its bytes, its refusals."""
+"""initramfs/build.sh: what is in the image, its bytes, and what is refused."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BUILD_SH = labs.ROOT / "initramfs" / "build.sh"
 BUSYBOX = Path("/bin/busybox")
 NOBODY = 65534
 
-# --- The archive, read by us and not by the program that wrote it ---------------
+# --- A reader of the archive, independent of cpio, which wrote it ----------------
 
 
 class Entry(NamedTuple):
-    """A file in a cpio archive of the form "newc"."""
+    """A file in a cpio archive of format "newc"."""
 
     name: str
     mode: int
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 
 def entries(archive: bytes) -> list[Entry]:
-    """All files up to the trailer, in the order of the archive."""
+    """Return all files up to the trailer, in the archive's order."""
     found = []
     at = 0
 
@@ -59,14 +59,14 @@ def entries(archive: bytes) -> list[Entry]:
 
 
 def build(out: Path, *programs: Path, busybox: Path = BUSYBOX) -> bytes:
-    """Build an image that is expected to succeed; its bytes."""
+    """Build an image, which must succeed, and return its bytes."""
     done = labs.run(BUILD_SH, out, busybox, *programs)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return out.read_bytes()
 
 
 def refusal(*words: object) -> str:
-    """The one sentence with which build.sh refuses."""
+    """Run build.sh, which must refuse, and return its error."""
     done = labs.run(BUILD_SH, *words)
     assert done.returncode != 0 and done.stdout == ""
     lines = done.stderr.splitlines()
@@ -92,7 +92,7 @@ def compiled(source: Path, to: Path, *options: str) -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A small program to compile in some unsuitable way."""
+    """A small program, to be compiled in unsuitable ways."""
     file = tmp_path / "hello.c"
     file.write_text("int main(void) { return 0; }\n")
     return file
@@ -139,7 +139,7 @@ def test_nothing_in_it_tells_of_the_machine(tmp_path: Path, program: Path) -> No
     assert len({e.device for e in found}) == 1
     names = [e.name.encode() for e in found]
     assert names == sorted(names)
-    # A folder comes before what is in it, or the kernel could not unpack it
+    # A folder must come before its files, or the kernel cannot unpack them
     for entry in found:
         parent = os.path.dirname(entry.name)
         assert not parent or names.index(parent.encode()) < names.index(
@@ -157,7 +157,9 @@ def test_the_same_bytes_whoever_builds_it_where_and_when(
 
     other = tmp_path / "another place" / "deeper"
     other.mkdir(parents=True)
-    other.chmod(0o2775)  # what is made in it inherits its group, and this bit
+    other.chmod(
+        0o2775
+    )  # setgid: files made in it inherit its group, folders this bit too
     copy = other / "hello"
     shutil.copyfile(program, copy)
     copy.chmod(0o700)
@@ -176,7 +178,7 @@ def test_the_same_bytes_whoever_builds_it_where_and_when(
 @pytest.mark.skipif(os.getuid() != 0, reason="is not root anyway")
 def test_the_same_bytes_without_root(tmp_path: Path, program: Path) -> None:
     first = build(tmp_path / "one.cpio", program)
-    # Not below tmp_path, whose parents are closed to all but root
+    # Not below tmp_path, whose parents only root may enter
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(BUILD_SH.parent, folder / "initramfs")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/build-kernel.sh: what is built when, and what is said of it.
+"""scripts/build-kernel.sh: what is built when, and what it prints.
 
-How the build is run is tested with a toy tree (tests/support/toy_tree.py), what it makes
+How builds are run is tested with a toy tree (tests/support/toy_tree.py), what they make
 with the real kernel.
 """
 
@@ -35,7 +35,7 @@ def src(tmp_path: Path) -> Path:
 
 
 def build(project: Project, src: Path, **settings):
-    """Build the toy tree, with success."""
+    """Build the toy tree, which must succeed."""
     result = project.run("build-kernel.sh", KERNEL_SRC=src, **settings)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "" or "V" in settings
@@ -43,19 +43,19 @@ def build(project: Project, src: Path, **settings):
 
 
 def folder(project: Project, src: Path) -> Path:
-    """build/kernels/K of the toy tree."""
-    said = project.lib("kernel_dir", KERNEL_SRC=src)
-    return Path(said.stdout.strip())
+    """Return the toy tree's folder in build/kernels."""
+    found = project.lib("kernel_dir", KERNEL_SRC=src)
+    return Path(found.stdout.strip())
 
 
 def count(project: Project, src: Path, what: str) -> int:
-    """How often the toy tree was configured, compiled, linked, made."""
+    """Count how often the toy tree was configured, compiled, linked or made."""
     log = folder(project, src) / "obj" / "count"
     return log.read_text().split().count(what) if log.exists() else 0
 
 
 def assert_error(result, *words: str) -> None:
-    """The last line is one sentence with all WORDS."""
+    """Check that the last line is an error that contains all WORDS."""
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith("error: ")
@@ -73,7 +73,7 @@ def is_alive(pid: int) -> bool:
 
 
 def slow_down(src: Path) -> None:
-    """Let the compiler of the toy tree take a minute; it leaves its pid behind."""
+    """Make the toy tree's compiler take a minute and write its pid to a file."""
     (src / "fs/before.sh").write_text(
         'echo $$ >"$1/pid.new"; mv "$1/pid.new" "$1/pid"; exec sleep 60\n'
     )
@@ -151,7 +151,7 @@ def test_build_products_in_the_source_start_nothing(
 
 
 def test_edit_of_our_file_is_built(project: Project, src: Path) -> None:
-    """Nothing is configured anew, since no option changed."""
+    """No option has changed, so the kernel is not configured again."""
     build(project, src)
     ours = project.root / "kernel" / "segment_info.c"
     ours.write_text(ours.read_text() + "\n")
@@ -212,7 +212,7 @@ def test_full_output_of_an_error(project: Project, src: Path) -> None:
 
 
 def test_kernel_without_the_call(project: Project, src: Path) -> None:
-    """The option is on, but the function is not in the kernel."""
+    """The option is set, but the function is missing from the kernel."""
     weak = "__attribute__((weak)) " + toy_tree.FILES["fs/open.c"]
     (src / "fs/open.c").write_text(weak)
     result = project.run("build-kernel.sh", KERNEL_SRC=src)
@@ -244,7 +244,7 @@ def test_interrupted(project: Project, src: Path, how: str) -> None:
 
 @pytest.mark.parametrize("verbose", ["", "1"])
 def test_killed(project: Project, src: Path, verbose: str) -> None:
-    """Then the compiler ends as well, and the next run has not to wait for it."""
+    """The compiler ends as well, so the next run does not have to wait for it."""
     slow_down(src)
     pid_file = folder(project, src) / "obj" / "pid"
     process = project.start("build-kernel.sh", KERNEL_SRC=src, V=verbose)
@@ -259,7 +259,7 @@ def test_killed(project: Project, src: Path, verbose: str) -> None:
 
 
 def test_progress_on_a_terminal(project: Project, src: Path) -> None:
-    """One line, written over and over."""
+    """It is one line that is overwritten."""
     (src / "fs/before.sh").write_text("sleep 2\n")
     terminal = pexpect.spawn(
         str(project.script("build-kernel.sh")),
@@ -285,7 +285,7 @@ def test_two_at_once(project: Project, src: Path, tmp_path: Path) -> None:
     projects.wait_for(compiles.exists)
     second = project.start("build-kernel.sh", KERNEL_SRC=src)
     assert second.stdout
-    waiting = second.stdout.readline()  # or, if it does not wait, its end
+    waiting = second.stdout.readline()  # "" if it ends instead of waiting
     go_on.touch()
     outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
     outputs[1] = waiting + outputs[1]
@@ -296,7 +296,7 @@ def test_two_at_once(project: Project, src: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_calling_make_has_set(project: Project, src: Path) -> None:
-    """It must not reach the kernel's make: the toy tree looks."""
+    """It must not reach the kernel's make, as the toy tree checks."""
     build(
         project,
         src,
@@ -310,7 +310,7 @@ def test_what_a_calling_make_has_set(project: Project, src: Path) -> None:
 
 
 def test_moved_folder_is_built_anew(project: Project, src: Path) -> None:
-    """Paths are compiled into a kernel and written into its makefiles."""
+    """The kernel and its makefiles contain absolute paths."""
     build(project, src)
     moved = project.root.parent / "moved"
     project.root.rename(moved)
@@ -324,7 +324,7 @@ def test_moved_folder_is_built_anew(project: Project, src: Path) -> None:
 
 
 def test_pinned_kernel(project: Project, src: Path, tmp_path: Path) -> None:
-    """By its version: downloaded, built, and then left alone."""
+    """A kernel given by version is downloaded and built, and then left alone."""
     packed = tmp_path / "linux-6.0.5.tar.xz"
     with tarfile.open(packed, "w:xz") as tar:
         tar.add(src, arcname="linux-6.0.5")
@@ -388,7 +388,7 @@ def test_no_folder_without_spaces(src: Path, tmp_path: Path) -> None:
 
 
 def test_without_root_and_without_a_home() -> None:
-    """ccache has no place to write then, and must not be used."""
+    """ccache then cannot write anywhere, and must not be used."""
     with projects.open_folder() as folder, projects.open_folder(give=True) as theirs:
         project = Project(folder / "lab")
         src = toy_tree.plant(folder / "my toy tree")
@@ -400,7 +400,7 @@ def test_without_root_and_without_a_home() -> None:
         assert log.read_text().split().count("compiled") == 1
 
 
-# The real kernel, which `make test` has built
+# The real kernel, built by `make test`
 
 
 @pytest.fixture(scope="module")
@@ -408,8 +408,8 @@ def kernel() -> Path:
     """The folder of the selected kernel."""
     lib = projects.ROOT / "scripts" / "lib.sh"
     env = {k: os.environ[k] for k in projects.SELECTION if k in os.environ}
-    said = projects.run("bash", "-c", f'. "{lib}"; kernel_dir', **env)
-    return Path(said.stdout.strip())
+    found = projects.run("bash", "-c", f'. "{lib}"; kernel_dir', **env)
+    return Path(found.stdout.strip())
 
 
 def test_banner_names_no_person_and_no_day(kernel: Path) -> None:
@@ -442,7 +442,7 @@ def test_stripped_kernel_is_the_same_kernel(kernel: Path) -> None:
 
 
 def test_kernels_own_gdb_commands_load(kernel: Path) -> None:
-    """Without a word about safe paths, and without a Python error."""
+    """There is no warning about safe paths, and no Python error."""
     obj = (kernel / "obj").resolve()
     result = projects.run(
         *("gdb", "-q", "-nx", "-batch", "-iex", f"add-auto-load-safe-path {obj}"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/configure.sh on the selected kernel: all that is asked for, or a no.
+"""scripts/configure.sh on the selected kernel: every option is set, or it refuses.
 
-Also the kernel with our option off: it builds, and the call gives ENOSYS.
+Also the kernel with our option off: it builds, and the call returns ENOSYS.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Kernel:
         self.fragment.write_text(f"{above}{lines}{MARK}{below}{optional}\n")
 
     def kbuild(self, obj: Path, *targets: str) -> None:
-        """The kernel's own make."""
+        """Run the kernel's own make."""
         lib = self.project.script("lib.sh")
         shell = ("bash", "-c", f'. "{lib}"; kbuild "$@"', "-")
         result = projects.run(*shell, self.tree, obj, *targets, limit=300)
@@ -63,14 +63,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
 
 @pytest.fixture(scope="module")
 def kept(made: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what it was configured to."""
+    """A copy of its configuration."""
     kept = tmp_path_factory.mktemp("kept") / "obj"
     return shutil.copytree(made.obj, kept, symlinks=True)
 
 
 @pytest.fixture
 def kernel(made: Kernel, kept: Path) -> Iterator[Kernel]:
-    """The same; after the test it has its own lab.config again, and what came of it."""
+    """The same kernel; lab.config and its configuration are restored after the test."""
     yield made
     if made.fragment.read_text() != made.original:
         made.fragment.write_text(made.original)
@@ -80,7 +80,7 @@ def kernel(made: Kernel, kept: Path) -> Iterator[Kernel]:
 
 
 def assert_refused(result, *options: str) -> None:
-    """One sentence that names just these options."""
+    """Check that it was refused with one sentence that names just these options."""
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert re.findall(r"CONFIG_\S+", result.stderr) == list(options)
@@ -94,7 +94,7 @@ def test_every_required_line_is_in_the_config(kernel: Kernel) -> None:
 
 
 def test_judges_are_in_a_config_of_their_own(kernel: Kernel, tmp_path: Path) -> None:
-    """JUDGES=1: all of lab.config and of judges.config, and what is lost is named."""
+    """JUDGES=1 sets all of lab.config and judges.config, and names what gets lost."""
     judges = kernel.project.root / "kernel" / "judges.config"
     original = judges.read_text()
     required = re.findall(r"^CONFIG_.*", original.split(MARK)[0], flags=re.M)
@@ -111,7 +111,7 @@ def test_judges_are_in_a_config_of_their_own(kernel: Kernel, tmp_path: Path) -> 
 
 
 def test_structures_are_not_randomised(kernel: Kernel) -> None:
-    """A debugger could not make sense of them."""
+    """A debugger could not read them."""
     on = re.findall(
         r"^CONFIG_(\w*RANDSTRUCT\w*)=y",
         (kernel.obj / ".config").read_text(),
@@ -131,9 +131,9 @@ def test_second_run_does_nothing(kernel: Kernel) -> None:
 
 @pytest.mark.once
 def test_what_got_lost_is_named(kernel: Kernel) -> None:
-    """All of it: what this kernel does not have, what lacks its dependencies
-    (BTRFS_FS and XFS_FS need BLOCK), what has another value. Only an optional
-    option may be missing, and only if this kernel has none of that name.
+    """Named are options that this kernel lacks, that lack their dependencies (BTRFS_FS and
+    XFS_FS need BLOCK), and that have another value. Only an optional option may be missing,
+    and only if this kernel has no option of that name.
     """
     kernel.ask_for(
         *("CONFIG_NO_SUCH_THING=y", "CONFIG_BTRFS_FS=y", "CONFIG_HZ=77"),
@@ -154,7 +154,7 @@ def test_option_that_is_new_gets_in(kernel: Kernel) -> None:
 
 @pytest.mark.once
 def test_option_switched_off_by_hand(kernel: Kernel) -> None:
-    """As with make menuconfig, in a .config that is otherwise kept."""
+    """It was changed as by make menuconfig; the rest of .config is kept."""
     config = kernel.obj / ".config"
     text = config.read_text()
     off = "# CONFIG_SEGMENT_INFO is not set"
@@ -164,7 +164,7 @@ def test_option_switched_off_by_hand(kernel: Kernel) -> None:
 
 
 def test_kernel_with_the_call_switched_off(kernel: Kernel, tmp_path: Path) -> None:
-    """Entry 451 is there, and what it leads to returns ENOSYS."""
+    """Entry 451 of the table exists, and its function returns ENOSYS."""
     text = (kernel.obj / ".config").read_text()
     off = text.replace("CONFIG_SEGMENT_INFO=y", "# CONFIG_SEGMENT_INFO is not set")
     assert off != text
@@ -175,7 +175,7 @@ def test_kernel_with_the_call_switched_off(kernel: Kernel, tmp_path: Path) -> No
     name = "__x64_sys_segment_info"
 
     def symbol(file: str) -> str:
-        """The letter that nm has for our call."""
+        """Return the letter that nm prints for our call."""
         listed = projects.run("nm", tmp_path / file).stdout
         return re.search(rf"(\w) {name}$", listed, flags=re.M)[1]
 

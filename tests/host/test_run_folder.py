@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A lab's private folder in a place that all users share: what is in it may be removed,
-and nothing that somebody else has put under such a name."""
+"""A lab's private folder, in a place that all users share.
+
+Its contents may be removed, but nothing that somebody else has put under its name.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from support import labs
 
 pytestmark = pytest.mark.once
 
-# Runs a function of scripts/lab-folder.sh or guest.sh again and again; each time the name of the folder
-# leads elsewhere from one step later on, from before the first to after the last.
+# Runs a function of scripts/lab-folder.sh or guest.sh again and again. Each time, the
+# folder's name is changed to lead elsewhere one step later, from before the first step to
+# after the last.
 SWAPPING = r"""
 . scripts/guest.sh
 RUN=$TMPDIR/seginfo-lab-$(id -u)-$PORT shm=$TMPDIR
@@ -43,7 +46,7 @@ for ((at = 1; at < 1000; at++)); do
 	mkdir -m 700 -- "$RUN"
 	: >"$RUN/also"
 	ln -s -- "$TRAP" "$TMPDIR/trap"
-	(try "$@") >"$TMPDIR/said" 2>&1 </dev/null || true
+	(try "$@") >"$TMPDIR/output" 2>&1 </dev/null || true
 	[[ -f $CANARY/file && -f $TRAP/file ]] || { echo "removed at step $at"; exit 1; }
 	[[ -e $TMPDIR/swapped ]] || { echo "$((at - 1)) steps"; exit 0; }
 done
@@ -60,13 +63,13 @@ def canary(tmp_path: Path) -> Path:
 
 
 def call(function: str, shared: Path, port: int) -> subprocess.CompletedProcess[str]:
-    """A function of scripts/guest.sh, for labs in another folder than /dev/shm."""
+    """Call a function of scripts/guest.sh, with labs in another folder than /dev/shm."""
     steps = [". scripts/guest.sh", "shm=$TMPDIR", "RUN=$shm/${RUN##*/}", function]
     return labs.run("bash", "-c", "\n".join(steps), TMPDIR=shared, PORT=port)
 
 
 def left_folder(shared: Path, port: int, mode: int, *also: object) -> Path:
-    """A folder as of a lab that was killed: what is to be removed with it."""
+    """Make a folder like a killed lab's, and return what must be removed with it."""
     folder = shared / labs.run_folder(port).name
     folder.mkdir(parents=True)
     folder.chmod(mode)
@@ -80,14 +83,14 @@ def left_folder(shared: Path, port: int, mode: int, *also: object) -> Path:
 def test_a_name_that_leads_elsewhere_at_any_step(
     tmp_path: Path, canary: Path, function: str, trap_mode: int
 ) -> None:
-    """To what a stranger has prepared, or to a private folder of the user's own."""
+    """It leads to a stranger's folder, or to another private folder of the user."""
     trap = left_folder(tmp_path / "elsewhere", 1, trap_mode, canary)
     (trap / "file").touch()
     shared = tmp_path / "shared"
     shared.mkdir()
     if os.geteuid() == 0 and trap_mode != 0o700:
         os.chown(trap, 65534, 65534)
-    # what it sweeps before it looks at its own folder is the other case
+    # sweeping, which comes before it looks at its own folder, is a case of its own
     alone = "sweep() { :; }\n" if function != "sweep" else ""
     settings = {"TMPDIR": shared, "PORT": 1, "TRAP": trap, "CANARY": canary}
     script = SWAPPING.replace("step()", alone + "step()", 1)
@@ -123,19 +126,19 @@ def test_what_is_no_folder_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_removed_stops_no_start(tmp_path: Path, canary: Path) -> None:
-    """It is said once, and the rest is removed."""
+    """It is reported once, and the rest is removed."""
     folder = left_folder(tmp_path / "shared", 1, 0o700, "/proc/version", canary)
     ended = call("start_lab", folder.parent, 2)
     assert ended.returncode == 0, ended.stderr
-    [said] = ended.stderr.splitlines()
-    assert "/proc/version" in said and said.endswith("remove it by hand.")
+    [line] = ended.stderr.splitlines()
+    assert "/proc/version" in line and line.endswith("remove it by hand.")
     assert not canary.exists() and not folder.exists()
     ended = call("start_lab", folder.parent, 2)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_room_is_what_is_not_promised_to_labs_of_this_user(tmp_path: Path) -> None:
-    """A file that is as large as one likes takes no room."""
+    """Another user's file takes no room, however large it claims to be."""
     own = left_folder(tmp_path / "shared", 1, 0o700)
     strange = left_folder(tmp_path / "shared", 2, 0o755)
     links_to = left_folder(tmp_path / "elsewhere", 3, 0o700)

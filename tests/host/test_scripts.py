@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What all scripts have in common: a head that --help shows, and a width."""
+"""What all scripts have in common: a head that --help shows, a width, make's variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = subprocess.run(
     check=True,
 ).stdout.split()
 SCRIPTS = [name for name in FILES if (labs.ROOT / name).read_bytes().startswith(b"#!")]
-# A kernel is built anew with each byte of these.
+# A change in one of these causes kernels to be rebuilt.
 FROZEN = (
     "kernel/",
     "scripts/build-kernel.sh",
@@ -42,13 +42,13 @@ def test_what_can_be_called_is_a_script() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in NO_HELP])
 def test_help_is_the_head_of_the_script(name: str) -> None:
-    """It is shown before anything is looked at, wherever one stands."""
+    """It is shown before any check, in any folder."""
     script = labs.ROOT / name
     for option in ("--help", "-h"):
-        told = labs.run(script, option, KERNEL="no such kernel", PORT="no port")
-        assert (told.returncode, told.stderr) == (0, ""), name
-        assert told.stdout.startswith(f"Usage: {name}"), told.stdout
-        assert "shellcheck" not in told.stdout and "SPDX" not in told.stdout
+        ended = labs.run(script, option, KERNEL="no such kernel", PORT="no port")
+        assert (ended.returncode, ended.stderr) == (0, ""), name
+        assert ended.stdout.startswith(f"Usage: {name}"), ended.stdout
+        assert "shellcheck" not in ended.stdout and "SPDX" not in ended.stdout
 
 
 @pytest.mark.parametrize("name", MENDABLE)
@@ -60,7 +60,7 @@ def test_lines_fit(name: str) -> None:
 
 @pytest.mark.parametrize("name", MENDABLE)
 def test_options_are_set_in_one_place(name: str) -> None:
-    """By lib.sh, or by a script that stands alone."""
+    """lib.sh sets them, or a script that does not source it."""
     text = (labs.ROOT / name).read_text()
     sets = "set -euo pipefail" in text.splitlines()
     sources = re.search(r'^\. ".*/(lib|guest)\.sh"$', text, re.MULTILINE)
@@ -76,34 +76,34 @@ def test_options_are_set_in_one_place(name: str) -> None:
     [("PORTT=1", "PORT"), ("port=1", "PORT"), ("KERNAL=6.1", "KERNEL")],
 )
 def test_a_misspelt_variable_is_refused(given: str, meant: str) -> None:
-    """It would be ignored, and another lab start than was asked for."""
+    """It would be ignored, and another lab started than was asked for."""
     name = given.partition("=")[0]
     for target in ("debug", "help"):
-        told = labs.run("make", target, given)
-        assert told.returncode == 2 and told.stdout == ""
-        [line] = told.stderr.splitlines()
+        ended = labs.run("make", target, given)
+        assert ended.returncode == 2 and ended.stdout == ""
+        [line] = ended.stderr.splitlines()
         assert f"{name} is no variable of the lab: give {meant}=" in line
 
 
 def test_other_variables_are_not_in_the_way() -> None:
     names = ("TMPDIR", "KERNEL", "BUILD", "T", "V", "HTTP_PROXY", "LAB_DEBUG")
-    told = labs.run("make", "help", *(f"{name}=it's a; $(value)" for name in names))
-    assert (told.returncode, told.stderr) == (0, "")
+    ended = labs.run("make", "help", *(f"{name}=it's a; $(value)" for name in names))
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("script", ["build-kernel", "fetch", "verify", "clean"])
 def test_a_build_folder_that_cannot_be_made(tmp_path: Path, script: str) -> None:
-    """The lab's sentence is all that is said: none of mkdir's before it."""
+    """Only the lab's own error is printed, none of mkdir's before it."""
     (tmp_path / "file").touch()
     for build in (tmp_path / "file" / "build", tmp_path / "file", "/proc/build"):
-        told = labs.run(f"scripts/{script}.sh", BUILD=build)
-        assert told.returncode == 1 and told.stdout == ""
+        ended = labs.run(f"scripts/{script}.sh", BUILD=build)
+        assert ended.returncode == 1 and ended.stdout == ""
         sentence = f"error: {build} cannot be made: give a folder of yours with BUILD=."
-        assert told.stderr.splitlines() == [sentence]
+        assert ended.stderr.splitlines() == [sentence]
 
 
 def built(build: Path, kernels: Path) -> list[Path]:
-    """What make clean removes, and what it keeps."""
+    """Make what make clean removes and what it keeps, and return the latter."""
     kernels.mkdir(parents=True)
     build.mkdir(exist_ok=True)
     (kernels / "vmlinux").touch()
@@ -116,31 +116,31 @@ def built(build: Path, kernels: Path) -> list[Path]:
 def test_clean_removes_what_was_built(tmp_path: Path) -> None:
     build = tmp_path / "build"
     kept = built(build, build / "kernels")
-    told = labs.run("scripts/clean.sh", BUILD=build)
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    ended = labs.run("scripts/clean.sh", BUILD=build)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert sorted(build.iterdir()) == sorted(kept)
 
 
 def test_clean_does_not_follow_a_link_of_somebody_s(tmp_path: Path) -> None:
-    """Such as one to the kernels of another clone."""
+    """For example a link to the kernels of another clone."""
     build, kernels = tmp_path / "build", tmp_path / "kernels"
     kept = built(build, kernels)
     (build / "kernels").symlink_to(kernels)
-    told = labs.run("scripts/clean.sh", BUILD=build)
-    assert told.returncode == 0 and "only the link is removed" in told.stderr
+    ended = labs.run("scripts/clean.sh", BUILD=build)
+    assert ended.returncode == 0 and "only the link is removed" in ended.stderr
     assert (kernels / "vmlinux").exists()
     assert sorted(build.iterdir()) == sorted(kept)
 
 
 def test_clean_removes_kernels_that_had_to_be_elsewhere(tmp_path: Path) -> None:
-    """The folder that build-kernel.sh takes when Linux cannot be built in the path."""
+    """build-kernel.sh uses another folder if Linux cannot be built in the clone's path."""
     build, cache = tmp_path / "a build", tmp_path / "cache"
     name = hashlib.sha256(str(build).encode()).hexdigest()[:16]
     elsewhere = cache / "seginfo-lab" / name
     kept = built(build, elsewhere)
     (build / "kernels").symlink_to(elsewhere)
-    told = labs.run("scripts/clean.sh", BUILD=build, XDG_CACHE_HOME=cache)
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    ended = labs.run("scripts/clean.sh", BUILD=build, XDG_CACHE_HOME=cache)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert sorted(build.iterdir()) == sorted(kept) and not elsewhere.exists()
     source = (labs.ROOT / "scripts" / "build-kernel.sh").read_text()
     formula = """seginfo-lab/$(printf %s "$BUILD" | sha256sum | cut -c 1-16)"""

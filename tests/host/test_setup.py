@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """scripts/setup.sh on machines that lack something.
 
-dpkg-query, apt-get, sudo and id stand in for the real ones: nothing is
-installed, and what apt-get was asked for is written down.
+dpkg-query, apt-get, sudo and id are stand-ins: nothing is installed, and apt-get's
+arguments are noted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def wanted(name: str = "packages.txt") -> list[str]:
 
 
 class Machine:
-    """A PATH with only the tools named above and the stand-ins given to it."""
+    """A PATH with only the tools named above and the stand-ins added to it."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
@@ -43,12 +43,12 @@ class Machine:
             (self.bin / name).symlink_to(found)
 
     def has(self, name: str, text: str) -> None:
-        """NAME writes down its arguments, then does TEXT."""
+        """Add a stand-in NAME that notes its arguments, then runs TEXT."""
         record = f"""echo "{name} $*" >>'{self.log}'"""
         projects.command(self.bin, name, f"{record}\n{text}")
 
     def installed(self, *packages: str) -> None:
-        """dpkg-query knows these packages, and says so as the real one does."""
+        """Add a dpkg-query that knows these packages, with the real one's output."""
         known = "\n".join(f"{package} installed" for package in packages)
         projects.command(
             self.bin, "dpkg-query", f"echo '{known}\ngone not-installed'; exit 1"
@@ -60,7 +60,7 @@ class Machine:
         return projects.run("bash", script, *lists, PATH=self.bin, **settings)
 
     def calls(self) -> list[str]:
-        """What the stand-ins were asked, in order."""
+        """Return the calls of the stand-ins, in order."""
         return self.log.read_text().splitlines()
 
 
@@ -78,7 +78,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 @pytest.mark.parametrize("name", ["packages.txt", "packages-checks.txt"])
 def test_this_machine_is_set_up(name: str) -> None:
-    """With the real dpkg: every name in the list is one that Debian has."""
+    """With the real dpkg: each package in the list is installed here."""
     result = projects.run(projects.ROOT / "scripts" / "setup.sh", name)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
@@ -92,7 +92,7 @@ def test_nothing_missing_asks_nobody(machine: Machine) -> None:
 
 @as_root
 def test_what_checks_need_is_no_part_of_running(machine: Machine) -> None:
-    """`make debug` brings neither crash nor black, `make check` no QEMU, `make test` all."""
+    """`make debug` installs neither crash nor black, `make check` no QEMU, `make test` all."""
     machine.has("apt-get", "true")
     machine.installed()
     running, checks = wanted(), wanted("packages-checks.txt")
@@ -143,7 +143,7 @@ def test_lists_are_fetched_when_apt_knows_no_such_package(machine: Machine) -> N
 
 @as_root
 def test_lists_are_fetched_when_they_are_stale(machine: Machine) -> None:
-    """The archive has newer files than the lists say: the first install fails."""
+    """The archive has newer files than the lists name, so the first install fails."""
     (machine.bin / "grep").symlink_to("/usr/bin/grep")
     machine.has("apt-get", f"[[ $* != *-y* || $(grep -c -- -y '{machine.log}') != 1 ]]")
     assert machine.setup().returncode == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""kernel/wire.sh on the real files of the selected kernel, whole and doctored."""
+"""kernel/wire.sh on the real files of the selected kernel, intact and doctored."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OURS = {
 PROTOTYPE = "asmlinkage long sys_segment_info(struct segment_info __user *info);"
 ENTRY = "451\t64\tsegment_info\t\tsys_segment_info"
 
-# What each file gains, and the line that has to follow.
+# What is added to each file, and the line that must follow.
 GAINS = {
     "mm/Makefile": ("obj-$(CONFIG_SEGMENT_INFO) += segment_info.o\n", ""),
     "mm/Kconfig": (
@@ -67,7 +67,7 @@ GAINS = {
 
 @pytest.fixture
 def src(tmp_path: Path) -> Path:
-    """The touched files of the selected kernel, unwired, in a path with spaces."""
+    """The files that wire.sh changes, of the selected kernel, in a path with spaces."""
     tree = projects.selected_tree()
     copy = tmp_path / "a source tree"
     for name in TOUCHED + COMMANDS:
@@ -83,7 +83,7 @@ def src(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path, src: Path) -> Path:
-    """A farm for it."""
+    """A farm of links to them."""
     return plant(src, tmp_path / "a farm")
 
 
@@ -104,14 +104,14 @@ def wire(src: Path, tree: Path, **settings):
 
 
 def edit(src: Path, name: str, pattern: str, new: str) -> None:
-    """Change what matches PATTERN in a file; it must be there."""
+    """Replace PATTERN in a file, which must match."""
     text, count = re.subn(pattern, new, (src / name).read_text(), flags=re.M)
     assert count
     (src / name).write_text(text)
 
 
 def assert_refused(src: Path, tree: Path, *words: str) -> None:
-    """One sentence with all WORDS, and the farm is as it was."""
+    """Check that it failed with a sentence that has all WORDS, and the farm is unchanged."""
     before = projects.files(tree)
     result = wire(src, tree)
     assert result.returncode == 1
@@ -125,7 +125,7 @@ def assert_refused(src: Path, tree: Path, *words: str) -> None:
 
 @pytest.mark.parametrize("name", GAINS)
 def test_gain(src: Path, tree: Path, name: str) -> None:
-    """The file gains just its lines, at the right place."""
+    """Only the expected lines are added, at the right place."""
     result = wire(src, tree)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     gain, follows = GAINS[name]
@@ -138,7 +138,7 @@ def test_gain(src: Path, tree: Path, name: str) -> None:
 
 
 def test_entry_stands_in_order(src: Path, tree: Path) -> None:
-    """Behind all calls below 512, before the first of x32's own."""
+    """It comes after all calls below 512, before the first of x32's own."""
     assert wire(src, tree).returncode == 0
     rows = re.findall(r"^(\d+)\t\S+\t(\S+)", (tree / TABLE).read_text(), flags=re.M)
     numbers = [int(number) for number, _ in rows]
@@ -149,13 +149,13 @@ def test_entry_stands_in_order(src: Path, tree: Path) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_files_are_links(src: Path, tree: Path, name: str) -> None:
-    """So that an edit where the debugger shows the source is an edit of ours."""
+    """So editing the source where the debugger shows it edits our file."""
     assert wire(src, tree).returncode == 0
     assert (tree / name).resolve() == projects.ROOT / OURS[name]
 
 
 def test_gdb_constants_are_python(src: Path, tree: Path) -> None:
-    """SB_RDONLY may be 1UL << 0, which only gdb can read."""
+    """SB_RDONLY may be 1UL << 0, which only gdb can parse."""
     assert wire(src, tree).returncode == 0
     text = (tree / CONSTANTS).read_text()
     assert "LX_GDBPARSED(SB_RDONLY)" in text
@@ -167,7 +167,7 @@ def test_gdb_constants_are_python(src: Path, tree: Path) -> None:
 
 
 def test_gdb_commands_are_mended(src: Path, tree: Path) -> None:
-    """What upstream has wrong in them; and each is loaded behind our gate."""
+    """Upstream's bugs in them are fixed, and our module is loaded before them."""
     assert wire(src, tree).returncode == 0
     timers = (tree / TIMERLIST).read_text()
     assert "base['active']['rb_root']['rb_leftmost']" in timers
@@ -214,7 +214,7 @@ def test_only_what_changed_is_written(src: Path, tree: Path) -> None:
 
 
 def test_wired_source_stays_as_it_is(src: Path, tree: Path, tmp_path: Path) -> None:
-    """A tree that somebody has wired already, by these rules."""
+    """The tree has been wired before, by the same rules."""
     assert wire(src, tree).returncode == 0
     wired = tmp_path / "wired"
     shutil.copytree(tree, wired, symlinks=False)
@@ -237,7 +237,7 @@ def test_last_line_without_newline(src: Path, tree: Path) -> None:
 
 
 def test_number_taken(src: Path, tree: Path) -> None:
-    """As from 6.5 on."""
+    """As it is from 6.5 on."""
     edit(src, TABLE, r"^512\t", "451\tcommon\tcachestat\t\tsys_cachestat\n512\t")
     assert_refused(src, tree, "451", "cachestat", "5.10 to 6.4")
 
@@ -269,7 +269,7 @@ def test_missing_file(src: Path, tree: Path, name: str) -> None:
 
 @pytest.mark.parametrize("folder", ["kernel", "scripts"])
 def test_never_through_a_linked_folder(src: Path, tree: Path, folder: str) -> None:
-    """A farm that links this folder as a whole: its files are SRC's own."""
+    """The farm links this folder as a whole, so its files are SRC's own."""
     shutil.rmtree(tree / folder)
     (tree / folder).symlink_to(src / folder)
     before = projects.files(src)
