@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest: its programs, and what /init makes of the kernel command line."""
+"""The guest: its programs, and how /init follows the kernel command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.boots import append_program, boot, command, exit_status
 
 
 class Area(NamedTuple):
-    """A line of an area in what demo prints."""
+    """An area as demo prints it."""
 
     start: int
     end: int
@@ -27,7 +27,7 @@ class Area(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What one thread of demo prints."""
+    """The output of one thread of demo."""
 
     thread: int
     lines: list[str]
@@ -41,7 +41,7 @@ OBJECT = re.compile(r"  (\w+) +0x([0-9a-f]+)  in area (\d+)$")
 
 
 def blocks(console: str) -> list[Block]:
-    """What demo printed, cut where a thread begins to speak."""
+    """Split demo's output into blocks, one for each thread."""
     found: list[Block] = []
     for line in console.splitlines():
         if line.startswith("lab: demo exited"):
@@ -83,8 +83,8 @@ def test_demo_has_three_threads_that_take_turns(demo: str) -> None:
         False,
         False,
     ]
-    # First line, six objects, six boundaries, the areas, the verdict: no line of
-    # another thread among them, none torn.
+    # First line, six objects, six boundaries, the areas, the verdict: lines of threads
+    # are neither mixed nor torn.
     for block in found:
         assert len(block.lines) == 1 + 6 + 6 + len(block.areas) + 1, block.lines
         starts = [area.start for area in block.areas]
@@ -118,8 +118,8 @@ def test_demo_says_what_each_area_is(demo: str) -> None:
             assert name in text
 
 
-# What a debugger changes in the kernel's struct before it is copied to demo, and
-# what demo has to say about it.
+# What a debugger changes in the kernel's struct before it is copied to demo, and how
+# demo must report it.
 LIES = {
     "ma[2].vm_start += 4096": "area 2 is ",
     "ma[1].vm_end -= 1": "area 1 is ",
@@ -137,7 +137,7 @@ def test_demo_finds_a_lie(
 ) -> None:
     words = "nokaslr no_timer_check lab.run=demo lab.then=reboot"
     with labs.qemu(port, kernel / "vmlinux.pvh", words) as console:
-        # Not `finish`, which waits for one processor: the task may go on on the other
+        # Not `finish`, which waits on one processor: the task may continue on the other
         liar = labs.gdb(
             f"target remote {labs.gdb_socket(port)}",
             "break *segment_info_fill",
@@ -149,9 +149,9 @@ def test_demo_finds_a_lie(
             "continue",
             program=vmlinux,
         )
-        said = console.read_text(errors="replace").replace("\r", "")
-    assert exit_status(said, "demo") == 1, liar.stdout + liar.stderr
-    verdicts = [block.lines[-1] for block in blocks(said)]
+        output = console.read_text(errors="replace").replace("\r", "")
+    assert exit_status(output, "demo") == 1, liar.stdout + liar.stderr
+    verdicts = [block.lines[-1] for block in blocks(output)]
     assert f": WRONG, {complaint}" in verdicts[0]
     assert all("all as in" in verdict for verdict in verdicts[1:])
 
@@ -160,55 +160,55 @@ def test_demo_finds_a_lie(
 
 
 def test_selftest_passes() -> None:
-    said = boot("selftest")
-    assert exit_status(said, "selftest") == 0
-    plan = re.search(r"^1\.\.(\d+)$", said, re.M)
-    assert plan, said
+    output = boot("selftest")
+    assert exit_status(output, "selftest") == 0
+    plan = re.search(r"^1\.\.(\d+)$", output, re.M)
+    assert plan, output
     planned = int(plan[1])
-    results = re.findall(r"^(ok|not ok) (\d+) (.+)$", said, re.M)
+    results = re.findall(r"^(ok|not ok) (\d+) (.+)$", output, re.M)
     assert [int(number) for _, number, _ in results] == list(range(1, planned + 1))
     assert planned >= 29
-    assert {result for result, _, _ in results} == {"ok"}, said
-    # Only what a kernel before 5.17 does not know may be skipped
+    assert {result for result, _, _ in results} == {"ok"}, output
+    # Only what kernels before 5.17 lack may be skipped
     skipped = [claim for _, _, claim in results if "# SKIP" in claim]
     assert all("prctl" in claim for claim in skipped)
     passed = f"pass:{planned - len(skipped)} fail:0 xfail:0 xpass:0"
-    assert f"# Totals: {passed} skip:{len(skipped)} error:0" in said
+    assert f"# Totals: {passed} skip:{len(skipped)} error:0" in output
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("args, calls", [((), 600), ((3, 0, 7), 21), ((1, 8, 50), 50)])
 def test_storm_counts_its_calls(args: tuple[int, ...], calls: int) -> None:
-    said = boot("storm", args)
-    assert exit_status(said, "storm") == 0
-    assert f"storm: {calls} calls, {calls} ok\n" in said
+    output = boot("storm", args)
+    assert exit_status(output, "storm") == 0
+    assert f"storm: {calls} calls, {calls} ok\n" in output
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("args", [("x",), (0,), (1, 2, 3, 4), (65,)])
 def test_storm_refuses(args: tuple[object, ...]) -> None:
-    said = boot("storm", args)
-    assert exit_status(said, "storm") == 2
-    assert "is not a number from" in said or "usage: storm" in said
+    output = boot("storm", args)
+    assert exit_status(output, "storm") == 2
+    assert "is not a number from" in output or "usage: storm" in output
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("args, areas", [((), 20000), ((70000,), 70000), ((24,), 24)])
 def test_many_maps_that_many(args: tuple[int, ...], areas: int) -> None:
-    said = boot("many", args)
-    assert exit_status(said, "many") == 0
-    assert f"many: mapped {areas} areas, segment_info() gave the first 24\n" in said
+    output = boot("many", args)
+    assert exit_status(output, "many") == 0
+    assert f"many: mapped {areas} areas, segment_info() gave the first 24\n" in output
 
 
 def test_many_makes_areas_that_do_not_merge(tmp_path: Path) -> None:
-    """One more area asked for, one more in /proc/PID/maps: no two become one."""
+    """Each area that is asked for is one more in /proc/PID/maps: none are merged."""
     program = labs.script(
         tmp_path / "count",
         "for n in 1 2 3; do many $n; done",
     )
-    said = boot("/lab/program", image=append_program(program, tmp_path))
-    given = [int(n) for n in re.findall(r"gave the first (\d+)", said)]
-    assert len(given) == 3 and given == [given[0], given[0] + 1, given[0] + 2], said
+    output = boot("/lab/program", image=append_program(program, tmp_path))
+    given = [int(n) for n in re.findall(r"gave the first (\d+)", output)]
+    assert len(given) == 3 and given == [given[0], given[0] + 1, given[0] + 2], output
 
 
 # --- A kernel without the call ------------------------------------------------
@@ -232,10 +232,10 @@ class Program(ctypes.Structure):
 
 
 def forbid_the_call() -> None:
-    """Let system call 451 give ENOSYS from now on, with a seccomp filter."""
+    """Make system call 451 return ENOSYS from now on, with a seccomp filter."""
     lines = (Filter * 4)(
         Filter(0x20, 0, 0, 0),  # load the number of the call
-        Filter(0x15, 0, 1, 451),  # 451: next line, else the one after
+        Filter(0x15, 0, 1, 451),  # if it is 451 go to the next line, else skip it
         Filter(0x06, 0, 0, 0x00050000 | errno.ENOSYS),  # return this error
         Filter(0x06, 0, 0, 0x7FFF0000),  # allow
     )
@@ -250,7 +250,7 @@ def forbid_the_call() -> None:
 
 
 def without_the_call(program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of the guest on the host, where the call gives ENOSYS."""
+    """Run a program of the guest on the host, where the call returns ENOSYS."""
     return subprocess.run(
         [labs.USER / program],
         preexec_fn=forbid_the_call,
@@ -297,10 +297,10 @@ def test_file_systems_are_mounted(tmp_path: Path) -> None:
     program = labs.script(
         tmp_path / "p", "cat /proc/mounts", "ls -l /dev/null /dev/zero"
     )
-    said = boot("/lab/program", image=append_program(program, tmp_path))
+    output = boot("/lab/program", image=append_program(program, tmp_path))
     for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
-        assert re.search(f"^{kind} {place} {kind} ", said, re.M), said
-    assert said.count("crw") == 2 and exit_status(said, "/lab/program") == 0
+        assert re.search(f"^{kind} {place} {kind} ", output, re.M), output
+    assert output.count("crw") == 2 and exit_status(output, "/lab/program") == 0
 
 
 def test_share_can_be_read_and_not_written(tmp_path: Path) -> None:
@@ -319,8 +319,8 @@ def test_share_can_be_read_and_not_written(tmp_path: Path) -> None:
         "true",
     )
     image = append_program(program, tmp_path)
-    said = boot("/lab/program", share=share, image=image)
-    assert "from the host\n1\nlab: /lab/program exited with 0" in said, said
+    output = boot("/lab/program", share=share, image=image)
+    assert "from the host\n1\nlab: /lab/program exited with 0" in output, output
     assert [file.name for file in share.iterdir()] == ["hello"]
     assert (share / "hello").read_text() == "from the host\n"
 
@@ -328,16 +328,16 @@ def test_share_can_be_read_and_not_written(tmp_path: Path) -> None:
 @pytest.mark.once
 def test_no_word_of_a_share_that_is_not_there(demo: str) -> None:
     before = demo.split("thread ", 1)[0]
-    told = [line for line in before.splitlines() if not line.startswith("[")]
-    assert len(told) == 1 and "booted" in told[0], before
+    lines = [line for line in before.splitlines() if not line.startswith("[")]
+    assert len(lines) == 1 and "booted" in lines[0], before
 
 
 @pytest.mark.once
 def test_arguments_reach_the_program_as_they_are(tmp_path: Path) -> None:
     program = labs.script(tmp_path / "p", 'for word; do echo "<$word>"; done')
     image = append_program(program, tmp_path)
-    said = boot("/lab/program", ["one", "*", "", "$HOME", "a=b", "~"], image=image)
-    assert "<one>\n<*>\n<>\n<$HOME>\n<a=b>\n<~>\nlab: " in said, said
+    output = boot("/lab/program", ["one", "*", "", "$HOME", "a=b", "~"], image=image)
+    assert "<one>\n<*>\n<>\n<$HOME>\n<a=b>\n<~>\nlab: " in output, output
 
 
 @pytest.mark.once
@@ -346,15 +346,15 @@ def test_arguments_reach_the_program_as_they_are(tmp_path: Path) -> None:
 )
 def test_exit_status_is_told(body: str, status: int, tmp_path: Path) -> None:
     program = labs.script(tmp_path / "p", body)
-    said = boot("/lab/program", image=append_program(program, tmp_path))
-    assert exit_status(said, "/lab/program") == status
+    output = boot("/lab/program", image=append_program(program, tmp_path))
+    assert exit_status(output, "/lab/program") == status
 
 
 @pytest.mark.once
 def test_unknown_program_is_named() -> None:
-    said = boot("nonsense")
-    assert "lab: no program /bin/nonsense in this image" in said
-    assert exit_status(said, "nonsense") == 127
+    output = boot("nonsense")
+    assert "lab: no program /bin/nonsense in this image" in output
+    assert exit_status(output, "nonsense") == 127
 
 
 # --- The shell ----------------------------------------------------------------
@@ -372,15 +372,15 @@ def busy(tmp_path: Path) -> Path:
 @pytest.mark.once
 def test_shell_with_job_control() -> None:
     with labs.session(*command("lab.run=many lab.args=5")) as person:
-        said = person.wait(PROMPT)
-        assert "lab: many exited with 0" in said
-        assert "lab: type demo, selftest," in said
-        assert "job control turned off" not in said
+        output = person.wait(PROMPT)
+        assert "lab: many exited with 0" in output
+        assert "lab: type demo, selftest," in output
+        assert "job control turned off" not in output
         person.type("sleep 100 & jobs; echo $((6 * 7)) $(uname -n)")
-        said = person.wait(PROMPT)
-        assert re.search(r"\[1\].*Running +sleep 100", said)
-        assert "42 lab" in said
-        # Not before it runs, and its own word is not what was typed
+        output = person.wait(PROMPT)
+        assert re.search(r"\[1\].*Running +sleep 100", output)
+        assert "42 lab" in output
+        # Wait until it runs: what it prints is not in the typed line
         person.type("sh -c 'echo be\"\"gun; exec sleep 1000'")
         person.wait("begun")
         person.press("c")
@@ -388,8 +388,8 @@ def test_shell_with_job_control() -> None:
         person.type("echo left with $?")
         assert "left with 130" in person.wait(PROMPT)
         person.type("exit")
-        said, status = person.end()
-        assert status == 0 and "Kernel panic" not in said
+        output, status = person.end()
+        assert status == 0 and "Kernel panic" not in output
 
 
 @pytest.mark.once
@@ -413,6 +413,6 @@ def test_ctrl_c_ends_the_program_and_not_the_guest(busy: Path) -> None:
 @pytest.mark.once
 def test_unknown_word_for_then_is_named() -> None:
     with labs.session(*command("lab.then=nonsense")) as person:
-        said, status = person.end()
-    assert "lab: lab.then=nonsense is unknown: use shell or reboot" in said
+        output, status = person.end()
+    assert "lab: lab.then=nonsense is unknown: use shell or reboot" in output
     assert status == 0

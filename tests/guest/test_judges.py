@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The call before the kernel's own judges: KASAN, UBSAN, lockdep and others see nothing wrong.
+"""The call on a kernel with its own checkers: KASAN, UBSAN, lockdep and others report nothing.
 
-On the selected kernel built with JUDGES=1, which the first test does where it is not
-there yet: that takes three times as long as the kernel itself.
+They run on the selected kernel built with JUDGES=1. The first test builds it if needed,
+which takes three times as long as the kernel itself.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from support import guest_modules, labs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
 
-MEM = "512M"  # the shadow of KASAN and what lockdep keeps need room
+MEM = "512M"  # KASAN's shadow and lockdep's tables need room
 SECONDS = 60
 SEED = 20261125
 
-# How a report begins, behind the time; lines of a program may stand before it
+# How a report begins, after the time; output of a program may precede it on the line
 REPORT = re.compile(
     r"\[ *\d+\.\d+\] (?:BUG\b|WARNING:|UBSAN:|INFO: (?!rcu)|kernel BUG|Oops|Call Trace|"
     r"general protection|list_\w+ corruption|pagealloc:|Kernel panic|=+$).*",
     re.M,
 )
 
-# What each crime of tests/guest/modules/wrong.c is called, a regular expression. lockdep goes first: any other report ends it.
+# The report of each crime of tests/guest/modules/wrong.c, as a regular expression. lockdep's
+# comes first, since any other report turns lockdep off.
 CRIMES = {
     "order": "possible circular locking dependency",
     "shift": "UBSAN: shift-out-of-bounds",
@@ -41,13 +42,13 @@ CRIMES = {
 
 
 def reports(console: str) -> list[str]:
-    """The first lines of all that a judge has said."""
+    """Return the first line of each report."""
     return REPORT.findall(console)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def judges() -> Iterator[None]:
-    """The selected kernel is the one with judges, for all that is started here."""
+    """Select the kernel with judges for all that this module starts."""
     os.environ["JUDGES"] = "1"
     built = labs.run("scripts/build-kernel.sh", limit=3 * 3600)
     assert built.returncode == 0, built.stderr
@@ -56,57 +57,57 @@ def judges() -> Iterator[None]:
 
 
 def guest(port: int, program: Path, arguments: str = "") -> str:
-    """What is on the console when a program has run, and the kernel shut down by itself."""
+    """Run a program, wait until the kernel has shut down, and return the console."""
     settings = {"PORT": port, "PROGRAM": program, "ARGS": arguments, "MEM": MEM}
     done = labs.run("scripts/boot.sh", limit=1800, **settings)
-    said = done.stdout.replace("\r", "")
-    assert "reboot: Restarting system" in said, said + done.stderr
-    return said
+    output = done.stdout.replace("\r", "")
+    assert "reboot: Restarting system" in output, output + done.stderr
+    return output
 
 
 def test_every_judge_speaks(port: int, tmp_path: Path) -> None:
-    """Each crime is found on the console: so silence means something."""
+    """Each crime is reported on the console, so silence means that nothing is wrong."""
     wrong = guest_modules.build("wrong", tmp_path)
     program = guest_modules.carrier("wrongs.c", tmp_path, wrong)
-    said = guest(port, program, ",".join(f"crime={crime}" for crime in CRIMES))
-    found = reports(said)
+    output = guest(port, program, ",".join(f"crime={crime}" for crime in CRIMES))
+    found = reports(output)
     for crime, words in CRIMES.items():
-        assert re.search(words, said), (crime, said)
+        assert re.search(words, output), (crime, output)
     assert len(found) >= len(CRIMES), found
 
 
 def test_selftest_and_storm(port: int, tmp_path: Path) -> None:
-    said = guest(port, labs.script(tmp_path / "both", "selftest && storm 2 2 1000"))
-    assert reports(said) == []
-    assert "storm: 2000 calls, 2000 ok" in said, said
-    assert "lab: /lab/program exited with 0" in said, said
+    output = guest(port, labs.script(tmp_path / "both", "selftest && storm 2 2 1000"))
+    assert reports(output) == []
+    assert "storm: 2000 calls, 2000 ok" in output, output
+    assert "lab: /lab/program exited with 0" in output, output
 
 
 def test_anything_thrown_and_everything_failing(
     port: int, program: Callable[[str], Path]
 ) -> None:
-    """A minute of random pointers, then each allocation, page fault and copy fails once."""
-    said = guest(port, program("judged.c"), f"{SECONDS},{SEED}")
-    print(*re.findall(r"^judged: .*", said, re.M), sep="\n")  # the counts
-    assert reports(said) == []
-    assert "lab: /lab/program exited with 0" in said, said
-    thrown = re.search(r"thrown: (\d+) calls, (\d+) ok, (\d+) EFAULT", said)
+    """Random pointers for a minute; then each allocation, page fault and copy fails once."""
+    output = guest(port, program("judged.c"), f"{SECONDS},{SEED}")
+    print(*re.findall(r"^judged: .*", output, re.M), sep="\n")  # the counts
+    assert reports(output) == []
+    assert "lab: /lab/program exited with 0" in output, output
+    thrown = re.search(r"thrown: (\d+) calls, (\d+) ok, (\d+) EFAULT", output)
     assert thrown and int(thrown[1]) == int(thrown[2]) + int(thrown[3]) > 1000
     failed = re.findall(
-        r"up to (\d+) failures a call, (\d+) ENOMEM, (\d+) EFAULT", said
+        r"up to (\d+) failures a call, (\d+) ENOMEM, (\d+) EFAULT", output
     )
     assert len(failed) == 2
     for could, *counts in failed:
         assert int(could) >= 3 and all(int(count) for count in counts)
-    # A longer path takes more, and larger, allocations
+    # A longer path needs more, and larger, allocations
     assert int(failed[1][0]) > int(failed[0][0])
-    assert "judged: no memory was lost" in said
+    assert "judged: no memory was lost" in output
 
 
 def test_killed_while_it_waits(
     port: int, program: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """EINTR, which only a debugger lives to see; and what the lab says of it."""
+    """The call returns EINTR, which only a debugger sees, and the lab explains it."""
     file = tmp_path / "result.json"
     settings = {"PROGRAM": program("interrupted.c"), "MEM": MEM, "LIMIT": 1500}
     done = labs.verify(port, JSON=file, limit=1800, **settings)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Threads map and unmap while others call: no call is missed, none misjudged."""
+"""Threads map and unmap while others call: no call is missed or misjudged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import labs
 
 def test_every_call_of_a_storm_is_checked(port: int, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
-    said = labs.debug(
+    output = labs.debug(
         port,
         "source gdb/seginfo.py",
         "seginfo run",
@@ -32,16 +32,16 @@ def test_every_call_of_a_storm_is_checked(port: int, tmp_path: Path) -> None:
     assert len(hits) == int(counted[1]) >= 500
     assert (result["passed"], result["failed"]) == (len(hits), 0)
     assert all(hit["mismatches"] == [] and hit["result"] == hit["tid"] for hit in hits)
-    assert said.count("\nPASS  hit ") == len(hits) and "FAIL" not in said
+    assert output.count("\nPASS  hit ") == len(hits) and "FAIL" not in output
 
-    # It was a storm: both callers called, and the areas were never the same for long
+    # It was a storm: both callers called, and the areas kept changing
     assert len({hit["tid"] for hit in hits}) == 2
     assert len({hit["areas"] for hit in hits}) > 20
 
 
 @pytest.mark.once
 def test_ctrl_c_loses_no_call(port: int) -> None:
-    """An interrupt may come at a breakpoint, or while the check is at work."""
+    """An interrupt may come at a breakpoint, or during the check."""
     settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,100"}
     with labs.session(
         labs.ROOT / "scripts" / "debug.sh", PORT=port, **settings
@@ -49,16 +49,16 @@ def test_ctrl_c_loses_no_call(port: int) -> None:
         person.prompt()
         for command in ("source gdb/seginfo.py", "seginfo run", "seginfo brief"):
             person.gdb(command)
-        said = ""
+        output = ""
         for interrupts in range(1, 2000):
             person.type("continue")
             person.wait("Continuing")
-            time.sleep(0.05 + 0.013 * (interrupts % 10))  # at ever other moments
-            said += person.interrupt()
+            time.sleep(0.05 + 0.013 * (interrupts % 10))  # at varying moments
+            output += person.interrupt()
             if "storm: 200 calls, 200 ok" in labs.console_log(port):
                 break
         assert interrupts > 5
-        assert "FAIL" not in said and "Traceback" not in said
+        assert "FAIL" not in output and "Traceback" not in output
         assert "200 hits, 200 passed, 0 failed" in person.gdb("seginfo")
         person.type("quit")
         assert person.end()[1] == 0
