@@ -171,7 +171,7 @@ def syscall_get_arguments(regs: Registers) -> tuple[int, ...]:
 
 
 def syscall_name(number: int) -> str:
-    """What a system call is called, "" for a number that the kernel has not.
+    """The name of a system call, "" if the kernel has no such call.
 
     From the names of the functions in sys_call_table. Raises memory.Fault.
     """

@@ -158,8 +158,9 @@ def _byte(address: int, whose: Owner) -> int | None:
     kernel.refresh()
     try:
         if address < 1 << 63 and not whose.uses(task(get_current())):
-            there = any(whose.uses(task(one)) for one in for_each_process_thread())
-            return access_process_vm(whose.mm, address, 1)[0] if there else None
+            threads = map(task, for_each_process_thread())
+            exists = any(whose.uses(thread) for thread in threads)
+            return access_process_vm(whose.mm, address, 1)[0] if exists else None
         return read_stub(address, 1)[0]
     except (Broken, Fault, gdb.error):
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A machine of which there are files only: its RAM or a core file, and vmlinux. No gdb.
+"""A machine known from files alone: its RAM or a core file, and vmlinux. No gdb.
 
     use(core("core", "vmlinux"))
     for process in for_each_process(): ...

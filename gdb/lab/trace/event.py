@@ -164,7 +164,7 @@ def system_calls(
 
 
 def resolve(points: list[Point], timeline: str) -> tuple[list[Point], list[str]]:
-    """The points this kernel has, and a sentence for each one it has not.
+    """The points this kernel has, and a sentence for each one it lacks.
 
     Raises Refused for a missing one that is not optional.
     """

@@ -126,7 +126,7 @@ def _function(name: str) -> str:
 
 
 def all_names() -> list[str]:
-    """Every system call this kernel has, and UNKNOWN for numbers it has not."""
+    """Every system call of this kernel, and UNKNOWN for any other number."""
     table = kallsyms.kallsyms()
     names = (table.name(i) for i in range(len(table.addresses))) if table else ()
     found = {name.removeprefix(WRAPPER) for name in names if name.startswith(WRAPPER)}

@@ -75,7 +75,7 @@ def hit_parts(hit: Hit) -> list[object]:
     parts: list[object] = [_heading(hit)]
     if hit.walk is not None and hit.buffer is not None:
         walk, buffer = hit.walk, hit.buffer
-        wrong = {(one.copy, one.field) for one in hit.mismatches}
+        wrong = {(mismatch.copy, mismatch.field) for mismatch in hit.mismatches}
         copies = (walk.data, buffer, hit.delivered)
         parts += [_words(copies, wrong), _areas(walk, copies, wrong), _rules(walk)]
     if hit.mismatches:
@@ -209,13 +209,13 @@ def _mismatches(wrong: tuple[Mismatch, ...]) -> Table:
     table = _table("copy", "field", "offset", "expected", "found")
     for column in table.columns[3:]:
         column.no_wrap, column.overflow = False, "fold"
-    for one in wrong:
+    for mismatch in wrong:
         table.add_row(
-            one.copy,
-            one.field,
-            "" if one.offset is None else str(one.offset),
-            escape(value_text(one.expected)),
-            Text(value_text(one.found), "bold red"),
+            mismatch.copy,
+            mismatch.field,
+            "" if mismatch.offset is None else str(mismatch.offset),
+            escape(value_text(mismatch.expected)),
+            Text(value_text(mismatch.found), "bold red"),
         )
     return table
 

@@ -49,7 +49,7 @@ def event_lines(entry: Entry, width: int, colour: bool) -> list[str]:
                 found.append(styled(part, COLOURS.get(mark, ""), colour))
             mark = " "
     for line in event.lines:
-        drawn = any(one in line for one in BOXES)  # folded it would come apart
+        drawn = any(box in line for box in BOXES)  # folded it would come apart
         found += _folded(INDENT + one_line(line), INDENT, 0 if drawn else width)
     return found
 
@@ -118,16 +118,19 @@ def change_lines(change: Change) -> list[str]:
     words = [change.kind] + ["and"] * (len(old) - 1)
     words += ["by" if change.kind == "replaced" else "into"]
     words += ["and"] * (len(new) - 1)
-    return [f"{word:>{width}} {piece_text(one)}" for word, one in zip(words, old + new)]
+    return [
+        f"{word:>{width}} {piece_text(piece)}" for word, piece in zip(words, old + new)
+    ]
 
 
 def flag_text(old: Piece, new: Piece) -> str:
     """Which flags of an area were set and cleared."""
-    said = []
-    for one, other, what in ((new, old, "set"), (old, new, "cleared")):
-        names = [flag.name for flag in flags_of(one.flags & ~other.flags)]
-        said += [f"{'|'.join(names)} {what}"] if names else []
-    return ", ".join(said)
+    phrases = []
+    changes = (new.flags & ~old.flags, "set"), (old.flags & ~new.flags, "cleared")
+    for flags, what in changes:
+        names = [flag.name for flag in flags_of(flags)]
+        phrases += [f"{'|'.join(names)} {what}"] if names else []
+    return ", ".join(phrases)
 
 
 def change_text(change: Change) -> str:

@@ -60,7 +60,7 @@ class Exit(Timeline):
         super().__init__(tracer)
         self._memory: dict[int, int] = {}  # struct mm_struct *: the process it is of
         self._ending: set[int] = set()  # struct task_struct *: in do_exit() already
-        self._adopted: set[int] = set()  # orphans of whom it is told already
+        self._adopted: set[int] = set()  # orphans that were reported already
         self._releasing: set[int] = set()  # struct task_struct *: in release_task()
         self._parents: dict[int, str] = {}  # to whom a process's end was reported
         self._ended: list[EndedRow] = []

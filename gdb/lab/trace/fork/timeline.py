@@ -53,7 +53,7 @@ class Fork(Timeline):
         self._requests: dict[int, Request] = {}  # under way, by the caller's task
         self._new: dict[int, tuple[str, str]] = {}  # not run: system call, where it is
         self._vforked: dict[int, int] = {}  # tasks for which one waits, and that one
-        self._failed: set[int] = set()  # in a clone3() of which it is told already
+        self._failed: set[int] = set()  # tasks whose clone3() was reported already
         self._counts: dict[str, Counter[str]] = {}
 
     def points(self) -> list[Point]:
