@@ -48,8 +48,9 @@ class Owner:
         """Does a task run in this address space, where the replay stands now?"""
         if other.mm != self.mm or not self.mm:
             return other.mm == self.mm
-        base = mm_struct(other.mm).mmap_base
-        return other.tgid in self.family and base == self.mmap_base
+        if other.tgid not in self.family:
+            return False
+        return mm_struct(other.mm).mmap_base == self.mmap_base
 
 
 def owner(current: Ptr[TaskStruct]) -> Owner:
