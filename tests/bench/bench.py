@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab's speed: `make bench`. JSON=FILE takes the result.
 
-Every number is a median of repeats in this one run. Compare ratios, within a
-run: times are this machine's, and whatever else it was doing.
+Every number is a median of repeats in this one run. Compare ratios within a run: times
+depend on this machine and its load.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BRIEF = ("source gdb/seginfo.py", "seginfo brief", "continue")
 
 
 def walks(tmp: Path) -> dict[str, float]:
-    """Microseconds for an area in each of the three ways, in one stop."""
+    """Measure the microseconds for an area in each of the three ways, in one stop."""
     port = labs.free_port()
     many = {"PROGRAM": labs.USER / "many", "ARGS": AREAS}
     took = labs.inside("walks.py", port, tmp, before=BRIEF, **many)
@@ -43,12 +43,12 @@ def walks(tmp: Path) -> dict[str, float]:
 
 
 def first_hit(tmp: Path) -> float:
-    """Seconds from QEMU's start until gdb stands at the first hit."""
+    """Measure the seconds from QEMU's start until gdb stops at the first hit."""
     return labs.inside("age.py", labs.free_port(), tmp, before=BRIEF)
 
 
 def verified(tmp: Path) -> tuple[float, list[float]]:
-    """Seconds of a whole `make verify`, and its hits' milliseconds to a verdict."""
+    """Measure the seconds of a whole `make verify`, and the milliseconds of its verdicts."""
     file = tmp / "verify.json"
     started = time.perf_counter()
     ended = labs.run("make", "verify", PORT=labs.free_port(), JSON=file)
@@ -61,7 +61,7 @@ def verified(tmp: Path) -> tuple[float, list[float]]:
 
 
 def storm(tmp: Path) -> list[float]:
-    """Milliseconds to a verdict of the hits of a storm."""
+    """Measure the milliseconds to a verdict for the hits of a storm."""
     file = tmp / "storm.json"
     commands = (*BRIEF[:2], "seginfo run", "continue", f"seginfo json {file}")
     settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,75"}
@@ -74,7 +74,7 @@ def verdicts(file: Path) -> list[float]:
 
 
 def measure() -> dict[str, Any]:
-    """Everything, as it goes into the JSON."""
+    """Measure everything, in the form of the JSON."""
     with tempfile.TemporaryDirectory() as folder:
         tmp = Path(folder)
         runs = [verified(tmp) for _ in range(REPEATS)]
@@ -111,9 +111,9 @@ VERIFY = "make verify under 4 s"
 
 
 def aims(result: dict[str, Any]) -> dict[str, bool]:
-    """Which of the project's aims this run meets.
+    """Tell which of the project's aims this run meets.
 
-    Not asked of the storm, where the calls of two threads wait for one another.
+    The storm is left out, since there the calls of two threads wait for each other.
     """
     return (
         {
@@ -127,7 +127,7 @@ def aims(result: dict[str, Any]) -> dict[str, bool]:
 
 
 def table(result: dict[str, Any]) -> Table:
-    """The result for a person."""
+    """Format the result for a person."""
     walk = result["walk"]
     shown = Table(title=f"Linux {result['kernel']}, {result['processors']} processors")
     shown.add_column("what")

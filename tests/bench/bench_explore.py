@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The explorer's part of `make bench`: beside gdb's own ways, crash and drgn.
+"""The explorer's part of `make bench`, compared with gdb's own ways, crash and drgn.
 
-All in one stop of one guest, crash and drgn on a dump of that moment. bench.py calls
-measure(), aims() and rows().
+All is measured in one stop of one guest; crash and drgn read a dump of that moment.
+bench.py calls measure(), aims() and rows().
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LINEAR = 1.5  # how much longer an area may take among 65,000 than among 20,000
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Everything, as it goes into the JSON; times in seconds, medians of repeats."""
+    """Measure everything, in the form of the JSON; times are medians, in seconds."""
     moment = Moment(
         folder / "moment", labs.free_port(), CROWD, FEW, MANY, PAGES, MEM="1G"
     )
@@ -55,16 +55,16 @@ def measured(moment: Moment, folder: Path) -> dict[str, Any]:
 
 
 def by_drgn(dump: Path, pids: list[int]) -> dict[str, Any]:
-    """What drgn takes for the same, and with its start."""
+    """Measure what drgn takes for the same, with and without its start."""
     vmlinux = labs.kernel_dir() / "obj" / "vmlinux"
     started = time.perf_counter()
     found = other_readers.drgn(vmlinux, dump, "speed.py", 1)
-    found["with_start_s"] = time.perf_counter() - started  # of the tasks alone
+    found["with_start_s"] = time.perf_counter() - started  # for the tasks alone
     return found | other_readers.drgn(vmlinux, dump, "speed.py", REPEATS, *pids)
 
 
 def by_crash(moment: Moment, dump: Path, pids: list[int]) -> dict[str, Any] | None:
-    """What crash takes for the same, without its start; None if it cannot read it."""
+    """Measure what crash takes for the same, without its start; None if it cannot read it."""
     if other_readers.crash_fails(moment):
         return None
     vmlinux = labs.kernel_dir() / "obj" / "vmlinux"
@@ -88,7 +88,7 @@ ORACLES = "no walk slower than crash's or drgn's"
 
 
 def aims(result: dict[str, Any]) -> dict[str, bool]:
-    """Which of the explorer's aims this run meets."""
+    """Tell which of the explorer's aims this run meets."""
     many = result["vmas"][MANY]
     return {
         WALKED: many["areas"] >= 65000 and many["walk_s"] < 0.15,
@@ -101,7 +101,7 @@ def aims(result: dict[str, Any]) -> dict[str, bool]:
 
 
 def pairs(result: dict[str, Any]) -> list[tuple[float, float]]:
-    """Our walk and another's. crash's is with its printing: it has no other."""
+    """Pair our walk with the other's. crash's includes printing, which cannot be separated."""
     drgn, crash = result["drgn"], result["crash"]
     found = [(result["ps"]["walk_s"], drgn["tasks_s"])]
     for one, other in zip(result["vmas"].values(), drgn["processes"].values()):
@@ -116,7 +116,7 @@ def pairs(result: dict[str, Any]) -> list[tuple[float, float]]:
 
 
 def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """The lines of the table for a person: what, and how long."""
+    """Return the lines of the table for a person: what, and how long."""
     ps, drgn, crash = result["ps"], result["drgn"], result["crash"]
     found = [
         (f"lab ps, {ps['tasks']} processes: walked", ms(ps["walk_s"])),
@@ -151,5 +151,5 @@ def of_crash(crash: dict[str, Any] | None, name: str) -> list[tuple[str, str]]:
 
 
 def ms(seconds: float | None) -> str:
-    """Seconds as milliseconds; what could not be measured as a dash."""
+    """Return seconds as milliseconds; a dash for what could not be measured."""
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Going back in time, as a part of `make bench`: with checkpoints and without.
+"""Going back in time, as a part of `make bench`: with all checkpoints and with one.
 
 bench.py calls measure(), aims() and rows().
 """
@@ -21,7 +21,7 @@ RUN = "reverse-continue to the previous hit under 0.4 s (median)"
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Everything, as it goes into the JSON; times in seconds, medians of repeats."""
+    """Measure everything, in the form of the JSON; times are medians, in seconds."""
     recording = folder / "recording"
     started = time.perf_counter()
     recordings.whole(recording, labs.free_port())
@@ -42,7 +42,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def aims(result: dict[str, Any]) -> dict[str, bool]:
-    """Which of the aims for going back this run meets."""
+    """Tell which of the aims for going back this run meets."""
     return {
         STEP: result["reverse_stepi_s"] < 0.2,
         RUN: result["reverse_continue_s"] < 0.4,
@@ -50,7 +50,7 @@ def aims(result: dict[str, Any]) -> dict[str, bool]:
 
 
 def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """The lines of the table for a person: what, and how long."""
+    """Return the lines of the table for a person: what, and how long."""
     size = f"{result['bytes'] / 1e6:.0f} MB"
     found = [
         ("make record of the demo", f"{result['record_s']:.2f} s, {size}"),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Timelines' part of `make bench`: how fast `lab trace fault` goes.
+"""The timelines' part of `make bench`: how fast `lab trace fault` is.
 
-A program touches PAGES new pages, twice: untraced, and through the timeline. bench.py
-calls measure() and rows(). Both times are of this machine: the guest stands still at
-each of two stops for a fault, while gdb and QEMU talk.
+A program touches PAGES new pages twice: untraced, and with the timeline. bench.py calls
+measure() and rows(). Both times depend on this machine: the guest is stopped twice for
+each fault, while gdb and QEMU communicate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ARMED = ("source gdb/seginfo.py", "seginfo disarm")
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Everything, as it goes into the JSON; times in seconds."""
+    """Measure everything, in the form of the JSON; times are in seconds."""
     program = labs.compile_c("fault_pages.c", folder)
     settings = {"PROGRAM": program, "ARGS": PAGES}
     result = labs.inside(
@@ -31,7 +31,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """The lines of the table for a person: what, and how fast."""
+    """Return the lines of the table for a person: what, and how fast."""
     return [
         (
             f"lab trace fault, {result['events']} faults",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The lab's reader of call frames against readelf, for every function of some files."""
+"""The lab's reader of call frames compared with readelf, for every function of some files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FILES = (
 
 
 def readelf_rows(file: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
-    """Address, CFA and rules of each row of each function."""
+    """Return address, CFA and rules of each row of each function."""
     said = labs.run("readelf", "--wide", "--debug-dump=frames-interp", file).stdout
     names: list[str] = []
     in_function = False
     for line in said.splitlines():
-        words = re.sub(r"r\d+ (\(\w+\))", r"\1", line).split()  # a rule, in two words
+        words = re.sub(r"r\d+ (\(\w+\))", r"\1", line).split()  # a rule of two words
         if re.match(r"[0-9a-f]+ [0-9a-f]{16} [0-9a-f]+ (CIE|FDE)", line):
             in_function = words[3] == "FDE"
         elif words[:2] == ["LOC", "CFA"]:

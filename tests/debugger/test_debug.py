@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`make debug` as a person meets it: a terminal, gdb's prompt, Ctrl-C."""
+"""`make debug` as a person uses it: a terminal, gdb's prompt, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lab.version import VERSION
 from support import labs
 
 ENTRY = "__x64_sys_segment_info"
-CALLER = "do_syscall_64|do_syscall_x64|x64_sys_call"  # kernels differ
+CALLER = "do_syscall_64|do_syscall_x64|x64_sys_call"  # depends on the kernel
 DEBUG = labs.ROOT / "scripts" / "debug.sh"
 
 
 @pytest.fixture
 def person(port: int) -> Iterator[labs.Session]:
-    """Somebody who has just typed what the welcome screen says first."""
+    """A person who has just typed what the welcome screen suggests first."""
     with labs.session(DEBUG, PORT=port) as person:
         person.prompt()
         assert "seginfo: armed" in person.gdb("source gdb/seginfo.py")
@@ -31,7 +31,7 @@ def person(port: int) -> Iterator[labs.Session]:
 
 
 def quits(person: labs.Session) -> None:
-    """Leaving gdb ends the lab, in order."""
+    """Leaving gdb ends the lab, cleanly."""
     person.type("quit")
     said, status = person.end()
     assert status == 0 and "rror" not in said, said
@@ -75,7 +75,7 @@ def test_first_session(port: int, tmp_path: Path) -> None:
 def test_second_ctrl_c_asks_before_it_gives_the_guest_up(
     person: labs.Session, port: int
 ) -> None:
-    """QEMU may need long until it obeys the first."""
+    """QEMU may take long to obey the first."""
     (qemu,) = labs.guests(port)
     person.gdb("seginfo run")
     person.type("continue")
@@ -84,7 +84,7 @@ def test_second_ctrl_c_asks_before_it_gives_the_guest_up(
     os.kill(qemu, signal.SIGSTOP)
     for _ in range(2):
         person.press("c")
-        time.sleep(1)  # two signals at once are one
+        time.sleep(1)  # two signals at once count as one
     person.wait(person.GIVE_UP)
     person.type("n")
     os.kill(qemu, signal.SIGCONT)
@@ -129,7 +129,7 @@ def test_bad_commands_say_one_sentence(
 
 @pytest.fixture(scope="module")
 def misused(request: pytest.FixtureRequest) -> dict[str, str]:
-    """What gdb says of each bad command, all in one session after one hit."""
+    """What gdb prints for each bad command, all in one session after one hit."""
     marks = test_bad_commands_say_one_sentence.pytestmark  # type: ignore[attr-defined]
     said = {}
     with labs.session(DEBUG, PORT=labs.free_port()) as person:
@@ -144,7 +144,7 @@ def misused(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.mark.once
 def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
-    """Then standard error is no terminal; and a QEMU that dies is gdb's to tell."""
+    """Then standard error is no terminal; and that QEMU died is for gdb to report."""
     file = tmp_path / "errors"
     command = f"{DEBUG} 2>{file}"
     with labs.session("bash", "-c", command, PORT=port) as person:
@@ -161,7 +161,7 @@ def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_a_qemu_that_is_killed_is_told_at_the_prompt(port: int) -> None:
-    """gdb knows only that there is no connection any more."""
+    """gdb itself knows only that the connection is closed."""
     with labs.session("scripts/debug.sh", PORT=port) as person:
         person.prompt()
         [qemu] = labs.guests(port)
@@ -183,7 +183,7 @@ def test_a_guest_that_ends_or_is_left_is_no_qemu_that_was_killed(port: int) -> N
 
 @pytest.mark.once
 def test_the_console_does_not_take_gdb_s_terminal(port: int) -> None:
-    """gdb has a command make; the guest stands still meanwhile."""
+    """gdb has a command make; the guest is stopped while it runs."""
     with labs.session("scripts/debug.sh", PORT=port) as person:
         person.prompt()
         told = person.gdb("make console")
@@ -196,11 +196,11 @@ def test_the_console_does_not_take_gdb_s_terminal(port: int) -> None:
 def test_a_program_that_outlives_gdb_is_not_waited_for(
     port: int, tmp_path: Path
 ) -> None:
-    """But all that was said until then is written, and nobody holds what it goes to."""
+    """But all output until then is written, and nobody keeps the pipe open."""
     file = tmp_path / "pid"
     start = f"shell sleep {2 * labs.LIMIT} & echo $! >{file}"
     said = labs.debug(port, start, "shell seq 20000", "echo last words\\n")
-    os.kill(int(file.read_text()), signal.SIGKILL)  # it is alive
+    os.kill(int(file.read_text()), signal.SIGKILL)  # fails if it is not alive
     assert "\n20000\n" in said and "last words" in said
 
 
@@ -217,16 +217,16 @@ def test_own_breakpoints_and_stepping_over_the_stops(person: labs.Session) -> No
     assert "Value returned is" in person.gdb("finish")
     assert re.search(CALLER, person.gdb("bt 1"))
 
-    # A breakpoint of one's own between the stops of the check
+    # A breakpoint of the user's between the stops of the check
     person.gdb("delete 2")
     assert "breakpoint 3 at" in person.gdb("hbreak segment_info_fill")
     assert "hit Breakpoint 3" in person.gdb("continue")
     report = person.gdb("finish")
     assert report.count("Value returned is") == 1 and "struct segment_info" in report
-    assert report.count("#0 ") == 1  # "Run till exit from #0": no frame but that one
+    assert report.count("#0 ") == 1  # "Run till exit from #0": only that frame
     person.gdb("delete 3")
     assert hits_of(person.gdb("continue")) == [2]
-    # Stepping off the return instruction, on which gdb stands now
+    # Stepping off the return instruction, at which gdb is stopped now
     assert re.search(CALLER, person.gdb("stepi"))
     assert hits_of(person.gdb("continue")) == [3]
     quits(person)
@@ -243,7 +243,7 @@ def test_interrupt_and_continue_while_armed(person: labs.Session, port: int) -> 
     assert "received signal SIGINT" in person.interrupt()
     assert "3 hits, 3 passed, 0 failed" in person.gdb("seginfo")
 
-    # Disarmed nothing is left, armed again it works again
+    # Disarmed, no breakpoint is left; armed again, it works again
     assert "disarmed" in person.gdb("seginfo disarm")
     assert person.gdb("maint info breakpoints").startswith("No breakpoints")
     assert "not armed" in person.gdb("seginfo")
@@ -289,7 +289,7 @@ def test_source_again(person: labs.Session) -> None:
     assert person.gdb("maint info breakpoints").count("keep y") == first
     assert hits_of(person.gdb("continue")) == [1]
     assert "seginfo: armed" in person.gdb("source gdb/seginfo.py")
-    assert hits_of(person.gdb("continue")) == [1]  # a new check, a new count
+    assert hits_of(person.gdb("continue")) == [1]  # a new check with a new count
     quits(person)
 
 

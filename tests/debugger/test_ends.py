@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All that a lab starts ends with it, whoever is killed, and what is left goes with
-the next start of any lab."""
+"""All processes of a lab end with it, whichever is killed, and the next start of any lab
+removes the files that are left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 
 def console(port: int) -> str:
-    """What the guest said so far, if it is there."""
+    """Return the guest's output so far, if there is any."""
     try:
         return labs.console_log(port)
     except OSError:
@@ -29,7 +29,7 @@ def console(port: int) -> str:
 
 
 def sweep() -> None:
-    """Start a lab, any."""
+    """Start a lab, which sweeps."""
     ended = labs.run(
         "scripts/boot.sh", PORT=labs.free_port(), PROGRAM=labs.USER / "demo"
     )
@@ -53,7 +53,7 @@ def sweep() -> None:
 def test_all_ends_with_a_lab(
     port: int, tmp_path: Path, target: str, victim: str, how: signal.Signals
 ) -> None:
-    """At a moment when all of it runs; of a recording, when it is indexed."""
+    """Killed while all its processes run; a recording, while it is indexed."""
     folder = tmp_path / "folder"
     folder.mkdir()
     program = tmp_path / "sleeps"
@@ -83,7 +83,7 @@ def test_all_ends_with_a_lab(
 
 @pytest.mark.parametrize("victim", ["make", "script", "foreground", "gdb"])
 def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
-    """And the terminal, which gdb has set for its prompt, is as it was."""
+    """The terminal, which gdb has set for its prompt, is restored too."""
     mark = {lab_processes.MARK: str(port)}
     whole = f"{lab_processes.MARK}={port}".encode()
     with labs.session("make", "debug", PORT=port, **mark) as person:
@@ -104,7 +104,7 @@ def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
     sweep()
 
 
-# Tells a script to end right after it has started its ${NUMBER}th child: nothing else is done in between.
+# Makes a script end right after it has started its ${NUMBER}th child: nothing else is done in between.
 AFTER_A_CHILD = """
 trap '[[ $BASH_COMMAND != "CHILD=\\$!" ]] || ((--NUMBER)) || kill -INT "$$"' DEBUG
 set -o functrace
@@ -114,7 +114,7 @@ set -o functrace
 
 @pytest.mark.parametrize("script", ["boot", "debug", "verify", "record"])
 def test_all_goes_whenever_it_is_told_to_end(port: int, script: str) -> None:
-    """What a lab is to remove is removed also between the start of a child and what comes next."""
+    """Files are removed even if the script ends between starting a child and the next step."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         hits = "demo >/dev/null" if script == "verify" else "true"
@@ -131,7 +131,7 @@ def test_all_goes_whenever_it_is_told_to_end(port: int, script: str) -> None:
         assert number > 1 and ended.returncode == 0
 
 
-# A program that sets the terminal as long as it lives, also when it is not in its foreground
+# A program that keeps setting the terminal as long as it lives, even in the background
 SETS_IT = """
 import signal, tty
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -142,7 +142,7 @@ while True:
 
 
 def test_the_terminal_is_set_back_last() -> None:
-    """gdb sets it once more when the guest is gone: foreground.sh has to be the last."""
+    """gdb sets it again when the guest is gone, so foreground.sh must restore it last."""
     foreground = 'exec scripts/foreground.sh "$@"'
     command = ("bash", "-c", foreground, "bash", "/usr/bin/python3", "-c", SETS_IT)
     for _ in range(10):
@@ -156,7 +156,7 @@ def test_the_terminal_is_set_back_last() -> None:
             assert termios.tcgetattr(person.child.child_fd) == before
 
 
-# stty, hung up before it has set anything: what the kernel does to the foreground when the session's leader ends
+# An stty that gets SIGHUP before it has set anything, as the foreground does when the session's leader ends
 HUNG_UP = """#!/bin/sh
 [ "$1" = -g ] || kill -HUP "$$"
 exec /usr/bin/stty "$@"
@@ -164,7 +164,7 @@ exec /usr/bin/stty "$@"
 
 
 def test_the_terminal_is_set_back_though_its_session_ends(tmp_path: Path) -> None:
-    """make can be the first of a session that is killed: its end hangs up stty."""
+    """If make is the first process of a session that is killed, stty gets SIGHUP."""
     stty = tmp_path / "stty"
     stty.write_text(HUNG_UP)
     stty.chmod(0o755)
@@ -180,7 +180,7 @@ def test_the_terminal_is_set_back_though_its_session_ends(tmp_path: Path) -> Non
 
 
 def test_labs_that_start_at_once() -> None:
-    """Each sweeps what it takes for left over: not what another is just making."""
+    """Each sweeps left-over folders, but not one that another lab is just making."""
     lines = ["start() { for i in {1..12}; do (PORT=$1; export PORT"]
     lines += [". scripts/guest.sh; start_lab) || echo failed; done; }"]
     lines += [f"start {labs.free_port()} &" for _ in range(6)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Trees, lists and tables of memory that are corrupt: a report that ends.
+"""Corrupt trees, lists and tables of memory: every report ends.
 
-The guest's memory is changed through gdb at a moment and put right again.
+The guest's memory is changed through gdb at a stopped moment and restored.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ POINTERS = {"wild": WILD, "non-canonical": NON_CANONICAL, "freed": FREED}
 
 
 def area(moment: Moment, address: int) -> str:
-    """An expression for the members of an area."""
+    """Return a gdb expression for an area, whose members can be named."""
     return f"((struct vm_area_struct *){address:#x})"
 
 
 def rows_of(moment: Moment) -> tuple[int, list[dict[str, Any]]]:
-    """A process and its areas."""
+    """Return a process and its areas."""
     pid = moment.pid("memory")
     return pid, moment.table(f"vmas {pid}")[:-1]
 
 
 def need(moment: Moment, member: str) -> None:
-    """Skip where an area has no such member."""
+    """Skip the test if an area has no such member."""
     said = moment.gdb(
         "python from lab.target import structs; "
         f"print(structs.has_member('struct vm_area_struct', {member!r}))"
@@ -146,7 +146,7 @@ def test_a_red_black_tree_that_breaks_a_rule(
     pid, _ = rows_of(moment)
     nodes = moment.lab(f"rb {pid}")[0]["data"]
     by_address = {one["vma"]: one for one in nodes}
-    # A black child of the root's child: with another parent, or red
+    # A black child of the root's child, with another parent or made red
     inner = next(one for one in nodes if one["depth"] == 2 and one["colour"] == "black")
     place = f"{area(moment, inner['vma'])}->{member}"
     before = int(moment.gdb(f"output/x {place}"), 16)
@@ -164,7 +164,7 @@ def maple_nodes(moment: Moment, pid: int) -> list[dict[str, Any]]:
 
 
 def slot(node: dict[str, Any], index: int) -> str:
-    """An expression for a slot of a node."""
+    """Return a gdb expression for a slot of a node."""
     kind = "ma64" if node["type"] == "arange_64" else "mr64"
     return f"((struct maple_node *){node['node']:#x})->{kind}.slot[{index}]"
 
@@ -282,7 +282,7 @@ def test_an_mm_that_is_lost(moments: Moments) -> None:
 
 
 def test_page_tables_that_are_a_cycle(moments: Moments) -> None:
-    """Every level leads to the top table: the walk ends, the list of pages too."""
+    """Every level leads to the top table: the walk ends, and so does the list of pages."""
     moment = moments()
     pid, rows = rows_of(moment)
     parts = moment.lab(f"walk {rows[0]['start']:#x} {pid}")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab current, kstack, regs and ustack where a processor is: in user mode, entry code,
-a system call, an exception, an interrupt, a softirq, an NMI, and between two tasks."""
+"""lab current, kstack, regs and ustack wherever a processor may be: in user mode, entry
+code, a system call, an exception, an interrupt, a softirq, an NMI, between two tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUMBERS = {"bx": 0x1111222233334444, "r12": 0x5555666677778888, "r15": 0x1234}
 
 @pytest.fixture(scope="module")
 def said(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """What tests/debugger/in_gdb/contexts.py found in one boot."""
+    """The result of tests/debugger/in_gdb/contexts.py, from one boot."""
     folder = tmp_path_factory.mktemp("contexts")
     sources = ("usermode.c", str(labs.ROOT / "user" / "lab.c"))
     program = folder / "usermode"
@@ -36,7 +36,7 @@ def said(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
 
 
 def processor(said: Said, place: str) -> dict[str, Any]:
-    """The row of `lab current` of the processor that stopped."""
+    """Return the row of `lab current` for the processor that stopped."""
     found, here = said[place]["current"][0]["rows"], said[place]["kstack"][0]
     number = re.search(r"runs on CPU (\d+)", here)
     assert number, here
@@ -80,12 +80,12 @@ def test_the_user_stack_from_live_or_saved_registers(said: Said) -> None:
     for place in ("user mode", "spinning"):
         found = names(frames(said, place, "ustack"))
         assert found[:-1] == ["spin", "calls_spin", "spinning", "start_thread"]
-        assert found[-1] in ("clone3", "__clone3")  # C libraries differ
+        assert found[-1] in ("clone3", "__clone3")  # depends on the C library
 
 
 def test_a_signal_handler(said: Said) -> None:
     rows = frames(said, "in handler", "ustack")
-    rests = names(rows).index("rests")  # in what a C library needs for pause()
+    rests = names(rows).index("rests")  # inside what the C library's pause() needs
     assert rests > 0 and rows[0]["kind"] == "here"
     assert names(rows)[rests : rests + 5] == [
         *("rests", "handler", "__restore_rt", "spin", "calls_spin")
@@ -99,7 +99,7 @@ def test_a_signal_handler(said: Said) -> None:
 
 
 def result(said: Said, place: str) -> str:
-    """What lab regs says of the register in which a call returns its result."""
+    """Return what lab regs says about the register of a call's result."""
     rows = frames(said, place, "regs")
     return next(one["meaning"] for one in rows if one["register"] == "ax")
 
@@ -121,7 +121,7 @@ def test_a_task_that_never_ran(said: Said) -> None:
     assert re.search(
         r"does not run; system call \d+ v?(fork|clone)", said["new task"]["kstack"][0]
     )
-    # Nothing of its program is mapped yet: the file is known by the page cache.
+    # Nothing of its program is mapped yet: the file is found through the page cache.
     rows = frames(said, "new task", "ustack")
     assert names(rows)[-1] == "_start" and "main" in names(rows)
 
@@ -163,7 +163,7 @@ def test_a_hardirq(said: Said) -> None:
     assert row["context"] == "hardirq"
     assert re.match(r"interrupt asm_\w*interrupt( in |$)", row["entry"])
     rows = frames(said, "update_process_times")
-    # An interrupt of user mode finds the task's stack empty and stays there.
+    # An interrupt in user mode finds the task's stack empty and stays on it.
     kinds = [row["kind"] for row in rows]
     assert rows[0]["stack"] == ("irq" if "interrupted" in kinds else "task")
     assert rows[-1]["stack"] == "task"
@@ -200,7 +200,7 @@ def test_every_stack_ends_well(said: Said) -> None:
 
 
 def test_between_two_tasks(said: Said) -> None:
-    """The stack pointer is already another task's: said, and no wrong frames."""
+    """The stack pointer is already another task's: it says so, and shows no wrong frames."""
     table = said["switch"]["kstack"][1]
     assert [row["kind"] for row in table["rows"]] == ["running"]
     assert "just switching to or from another task" in table["broken"]
@@ -209,7 +209,7 @@ def test_between_two_tasks(said: Said) -> None:
 
 
 def test_an_early_stop(kernel: Path, port: int) -> None:
-    """Before there are processes and per-CPU variables of their own."""
+    """Before there are processes, and per-CPU variables at their final place."""
     output = labs.debug(
         port,
         "source gdb/seginfo.py",

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Corrupted kernel structures: every report ends, and shows what was read so far.
+"""Corrupted kernel structures: every report ends, and shows what was read until then.
 
-Wide rather than deep: each pointer that a walk follows is given each kind of bad
-value, and every command that could meet it is run. What exactly is said of a broken
-structure is tested where the structure is: test_explore_broken.py for memory,
-test_explore_tasks_broken.py for tasks.
+This is a broad test: each pointer that a walk follows gets each kind of bad value, and
+every command that could meet it is run. The exact messages about broken structures are
+tested in test_explore_broken.py for memory and test_explore_tasks_broken.py for tasks.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from support.reports import parts
 from support.witnessed import Moment
 
 SCENES = ("static", "threads", "files", "family")
-LIMIT = 30  # seconds for a report, which takes a fraction of one
+LIMIT = 30  # seconds for a report, which takes a fraction of one second
 
 BAD: dict[str, int | str | None] = {
     "NULL": 0,
@@ -31,10 +30,10 @@ BAD: dict[str, int | str | None] = {
     "last page": 0xFFFF_FFFF_FFFF_F000,
     "kernel code": "(long)&schedule",
     "kernel data": "(long)&init_task + 8",
-    "itself": None,  # the address of the pointer that is changed
+    "itself": None,  # the address of the changed pointer
 }
 
-# What may pass for another structure: a walk cannot tell, only its rules can
+# Pointers to something like another structure: a walk cannot tell, only its rules can
 PLAUSIBLE = ("NULL", "kernel code", "kernel data", "itself")
 
 OF_A_TASK = ("ps", "threads", "tree", "current", "task {pid}", "mm {pid}", "vmas {pid}")
@@ -58,25 +57,25 @@ def moment(moments: Callable[..., Moment]) -> Moment:
 
 @pytest.fixture(scope="session")
 def is_listed(moment: Moment) -> bool:
-    """Does this kernel chain areas with vm_next, before the maple tree?"""
+    """Does this kernel chain areas with vm_next, as before the maple tree?"""
     return "mm_mt" not in moment.gdb("ptype struct mm_struct")
 
 
 def value(moment: Moment, expression: object) -> int:
-    """A gdb expression as an unsigned number."""
+    """Evaluate a gdb expression as an unsigned number."""
     said = moment.gdb(f"print/x (unsigned long)({expression})")
     return int(said.split("= ")[1], 16)
 
 
 def bad_values(moment: Moment, place: int) -> Iterator[tuple[str, int]]:
-    """What the pointer at a place can wrongly be."""
+    """Return the wrong values that the pointer at a place may have."""
     for name, bad in BAD.items():
         yield name, place if bad is None else value(moment, bad)
 
 
 @contextmanager
 def changed(moment: Moment, place: int, word: int, size: int = 8) -> Iterator[None]:
-    """A word of the guest's memory is another one for the time of a block."""
+    """Change a word of the guest's memory for the time of a with block."""
     kind = {4: "unsigned int", 8: "unsigned long"}[size]
     before = value(moment, f"*({kind} *){place:#x}")
     moment.gdb(f"set var *({kind} *){place:#x} = {word:#x}")
@@ -90,9 +89,9 @@ Answer = tuple[list[Any], str]
 
 
 def ask_all(moment: Moment, commands: Iterable[str]) -> dict[str, Answer]:
-    """What lab commands say: each its parts, or the one sentence it refuses with.
+    """Run lab commands, and return the parts of each report, or its error.
 
-    Asked for JSON and for text: the views too must cope with what was read.
+    Each is asked for JSON and for text: the views must cope with broken structures too.
     """
     commands = list(commands)
     asked = [f"lab {one}{form}" for one in commands for form in (" --json", "")]
@@ -107,7 +106,7 @@ def ask_all(moment: Moment, commands: Iterable[str]) -> dict[str, Answer]:
 
 
 def ask(moment: Moment, command: str) -> Answer:
-    """One command, as ask_all()."""
+    """Run one command like ask_all()."""
     return ask_all(moment, [command])[command]
 
 
@@ -124,13 +123,13 @@ def is_sentence(error: str) -> bool:
 
 
 def reasons(parts: list[Any]) -> list[str]:
-    """Why walks ended early, of all parts."""
+    """Return why walks ended early, in all parts of a report."""
     tables = [part for part in parts if isinstance(part, dict)]
     return [part["broken"] for part in tables if part.get("broken")]
 
 
 def rows(parts: list[Any]) -> list[dict[str, Any]]:
-    """The rows of the first table or drawing."""
+    """Return the rows of the first table or drawing."""
     first = next(part for part in parts if isinstance(part, dict))
     return first["rows"] if "rows" in first else first["data"]
 
@@ -150,7 +149,7 @@ def test_list_of_processes(moment: Moment, command: str) -> None:
         found = rows(parts)
         assert found == whole[: len(found)], bad
         assert moment.pid("static") == found[-1]["pid"]
-        assert moment.table(command) == whole  # nothing of it is remembered
+        assert moment.table(command) == whole  # nothing of the damage is remembered
 
 
 def test_cycle_in_the_list_of_processes(moment: Moment) -> None:
@@ -183,7 +182,7 @@ def test_family(moment: Moment, link: str) -> None:
         with changed(moment, place, word):
             parts, error = ask(moment, "tree")
         assert not error and len(rows(parts)) > 10, bad
-        if bad != "itself" or link == "sibling.next":  # an empty list is no broken one
+        if bad != "itself" or link == "sibling.next":  # an empty list is not broken
             assert reasons(parts) or any(row.get("broken") for row in rows(parts)), bad
 
 
@@ -232,13 +231,13 @@ def test_red_black_tree(moment: Moment, is_listed: bool) -> None:
                 said = ask_all(moment, with_pid(OF_AREAS, pid))
             parts, error = said[f"rb {pid}"]
             assert error or reasons(parts) or bad in PLAUSIBLE, (side, bad)
-            assert not reasons(said[f"vmas {pid}"][0])  # the list is whole
+            assert not reasons(said[f"vmas {pid}"][0])  # the list is intact
 
 
 def test_maple_tree(moment: Moment, is_listed: bool) -> None:
     if is_listed:
         pytest.skip("this kernel keeps its areas in a list and a red-black tree")
-    # A tree of one node, and one of several
+    # A tree of one node, and a tree of several
     for scene, kind in (("static", "mr64"), ("threads", "ma64")):
         pid = moment.pid(scene)
         root = f"$lab_mm({pid})->mm_mt.ma_root"
@@ -252,7 +251,7 @@ def test_maple_tree(moment: Moment, is_listed: bool) -> None:
 
 
 def first_area(pid: int, is_listed: bool) -> str:
-    """An expression for the first area of a program that is not PIE."""
+    """Return a gdb expression for the first area of a program that is not PIE."""
     return f"$lab_mm({pid})->mmap" if is_listed else f"$lab_vma(0x400000, {pid})"
 
 
@@ -306,7 +305,7 @@ def test_endless_paths(moment: Moment, is_listed: bool) -> None:
 
 
 def test_page_cache(moment: Moment, is_listed: bool) -> None:
-    """Only lab elf looks into it, for what the process has not mapped."""
+    """Only lab elf reads it, for what the process has not mapped."""
     pid = moment.pid("static")
     mapping = f"({first_area(pid, is_listed)})->vm_file->f_mapping"
     root = value(moment, f"&{mapping}->i_pages.xa_head")
@@ -385,9 +384,9 @@ def test_resources(moment: Moment, member: str) -> None:
             ask_all(moment, ("phys 0x1000000", "kernel", "walk 0x401000"))
 
 
-# --- What the lab keeps of the kernel ------------------------------------------------
+# --- What the lab remembers of the kernel --------------------------------------------
 
-# Variables that the lab reads before it reads anything else, and their sizes
+# Variables that the lab reads before anything else, and their sizes
 FIRST = {"nr_cpu_ids": 4, "phys_base": 8, "page_offset_base": 8}
 FIRST |= {"__pgtable_l5_enabled": 4, "linux_banner": 8}
 WORDS = (0, 1, 0x7FFF_FFFF, 0xFFFF_8880_0020_0000, 0xFFFF_9000_0000_0000, (1 << 64) - 1)
@@ -395,7 +394,7 @@ WORDS = (0, 1, 0x7FFF_FFFF, 0xFFFF_8880_0020_0000, 0xFFFF_9000_0000_0000, (1 << 
 
 @pytest.mark.parametrize("name", FIRST)
 def test_no_word_misleads_all_that_follows(moment: Moment, name: str) -> None:
-    """While it is damaged, all is read as before, as quickly; afterwards as well."""
+    """While it is damaged, everything is read as before, and as fast; afterwards as well."""
     commands = ["current", "ps", f"mm {moment.pid('static')}", "walk linux_banner"]
     whole = [moment.lab(command) for command in commands]
     place, size = value(moment, f"&{name}"), FIRST[name]
@@ -424,7 +423,7 @@ def test_idle_tasks_that_are_not_found(moment: Moment) -> None:
 
 
 def test_numbers_are_found_anew(moment: Moment) -> None:
-    """Whatever the lab believed, with the RAM file or without."""
+    """They are found again whatever the lab remembered, with the RAM file or without."""
     whole = moment.lab("ps")
     wrong = "kernel._placement = placement.Placement(2 << 20, 0xffff900000000000, 5)"
     moment.gdb("python from lab.target import fits, kernel, memory, placement")
@@ -438,7 +437,7 @@ def test_numbers_are_found_anew(moment: Moment) -> None:
 
 
 def test_tables_that_lead_back(moment: Moment) -> None:
-    """A top table that is its own second one, in the vmalloc region."""
+    """A top table that is its own second-level table, in the vmalloc region."""
     top = value(moment, "&init_top_pgt")
     unused = top + 8 * (value(moment, "vmalloc_base") >> 39 & 511) + 8 * 20
     with changed(moment, unused, top - 0xFFFF_FFFF_8000_0000 | 0x63):

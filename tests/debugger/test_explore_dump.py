@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`lab dump`: an ELF core of the guest. See test_explore_oracles.py for its readers."""
+"""`lab dump`: an ELF core of the guest. Its readers are in test_explore_oracles.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def loads(file: ELFFile) -> list:
 
 
 def notes(file: ELFFile) -> list[tuple[str, int, bytes]]:
-    """Name, type and contents of all notes, decoded by hand."""
+    """Decode name, type and contents of all notes by hand."""
     (segment,) = file.iter_segments("PT_NOTE")
     assert isinstance(segment, NoteSegment)
     data, at, found = segment.data(), 0, []
@@ -138,7 +138,7 @@ def bytes_at(file, offset: int, size: int) -> bytes:
 
 
 def physical(file, address: int, size: int) -> bytes:
-    """Guest-physical memory from QEMU's dump."""
+    """Read guest-physical memory from QEMU's dump."""
     for one in loads(ELFFile(file)):
         inside = address - one["p_paddr"]
         if 0 <= inside and inside + size <= one["p_filesz"]:
@@ -192,7 +192,7 @@ def test_a_dump_that_fails_leaves_all_as_it_was(moment: Moment, tmp_path: Path) 
 def dumped(
     port: int, image: Path, vmlinux: Path, folder: Path, *options: str
 ) -> tuple[Path, list[dict]]:
-    """A dump of a QEMU that was started by hand, and what lab ps listed there."""
+    """Dump a QEMU started by hand, and return the dump and what lab ps listed."""
     file, listed = folder / "core", folder / "ps.json"
     with labs.qemu(port, image, "nokaslr lab.run=demo", "-smp", "1", *options):
         ended = labs.gdb(
@@ -209,14 +209,14 @@ def dumped(
 
 
 def check_with_drgn(file: Path, rows: list[dict], vmlinux: Path) -> None:
-    """drgn finds the same processes in a dump as lab ps in the guest."""
+    """Check that drgn finds the processes of lab ps in a dump."""
     init = next(row["pid"] for row in rows if row["comm"] == "init")
     facts = other_readers.drgn(vmlinux, file, "facts.py", init)
     mine = {row["task"] for row in rows}
     tasks = [one for one in facts["tasks"] if one["pid"]]
     assert mine == {one["task"] for one in tasks if one["pid"] == one["tgid"]}
     assert "demo" in {row["comm"] for row in rows}
-    assert facts["processes"][str(init)]["stack"]  # in vmalloc's part of memory
+    assert facts["processes"][str(init)]["stack"]  # it is in vmalloc memory
 
 
 @pytest.mark.once
@@ -232,7 +232,7 @@ def test_through_the_debug_stub(
 def test_five_levels_of_page_tables(
     port: int, bzimage: Path, vmlinux: Path, tmp_path: Path
 ) -> None:
-    """A processor with LA57, which only a kernel in a bzImage switches to."""
+    """A processor with LA57, which only a kernel in a bzImage turns on."""
     backend = f"memory-backend-file,id=ram,size=128M,mem-path={tmp_path}/ram,share=on"
     options = ("-m", "128M", "-object", backend, "-cpu", "max")
     options += ("-machine", "pc,memory-backend=ram")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`lab elf` against /proc/PID/{maps,auxv} and the program's file; and exec itself."""
+"""`lab elf` compared with /proc/PID/{maps,auxv} and the program's file; also during exec."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def moment(moments: Callable[..., Moment]) -> Moment:
 
 
 def table(parts: list[Any], title: str) -> list[dict[str, Any]]:
-    """The rows of the table with a title."""
+    """Return the rows of the table with a title."""
     tables = [part for part in parts if isinstance(part, dict)]
     (found,) = [one for one in tables if one["title"] == title]
     assert found["broken"] == ""
@@ -34,7 +34,7 @@ def table(parts: list[Any], title: str) -> list[dict[str, Any]]:
 
 
 def maps(moment: Moment, pid: int) -> list[dict[str, Any]]:
-    """The lines of /proc/PID/maps."""
+    """Return the lines of /proc/PID/maps."""
     found = []
     for line in moment.proc(pid, "maps").splitlines():
         words = line.split(None, 5)
@@ -46,12 +46,12 @@ def maps(moment: Moment, pid: int) -> list[dict[str, Any]]:
 
 
 def in_guest(moment: Moment, name: str) -> ELFFile:
-    """The program as the guest has it."""
+    """Open the program's file as it is in the guest."""
     return ELFFile((moment.folder / "root" / "scenes" / name).open("rb"))
 
 
 def load_bias(moment: Moment, name: str) -> int:
-    """By maps alone: where the program's first page is."""
+    """Compute the load bias from maps alone: where the program's first page is."""
     pid = moment.pid(name)
     lines = [row for row in maps(moment, pid) if row["name"] == f"/scenes/{name}"]
     first = next(in_guest(moment, name).iter_segments("PT_LOAD"))
@@ -59,7 +59,7 @@ def load_bias(moment: Moment, name: str) -> int:
 
 
 def offset_in_file(file: ELFFile, field: str) -> int:
-    """Where in the file an address of its header stands."""
+    """Return the offset in the file of a field of its header."""
     (found,) = file.address_offsets(file[field])
     return found
 
@@ -129,7 +129,7 @@ def test_areas_of_each_segment(moment: Moment, name: str) -> None:
         mine = [row for row in rows if row["load"] == number]
         start = (segment["p_vaddr"] + bias) // PAGE * PAGE
         end = segment["p_vaddr"] + bias + segment["p_memsz"]
-        # All areas between its first and last page, as maps has them
+        # All areas between its first and last page, according to maps
         wanted = [one for one in lines if one["end"] > start and one["start"] < end]
         names = ("start", "end", "perms", "offset", "name")
         assert [{n: row[n] for n in names} for row in mine] == wanted
@@ -143,13 +143,13 @@ def test_areas_of_each_segment(moment: Moment, name: str) -> None:
     for reason in ("whole pages are mapped", "bss: zeros", "GNU_RELRO", "earlier"):
         assert reason in said
     assert "mprotect() since" not in said
-    # Every area of the program's file is told of, and no other
+    # It names every area of the program's file, and no other
     own = [row["start"] for row in lines if row["name"] == f"/scenes/{name}"]
     assert own == [row["start"] for row in rows if row["name"]]
 
 
 def test_a_segment_whose_rights_were_changed(moment: Moment) -> None:
-    """A program that was stopped right at its exec has not relocated itself yet."""
+    """A program stopped right at its exec has not relocated itself yet."""
     pid = moment.pid("exec", "exec")
     rows = table(moment.lab(f"elf {pid}"), "what each LOAD became")
     assert "GNU_RELRO" not in " ".join(row["why"] for row in rows)
@@ -190,7 +190,7 @@ def test_refusals(moment: Moment) -> None:
     assert "no task 99999" in moment.refused("lab elf 99999")
 
 
-# --- In the middle of an exec ---------------------------------------------------
+# --- During an exec -------------------------------------------------------------
 
 PLACES = ("load_elf_binary", "begin_new_exec", "exec_mmap", "setup_arg_pages")
 PLACES += ("elf_map", "set_brk", "create_elf_tables", "finalize_exec", "start_thread")
@@ -220,7 +220,7 @@ def test_every_command_in_the_middle_of_an_exec(port: int, tmp_path: Path) -> No
         assert areas["broken"] == "", place
         names = [row["name"] for row in areas["rows"] if row["name"] != "[vsyscall]"]
         assert len(names) == one["map_count"], place
-        if place == "setup_arg_pages":  # a new memory: nothing in it but the stack
+        if place == "setup_arg_pages":  # a new address space with nothing but the stack
             assert len(names) == 1
             elf = parts(one["commands"]["elf"]["said"])
             vector = elf[-2] if isinstance(elf[-2], dict) else elf[-1]

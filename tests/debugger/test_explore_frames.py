@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What page frames are used for, beside a module that took them and knows."""
+"""What page frames are used for, compared with a module that has allocated some."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPOUND = ((5, "block 5 1"), (3, "block 3 1"))
 def found(
     module: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What tests/debugger/in_gdb/frames.py found. One processor: none is just allocating."""
+    """The result of in_gdb/frames.py. One processor, so that no other is just allocating."""
     folder, port = tmp_path_factory.mktemp("frames"), labs.free_port()
     program = guest_modules.carrier("oracle.c", folder, module("oracle"))
     console = labs.BUILD / "run" / str(port) / "console.log"
@@ -38,7 +38,7 @@ def test_free_frames_are_those_the_kernel_counts(found: dict[str, Any]) -> None:
 def test_block_that_is_not_compound(
     found: dict[str, Any], order: int, name: str
 ) -> None:
-    """Nothing in it says how large it is; that it is in use can be told."""
+    """Nothing in it tells how large it is; that it is in use can be told."""
     _, first, *later, behind = found["blocks"][name]
     frame = first[0]
     assert first[1] is None and first[3] == frame
@@ -61,7 +61,7 @@ def test_compound_block(found: dict[str, Any], order: int, name: str) -> None:
 
 
 def test_single_pages(found: dict[str, Any]) -> None:
-    """A block that was split is no block any more, and its last page is free."""
+    """A block that was split is no longer a block, and its last page is free."""
     _, *pages, last = found["blocks"]["exact 0 0"]
     for one in pages:
         assert one[1:] == [0, "in use by the kernel", one[0]], one

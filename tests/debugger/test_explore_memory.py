@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab mm, vmas, vma, list, rb, maple, map, $lab_...: against /proc of one moment."""
+"""lab mm, vmas, vma, list, rb, maple, map, $lab_...: compared with /proc at one moment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def maps(moment: Moment, pid: int) -> list[Line]:
-    """/proc/PID/maps, with names as the lab tells them."""
+    """Read /proc/PID/maps, with names as the lab prints them."""
     found = []
     lines = moment.snapshot[f"/proc/{pid}/maps"].split(b"\n")[:-1]
     for line in map(labs.shown, lines):
@@ -52,7 +52,7 @@ def maps(moment: Moment, pid: int) -> list[Line]:
 
 
 def smaps(moment: Moment, pid: int) -> dict[int, dict[str, str]]:
-    """/proc/PID/smaps: the lines of each area by the area's start."""
+    """Read /proc/PID/smaps: the lines of each area, by its start."""
     found: dict[int, dict[str, str]] = {}
     for line in moment.proc(pid, "smaps").splitlines():
         head = re.match(r"([0-9a-f]+)-[0-9a-f]+ ", line)
@@ -86,7 +86,7 @@ def test_flags_and_sizes_are_those_of_smaps(moments: Moments) -> None:
             assert " ".join(row["flags"]) == said["VmFlags"], row
             assert f"{row['size'] // 1024} kB" == said["Size"]
             flags |= set(row["flags"])
-    # The scenes show most of what a flag can be
+    # The scenes show most of the values a flag can have
     assert flags >= set("rd wr ex sh mr mw me ms gd lo sr rr dc de ac nr ht".split())
     assert flags >= set("wf dd hg nh pf io ??".split())
 
@@ -116,7 +116,7 @@ def test_what_stands_behind_an_area(moments: Moments) -> None:
 
 
 def backing(line: Line, flags: list[str]) -> str:
-    """What stands behind an area, told from its line of maps."""
+    """Return what backs an area, according to its line in maps."""
     if "ht" in flags:
         return "huge pages"
     if line.name in ("[heap]", "[stack]", "[vdso]", "[vvar]", "[vsyscall]"):
@@ -124,7 +124,7 @@ def backing(line: Line, flags: list[str]) -> str:
     if line.name.startswith("[anon:") or not line.name:
         return "anonymous"
     if line.name.startswith("/dev/zero") and line.perms[3] == "p":
-        return "anonymous"  # /dev/zero gives private memory away
+        return "anonymous"  # /dev/zero gives private memory
     if line.name.startswith(("/dev/zero", "/memfd:", "/SYSV", "[anon_shmem:")):
         return "shared memory"
     return "device" if line.name.startswith("/dev/") else "file"
@@ -150,11 +150,11 @@ def test_twenty_thousand_areas(moments: Moments) -> None:
     )
     assert len(rows) > 20000
     text = moment.gdb(f"lab vmas {pid}").splitlines()
-    assert len(text) == len(rows) + 2  # a heading and a line below it
+    assert len(text) == len(rows) + 2  # a heading and the rule below it
 
 
 def neighbours(moment: Moment, pid: int, address: int) -> dict[str, dict[str, Any]]:
-    """The rows of `lab vma ADDRESS` by before, here, after."""
+    """Return the rows of `lab vma ADDRESS` as before, here, after."""
     return {row["place"]: row for row in moment.table(f"vma {address:#x} {pid}")}
 
 
@@ -225,7 +225,7 @@ def test_pages_of_an_area_are_those_of_smaps(moments: Moments) -> None:
         for line in maps(moment, pid):
             rss = int(known[line.start]["Rss"].split()[0]) * 1024
             flags = known[line.start]["VmFlags"].split()
-            # Not counted as resident: a device's pages, hugetlb's
+            # A device's pages and hugetlb's are not counted as resident
             if line.start == GATE or {"pf", "ht"} & set(flags):
                 continue
             pages = moment.lab(f"vma {line.start:#x} {pid}")[4]["rows"]
@@ -274,7 +274,9 @@ def test_mm_counters_are_those_of_status(moments: Moments) -> None:
         assert counters["hugetlb_usage"]["size"] == kib("HugetlbPages")
         assert max(counters["hiwater_vm"]["size"], kib("VmSize")) == kib("VmPeak")
         assert max(counters["hiwater_rss"]["size"], kib("VmRSS")) == kib("VmHWM")
-        assert counters["map_count"]["value"] == len(maps(moment, pid)) - 1  # the gate
+        assert (
+            counters["map_count"]["value"] == len(maps(moment, pid)) - 1
+        )  # the gate is not an area
         assert rss["anon"]["counted"] * PAGE == kib("RssAnon")
         assert rss["file"]["counted"] * PAGE == kib("RssFile")
         assert rss["shmem"]["counted"] * PAGE == kib("RssShmem")
@@ -283,7 +285,7 @@ def test_mm_counters_are_those_of_status(moments: Moments) -> None:
 
 
 def test_pending_pages_make_the_counters_right(moments: Moments) -> None:
-    """What tasks or CPUs have not added yet is what the page tables have more."""
+    """The pending counts of tasks and CPUs are the difference to the page tables."""
     moment = moments()
     pending = 0
     for scene in ("static", "memory", "threads", "dynamic"):
@@ -305,7 +307,7 @@ end"""
 
 @pytest.mark.parametrize("scene", ["legacy", "static"])
 def test_direction_of_mmap(moments: Moments, scene: str) -> None:
-    """mmap() goes up from mmap_base or down, and all views say which, and draw it so."""
+    """mmap() searches up or down from mmap_base, and all views say and draw it so."""
     moment = moments()
     pid = moment.pid(scene)
     found = {one["name"]: one for one in moment.lab(f"mm {pid}")[1]["data"]}
@@ -353,7 +355,7 @@ def test_boundaries_are_those_of_stat(moments: Moments) -> None:
         assert addresses == sorted(addresses)
         heap = [line for line in lines if line.name == "[heap]"]
         if heap:
-            # The area reaches to the end of the page in which brk lies
+            # The area extends to the end of the page that contains brk
             assert heap[0].start <= found["start_brk"]["address"] < heap[-1].end
             assert -(-found["brk"]["address"] // PAGE) * PAGE == heap[-1].end
         for one in found.values():
@@ -379,7 +381,7 @@ def test_who_shares_an_address_space(moments: Moments) -> None:
 
 
 def is_listed(moment: Moment) -> bool:
-    """Has this kernel the list and the red-black tree?"""
+    """Does this kernel have the list and the red-black tree?"""
     return "NO_LIST" not in moment.gdb(
         "python print('' if gdb.lookup_type('struct mm_struct').fields()[0].type."
         "fields()[0].name == 'mmap' else 'NO_LIST')"
@@ -428,8 +430,8 @@ def test_the_red_black_tree(moments: Moments, scene: str) -> None:
                 assert child["depth"] == one["depth"] + 1
                 assert (child["start"] < one["start"]) == (side == "left")
                 assert "black" in (one["colour"], child["colour"])
-    # The widest hole below the root is the widest of all, as maps has them; the
-    # guard below the stack belongs to the stack
+    # The widest hole below the root is the widest of all in maps; the guard below the
+    # stack belongs to the stack
     ends = [0, *(row["end"] for row in rows)]
     starts = [row["start"] - (0x100000 if "gd" in row["flags"] else 0) for row in rows]
     widest = max(start - end for start, end in zip(starts, ends))
@@ -537,6 +539,6 @@ def test_the_examples_of_the_help_work(moments: Moments) -> None:
 
 
 def value(moment: Moment, expression: str) -> str:
-    """An expression's value as a number in hex."""
+    """Return an expression's value as a number in hex."""
     said = moment.gdb(f"output/x (unsigned long)({expression})")
     return said.strip()

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The lab against crash and drgn, on a dump of the very moment.
+"""The lab compared with crash and drgn, on a dump of the same moment.
 
 crash and drgn share no code with the lab, nor with each other. They read the dump
 that `lab dump` wrote, so they are oracles for it too.
 
-What the versions of Debian 12 cannot do, and is therefore left out:
-  * crash 8.0.2 cannot read 6.1: it knows neither the maple tree (8.0.3 does) nor the
-    struct pid of 6.1.y (8.0.4 does), so it finds 3 tasks, in QEMU's own dump as well.
-  * crash 8.0.2 gives no backtrace of a task that runs on a processor of this kernel,
-    in QEMU's own dump as little as in ours. It guesses at frames: of some sleepers (a
-    vfork()'s parent on 6.0) it prints only the first, of others (an exec on 5.10) also
-    old ones that it finds on the stack.
-  * drgn 0.0.22 has no helper for the maple tree; 0.0.25 brought it.
+The following is left out, because the versions in Debian 12 cannot do it:
+* crash 8.0.2 cannot read 6.1: it knows neither the maple tree (8.0.3 does) nor the
+  struct pid of 6.1.y (8.0.4 does), so it finds 3 tasks, in QEMU's own dump as well.
+* crash 8.0.2 prints no backtrace of a task that is running on a CPU of this kernel,
+  neither in QEMU's own dump nor in ours. It guesses at frames: of some sleeping tasks
+  (the parent of a vfork() on 6.0) it prints only the first frame, of others (an exec on
+  5.10) also stale ones that it finds on the stack.
+* drgn 0.0.22 has no helper for the maple tree; 0.0.25 added it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from support.witnessed import Moment
 PAGE = 4096
 WALKED = ("static", "huge", "memory")  # scenes whose page tables are compared
 
-# crash's names for the states that ps and /proc tell by a letter
+# crash's names for the states that ps and /proc show as letters
 CRASH_STATES = {"R": "RU", "S": "IN", "D": "UN", "T": "ST", "t": "TR", "Z": "ZO"}
 CRASH_STATES["I"] = "ID"
 
@@ -48,7 +48,7 @@ def dump(moment: Moment) -> Path:
 
 @pytest.fixture(scope="session")
 def drgn(moment: Moment, dump: Path, vmlinux: Path) -> dict[str, Any]:
-    """What drgn finds in the dump: all tasks, the details of all but the kernel's."""
+    """What drgn finds in the dump: all tasks, and details of all but kernel threads."""
     return other_readers.drgn(vmlinux, dump, "facts.py", *moment.users())
 
 
@@ -57,7 +57,7 @@ Answers = dict[str, list[str]]
 
 @pytest.fixture(scope="session")
 def crash(moment: Moment, dump: Path, vmlinux: Path) -> Answers:
-    """What crash says to all commands that the tests need: it is slow to start."""
+    """crash's output for all commands of the tests, at once, since it is slow to start."""
     if reason := other_readers.crash_fails(moment):
         pytest.skip(reason)
     commands = ["ps"]
@@ -70,12 +70,12 @@ def crash(moment: Moment, dump: Path, vmlinux: Path) -> Answers:
 
 
 def with_memory(moment: Moment) -> list[int]:
-    """The processes with an address space: no zombies."""
+    """Return the processes with an address space: no zombies."""
     return [pid for pid in moment.users() if moment.proc(pid, "maps")]
 
 
 def asleep(moment: Moment) -> list[int]:
-    """The processes that are on no processor and have a kernel stack."""
+    """Return the processes that are not running and have a kernel stack."""
     return [pid for pid in moment.users() if moment.stat(pid)[3] in "SDTt"]
 
 
@@ -109,7 +109,7 @@ def test_all_tasks_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
     for address, one in theirs.items():
         row = mine[address]
         assert (row["pid"], row["ppid"], row["cpu"]) == (one.pid, one.ppid, one.cpu)
-        # For crash a task may also be waking or new; for /proc and us that is R.
+        # crash also has the states waking and new, which /proc and the lab call R.
         state = "RU" if one.state in ("WA", "NE") else one.state
         assert CRASH_STATES[row["state"]] == state
 
@@ -118,7 +118,7 @@ def test_all_tasks_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
 
 
 def counters(parts: list[Any]) -> dict[str, int]:
-    """The values of all tables of `lab mm` by their names."""
+    """Return the values of all tables of `lab mm`, by name."""
     found = {}
     for part in parts:
         for row in part.get("rows", ()) if isinstance(part, dict) else ():
@@ -130,7 +130,7 @@ def counters(parts: list[Any]) -> dict[str, int]:
 
 
 def boundaries(parts: list[Any]) -> dict[str, int]:
-    """The boundaries that `lab mm` draws, by their names."""
+    """Return the boundaries that `lab mm` draws, by name."""
     drawn = next(part["data"] for part in parts if "data" in part)
     return {one["name"]: one["address"] for one in drawn}
 
@@ -191,14 +191,14 @@ def test_areas_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
 
 
 def starts(moment: Moment, pid: int) -> list[int]:
-    """The first address of each area of a process, and one in the middle of it."""
+    """Return the first address of each area of a process, and one in its middle."""
     rows = [row for row in moment.table(f"vmas {pid}") if row["name"] != "[vsyscall]"]
     middles = [row["start"] + row["size"] // 2 & -PAGE for row in rows]
     return sorted({row["start"] for row in rows} | set(middles))
 
 
 def walked(moment: Moment, pid: int, address: int) -> tuple[list, dict, dict]:
-    """`lab walk`: the entries, what they come to, and the page frame if there is one."""
+    """Run `lab walk`: the entries, the outcome, and the page frame if there is one."""
     parts = [p for p in moment.lab(f"walk {address} {pid}") if isinstance(p, dict)]
     entries = [(row["entry"], row["value"]) for row in parts[0]["rows"]]
     frames = [
@@ -208,7 +208,7 @@ def walked(moment: Moment, pid: int, address: int) -> tuple[list, dict, dict]:
 
 
 def crash_vtop(lines: list[str]) -> tuple[list[tuple[int, int]], int | None]:
-    """The entries that crash's vtop walked, and the physical address if there is one."""
+    """Return the entries that crash's vtop walked, and the physical address if there is one."""
     entries, physical = [], None
     for line in lines:
         if found := re.match(r" +P[GUMT4D][DE]: ([0-9a-f]+) => ([0-9a-f]+)", line):
@@ -231,7 +231,7 @@ def test_page_table_walks_as_crash_walks(
         entries, end, _ = walked(moment, pid, address)
         assert entries[: len(theirs)] == theirs and theirs, (hex(address), lines)
         if end["state"] == "protnone":
-            continue  # crash takes the inverted frame number as it is stored
+            continue  # crash takes the inverted frame number as stored
         assert (end["physical"] if end["state"] == "present" else None) == physical
         present += physical is not None
     assert present > 5
@@ -253,7 +253,7 @@ def test_page_frames_and_memory_as_drgn_reads_them(
         read = moment.lab(f"read {address} 48 {pid}")[0]["data"][0]
         found = theirs["memory"][str(address)]
         if walks[address][0]["state"] == "protnone":
-            found = read["bytes"]  # there, which drgn does not see: no present bit
+            found = read["bytes"]  # present in the guest, but drgn sees no present bit
         assert (read["bytes"] or None) == found, hex(address)
         if frame:
             page = theirs["pages"][str(frame["frame"])]
@@ -293,7 +293,7 @@ def test_descriptors_as_crash_finds_them(moment: Moment, crash: Answers) -> None
 
 
 def descriptors(moment: Moment, pid: int) -> list[dict[str, Any]]:
-    """The rows of `lab files` that are descriptors."""
+    """Return the rows of `lab files` that are descriptors."""
     tables = [part for part in moment.lab(f"files {pid}") if isinstance(part, dict)]
     return next(one["rows"] for one in tables if "fd" in (one.get("rows") or [{}])[0])
 
@@ -302,7 +302,7 @@ def descriptors(moment: Moment, pid: int) -> list[dict[str, Any]]:
 
 
 def frames(moment: Moment, pid: int) -> list[int]:
-    """Where each frame of a kernel stack is, but not that of user mode."""
+    """Return where each frame of a kernel stack is, without the user-mode frame."""
     rows = moment.table(f"kstack {pid}")
     return [row["address"] for row in rows if row["kind"] != "user"]
 
@@ -327,7 +327,7 @@ def test_kernel_stacks_as_crash_unwinds_them(moment: Moment, crash: Answers) -> 
         mine = frames(moment, pid)
         whole += mine == theirs
         old_ones = iter(theirs)
-        is_within = all(frame in old_ones for frame in mine)  # in this order
+        is_within = all(frame in old_ones for frame in mine)  # in the same order
         assert theirs and (is_within or mine[: len(theirs)] == theirs), (pid, lines)
     assert whole > 0.9 * len(pids)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab walk, phys, read, kernel: against /proc of one moment, and entries made up."""
+"""lab walk, phys, read, kernel: compared with /proc at one moment, and on made-up entries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORD = (1 << 64) - 1
 
 
 def walk(moment: Moment, address: int, pid: int | str = "") -> dict[str, Any]:
-    """`lab walk`: the outcome, with entries, flags and sentences beside it."""
+    """Run `lab walk`: the outcome, with entries, flags and sentences added."""
     parts = moment.lab(f"walk {address:#x} {pid}".strip())
     tables = [part for part in parts if isinstance(part, dict)]
     outcome = next(one for one in tables if "state" in one["rows"][0])["rows"][0]
@@ -37,7 +37,7 @@ def walk(moment: Moment, address: int, pid: int | str = "") -> dict[str, Any]:
 
 
 def page_list(moment: Moment, pid: int) -> list[list[Any]]:
-    """What the page tables hold, read by tests/debugger/in_gdb/pagewalk.py."""
+    """Return the pages in the page tables, as in_gdb/pagewalk.py read them."""
     moment.gdb("source tests/debugger/in_gdb/pagewalk.py")
     return json.loads(moment.gdb(f"python page_list({pid})"))
 
@@ -51,7 +51,7 @@ def test_every_page_is_that_of_pagemap(moments: Moments, scene: str) -> None:
     found = {row[0]: row for row in page_list(moment, pid)}
     known = moment.pagemap(pid)
     for row in moment.table(f"vmas {pid}"):
-        if "pf" in row["flags"]:  # pagemap leaves out what has no struct page
+        if "pf" in row["flags"]:  # pagemap leaves out pages without a struct page
             for address in range(row["start"], row["end"], PAGE):
                 known.pop(address, None)
     assert {at for at, word in known.items() if word & (PRESENT | SWAPPED)} == {
@@ -108,7 +108,7 @@ def test_rights_are_those_of_the_areas(moments: Moments) -> None:
             rights, _, mode = one["rights"].partition(" ")
             assert mode == "user"
             assert rights[2] == row["perms"][2]
-            # A page that may be written to can wait for its first write
+            # A writable page may be waiting for its first write
             assert rights[1] == "-" or row["perms"][1] == "w"
 
 
@@ -154,13 +154,13 @@ def test_indices_are_the_bits_of_the_address(moments: Moments) -> None:
 
 
 def word_at(moment: Moment, address: int) -> int:
-    """A word of kernel memory, read by gdb itself."""
+    """Read a word of kernel memory by gdb itself."""
     return int(moment.gdb(f"output/x *(unsigned long *){address:#x}"), 16)
 
 
 @contextmanager
 def changed(moment: Moment, address: int, value: int) -> Iterator[None]:
-    """A word of kernel memory has another value for a while."""
+    """Change a word of kernel memory for the time of a with block."""
     before = word_at(moment, address)
     moment.gdb(f"set var *(unsigned long *){address:#x} = {value:#x}")
     try:
@@ -170,7 +170,7 @@ def changed(moment: Moment, address: int, value: int) -> Iterator[None]:
 
 
 def a_page(moment: Moment, pid: int) -> tuple[int, dict[int, int]]:
-    """A page of the heap, and where its entries are, by level from 1."""
+    """Return a page of the heap, and where its entries are, by level from 1."""
     (heap,) = [row for row in moment.table(f"vmas {pid}") if row["name"] == "[heap]"]
     one = walk(moment, heap["start"], pid)
     assert one["state"] == "present"
@@ -181,12 +181,12 @@ def a_page(moment: Moment, pid: int) -> tuple[int, dict[int, int]]:
 
 
 def swp_pte(kind: int, offset: int) -> int:
-    """An entry of a page that is elsewhere: __swp_entry() of x86-64."""
+    """Make the entry of a page that is not present: __swp_entry() of x86-64."""
     return kind << 59 | (~offset & (1 << 50) - 1) << 9
 
 
 def special_types(moment: Moment) -> dict[str, int]:
-    """The types above the swap areas, from the options this kernel was built with."""
+    """Return the types above the swap areas, from this kernel's options."""
     config = Path(labs.kernel_dir() / "obj" / ".config").read_text()
     names = ["hwpoison"] if "CONFIG_MEMORY_FAILURE=y" in config else []
     exclusive = "PG_anon_exclusive" in moment.gdb("ptype enum pageflags")
@@ -302,7 +302,7 @@ def test_a_table_that_lies_nowhere(moments: Moments) -> None:
 
 
 def test_the_top_table_of_page_table_isolation(moments: Moments) -> None:
-    """With PTI the kernel's own top entries of user memory carry NX."""
+    """With PTI the kernel's own top entries for user memory have NX set."""
     moment = moments()
     pid = moment.pid("static")
     start = moment.table(f"vmas {pid}")[1]["start"]  # code
@@ -310,7 +310,7 @@ def test_the_top_table_of_page_table_isolation(moments: Moments) -> None:
     assert one["rights"] == "r-x user"
     top = PAGE_OFFSET + one["entries"][0]["entry"]
     with changed(moment, top, one["entries"][0]["value"] | 1 << 63):
-        # Without PTI, NX at the top counts
+        # Without PTI, NX in the top entry counts
         assert walk(moment, start, pid)["rights"] == "r-- user"
         place = moment.gdb("output/x &boot_cpu_data.x86_capability[7]").split()[-1]
         word = int(moment.gdb("output/x boot_cpu_data.x86_capability[7]"), 16)
@@ -409,7 +409,7 @@ def test_read_as_text(moments: Moments) -> None:
     assert banner.decode() == known
     pid = moment.pid("memory")
     rows = moment.table(f"vmas {pid}")
-    # A page of zeros is two lines and a star
+    # A page of zeroes is two lines and an asterisk
     zero = next(
         row["start"]
         for row in rows
@@ -447,7 +447,7 @@ def test_read_tells_page_by_page_what_is_not_there(moments: Moments) -> None:
 
 
 def symbols(moment: Moment) -> dict[str, int]:
-    """/proc/kallsyms; of several with one name the first."""
+    """Read /proc/kallsyms; of several symbols with one name, the first."""
     found: dict[str, int] = {}
     for line in moment.snapshot["/proc/kallsyms"].decode().splitlines():
         address, _, name = line.split()[:3]
@@ -486,7 +486,7 @@ def test_the_kernel_half(moments: Moments) -> None:
     assert regions["guard hole"]["mapped"] == 0
     image = regions["kernel image"]
     assert image["start"] <= known["_text"] < known["_end"] <= image["end"]
-    # Where the kernel itself puts these things
+    # Where the kernel itself puts these regions
     vmalloc = regions["vmalloc"]
     stack = int(moment.gdb("output/x (unsigned long)$lab_task(1)->stack"), 16)
     assert vmalloc["start"] <= stack < vmalloc["end"]
@@ -546,7 +546,7 @@ end"""
 
 
 def test_five_levels_of_tables(moments: Moments) -> None:
-    """A table above the process's own, in a free page: a fifth level."""
+    """A fifth level: a table above the process's own, in a free page."""
     moment = moments()
     pid = moment.pid("static")
     start = moment.table(f"vmas {pid}")[0]["start"]
@@ -569,7 +569,7 @@ def test_five_levels_of_tables(moments: Moments) -> None:
 
 @pytest.mark.once
 def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) -> None:
-    """A processor with LA57, started as a person would: only bzImage switches to it."""
+    """A processor with LA57, started by hand: only a bzImage turns it on."""
     commands = (
         f"target remote {labs.gdb_socket(port)}",
         "source gdb/seginfo.py",
@@ -606,7 +606,7 @@ def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) ->
 
 
 def test_the_stub_gives_the_same(moments: Moments) -> None:
-    """Without a RAM file every command says what it says with one."""
+    """Without a RAM file every command prints the same as with one."""
     moment = moments()
     pid = moment.pid("memory")
     row = moment.table(f"vmas {pid}")[3]

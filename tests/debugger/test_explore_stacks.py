@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Unusual stacks of programs, and processes of which a thread has ended.
+"""Unusual stacks of programs, and processes with a thread that has ended.
 
 At one stopped moment: see programs/scene_stacks.c.
 """
@@ -26,7 +26,7 @@ def moment(moments: Moments) -> Moment:
 
 
 def frames(moment: Moment, pid: int) -> list[dict[str, Any]]:
-    """The user stack of a task, whole."""
+    """Return the complete user stack of a task."""
     return moment.table(f"ustack {pid} {moment.programs / 'stacks'}")
 
 
@@ -39,7 +39,7 @@ def functions(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.once
 def test_ustack_of_who_waits_in_vfork(moment: Moment) -> None:
-    """It keeps its return address in a register: the caller's stack pointer is its own."""
+    """vfork() keeps its return address in a register: it has its caller's stack pointer."""
     rows = frames(moment, moment.pid("stacks", "waits"))
     names = functions(rows)
     assert names[:3] == ["vfork", "beget", "main"] and names[-1] == "start", names
@@ -49,19 +49,19 @@ def test_ustack_of_who_waits_in_vfork(moment: Moment) -> None:
 
 
 def saved(moment: Moment, pid: int, register: str) -> str:
-    """An expression for a register of user mode in the guest's memory."""
+    """Return a gdb expression for a saved user-mode register in the guest's memory."""
     (place,) = re.findall(r"saved at (0x\w+)", moment.gdb(f"lab regs {pid}"))
     return f"((struct pt_regs *){place})->{register}"
 
 
 @pytest.mark.once
 def test_ustack_with_a_wild_stack_pointer(moment: Moment) -> None:
-    """The place it is at, then one sentence: no frame of what stands elsewhere."""
+    """The innermost frame, then one sentence: no frames from wherever it points."""
     pid = moment.pid("stacks", "begotten")
     whole = frames(moment, pid)
     assert functions(whole)[-1] == "start" and len(whole) > 3
     regs = int(saved(moment, pid, "ip").split(")")[1], 16)
-    # Code of the program stands there, as if somebody had called
+    # It points at code of the program, as if somebody had called
     in_kernel = regs + 8 * 16 - 8
     for value in (in_kernel, 0xFFFF_FFFF_8100_0000, NOWHERE, 0, 8, 1 << 63):
         with changed(moment, saved(moment, pid, "sp"), value):
@@ -91,7 +91,7 @@ def test_ustack_ends_at_a_return_address_that_is_none(moment: Moment) -> None:
             assert f"the return address {value:#x} is no code" in table["broken"]
 
 
-# --- A thread that has ended, of a process that goes on -----------------------
+# --- A thread that has ended, in a process that continues ---------------------
 
 OF_THE_PROCESS = ("mm", "map", "vmas", "list", "elf")
 OF_AN_ADDRESS = ("vma {}", "walk {}", "read {} 16")
@@ -100,14 +100,14 @@ OTHERS = {"files", "task", "tree"}
 
 
 def threads(moment: Moment, comm: str) -> dict[str, int]:
-    """The threads of a process of the scene, by their names."""
+    """Return the threads of a process of the scene, by name."""
     pid = moment.pid("stacks", comm)
     rows = [row for row in moment.table("threads") if row["tgid"] == pid]
     return {row["comm"]: row["pid"] for row in rows}
 
 
 def takes_a_pid(moment: Moment, name: str) -> bool:
-    """Does the first line of its help name a PID?"""
+    """Does the first line of its help have a PID?"""
     return bool(re.search(r"\bPID\b", moment.gdb(f"help lab {name}").splitlines()[0]))
 
 
@@ -116,7 +116,7 @@ def test_every_command_that_takes_a_pid_is_tried(moment: Moment) -> None:
     takes = {name for name in names if takes_a_pid(moment, name)}
     tried = {line.split()[0] for line in (*OF_THE_PROCESS, *OF_AN_ADDRESS)}
     tried |= {"rb", "maple", *OF_THE_THREAD, *OTHERS}
-    assert takes - tried == {"trace"}  # below, of a leader that is just ending
+    assert takes - tried == {"trace"}  # below, for a leader that is just ending
     assert tried <= set(names)
 
 
@@ -186,7 +186,7 @@ def test_a_thread_has_no_stack_and_who_lives(moment: Moment) -> None:
 
 @pytest.mark.once
 def test_a_leader_that_is_just_ending(port: int, program: Any, tmp_path: Path) -> None:
-    """It has given up its memory and its files, and is no zombie yet."""
+    """It has given up its memory and its files, but is not a zombie yet."""
     said = labs.inside(
         "trace.py",
         port,
@@ -212,7 +212,7 @@ def test_a_leader_that_is_just_ending(port: int, program: Any, tmp_path: Path) -
         r"These are the files of thread \d+\.$",
         files[0],
     )
-    # The other thread may just be looking whether the first has ended
+    # The other thread may just be checking whether the first has ended
     opened = {row["fd"]: row["path"] for row in files[1]["rows"]}
     assert re.fullmatch(r"/proc/(self|\d+)/stat", opened.pop(3, "/proc/self/stat"))
     assert list(opened) == [0, 1, 2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab current, ps, threads, tree, task, files, kstack, ustack, regs against /proc.
+"""lab current, ps, threads, tree, task, files, kstack, ustack, regs compared with /proc.
 
 All at one stopped moment: see support/witnessed.py.
 """
@@ -19,7 +19,7 @@ from support.witnessed import Moment
 
 Moments = Callable[..., Moment]
 PF_KTHREAD = 0x0020_0000
-TICK = 10_000_000  # nanoseconds of a clock tick of /proc, USER_HZ
+TICK = 10_000_000  # nanoseconds of a clock tick in /proc, USER_HZ
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def moment(moments: Moments) -> Moment:
 
 
 def everyone(moment: Moment) -> Iterator[tuple[int, int]]:
-    """Process and thread ids of all threads that can be compared."""
+    """Return process and thread ids of all threads that can be compared."""
     for pid in moment.users():
         for tid in moment.tids(pid):
             yield pid, tid
@@ -39,7 +39,7 @@ def everyone(moment: Moment) -> Iterator[tuple[int, int]]:
 
 
 def check_row(moment: Moment, row: dict[str, Any], pid: int, tid: int) -> None:
-    """A row of lab ps or lab threads against stat and status."""
+    """Compare a row of lab ps or lab threads with stat and status."""
     stat, status = moment.stat(pid, tid), moment.status(pid, tid)
     uids = [int(uid) for uid in status["Uid"].split()]
     assert row["tgid"] == pid
@@ -67,7 +67,7 @@ def test_ps_has_the_kernel_threads_in_brackets(moment: Moment) -> None:
     for pid in both:
         name = rows[pid]["comm"]
         assert name[0] == "[" and name[-1] == "]"
-        # /proc appends what a worker works at, and may have a longer name than comm
+        # /proc appends what a worker is working on, and may have a longer name than comm
         assert moment.stat(pid)[2].startswith(name[1:-1]), pid
 
 
@@ -87,7 +87,7 @@ def test_threads(moment: Moment) -> None:
 def test_all_tasks_and_their_stacks(
     port: int, module: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """As a module walks the kernel's lists, and asks each CPU for its idle task."""
+    """A module walks the kernel's lists, and asks each CPU for its idle task."""
     program = guest_modules.carrier("oracle.c", tmp_path, module("oracle"))
     commands = (*labs.TO_A_HIT, "lab threads --json", "kill")
     said = labs.debug(port, *commands, PROGRAM=program)
@@ -96,9 +96,9 @@ def test_all_tasks_and_their_stacks(
     known = [
         tuple(int(word, 10 + 6 * (i > 1)) for i, word in enumerate(line.split()[:5]))
         for line in lines
-        if "kworker" not in line  # these come and go between the two walks
+        if "kworker" not in line  # these start and end between the two walks
     ]
-    # A thread that kthreadd makes after the module's walk has no name of its own at first
+    # A thread that kthreadd starts after the module's walk has kthreadd's name at first
     newest = max(int(line.split()[0]) for line in lines)
     names = ("pid", "tgid", "task", "stack", "stack_end")
     rows = [
@@ -120,7 +120,7 @@ def test_tree_has_every_process_below_its_parent(moment: Moment) -> None:
     assert tree["broken"] == ""
     rows = tree["data"]
     assert rows[0]["pid"] == 0 and rows[0]["depth"] == 0
-    above: list[int] = []  # the pids on the way down to the row before
+    above: list[int] = []  # the pids on the path to the previous row
     parents = {}
     for row in rows:
         del above[row["depth"] :]
@@ -164,7 +164,7 @@ SIGNALS = {
 
 
 class Facts:
-    """What `lab task PID` says."""
+    """The report of `lab task PID`."""
 
     def __init__(self, moment: Moment, tid: int) -> None:
         self.themes = {
@@ -175,14 +175,14 @@ class Facts:
         self.rows = [row for rows in self.themes.values() for row in rows]
 
     def row(self, *members: str, meaning: str = "") -> dict[str, Any]:
-        """The row of a member, which may have several names; {} if there is none."""
+        """Return the row of a member, by any of its names; {} if there is none."""
         for row in self.rows:
             if row["member"] in members and meaning in ("", row["meaning"]):
                 return row
         return {}
 
     def number(self, *members: str) -> int:
-        """A member's value."""
+        """Return a member's value."""
         return int(self.row(*members)["value"], 0)
 
 
@@ -210,7 +210,7 @@ def test_task_is_proc_stat(moment: Moment) -> None:
         assert facts.number("pid") == tid and facts.number("tgid") == pid
         ended = stat[3] in "ZX"
         assert facts.row("__state", "state")["value"], tid
-        if not ended:  # the process group of a task that has ended is gone
+        if not ended:  # a task that has ended has no process group any more
             pgid = facts.row("signal->pids[PIDTYPE_PGID]")["says"]
             sid = facts.row("signal->pids[PIDTYPE_SID]")["says"]
             assert [pgid, sid] == [stat[5], stat[6]]
@@ -237,7 +237,7 @@ def test_task_is_proc_status(moment: Moment) -> None:
             assert facts.number(f"cred->{member}") == int(status[name], 16)
         for name, (member, meaning) in SIGNALS.items():
             row = facts.row(member, meaning=meaning)
-            mask = int(row["value"], 0) if row else 0  # sighand is gone at the end
+            mask = int(row["value"], 0) if row else 0  # sighand is released at the end
             assert mask == int(status[name], 16), (tid, name)
         assert facts.row("cpus_mask")["says"] == status["Cpus_allowed_list"]
         assert facts.number("nvcsw") == int(status["voluntary_ctxt_switches"])
@@ -356,7 +356,7 @@ def test_regs_is_proc_syscall(moment: Moment) -> None:
             names = ("di", "si", "dx", "r10", "r8", "r9")
             assert [values[n] for n in names] == [int(w, 16) for w in words[1:7]]
             meaning = next(row["meaning"] for row in rows if row["register"] == "ax")
-            if values["ax"] == -errno.ENOSYS % (1 << 64):  # as entry code left it
+            if values["ax"] == -errno.ENOSYS % (1 << 64):  # as set by the entry code
                 assert meaning.startswith("no result yet: "), (tid, parts)
                 sleeping += 1
             else:
@@ -369,7 +369,7 @@ def test_regs_is_proc_syscall(moment: Moment) -> None:
 
 
 def fdinfo(text: str) -> dict[str, str]:
-    """The first lines of /proc/PID/fdinfo/N by their names."""
+    """Return the first lines of /proc/PID/fdinfo/N, by name."""
     pairs = (line.partition(":\t") for line in text.splitlines())
     return {name: value for name, _, value in pairs}
 
@@ -413,7 +413,7 @@ def test_files_tells_kinds(moment: Moment) -> None:
     assert kinds["anon_inode:[eventfd]"] == "anonymous inode"
     assert kinds["/memfd:of the scene (deleted)"] == "file"
     found = [kind for path, kind in kinds.items() if path.startswith("pipe:[")]
-    assert found == ["pipe, its writing end"]  # two ends, one path
+    assert found == ["pipe, its writing end"]  # two ends with one path
     sockets = {kind for path, kind in kinds.items() if path.startswith("socket:[")}
     assert sockets == {
         "unix stream socket, connected",
@@ -439,13 +439,13 @@ def test_files_of_a_task_that_has_ended(moment: Moment) -> None:
 
 
 def ustack(moment: Moment, tid: int, program: str = "") -> list[dict[str, Any]]:
-    """The frames of a thread, with the symbols of a scene's program."""
+    """Return the frames of a thread, with the symbols of a scene's program."""
     file = f" {moment.programs / program}" if program else ""
     return moment.table(f"ustack {tid}{file}")
 
 
 def functions(frames: list[dict[str, Any]]) -> list[str]:
-    """The functions' names, innermost first, without what the compiler appends."""
+    """Return the functions' names, innermost first, without the compiler's suffixes."""
     return [re.split(r"[+.]", frame["symbol"])[0] for frame in frames]
 
 
@@ -470,7 +470,7 @@ def test_ustack_goes_up_to_main(moment: Moment, name: str) -> None:
 
 
 def test_ustack_without_a_file_of_the_host(moment: Moment) -> None:
-    """The guest's own copy has call frames, though it was stripped of symbols."""
+    """The guest's own copy has call frames, although its symbols were stripped."""
     pid = moment.pid("dynamic-pie")
     bare, full = ustack(moment, pid), ustack(moment, pid, "dynamic-pie")
     assert [one["address"] for one in bare] == [one["address"] for one in full]
@@ -496,10 +496,10 @@ def test_ustack_of_threads(moment: Moment) -> None:
             assert "main" in names and names[-1] == "_start"
             continue
         comm = moment.snapshot[f"/proc/{pid}/task/{tid}/comm"].decode().strip()
-        # The compiler lets in_futex() jump to syscall(), and not call it
+        # The compiler makes in_futex() jump to syscall() instead of calling it
         assert ("syscall" if comm == "in futex" else comm.replace(" ", "_")) in names
         assert names[-3:-1] == ["thread", "start_thread"]
-        assert names[-1] in ("clone3", "__clone3")  # C libraries differ
+        assert names[-1] in ("clone3", "__clone3")  # depends on the C library
 
 
 def test_ustack_of_everyone_ends(moment: Moment) -> None:
@@ -510,7 +510,7 @@ def test_ustack_of_everyone_ends(moment: Moment) -> None:
 
 
 def test_ustack_refuses_another_program(moment: Moment) -> None:
-    """A file given that is not the one that runs is not believed."""
+    """A given file is not used unless it is the program that runs."""
     pid = moment.pid("static")
     wrong = ustack(moment, pid, "dynamic-pie")
     assert wrong == ustack(moment, pid)

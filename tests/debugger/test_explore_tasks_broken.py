@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks, files and stacks whose structures are broken: a report that ends.
+"""Tasks, files and stacks with broken structures: every report ends.
 
-Each test changes a pointer of the stopped guest, asks the lab, and puts it right.
+Each test changes a pointer of the stopped guest, asks the lab, and restores it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pytest
 from support.witnessed import Moment
 
 Moments = Callable[..., Moment]
-FREED = 0x6B6B_6B6B_6B6B_6B6B  # what SLUB's poisoning leaves
+FREED = 0x6B6B_6B6B_6B6B_6B6B  # SLUB's poison
 WILD = 0xFFFF_8880_7FFF_F000  # the direct map, behind the guest's memory
 USER = 0x4000
 BAD = (FREED, WILD, USER, 0)
-LIMIT = 20  # seconds; far more than anything here takes
+LIMIT = 20  # seconds; far more than any command here takes
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def moment(moments: Moments) -> Moment:
 
 
 def number(moment: Moment, expression: str) -> int:
-    """The value of a Python expression inside gdb.
+    """Evaluate a Python expression inside gdb.
 
     gdb's own expressions take seconds when they first name a kernel structure.
     """
@@ -40,12 +40,12 @@ def number(moment: Moment, expression: str) -> int:
 
 
 def word(moment: Moment, address: int) -> int:
-    """64 bits of the guest's memory."""
+    """Read 64 bits of the guest's memory."""
     return number(moment, f"kernel.memory().u64({address:#x})")
 
 
 def place(moment: Moment, pid: int, path: str) -> int:
-    """Where a member of a task is; the path may follow pointers."""
+    """Return the address of a task's member; the path may follow pointers."""
     task = number(moment, f"task.find_task_by_pid({pid})")
     return place_in(moment, "struct task_struct", task, path)
 
@@ -57,7 +57,7 @@ def place_in(moment: Moment, kind: str, address: int, path: str) -> int:
 
 @contextmanager
 def changed(moment: Moment, address: int, value: int) -> Iterator[None]:
-    """Another 64-bit value in the guest's memory for the time of a block."""
+    """Change a 64-bit value in the guest's memory for the time of a with block."""
     before = word(moment, address)
     moment.gdb(f"set var *(unsigned long *){address:#x} = {value:#x}")
     try:
@@ -67,7 +67,7 @@ def changed(moment: Moment, address: int, value: int) -> Iterator[None]:
 
 
 def ask(moment: Moment, command: str) -> list[Any] | str:
-    """The parts, or the sentence of a refusal; in good time and without a traceback."""
+    """Return the parts of a report or its error; it must be quick and without a traceback."""
     start = time.monotonic()
     try:
         return moment.lab(command)
@@ -80,7 +80,7 @@ def ask(moment: Moment, command: str) -> list[Any] | str:
 
 
 def broken_table(moment: Moment, command: str) -> dict[str, Any]:
-    """The table of a command that ended early."""
+    """Return the table of a command that ended early."""
     parts = ask(moment, command)
     assert not isinstance(parts, str), parts
     table = next(part for part in parts if isinstance(part, dict))
@@ -105,7 +105,7 @@ def test_the_list_of_processes(moment: Moment, value: int | str) -> None:
             table = broken_table(moment, command)
             found = [row["pid"] for row in table["rows"] if row["pid"] in whole]
             assert found == whole[: whole.index(pid) + 1]
-        # A process in front of the break is found, one behind is not.
+        # A process before the break is found, one after it is not.
         assert not isinstance(ask(moment, f"task {pid}"), str)
         last = moment.pids()[-1]
         assert isinstance(ask(moment, f"task {last}"), str)
@@ -150,7 +150,7 @@ def test_the_children_of_a_process(moment: Moment, value: int | str) -> None:
 
 
 def test_a_process_that_is_its_own_child(moment: Moment) -> None:
-    """A tree with a loop: the list of a grandchild is the list of the family."""
+    """The tree has a loop: a grandchild's list of children is its family's list."""
     pid = moment.pid("family")
     child = moment.pid("family", "session leader")
     first = word(moment, place(moment, pid, "children.next"))
@@ -209,7 +209,7 @@ def test_files_with_a_wild_file(moment: Moment) -> None:
             assert (rows[4]["inode"] is None) == inode
             assert ("cannot read" in rows[4]["path"]) == (member != "f_inode")
             assert (rows[4]["position"] == 5000) == (member != "")
-            shared = rows[5] == whole[5]  # a dup(): the same struct file
+            shared = rows[5] == whole[5]  # by dup(): the same struct file
             assert shared == (member == "")
     assert {row["fd"]: row for row in moment.table(f"files {pid}")} == whole
 
@@ -221,7 +221,9 @@ def test_files_with_a_wild_size(moment: Moment) -> None:
         table = broken_table(moment, f"files {pid}")
         assert "room for 1802201963 descriptors" in table["broken"]
     with changed(moment, size, 1_000_000):
-        table = broken_table(moment, f"files {pid}")  # what comes behind is no table
+        table = broken_table(
+            moment, f"files {pid}"
+        )  # the line below it is not part of the table
         assert "is not marked as open" in table["broken"]
 
 

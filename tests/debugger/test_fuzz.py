@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Random damage to the kernel's memory, and every command on it: tests/debugger/in_gdb/fuzz.py.
+"""Random damage to the kernel's memory, and every command on it: in_gdb/fuzz.py.
 
-The seed is fixed, so that the same kernel is damaged alike as long as the time allows.
-FUZZ_SEED and FUZZ_SECONDS in the environment are for a longer search.
+The seed is fixed, so the same kernel gets the same damage, as far as time allows. Set
+FUZZ_SEED and FUZZ_SECONDS in the environment for a longer search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCENES = ("static", "threads", "files", "family", "names", "memory")
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "300"))
 MOST = 20_000 if SECONDS == 300 else 1 << 40  # commands
-LEAST = 500  # on a machine that does a lot else
+LEAST = 500  # even on a busy machine
 
 
 @pytest.mark.slow

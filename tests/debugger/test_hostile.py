@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest that calls itself, its files and its threads what a terminal would obey.
+"""A guest whose names of processes, files and threads contain what a terminal would obey.
 
-Nothing of it may reach the person's terminal as it is: no byte below 32 but newline,
-no DEL, no C1, nothing that turns the text's direction or is not seen. What is said with
---json is JSON besides. The names are those of tests/guest/programs/hostile.h.
+None of it may reach the person's terminal unescaped: no byte below 32 but newline, no
+DEL, no C1 control, nothing invisible or that changes the text's direction. Output of
+--json must also be JSON. The names are those of tests/guest/programs/hostile.h.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from support.witnessed import Moment
 
 Moments = Callable[..., Moment]
 Program = Callable[[str], Path]
-STYLE = re.compile(r"\x1b\[[0-9;]*m")  # of ours, and of gdb's
-THEIRS = "\x1b[95m"  # a style of the guest's
-ELSE = {  # arguments of the commands that take others than a PID; {} is one
+STYLE = re.compile(r"\x1b\[[0-9;]*m")  # the lab's and gdb's own styles
+THEIRS = "\x1b[95m"  # a style written by the guest
+ELSE = {  # arguments of commands that take others than a PID; {} stands for a PID
     "vma": ["$lab_mm({})->start_code {}", "$lab_mm({})->mmap_base {}"],
     "walk": ["$lab_mm({})->start_code {}", "0 {}"],
     "read": ["$lab_mm({})->arg_start 64 {}", "$lab_mm({})->env_start 1 {}"],
@@ -44,7 +44,7 @@ ELSE = {  # arguments of the commands that take others than a PID; {} is one
 
 
 def lines_of(said: bytes, what: object) -> list[str]:
-    """Lines that a terminal, or a pipe, was given: checked, without our styles."""
+    """Split what a terminal or pipe got into lines, checked, without the lab's styles."""
     text = said.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     assert THEIRS not in text, what
     plain = STYLE.sub("", text)
@@ -53,14 +53,14 @@ def lines_of(said: bytes, what: object) -> list[str]:
 
 
 def commands(moment: Moment) -> list[str]:
-    """All lab commands that gdb knows of, so that a new one is tried as well."""
+    """List all lab commands that gdb knows, so that a new one is tried as well."""
     listed = re.findall(r"^lab ([\w-]+)", moment.gdb("help lab"), re.M)
     assert {"ps", "vmas", "trace", "timeline"} <= set(listed)
     return sorted(set(listed))
 
 
 def typed(moment: Moment, pids: list[int]) -> Iterator[str]:
-    """Each command for each process, as text and as JSON, and some mistakes."""
+    """Return each command for each process, as text and as JSON, and some wrong ones."""
     for name in commands(moment):
         for pid in pids:
             for arguments in ELSE.get(name, ["{}", "{} {} {}", ""]):
@@ -71,7 +71,7 @@ def typed(moment: Moment, pids: list[int]) -> Iterator[str]:
 
 
 def ask(moment: Moment, lines: list[str]) -> dict[str, str]:
-    """What each of some commands said; all of it checked."""
+    """Run some commands, check all of their output, and return it."""
     found = {}
     for line, (said, error) in zip(lines, moment.try_all(lines)):
         check(said, line)
@@ -84,12 +84,12 @@ def ask(moment: Moment, lines: list[str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def moment(moments: Moments) -> Moment:
-    """All hostile processes, asleep."""
+    """A moment at which all hostile processes sleep."""
     return moments("hostile")
 
 
 def processes(moment: Moment) -> dict[bytes, int]:
-    """The process ids of the hostile ones by their names."""
+    """Return the process ids of the hostile processes, by name."""
     return {
         moment.comm(pid): pid
         for pid in moment.users()
@@ -101,7 +101,7 @@ def test_every_command(moment: Moment) -> None:
     pids = processes(moment)
     some = [pids[b"\x1b[95mred"], pids[b"two\nFAKE 1 row"], pids[b"copy"]]
     said = ask(moment, list(dict.fromkeys(typed(moment, some))))
-    assert r"\x1btext" in said[f"lab elf {some[-1]}"]  # .text, as the copy calls it
+    assert r"\x1btext" in said[f"lab elf {some[-1]}"]  # .text, as the copy names it
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_every_command_on_every_process(moment: Moment) -> None:
 
 
 def test_each_name_has_one_text(moment: Moment) -> None:
-    """In one line, and no two names have the same."""
+    """It is on one line, and no two names have the same."""
     pids = processes(moment)
     shown = {name: labs.shown(name[:15]) for name in names()}
     assert set(pids) == {name[:15] for name in names()} | {b"copy"}
@@ -133,7 +133,7 @@ def test_each_name_has_one_text(moment: Moment) -> None:
 
 
 def test_the_live_window(moment: Moment) -> None:
-    """Its lines, and its title; gdb draws them as they are."""
+    """Its lines and its title are printable: gdb draws them as they are."""
     for pid in list(processes(moment).values())[:4]:
         code = (
             "from lab.linux import mm_changes, task; from lab.view import tui; "
@@ -154,7 +154,7 @@ def test_the_live_window(moment: Moment) -> None:
 def on_terminal(
     *command: object, given: str = "", **settings: object
 ) -> tuple[list[str], int]:
-    """Run a script whose output goes to a terminal; its lines, checked, and its status."""
+    """Run a script with a terminal for its output; the checked lines, and its status."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -172,7 +172,7 @@ def on_terminal(
             while data := os.read(ours, 1 << 16):
                 said.extend(data)
         except OSError:
-            pass  # everybody who wrote has ended
+            pass  # all writers have ended
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -187,7 +187,7 @@ def verdicts(lines: list[str]) -> list[str]:
 
 
 def all_named(lines: list[str]) -> None:
-    """There is a verdict for each name, on one line, and one for the call that failed."""
+    """Check for one line of verdict for each name, and one for the call that failed."""
     found = verdicts(lines)
     assert len(found) == len(names()) + 1, found
     for number, (line, name) in enumerate(zip(found, names()), 1):
@@ -199,7 +199,7 @@ def all_named(lines: list[str]) -> None:
 @pytest.mark.once
 @pytest.mark.parametrize("status", [0, 3])
 def test_verify(port: int, program: Program, status: int, tmp_path: Path) -> None:
-    """It passes, and it fails, and shows the console's end then."""
+    """It passes, and it fails and shows the end of the console."""
     file = tmp_path / "hits.json"
     settings = {"PORT": port, "PROGRAM": program("hostile_calls.c"), "ARGS": status}
     lines, ended = on_terminal("scripts/verify.sh", JSON=file, **settings)
@@ -218,7 +218,7 @@ TRACES = ("exec", "mmap", "fault", "fork", "exit", "syscall all")
 
 @pytest.mark.once
 def test_hits_and_timelines(port: int, program: Program) -> None:
-    """Every timeline over what the program does, and reports of hits, in colour."""
+    """Every timeline of what the program does, and reports of hits, in colour."""
     given = ["source gdb/seginfo.py", "continue", "seginfo", "seginfo show 1"]
     given += [f"lab trace {what} --limit 12" for what in TRACES]
     given += ["continue", "seginfo show 2", "backtrace 1", "seginfo disarm"]
@@ -241,12 +241,14 @@ def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
     settings = {"PORT": port, "PROGRAM": program("hostile_calls.c"), "ARGS": 3}
     lines, ended = on_terminal("scripts/record.sh", RECORDING=folder, **settings)
     assert ended == 0, lines
-    assert labs.shown(names()[0]) in lines  # the console, as it was recorded
+    assert labs.shown(names()[0]) in lines  # the console as recorded
     assert "the program ended with 3: " in "\n".join(lines)
     hits = [f"hit {number}" for number in range(1, len(names()) + 2)]
     raw = {"kind": "event", "comm": "\x1b[95mold", "what": "two\nlines\x1b]0;x\x07"}
     moments = json.loads((folder / "moments.json").read_text())
-    moments["moments"].append(dict(moments["moments"][5], **raw))  # as nobody wrote it
+    moments["moments"].append(
+        dict(moments["moments"][5], **raw)
+    )  # a kind of moment that the lab never writes
     (folder / "moments.json").unlink()
     (folder / "moments.json").write_text(json.dumps(moments))
     recordings.reseal(folder)
@@ -273,7 +275,7 @@ def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_a_console_passes_the_same_gate() -> None:
-    """scripts/lib.sh, printable: in pieces, at any place of a character."""
+    """scripts/lib.sh, printable: fed in pieces, cut at any byte of a character."""
     raw = b"\r\n".join(name.replace(b"\n", b"") for name in names()) + b"\r\n\r"
     done = subprocess.run(
         ["bash", "-c", ". scripts/lib.sh && printable"],
@@ -305,7 +307,7 @@ def test_a_console_passes_the_same_gate() -> None:
 
 @pytest.mark.once
 def test_the_gate_is_no_python_of_the_person_s(tmp_path: Path) -> None:
-    """As all that the scripts run in Python, it runs in Debian's."""
+    """Like all that the scripts run in Python, it runs in Debian's."""
     projects.command(tmp_path / "bin", "python3", "echo another Python")
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     done = projects.run(
@@ -318,7 +320,7 @@ def test_the_gate_is_no_python_of_the_person_s(tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_nothing_is_written_past_the_gate() -> None:
-    """One file writes; connect.py also says that the lab, and so the gate, cannot be loaded."""
+    """One file writes; connect.py also reports that the lab, and so the gate, cannot be loaded."""
     writers = {
         file.name
         for file in (labs.ROOT / "gdb").rglob("*.py")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A storm of kills: labs are killed at random moments, and the next one always works.
 
-Each round starts a lab, sends a signal to one of its processes at some moment, and looks
-that all has ended within two seconds of its end. The next lab with the same number must
-work, and nothing may be left of both.
+Each round starts a lab, sends a signal to one of its processes at some moment, and checks
+that all others end within two seconds. The next lab with the same number must work, and
+nothing may be left of either.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ COMMANDS = "source gdb/seginfo.py\nseginfo run\ncontinue\n"
 def kill(
     started: lab_processes.Started, victim: str, how: signal.Signals
 ) -> int | None:
-    """Send a signal to a process of this role, if it is there; its process id.
+    """Send a signal to the process with this role, if there is one, and return its id.
 
-    make leaves Ctrl-C and a closed terminal to its children, which get them as well.
+    make leaves Ctrl-C and SIGHUP to its children, which get them as well.
     """
     pid = started.find(victim)
     if pid is None:
@@ -70,7 +70,7 @@ def test_a_storm_of_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         started = lab_processes.Started(target, port, COMMANDS, **settings)
         try:
             time.sleep(moment)
-            # Not there yet, or no more: then as soon as it is, or not at all
+            # Not started yet, or gone: then as soon as it starts, or not at all
             labs.wait_until(
                 lambda: started.find(victim) or not started.processes(), limit=20
             )
@@ -80,19 +80,19 @@ def test_a_storm_of_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
             elif labs.wait_until(
                 lambda: lab_processes.is_dead(pid), lab_processes.SECONDS
             ):
-                # gdb reads its commands to their end, also without QEMU
+                # gdb reads its commands to the end, even without QEMU
                 limit = 60 if victim == "qemu" else lab_processes.SECONDS
                 after = lab_processes.gone_after(started.mark, limit)
                 assert after is not None, f"{what}: {started.processes()}"
                 slowest = max(slowest, after if victim != "qemu" else 0)
                 counts[f"{how.name} to {victim}"] += 1
-            else:  # gdb at its prompt takes Ctrl-C for what it is
+            else:  # gdb at its prompt treats Ctrl-C as usual
                 counts[f"{how.name} survived by {victim}"] += 1
         finally:
             started.end()
         ended = labs.run("scripts/verify.sh", PORT=port, TMPDIR=folder)
         assert ended.returncode == 0, f"{what}: {ended.stderr}"
-        for path in folder.glob("recording"):  # one that was ready
+        for path in folder.glob("recording"):  # a recording that was complete
             assert (path / "manifest.json").exists(), what
         rest = [path for path in left(port, folder) if path.name != "recording"]
         assert rest == [], f"{what}: {rest}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks that are killed inside the call leave nothing stale behind."""
+"""Tasks that are killed inside the call leave no stale state behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_storm_killed_by_its_parent(port: int, tmp_path: Path) -> None:
     program = labs.script(
         tmp_path / "killer",
         "for i in 1 2; do storm 4 4 100000 &",
-        # not before all of its threads are there
+        # not before all of its threads have started
         "until set -- /proc/$!/task/* && [ $# = 9 ]; do usleep 10000; done",
         "usleep 150000; kill -9 $!; wait $!; done",
         "storm 2 1 10",
@@ -53,4 +53,4 @@ def test_a_storm_killed_by_its_parent(port: int, tmp_path: Path) -> None:
     assert re.search(r"^storm: 20 calls, 20 ok$", labs.console_log(port), re.M)
     last = [hit for hit in hits if hit["pid"] == hits[-1]["pid"]]
     assert len(last) == 20 and all(hit["result"] == hit["tid"] for hit in last)
-    assert len(hits) > len(last)  # of those that were killed
+    assert len(hits) > len(last)  # of the tasks that were killed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""layout lab, in a real terminal: what the window shows, and that it stays usable."""
+"""layout lab in a real terminal: what the window shows, and that gdb stays usable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AREA = re.compile(
     r"^(?P<mark>[-+~ ]) *(?P<start>[0-9a-f]+)(-(?P<end>[0-9a-f]+))?"
     r"( +(?P<size>[\d.]+)(?P<unit>[KMGT]))? *(?P<perms>[r-][w-][x-][ps]) ?(?P<name>.*)$"
 )
-GATE = "[vsyscall]"  # a page of the kernel's half, which is not drawn
+GATE = "[vsyscall]"  # a page in the kernel's half, which is not drawn
 INSTEAD = "`lab vmas` and `lab map` show the address space without it."
 
 
@@ -30,19 +30,19 @@ def at_a_hit(person: Screen) -> None:
 
 
 def areas(lines: list[str]) -> list[re.Match[str]]:
-    """The lines that are areas, not those on top that tell of changes."""
+    """Return the lines that are areas, without those at the top about changes."""
     found = [AREA.match(line) for line in lines]
     return [one for one in found if one and one["start"] not in one["name"]]
 
 
 def vmas(person: Screen) -> Rows:
-    """The areas that `lab vmas` gave when the last prompt was shown."""
+    """Return the areas of `lab vmas` at the last prompt."""
     (table,) = person.report("vmas")
     return [row for row in table["rows"] if row["name"] != GATE]
 
 
 def check_areas(shown: list[re.Match[str]], rows: Rows) -> None:
-    """Each area is there, in order, as `lab vmas` tells of it."""
+    """Check that each area is shown, in order, as in `lab vmas`."""
     assert [int(one["start"], 16) for one in shown] == [row["start"] for row in rows]
     for one, row in zip(shown, rows):
         assert one["perms"] == row["perms"]
@@ -75,7 +75,7 @@ def test_areas_at_any_size(port: int, tmp_path: Path) -> None:
 
 
 def changed(before: Rows, after: Rows) -> dict[int, str]:
-    """The marks that two lists of areas call for, by an area's start."""
+    """Return the marks that two lists of areas call for, by start of the area."""
     key = ("start", "end", "perms", "offset", "name")
     old = {tuple(row[name] for name in key) for row in before}
     new = {tuple(row[name] for name in key) for row in after}
@@ -105,7 +105,7 @@ def test_changes_are_marked(
                 start: one for start, one in marks.items() if one != " "
             } == expected
             seen += "".join(expected.values())
-            person.gdb("up")  # read again, compared with the same stop as before
+            person.gdb("up")  # read again, and compared with the same stop as before
             shown = areas(person.window())
             again = {int(one["start"], 16): one["mark"] for one in shown}
             assert again == marks
@@ -120,7 +120,7 @@ def test_changes_are_marked(
 
 
 def pointer(person: Screen, name: str) -> str:
-    """What the window says of a pointer."""
+    """Return the window's text about a pointer."""
     (line,) = [one for one in person.window() if one.startswith(f"{name} ")]
     return line.removeprefix(name).strip()
 
@@ -248,7 +248,7 @@ def test_stays_usable(port: int, tmp_path: Path) -> None:
         person.gdb("winheight lab -8")
         assert len(person.window()) < 40
         check_areas(areas(person.all_of_window()), vmas(person))
-        # gdb 16.3 fails an assertion at a layout after a step without the TUI
+        # gdb 16.3 fails an assertion when a layout follows a step without the TUI
         person.gdb("layout src")
         person.gdb("stepi")
         person.gdb("layout lab")
@@ -271,7 +271,7 @@ def test_stays_usable(port: int, tmp_path: Path) -> None:
         person.gdb("python lab.view.tui.short_size = lambda size: '77K'")
         person.gdb("stepi")
         assert {one["size"] for one in areas(person.window())} == {"77"}
-        # A line longer than the terminal does not push the windows away
+        # A line longer than the terminal does not break the windows
         person.gdb("thbreak do_idle")
         assert person.lines()[0].startswith("┌─")
         assert "(gdb) thbreak do_idle" in person.lines()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's own gdb commands, lx-..., and functions, $lx_...: every one works or says why not."""
+"""The kernel's own gdb commands, lx-..., and functions, $lx_...: each works or says why not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support import guest_modules, labs
 from support.hostile import check, names
 
-# What to type where a name alone is not enough. NAME is a file to write.
+# What to type if the name alone is not enough. NAME is a file to write.
 TYPED = {
     "lx-configdump": ["lx-configdump NAME"],
     "lx-fdtdump": ["lx-fdtdump NAME"],
@@ -45,7 +45,7 @@ TYPED = {
     "$lx_thread_info_by_pid": ["print $lx_thread_info_by_pid(1)"],
 }
 
-# What each says at a hit with the module hello loaded, a regular expression.
+# What each prints at a hit with the module hello loaded, as a regular expression.
 SAYS = {
     "lx-cmdline": r"lab\.run=",
     "lx-configdump": r"Dumped config to ",
@@ -77,7 +77,7 @@ SAYS = {
     "$lx_thread_info_by_pid": r"flags = ",
 }
 
-# What a kernel without clocks, power domains and a device tree has nothing to show for.
+# Commands for which a kernel without clocks, power domains and device tree has no data.
 REFUSES = {
     "lx-clk-summary": r"No clocks registered|clk_root_list",
     "lx-fdtdump": r"Kernel not compiled with CONFIG_OF",
@@ -86,7 +86,7 @@ REFUSES = {
     'print $lx_device_find_by_bus_name("platform", "no such")': r"there is none",
 }
 
-# What would be the same, or not be seen, in a form of less care
+# Names that a careless form of escaping would show alike, or not at all
 NAMES = [name[:15] for name in names()]
 NAMES += [b"\\xff\xff", b"\xff\\xff", "\u3164\ufe0fx".encode(), "\x9b2J".encode()]
 
@@ -100,7 +100,7 @@ TRACES = re.compile(r"Python Exception|Error occurred in Python|Error while exec
 def said(
     module: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """All that all of them say, in one guest; the configuration that was dumped with it."""
+    """What all of them print, in one guest, with the configuration that was dumped."""
     tmp = tmp_path_factory.mktemp("lx")
     port = labs.free_port()
     dumped = tmp / "dumped"
@@ -117,7 +117,7 @@ def said(
 
 
 def test_all_are_known(said: dict[str, Any], kernel: Path) -> None:
-    """gdb has just those that the scripts define, and this test knows each."""
+    """gdb has just the ones that the scripts define, and this test knows each."""
     defined = set()
     for script in (kernel / "obj/scripts/gdb/linux").glob("*.py"):
         for name in re.findall(
@@ -129,7 +129,7 @@ def test_all_are_known(said: dict[str, Any], kernel: Path) -> None:
 
 
 def test_before_boot(said: dict[str, Any]) -> None:
-    """One sentence that says to wait, and the symbols stay."""
+    """One sentence says to wait, and the symbols stay loaded."""
     for name, lines in said["before"].items():
         for line, told in lines.items():
             text = told["said"] + told["failed"]
@@ -140,7 +140,7 @@ def test_before_boot(said: dict[str, Any]) -> None:
 
 
 def test_at_a_hit(said: dict[str, Any]) -> None:
-    """Each says what it is for; only what this kernel has nothing of is refused."""
+    """Each prints what it is for; only what this kernel lacks is refused."""
     for name, lines in said["hit"].items():
         for line, told in lines.items():
             refusal = REFUSES.get(line) or REFUSES.get(name)
@@ -165,7 +165,7 @@ def test_lx_symbols_says_what_it_gets_wrong(said: dict[str, Any], kernel: Path) 
 
 
 def test_a_hostile_name(said: dict[str, Any]) -> None:
-    """Each is in its row in the lab's form, so that no two are the same, and ends no list."""
+    """Each is in its row, escaped so that no two are the same, and ends no list."""
     assert len({told["said"] for told in said["hostile"]}) == len(NAMES)
     for name, told in zip(NAMES, said["hostile"], strict=True):
         assert told["failed"] == ""
@@ -177,7 +177,7 @@ def test_a_hostile_name(said: dict[str, Any]) -> None:
 
 
 def test_no_warning_from_a_new_python(kernel: Path) -> None:
-    """Python 3.12 and later warn of escapes that are none."""
+    """Python 3.12 and later warn about invalid escapes."""
     for script in sorted((kernel / "obj/scripts/gdb/linux").glob("*.py")):
         with warnings.catch_warnings():
             warnings.simplefilter("error")

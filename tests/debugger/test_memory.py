@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""gdb/lab/target/memory.py against QEMU, which knows the guest's memory best."""
+"""gdb/lab/target/memory.py compared with QEMU, which knows the guest's memory best."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MIB = 1 << 20
 
 @pytest.fixture
 def ram(port: int) -> Iterator[Path]:
-    """The place of a RAM file; sparse, so that it costs what is used of it."""
+    """A path for a RAM file; it is sparse, so only what is used takes room."""
     file = Path(f"/dev/shm/seginfo-test-{port}")
     yield file
     file.unlink(missing_ok=True)
 
 
 def backed(ram: Path, size: str, machine: str = "pc", share: str = "on") -> list[str]:
-    """Options for a guest with a RAM file."""
+    """Return options for a guest with a RAM file."""
     backend = f"memory-backend-file,id=ram,size={size},mem-path={ram},share={share}"
     return ["-m", size, "-machine", f"{machine},memory-backend=ram", "-object", backend]
 
@@ -33,7 +33,7 @@ def backed(ram: Path, size: str, machine: str = "pc", share: str = "on") -> list
 def test_blocks_around_the_pci_hole(
     port: int, kernel: Path, vmlinux: Path, ram: Path, tmp_path: Path
 ) -> None:
-    """Of 6 GiB the last three stand above 4 GiB, and in the file behind the first."""
+    """Of 6 GiB the last three are above 4 GiB, and in the file after the first three."""
     places = {"low": 2 * MIB, "high": 3 * GIB + 0x5678}
     with labs.qemu(port, kernel / "vmlinux.pvh", "", *backed(ram, "6G")):
         with ram.open("r+b") as file:
@@ -54,7 +54,7 @@ def test_blocks_around_the_pci_hole(
             bytes.fromhex("".join(re.findall(r"0x(..)\b", monitors))) == ours.encode()
         )
     holes = result["holes"]
-    assert holes.pop("VGA") == ""  # RAM stands there until the firmware has run
+    assert holes.pop("VGA") == ""  # RAM is there until the firmware has run
     assert all(
         "no RAM at this physical address" in said for said in holes.values()
     ), holes
@@ -71,7 +71,7 @@ def test_memory_that_is_no_shared_file_is_left_alone(
         "-object",
         "memory-backend-memfd,id=ram,size=256M",
     ]
-    folder = backed(ram.parent, "256M")  # a file in there, which is deleted at once
+    folder = backed(ram.parent, "256M")  # a file in it, deleted at once
     for options in (memfd, backed(ram, "256M", share="off"), folder):
         with labs.qemu(port, kernel / "vmlinux.pvh", "", *options):
             found = labs.inside_by_hand("blocks.py", port, vmlinux, tmp_path, before=())
@@ -79,7 +79,7 @@ def test_memory_that_is_no_shared_file_is_left_alone(
 
 
 def everything_agrees(result: Any) -> None:
-    """RAM file, stub and QEMU's own translation say the same."""
+    """RAM file, stub and QEMU's own translation agree."""
     assert result["fast"]
     assert result["differs"] == []
     assert result["borders"] == []
@@ -107,7 +107,7 @@ def test_every_way_to_read_agrees_in_a_large_guest(
 ) -> None:
     """Pages of 1 GiB, page tables of five levels, RAM above the PCI hole."""
     image, cpu = kernel / "vmlinux.pvh", "max,la57=off"
-    if levels == 5:  # what unpacks a compressed kernel makes the choice
+    if levels == 5:  # the code that unpacks a compressed kernel chooses
         image, cpu = request.getfixturevalue("bzimage"), "max"
     words = "nokaslr lab.run=demo lab.then=reboot"
     with labs.qemu(port, image, words, "-cpu", cpu, *backed(ram, "6G")):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a front end is told: an editor that speaks MI to gdb.
+"""What a front end gets: an editor that speaks MI to gdb.
 
-At the lab's own stops it gets what a breakpoint of the person's gives it: why, where,
-and on which thread. The terminal of somebody who types gets the lab's own words.
+At the lab's own stops it gets what a breakpoint of the user's gives it: why, where, and
+on which thread. At a terminal, a person gets the lab's own words.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HIT = "PASS  hit"
 
 
 class FrontEnd:
-    """A gdb with MI, as an editor starts it."""
+    """A gdb with MI, started as an editor starts it."""
 
     def __init__(self, port: int, vmlinux: Path) -> None:
         words = ["gdb", "-nx", "-q", "-i=mi", "-iex", "set auto-load no", vmlinux]
@@ -40,7 +40,7 @@ class FrontEnd:
         self.ask(f"-target-select remote {labs.gdb_socket(port)}")
 
     def wait(self, pattern: re.Pattern[str]) -> list[str]:
-        """Lines up to one; an end of gdb fails the test."""
+        """Read lines up to one that matches; fail the test if gdb ends."""
         lines: list[str] = []
         assert self.gdb.stdout is not None
         for line in self.gdb.stdout:
@@ -50,7 +50,7 @@ class FrontEnd:
         raise AssertionError("gdb has ended:\n" + "\n".join(lines))
 
     def ask(self, command: str) -> list[str]:
-        """A command that lets nothing run; what came up to the next prompt."""
+        """Run a command that does not resume the guest: the output up to the next prompt."""
         assert self.gdb.stdin is not None
         self.gdb.stdin.write(f"7{command}\n")
         self.gdb.stdin.flush()
@@ -59,11 +59,11 @@ class FrontEnd:
         return lines + self.wait(PROMPT)
 
     def type(self, command: str) -> list[str]:
-        """What an editor's console sends: a command as a person types it."""
+        """Run a command as an editor's console does for a person who types it."""
         return self.ask(f'-interpreter-exec console "{command}"')
 
     def run(self, command: str) -> tuple[str, list[str]]:
-        """A command that lets the guest run; the *stopped, and what came before it."""
+        """Run a command that resumes the guest: the *stopped record, and what preceded it."""
         lines = self.ask(command)
         stops = [line for line in lines if STOPPED.match(line)]
         if not stops:
@@ -75,7 +75,7 @@ class FrontEnd:
 
 @pytest.fixture(scope="module")
 def front_end(kernel: Path, vmlinux: Path) -> Iterator[FrontEnd]:
-    """One that stands at the reset, with the lab loaded."""
+    """A front end, stopped at the reset, with the lab loaded."""
     port = labs.free_port()
     words = "nokaslr lab.run=demo lab.then=reboot"
     with labs.qemu(port, kernel / "vmlinux.pvh", words):
@@ -90,7 +90,7 @@ def front_end(kernel: Path, vmlinux: Path) -> Iterator[FrontEnd]:
 
 
 def fields(record: str) -> dict[str, str]:
-    """The plain results of a record, those of its frame as frame.NAME."""
+    """Return the plain results of a record, those of its frame as frame.NAME."""
     frame = re.search(r"frame=\{(.*?),args=\[.*?\],(.*?)\}", record)
     assert frame, f"no frame in {record}"
     pair = re.compile(r'([\w-]+)="((?:[^"\\]|\\.)*)"')
@@ -130,7 +130,7 @@ def test_own_stops_tell_what_a_breakpoint_of_the_persons_tells(
 
 @pytest.mark.once
 def test_the_screen_is_the_labs_own(kernel: Path, vmlinux: Path, port: int) -> None:
-    """Also where the person has a breakpoint at the very place: that is told."""
+    """Unless the user has a breakpoint at the same place: then gdb reports that."""
     words = "nokaslr lab.run=demo lab.then=reboot"
     with labs.qemu(port, kernel / "vmlinux.pvh", words):
         ended = labs.gdb(

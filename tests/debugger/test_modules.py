@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Modules: into the guest, and their functions by the names the kernel has."""
+"""Modules in the guest, and their functions under the names that the kernel uses."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ START_OF_RAM = 0xFFFF_8880_0010_0000  # in the direct map
 
 @pytest.fixture(scope="module")
 def moment(moments: Moments) -> Moment:
-    """Two tasks sleep in modules."""
+    """A moment at which two tasks sleep in modules."""
     return moments("modules")
 
 
 def kstack(moment: Moment, comm: str) -> tuple[list[str], list[str]]:
-    """The stack of a task of the scene: as the lab has it, and as the kernel has."""
+    """Return the stack of a task of the scene, from the lab and from the kernel."""
     pid = moment.pid("modules", comm)
     rows = moment.table(f"kstack {pid}")
     calls = [row["symbol"] for row in rows if row["kind"] == "call"]
@@ -45,7 +45,7 @@ def test_kstack_is_proc_stack(moment: Moment) -> None:
 
 
 def pieces(moment: Moment) -> list[dict[str, Any]]:
-    """The memory of all modules."""
+    """Return the memory areas of all modules."""
     parts = [part for part in moment.lab("kernel") if isinstance(part, dict)]
     return next(part["rows"] for part in parts if part["title"] == "modules")
 
@@ -107,9 +107,9 @@ def test_names_are_the_same_with_symbols_loaded(moment: Moment) -> None:
 def stopped(
     kernel: Path, module: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[Any], str]:
-    """What the lab says while a module prints its stack, then of the page it touches.
+    """What the lab says while a module prints its stack, then at the page it touches.
 
-    And the console, where it has printed it.
+    With the console, where the stack was printed.
     """
     port, folder = labs.free_port(), tmp_path_factory.mktemp("stopped")
     program = guest_modules.carrier("hello.c", folder, module("hello"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The checker itself: whatever is false in the guest, it says what and where."""
+"""The checker itself: it reports whatever is false in the guest, and where."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from support import labs
 
-# Word for word from the issue; what a byte belongs to is computed from this text.
+# Copied from the issue; which field a byte belongs to is computed from this text.
 ABI = """
 struct ma_struct    { unsigned long vm_start, vm_end; char name[24]; };                     /* 40 bytes */
 struct segment_info { unsigned long start_code, end_code, start_data, end_data, start_brk, brk,
@@ -22,7 +22,7 @@ struct segment_info { unsigned long start_code, end_code, start_data, end_data, 
 
 
 def fields_of_abi() -> list[tuple[str, int, int]]:
-    """Name, offset and size of each field, in order."""
+    """Return name, offset and size of each field, in order."""
     words = re.search(r"segment_info \{ unsigned long ([^;]*);", ABI)
     assert words
     fields = [(name.strip(), 8) for name in words[1].split(",")]
@@ -39,7 +39,7 @@ def fields_of_abi() -> list[tuple[str, int, int]]:
 
 FIELDS = fields_of_abi()
 
-# The rules of the area list, as the report words them
+# The rules of the area list, in the report's words
 CHAIN = "the areas can be followed to the end"
 FULL = "every area has its start below its end"
 SORTED = "areas are sorted and do not overlap"
@@ -55,21 +55,21 @@ RULES = {"list": BOTH | {MIRROR, TREE}, "maple": BOTH | {PLACED, GAPS}}
 
 @dataclass
 class Change:
-    """Something made false in the guest, and what the report must name.
+    """A falsification in the guest, and what the report must name.
 
-    The demo's areas: 0 to 4 are its file's (3 and 4 touch), 5 is bss, 6 the heap,
-    7 to 11 mapped or stacks of threads, 12 [stack], 13 [vvar], 14 [vdso].
+    The demo's areas: 0 to 4 are of its file (3 and 4 are adjacent), 5 is bss, 6 the heap,
+    7 to 11 mappings or stacks of threads, 12 [stack], 13 [vvar], 14 [vdso].
     """
 
     assignments: dict[str, str]
-    names: set[str]  # fields of the kernel's copy, and rules of any kernel
-    read: int | None = None  # the areas from this one on are wrong too
-    says: str = ""  # in a rule that is broken
+    names: set[str]  # fields of the kernel's copy, and rules for any kernel
+    read: int | None = None  # the areas from this one on are wrong as well
+    says: str = ""  # the text of a broken rule contains this
     only: str = ""  # kernels with this: "list" (vm_next, mm_rb) or "maple" (mm_mt)
 
 
 def cut(target: str, says: str) -> Change:
-    """vm_next of area 3 points to where no area is."""
+    """Make vm_next of area 3 point to where no area is."""
     change = {"$area3->vm_next": target}
     return Change(change, {CHAIN, TREE, COUNT}, 4, says, "list")
 
@@ -297,7 +297,7 @@ CHANGES = {
     ),
 }
 
-# At the return of the call the user's memory is found by the page tables
+# The user's memory is found through the page tables at the return of the call
 RETURNED = {
     "pgd NULL": {"$mm->pgd": "0"},
     "pgd wild": {"$mm->pgd": "0x4141414141414141"},
@@ -307,7 +307,7 @@ RETURNED = {
 
 @pytest.fixture(scope="module")
 def report(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What the check said of every flipped byte and of every change."""
+    """What the check reports for every flipped byte and for every change."""
     given = {
         "filled": {name: list(c.assignments.items()) for name, c in CHANGES.items()},
         "only": {name: change.only for name, change in CHANGES.items()},
@@ -355,7 +355,7 @@ def test_change_in_the_guest_is_named(report: Any, name: str) -> None:
     if change.read is None:
         assert fields == {name for name in change.names if name in offsets}
         return
-    # Up to where the list could be followed all is right, from there on it is not
+    # Areas are right as far as the list could be followed, and wrong from there on
     behind = {f for f in offsets if f.startswith("ma[")}
     behind -= {f for f in behind if int(f[3:].split("]")[0]) < change.read}
     assert f"ma[{change.read}].vm_start" in fields
@@ -390,7 +390,7 @@ def test_guest_survives_and_what_is_right_again_passes(report: Any) -> None:
 def test_make_verify_fails_with_a_row_that_says_what(
     port: int, tmp_path: Path, what: str, field: str, offset: int, copies: list[str]
 ) -> None:
-    """The whole way, through a gdb that falsifies something at every call."""
+    """End to end, with a gdb that falsifies something at every call."""
     shim = tmp_path / "gdb"
     shim.write_text('#!/bin/sh\nexec "$REAL_GDB" -x "$CORRUPT" "$@"\n')
     shim.chmod(0o755)
@@ -416,4 +416,4 @@ def test_make_verify_fails_with_a_row_that_says_what(
         assert len(rows) == 3 and all(
             int(a, 16) ^ int(b, 16) == 0x1000 for a, b in rows
         )
-    assert "lab: demo exited with" in labs.console_log(port)  # the guest lived
+    assert "lab: demo exited with" in labs.console_log(port)  # the guest survived

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The chapters in notes/ and the README show real sessions: replay them.
 
-A fenced block marked ```gdb is a session. Lines that start with "(gdb) " are
-typed into the gdb of `make debug`, what follows each must come out, and "..."
-stands for whatever varies. All blocks of a chapter are one session. Words behind
-the mark limit a block: ```gdb vm_next runs on kernels with that list, ```gdb maple
-on those with the maple tree. A block marked ```gdb replay belongs to a session of
-its own, of all such blocks of the chapter, in a `make replay` of the demo. A chapter
-that is about another program says so with an indented line: make debug PROGRAM=...
+A fenced block marked ```gdb is a session. Lines that start with "(gdb) " are typed into
+the gdb of `make debug`, the lines after each must be its output, and "..." stands for
+whatever varies. All blocks of a chapter are one session. Words after the mark limit a
+block: ```gdb vm_next runs on kernels with that list, ```gdb maple on those with the
+maple tree. All blocks marked ```gdb replay of a chapter are a session of their own, in a
+`make replay` of the demo. A chapter about another program says so with an indented line:
+make debug PROGRAM=...
 """
-
 from __future__ import annotations
 
 import re
@@ -21,7 +20,7 @@ import pytest
 
 from support import labs, recordings
 
-# schemas.md is no chapter: see test_schemas.py. That no page is forgotten: unit/test_pages.py.
+# schemas.md is no chapter: see test_schemas.py. unit/test_pages.py checks that no page is forgotten.
 NOTES = sorted((labs.ROOT / "notes").glob("[0-9]*.md"))
 REFERENCE = sorted((labs.ROOT / "notes" / "reference").glob("*.md"))
 PAGES = [*REFERENCE, labs.ROOT / "README.md"]
@@ -34,7 +33,7 @@ MARK = "@@ next @@"
 
 @pytest.fixture(scope="module")
 def kind(vmlinux: Path) -> str:
-    """The kind of blocks that this kernel can run besides the unmarked ones."""
+    """The kind of blocks that this kernel can run, besides the unmarked ones."""
     found = labs.gdb("whatis ((struct mm_struct *)0)->mmap", program=vmlinux)
     return "vm_next" if found.returncode == 0 else "maple"
 
@@ -48,7 +47,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def blocks(chapter: Path, where: str) -> list[tuple[set[str], str]]:
-    """The blocks of a chapter for one kind of session, and what limits each."""
+    """Return the blocks of a chapter for one kind of session, with what limits each."""
     found = []
     for marks, block in FENCE.findall(chapter.read_text(encoding="utf-8")):
         words = set(marks.split())
@@ -58,7 +57,7 @@ def blocks(chapter: Path, where: str) -> list[tuple[set[str], str]]:
 
 
 def settings(chapter: Path) -> dict[str, Path]:
-    """What `make debug` is given for a chapter."""
+    """Return the settings of `make debug` for a chapter."""
     found = PROGRAM.search(chapter.read_text(encoding="utf-8"))
     return (
         {"PROGRAM": labs.ROOT / found[1]}
@@ -68,7 +67,7 @@ def settings(chapter: Path) -> dict[str, Path]:
 
 
 def session(chapter: Path, where: str) -> Any:
-    """The arguments of a test; once, if nothing in it is printed for one kind of kernel only."""
+    """Return a test's arguments; it runs once if nothing in it depends on the kernel."""
     depends = any(words for words, _ in blocks(chapter, where))
     marks = () if depends else pytest.mark.once
     return pytest.param(chapter, where, id=f"{chapter.stem}-{where}", marks=marks)
@@ -83,7 +82,7 @@ SESSIONS = [
 
 
 def examples(chapter: Path, where: str, kind: str) -> list[tuple[str, str]]:
-    """The commands of a session that this kernel can run, with their output."""
+    """Return the commands that this kernel can run, with their expected output."""
     found = []
     for words, block in blocks(chapter, where):
         if words <= {kind}:
@@ -94,18 +93,18 @@ def examples(chapter: Path, where: str, kind: str) -> list[tuple[str, str]]:
 
 
 def typed(commands: list[str]) -> list[str]:
-    """Commands with a mark before each, and one behind the last."""
+    """Return the commands with a mark before each, and one after the last."""
     marked = [line for command in commands for line in (f"echo {MARK}\\n", command)]
     return [*marked, f"echo {MARK}\\n"]
 
 
 def answers(said: str) -> list[str]:
-    """What each of the commands said."""
+    """Split the output of a session into that of each command."""
     return [part.replace("(gdb) ", "") for part in said.split(MARK)[1:-1]]
 
 
 def matches(expected: str, got: str) -> bool:
-    """Is this the output? White space counts as one space, "..." is anything."""
+    """Does the output match? White space counts as one space, "..." as anything."""
     text = " ".join(got.split())
     first, *rest = [" ".join(piece.split()) for piece in expected.split("...")]
     if not rest:
@@ -122,7 +121,7 @@ def matches(expected: str, got: str) -> bool:
 
 
 def first_difference(expected: str, got: str) -> str:
-    """The first line of an expected output up to which it does not match."""
+    """Return the first line of an expected output that does not match."""
     lines = expected.splitlines()
     for i in range(len(lines)):
         if not matches("\n".join(lines[: i + 1]) + "...", got):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""ELF files that are odd, and files of the guest that are called as the host's are.
+"""Odd ELF files, and files of the guest that have the names of the host's.
 
-The guest may put anything into its files where its kernel does not look, and may call
-them /dev/zero. No command of the lab comes to harm by it, and none opens a file of this
-machine that is not the guest's, or no regular file.
+The guest may put anything into its files that its kernel does not check, and may name
+them /dev/zero. That harms no command of the lab, and no command opens a file of this
+machine that is not the guest's, or that is not a regular file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USTACK, ELF = "ustack {pid}", "elf {pid}"
 PLACES = ("/mnt/host_share/pipe", "/mnt/host_share/link", "/mnt/host_share/same")
 PLACES += ("/mnt/host_share/other", "/dev/zero", "/bin/oddelf-nowhere")
 LIMIT = 20  # seconds for a command; it takes a fraction of one
-GROWTH = 200  # MiB of a gdb that has read what it may
+GROWTH = 200  # MiB by which gdb may grow when it has read what it may
 
 Answers = dict[str, dict[str, dict[str, Any]]]
 
@@ -39,7 +39,7 @@ Answers = dict[str, dict[str, dict[str, Any]]]
 def answers(
     kernel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Answers]:
-    """What everything says of oddelf's processes; one boot."""
+    """What every command says about oddelf's processes, from one boot."""
     folder = tmp_path_factory.mktemp("oddelf")
     whole, program = labs.compile_c("oddelf.c", folder), folder / "guest" / "oddelf"
     program.parent.mkdir()
@@ -54,7 +54,7 @@ def answers(
     os.mkfifo(share / "pipe")
     (share / "link").symlink_to(whole)
     shutil.copy(whole, share / "same")
-    other = bytearray(whole.read_bytes())  # but for its build id all is the same
+    other = bytearray(whole.read_bytes())  # the same file but for its build id
     at = other.index(build_id(whole))
     other[at : at + 4] = b"othr"
     (share / "other").write_bytes(other)
@@ -124,7 +124,7 @@ def test_odd_sections_are_told(answers: Answers) -> None:
 
 @pytest.mark.once
 def test_the_files_of_the_host_that_are_read(answers: Answers) -> None:
-    """A pipe, a way out of the share, another build and a device are none of them."""
+    """A pipe, a link out of the share, another build and a device are not read."""
 
     def own_copy(number: int) -> bool:
         said = answers[f"path-{number}"][USTACK]["said"]
@@ -133,7 +133,7 @@ def test_the_files_of_the_host_that_are_read(answers: Answers) -> None:
 
     by_path = {place: own_copy(number) for number, place in enumerate(PLACES, 1)}
     assert by_path == {place: place != "/mnt/host_share/same" for place in PLACES}
-    # Of the one that is the guest's, symbols that the guest does not have
+    # Of the guest's own file, the host's copy with symbols
     assert "sleeps+" in answers["path-3"][USTACK]["said"]
     assert "sleeps+" not in answers["path-2"][USTACK]["said"]
     assert "sleeps+" not in answers["path-4"][USTACK]["said"]
@@ -163,7 +163,7 @@ def test_mutants(tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_what_a_file_may_cost() -> None:
-    """Names that lie in one another, more symbols, names or notes than a program has."""
+    """Overlapping names, and more symbols, names or notes than a real program has."""
     done = subprocess.run(
         ["/usr/bin/python3", labs.ROOT / "tests" / "support" / "elf_bounds.py"],
         capture_output=True,

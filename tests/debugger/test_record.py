@@ -18,7 +18,7 @@ import pytest
 from support import labs, recordings
 
 CALLS = 3  # of the demo
-ENDS = "qemu_system_shutdown_request"  # what QEMU can be made to log
+ENDS = "qemu_system_shutdown_request"  # an event that QEMU can be made to log
 QUIT = 2  # SHUTDOWN_CAUSE_HOST_QMP_QUIT in QEMU's qapi/run-state.json
 
 
@@ -35,7 +35,7 @@ def console(folder: Path) -> str:
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, ...]]:
-    """What changes when a file is written or replaced."""
+    """Return what changes when a file is written or replaced."""
     found = {file.name: file.stat() for file in folder.iterdir()}
     return {
         name: (one.st_ino, one.st_size, one.st_mtime_ns) for name, one in found.items()
@@ -80,7 +80,7 @@ def test_two_replays_are_the_same_and_going_back_changes_nothing(
     assert counts(one["back"]) == [*reversed(hits), places[0]]
     assert one["back"][:-1] == one["forward"][-2::-1]
     assert one["reports going back"] == one["first reports"][::-1]
-    assert one["hits after going back"] == one["hits"]  # not counted twice
+    assert one["hits after going back"] == one["hits"]  # not counted again
     said, stepped, place = one["at the start"]
     assert "The recording starts here" in said and said == stepped
     assert place == places[0]
@@ -156,7 +156,7 @@ def test_steps_breakpoints_and_jumps(
 def test_a_timeline_is_always_the_same(
     recording: Path, port: int, tmp_path: Path
 ) -> None:
-    """Its events are moments to which one can go, and the same the second time."""
+    """Its events are moments to go to, and a second trace gives the same events."""
     found = recordings.inside("replay_trace.py", recording, port, tmp_path)
     assert len(found["first"]) > 5 and found["first"] == found["second"]
     assert "every followed process has ended" in found["ended"]
@@ -166,14 +166,14 @@ def test_a_timeline_is_always_the_same(
     assert all(row["checkpoint"] == "yes" for row in found["told"])
     for expected, place, said in found["visits"]:
         assert place == expected and "mmap: " in said
-    assert found["after"] == found["told"]  # not told twice
-    # Left are those that keep the start and the end of the recording
+    assert found["after"] == found["told"]  # not reported again
+    # What is left are the events that keep the start and the end of the recording
     assert found["breakpoints"].count(" keep y ") == 2
 
 
 @pytest.mark.once
 def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None:
-    # The first hit's buffer was all zeros before: bytes that are not are of use
+    # The first hit's buffer was all zeroes before, so only bytes that are not zero can be blamed
     offsets = [1, 2, 64, 88 + 17, 88 + 40 + 20, 88 + 14 * 40 + 17]
     found = recordings.inside("replay_watch.py", recording, port, tmp_path, offsets)
     for offset, one in zip(offsets, found["watched"]):
@@ -200,7 +200,7 @@ def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None
 def test_who_wrote_to_shared_memory(
     program: Callable[[str], Path], port: int, tmp_path: Path
 ) -> None:
-    """Also another process may have; but not to this one's own page."""
+    """Another process may have written it; but not to this one's private page."""
     settings = {"PROGRAM": program("shared_byte.c")}
     folder = recordings.whole(tmp_path / "shared", port, **settings)
     [found] = re.findall(
@@ -212,9 +212,9 @@ def test_who_wrote_to_shared_memory(
     commands = ["source gdb/seginfo.py", "seginfo brief"]
     for place in places:
         commands += ["lab goto 0", "continue", f"lab blame {place} --json"]
-    # Also when it is the instruction that was executed last
+    # Even if it is the last instruction executed
     commands += ["stepi", f"lab blame {places[-1]} --json"]
-    # What a process has from its parent it never wrote, nor did a brother for it
+    # A process has not written what it inherited from its parent, nor has a sibling
     commands += ["lab goto 0", "continue", "continue", f"lab blame {places[1]} --json"]
     said = recordings.output(folder, port, *commands)
     rows = [
@@ -234,7 +234,7 @@ def test_who_wrote_to_shared_memory(
 
 @pytest.mark.once
 def test_who_wrote_right_before_a_checkpoint(recording: Path, port: int) -> None:
-    """The call of a function at whose first instruction there is one: a hit's."""
+    """The call of a function whose first instruction has a checkpoint: a hit's."""
     commands = ["source gdb/seginfo.py", "seginfo brief", "continue", "continue"]
     commands += ["output/x *(unsigned char *) $sp", "lab blame $sp --json"]
     said = recordings.output(recording, port, *commands)
@@ -266,8 +266,8 @@ def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
         assert "kernel_init" in said
         person.gdb("delete")
         person.type("continue")
-        person.wait("Continuing.")  # a Ctrl-C before that would take the line away
-        person.interrupt()  # wherever it is by now
+        person.wait("Continuing.")  # an earlier Ctrl-C would discard the typed line
+        person.interrupt()  # wherever it is
         assert "Moment 1, exec" in person.gdb("lab goto 1")
         person.type("quit")
         assert person.end()[1] == 0
@@ -275,11 +275,11 @@ def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
 
 @pytest.mark.once
 def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
-    """QEMU would go on passing over all breakpoints, also over that at the end."""
+    """QEMU would go on stepping over all breakpoints, including the one at the end."""
     end = moments_of(recording)[-1]["count"]
     press = "python import os, signal, threading; threading.Timer({}, os.kill, ({})).start()"
     commands = ["source gdb/seginfo.py", "seginfo disarm"]
-    # QEMU ignores a Ctrl-C while it loads a checkpoint, so not all of them will do
+    # QEMU ignores a Ctrl-C while it loads a checkpoint, so some have no effect
     for seconds in (0.2, 0.3, 0.4, 0.5):
         commands += [
             f"lab goto #{end}",
@@ -295,7 +295,7 @@ def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
 
 @pytest.mark.once
 def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
-    """A jump goes its way all the same; a timeline would tell effects as causes."""
+    """A jump still works; a timeline would take effects for causes."""
     commands = ["source gdb/seginfo.py", "seginfo disarm", "lab goto 3"]
     commands += ["set exec-direction reverse", "lab trace exit", "lab goto 2"]
     commands += ["show exec-direction", "lab goto 3", "lab blame $sp"]
@@ -366,7 +366,7 @@ def copied(recording: Path, tmp_path: Path) -> Path:
 
 
 def refused(folder: Path, port: int, **settings: Any) -> str:
-    """The one sentence with which a replay is refused; gdb was not opened."""
+    """Return the error with which a replay is refused without starting gdb."""
     ended = recordings.replay(folder, port, "source gdb/seginfo.py", **settings)
     assert ended.returncode != 0 and "(gdb)" not in ended.stdout, ended.stdout
     [line] = [line for line in ended.stdout.splitlines() if line]
@@ -375,7 +375,7 @@ def refused(folder: Path, port: int, **settings: Any) -> str:
 
 
 def replaced(file: Path, data: bytes) -> None:
-    """Other contents, not in the original that the copy is linked to."""
+    """Replace a file's contents, without changing the original it is hard-linked to."""
     file.unlink()
     file.write_bytes(data)
 
@@ -419,7 +419,7 @@ def test_a_damaged_manifest(copied: Path, port: int) -> None:
 
 
 def headed(file: Path, **fields: int) -> None:
-    """Other values in a disk's header: see QEMU's docs/interop/qcow2.txt."""
+    """Change values in a disk's header: see QEMU's docs/interop/qcow2.txt."""
     places = {"backing_at": 8, "backing_size": 16, "crypt": 32, "features": 72}
     data = bytearray(file.read_bytes())
     for name, value in fields.items():
@@ -429,7 +429,7 @@ def headed(file: Path, **fields: int) -> None:
 
 
 def extended(file: Path, kind: int) -> None:
-    """One more extension of a disk's header, before those that it has."""
+    """Add an extension to a disk's header, before the existing ones."""
     data = bytearray(file.read_bytes())
     length = int.from_bytes(data[100:104], "big")
     one = kind.to_bytes(4, "big") + (4).to_bytes(4, "big") + b"else\0\0\0\0"
@@ -441,7 +441,7 @@ def extended(file: Path, kind: int) -> None:
 def test_a_disk_that_names_another_file(
     copied: Path, port: int, tmp_path: Path
 ) -> None:
-    """QEMU would open it, or connect to where it says."""
+    """QEMU would open it, or connect to it."""
     disk, copy = copied / "disk.qcow2", tmp_path / "disk"
     said = "none that make record makes"
 
@@ -487,7 +487,7 @@ def test_a_disk_that_names_another_file(
 
 @pytest.mark.once
 def test_what_a_manifest_leaves_out_or_adds(copied: Path, port: int) -> None:
-    """All files, exactly these, by names that stay in the folder."""
+    """It must name all files, exactly these, by names inside the folder."""
     file = copied / "manifest.json"
     whole = json.loads(file.read_text())
     log = whole["files"]["log"]
@@ -503,14 +503,14 @@ def test_what_a_manifest_leaves_out_or_adds(copied: Path, port: int) -> None:
 
 
 def unread(folder: Path) -> str:
-    """The sentence with which a manifest is refused, without a gdb."""
+    """Return the error with which a manifest is refused, without gdb."""
     with pytest.raises(recordings.manifests.Refused) as told:
         recordings.manifests.read(folder)
     return str(told.value)
 
 
 def sealed(file: Path, manifest: dict[str, Any]) -> None:
-    """Any manifest, with the hash of itself."""
+    """Write a manifest with its own hash."""
     manifest["sha256"] = recordings.manifests._own_digest(manifest)
     replaced(file, json.dumps(manifest).encode())
 
@@ -568,8 +568,8 @@ def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None
     ended = labs.gdb(f"source tests/debugger/in_gdb/{script}", **settings)
     counted, *told = labs.result_of(script, settings, ended.stdout + ended.stderr)
     assert counted == len(whole)
-    # An empty object has no members that could be wrong, and no moments; which lab wrote
-    # them does not matter
+    # An empty object has no members that could be wrong, and no moments; and it does not
+    # matter which lab wrote the moments
     assert [one for one in told if one not in ("ValueError", "JSONDecodeError")] == [
         *[0] * bad.count({}),
         len(whole),
@@ -577,7 +577,7 @@ def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None
     ]
     replaced(file, every[0])
     recordings.reseal(copied)
-    assert "moments.json is damaged" in refused(copied, port)  # and a person is told
+    assert "moments.json is damaged" in refused(copied, port)  # a person is told, too
 
 
 def link(file: Path) -> None:
@@ -675,8 +675,9 @@ def test_when_qemu_has_ended(recording: Path, port: int) -> None:
 
 
 def at_work(folder: Path) -> list[int]:
-    """The processes that name a folder or what is in it: a QEMU that records has no
-    port by which labs.leaks() would find it."""
+    """Return the processes that name a folder or a file in it.
+
+    A QEMU that records has no port by which labs.leaks() would find it."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -689,7 +690,7 @@ def at_work(folder: Path) -> list[int]:
 
 
 def not_recorded(folder: Path, port: int, **settings: Any) -> str:
-    """Why there is no recording. Nothing is left, and what was there stays."""
+    """Return why nothing was recorded. Nothing new is left, and what was there stays."""
     before = sorted(folder.parent.glob("*"))
     ended = recordings.record(folder, port, **settings)
     assert ended.returncode != 0, ended.stdout
@@ -747,7 +748,7 @@ def test_ctrl_c_leaves_what_was_there(
 
 @pytest.mark.once
 def test_qemu_is_asked_to_end(port: int, tmp_path: Path) -> None:
-    """When all is indexed. After gdb's kill newer ones are paused, and stay for ever."""
+    """Once all is indexed. After gdb's kill, newer QEMUs are paused and stay for ever."""
     (tmp_path / "bin").mkdir()
     labs.script(
         tmp_path / "bin" / "qemu-system-x86_64",
@@ -761,14 +762,14 @@ def test_qemu_is_asked_to_end(port: int, tmp_path: Path) -> None:
     recordings.whole(tmp_path / "recording", port, PATH=path, PROGRAM=program)
     assert at_work(tmp_path) == []
     ends = (tmp_path / "ends").read_text().splitlines()
-    # The end that is in the recording may be told before, or the monitor may be quicker
+    # The end in the recording may be reported first, or the monitor may be faster
     quits = f"{ENDS} reason={QUIT}"
     assert ends.count(quits) == 1 and ends[-1] == quits, ends
 
 
 @pytest.mark.once
 def test_a_killed_one_leaves_nothing_for_long(port: int, tmp_path: Path) -> None:
-    """The next one removes what it left, but not what another one is making."""
+    """The next make record removes what it left, but not what another one is making."""
     killed, busy = (
         tmp_path / f"recording.part.{name}" for name in ("killed", "is_not")
     )
@@ -787,7 +788,7 @@ def test_a_killed_one_leaves_nothing_for_long(port: int, tmp_path: Path) -> None
 
 @pytest.mark.once
 def test_a_full_disk(port: int, tmp_path: Path) -> None:
-    """There is room for the recording, and not for its checkpoints."""
+    """There is room for the recording, but not for its checkpoints."""
     full = tmp_path / "full"
     full.mkdir()
     if labs.run("mount", "-t", "tmpfs", "-o", "size=150m", "none", full).returncode:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`source gdb/seginfo.py` in a gdb and a QEMU that somebody started by hand.
+"""`source gdb/seginfo.py` in a gdb and a QEMU that were started by hand.
 
-Where it cannot work it says so in one sentence. Where there is no RAM file it
-reads through the stub, says that once, and finds the same.
+Where it cannot work, it says so in one sentence. Without a RAM file it reads through the
+stub, says that once, and finds the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PC = ("-machine", "pc")
 
 
 def refused(ended: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence with which the check refuses; it is not armed."""
+    """Return the sentence with which the check refuses; it must not be armed."""
     said = ended.stdout + ended.stderr
     assert "Traceback" not in said and "armed" not in said, said
     sentences = re.findall(r"^seginfo: (.*)$", said, re.M)
@@ -50,7 +50,10 @@ def test_no_connection(vmlinux: Path) -> None:
         ([], "no debug info"),
         (["-g"], "no segment_info system call"),
         (["-g", "-DCALL", "-DRANDOMISED"], "structure randomisation"),
-        (["-g", "-DCALL"], "No kernel is connected"),  # to this one nothing is wrong
+        (
+            ["-g", "-DCALL"],
+            "No kernel is connected",
+        ),  # nothing else is wrong with this one
     ],
 )
 def test_kernels_that_do_not_fit(tmp_path: Path, options: list[str], says: str) -> None:
@@ -63,7 +66,7 @@ def test_kernels_that_do_not_fit(tmp_path: Path, options: list[str], says: str) 
 def other_vmlinux(
     vmlinux: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """A vmlinux that differs from the selected kernel's in its version only."""
+    """A vmlinux that differs from the selected kernel's only in its version."""
     copy = tmp_path_factory.mktemp("other") / "vmlinux"
     shutil.copyfile(vmlinux, copy)
     with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
@@ -96,7 +99,7 @@ def test_vmlinux_of_another_kernel(
 def test_vmlinux_of_another_kernel_before_the_boot(
     port: int, kernel: Path, other_vmlinux: Path
 ) -> None:
-    """At reset there is no kernel to compare with yet: at the first call there is."""
+    """At reset there is no kernel yet to compare with: at the first call there is."""
     words = "nokaslr lab.run=demo lab.then=reboot"
     with labs.qemu(port, kernel / "vmlinux.pvh", words):
         ended = labs.gdb(
@@ -112,7 +115,7 @@ def test_vmlinux_of_another_kernel_before_the_boot(
 
 
 def test_kaslr(port: int, vmlinux: Path, bzimage: Path) -> None:
-    for _ in range(5):  # it may choose not to move
+    for _ in range(5):  # it may happen not to move
         with labs.qemu(port, bzimage, "lab.then=shell", *PC, paused=False) as log:
             assert labs.wait_until(
                 lambda: "lab: type" in log.read_text(errors="replace")
@@ -142,16 +145,16 @@ def test_kaslr_before_the_boot(port: int, vmlinux: Path, bzimage: Path) -> None:
         console = log.read_text(errors="replace")
     said = ended.stdout + ended.stderr
     assert "Traceback" not in said and "FAIL" not in said
-    # If code that is none of ours stands there, that is noticed, and the guest stopped
+    # If other code is at that address, this is noticed and the guest is stopped
     assert "exited with 0" in console or "KASLR is on" in said, said
-    # It may also not move
+    # It may also happen not to move
     assert re.search(
         r"KASLR is on|^seginfo: (0 hits|3 hits, 3 passed)", said, re.M
     ), said
 
 
 def all_pass_through_the_stub(ended: subprocess.CompletedProcess[str]) -> None:
-    """Three hits that pass, and one word on where they were read from."""
+    """Check for three hits that pass, and one remark on how memory was read."""
     said = ended.stdout + ended.stderr
     assert said.count("through the debug stub") == 1, said
     shown = re.findall(r"^PASS  hit (\d)", said, re.M)
@@ -191,7 +194,7 @@ def test_a_compressed_kernel(port: int, vmlinux: Path, bzimage: Path) -> None:
 def test_connected_when_the_kernel_already_runs(
     port: int, kernel: Path, vmlinux: Path, bzimage: Path
 ) -> None:
-    """Somebody attaches to a lab that has booted long ago."""
+    """A person attaches to a lab that booted long ago."""
     words = "nokaslr lab.run=storm lab.args=1,1,100000 lab.then=reboot"
     with labs.qemu(port, kernel / "vmlinux.pvh", words, paused=False) as log:
         assert labs.wait_until(lambda: "booted in" in log.read_text(errors="replace"))

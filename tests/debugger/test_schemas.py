@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""notes/schemas.md says what the lab writes as JSON: all of it, as it is now."""
+"""notes/schemas.md describes all that the lab writes as JSON, as it is now."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from support import labs
 pytestmark = pytest.mark.once
 PAGE = labs.ROOT / "notes" / "schemas.md"
 COMMANDS = labs.ROOT / "gdb" / "lab" / "commands"
-FUNCTIONS = {"lab_task", "lab_mm", "lab_vma"}  # of gdb's expressions
-SILENT = {"goto", "window"}  # they have nothing to say to a program
+FUNCTIONS = {"lab_task", "lab_mm", "lab_vma"}  # functions for gdb's expressions
+SILENT = {"goto", "window"}  # they report nothing
 
 
 def test_the_page_is_current(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_every_command_has_a_schema() -> None:
 
 
 def test_nothing_is_written_without_a_schema() -> None:
-    """json.dumps() is called where the heading is put in front, and nowhere else."""
+    """json.dumps() is called where the heading is added, and nowhere else."""
     calls = set()
     for file in (labs.ROOT / "gdb").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

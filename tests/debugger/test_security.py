@@ -35,7 +35,7 @@ _spec.loader.exec_module(relay)
 
 
 def family(pid: int) -> list[int]:
-    """A process and all its descendants."""
+    """Return a process and all its descendants."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -50,26 +50,26 @@ def family(pid: int) -> list[int]:
 
 
 def sockets(pids: list[int]) -> set[str]:
-    """The inodes of the sockets that these processes have."""
+    """Return the inodes of the sockets of these processes."""
     found = set()
     for pid in pids:
         for file in Path(f"/proc/{pid}/fd").glob("*"):
             try:
                 name = os.readlink(file)
             except OSError:
-                continue  # closed meanwhile
+                continue  # closed in the meantime
             if name.startswith("socket:["):
                 found.add(name[len("socket:[") : -1])
     return found
 
 
 def listening(pid: int) -> set[str]:
-    """Where the processes of a lab listen: port of an address, or path of a socket."""
+    """Return where the processes of a lab listen: port and address, or path of a socket."""
     mine, found = sockets(family(pid)), set()
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = row.split()
-            # A UDP socket has no peer and receives, a TCP socket listens
+            # A UDP socket without a peer receives, a TCP socket listens
             waits = fields[3] == "0A" or table[:3] == "udp"
             if waits and fields[9] in mine:
                 address, port = fields[1].split(":")
@@ -81,7 +81,7 @@ def listening(pid: int) -> set[str]:
 
 
 def check_listeners(pid: int, port: int, tcp: int | None) -> None:
-    """Only in the private folder, and on the one port that was asked for."""
+    """Check that they listen only in the private folder, and on the port that was asked for."""
     folder = labs.run_folder(port)
     assert folder.stat().st_mode & 0o7777 == 0o700
     found = listening(pid)
@@ -90,7 +90,7 @@ def check_listeners(pid: int, port: int, tcp: int | None) -> None:
 
 
 def check_cage(port: int) -> None:
-    """QEMU's threads are under seccomp and can never become more again."""
+    """Check that QEMU's threads are under seccomp and can never become more again."""
     [qemu] = labs.guests(port)
     for status in Path(f"/proc/{qemu}/task").glob("*/status"):
         fields = dict(row.split(":\t", 1) for row in status.read_text().splitlines())
@@ -103,7 +103,7 @@ def check_cage(port: int) -> None:
 def attack(
     mark: Path, places: list[object], as_nobody: bool = True
 ) -> dict[str, object]:
-    """What came of it, by place."""
+    """Attack places, and return what came of it at each."""
     done = projects.run(
         *("/usr/bin/python3", "-I", "-c", ATTACK, mark, *places), as_nobody=as_nobody
     )
@@ -112,13 +112,13 @@ def attack(
 
 
 def places_of(port: int, tcp: int | None) -> list[object]:
-    """Where a debug stub is, was once, or might be."""
+    """Return the places where a debug stub is, used to be, or might be."""
     folder = labs.run_folder(port)
     return [port, *([tcp] if tcp else []), folder / "gdb", folder / "stub"]
 
 
 def check_attack(pid: int, port: int, tcp: int | None, mark: Path) -> None:
-    """Another user is told nothing, and nothing is obeyed."""
+    """Check that another user is told nothing, and that nothing is obeyed."""
     check_cage(port)
     check_listeners(pid, port, tcp)
     result = attack(mark, places_of(port, tcp))
@@ -126,14 +126,14 @@ def check_attack(pid: int, port: int, tcp: int | None, mark: Path) -> None:
     for place in result:
         if "/" in place:
             assert result[place] == "PermissionError"
-    # What came in before is done by now: the relay has closed these, one by one
+    # The attacks are over by now: the relay has closed their connections one by one
     assert list(mark.parent.iterdir()) == []
     assert labs.guests(port)
 
 
 @pytest.fixture
 def mark() -> Iterator[Path]:
-    """A name in a folder where an attack may leave something."""
+    """A name in a folder in which an attack may leave something."""
     with projects.open_folder() as folder:
         folder.chmod(0o777)
         yield folder / "mark"
@@ -141,14 +141,14 @@ def mark() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def waits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that says that it runs, and waits."""
+    """A program that prints that it runs, and waits."""
     folder = tmp_path_factory.mktemp("waits")
     return labs.script(folder / "waits", "echo waiting", "sleep 1000")
 
 
 @contextmanager
 def running(name: str, port: int, **settings: Any) -> Iterator[subprocess.Popen[str]]:
-    """One of the lab's scripts, with a pipe as its standard input."""
+    """Run one of the lab's scripts with a pipe as its standard input."""
     script = subprocess.Popen(
         [labs.ROOT / "scripts" / f"{name}.sh"],
         cwd=labs.ROOT,
@@ -169,7 +169,7 @@ def running(name: str, port: int, **settings: Any) -> Iterator[subprocess.Popen[
 
 
 def read_until(script: subprocess.Popen[str], text: str) -> str:
-    """What a script says, up to and with some text."""
+    """Read a script's output up to and including some text."""
     assert script.stdout
     said = ""
     while text not in said:
@@ -197,16 +197,16 @@ def test_boot(port: int, mark: Path, waits: Path, with_tcp: bool) -> None:
         if not tcp:
             assert not (labs.run_folder(port) / "stub").exists()
             return
-        # The same attack from the lab's own user gets through: and starts nothing
+        # The same attack from the lab's own user gets through, but starts nothing
         result = attack(mark, [tcp], as_nobody=False)
         assert [file.name for file in mark.parent.iterdir()] == ["mark.written"], result
-        assert labs.wait_until(lambda: not labs.guests(port))  # by the sandbox
+        assert labs.wait_until(lambda: not labs.guests(port))  # because of the sandbox
 
 
 def check_attack_on_gdb(
     script: subprocess.Popen[str], port: int, tcp: int | None, mark: Path
 ) -> None:
-    """While gdb is connected, and while it leaves the guest alone."""
+    """Attack while gdb is connected, and while it leaves the guest alone."""
     check_attack(script.pid, port, tcp, mark)
     if tcp:
         assert script.stdin
@@ -243,7 +243,7 @@ def test_verify(port: int, mark: Path, waits: Path, with_tcp: bool) -> None:
         assert labs.wait_until(lambda: log.exists() and "waiting" in log.read_text())
         check_attack(script.pid, port, tcp, mark)
         [gdb] = [pid for pid in family(script.pid) if is_gdb(pid)]
-        os.kill(gdb, signal.SIGKILL)  # nothing was kept for when it has gone
+        os.kill(gdb, signal.SIGKILL)  # nothing was kept for the time when it is gone
         assert script.wait(60) != 0
     assert list(mark.parent.iterdir()) == []
 
@@ -256,7 +256,7 @@ def test_record_and_replay(port: int, mark: Path, tmp_path: Path, waits: Path) -
         read_until(script, "waiting")
         check_attack(script.pid, port, None, mark)
         [qemu] = labs.guests(port)
-        os.kill(qemu, signal.SIGTERM)  # the guest's end, for who records it
+        os.kill(qemu, signal.SIGTERM)  # a recording ends with the guest
         read_until(script, "indexing")
         assert labs.wait_until(lambda: connected(port))
         [gdb] = [pid for pid in family(script.pid) if is_gdb(pid)]
@@ -288,7 +288,7 @@ def is_gdb(pid: int) -> bool:
 @needs_root
 @pytest.mark.once
 def test_the_attack_is_one(port: int, mark: Path) -> None:
-    """Without the sandbox, it does start a program for the lab's user."""
+    """Without the sandbox, it does start a program as the lab's user."""
     stub = labs.run_folder(port) / "stub"
     command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-S"]
     command += ["-machine", "microvm", "-gdb", f"unix:{stub},server=on,wait=off"]
@@ -307,14 +307,14 @@ def test_the_attack_is_one(port: int, mark: Path) -> None:
 
 AS_NOBODY = ("setpriv", f"--reuid={projects.NOBODY}", "--clear-groups")
 if os.geteuid() != 0:
-    AS_NOBODY = ()  # only root can be somebody else
-HELLO = b"$qSupported:multiprocess+;swbreak+#1b"  # what gdb asks first
-UNKNOWN = b"+$#00"  # as QEMU says
-MONITOR = b"+$qRcmd,696e666f#35"  # something for QEMU's monitor
+    AS_NOBODY = ()  # only root can become somebody else
+HELLO = b"$qSupported:multiprocess+;swbreak+#1b"  # gdb's first packet
+UNKNOWN = b"+$#00"  # QEMU's answer
+MONITOR = b"+$qRcmd,696e666f#35"  # a command for QEMU's monitor
 
-# How a browser speaks to a port that a page has named. A form or a script of any page's may
-# send anything as text/plain, unasked; if the page's own name has come to mean 127.0.0.1
-# (rebinding), it may choose the first word, too, of the characters that RFC 9110 allows.
+# What a browser sends to a port that a web page names. A form or script of any page may send
+# anything as text/plain without asking. If the page's own name resolves to 127.0.0.1
+# (rebinding), it may also choose the first word, of the characters that RFC 9110 allows.
 BROWSERS = {
     "GET": b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % MONITOR,
     "POST": (
@@ -333,7 +333,7 @@ BROWSERS = {
 
 
 class Stub:
-    """Something that listens as QEMU does, behind a relay of its own."""
+    """A stand-in for QEMU's stub that listens, behind a relay of its own."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.place, self.port = folder / "gdb", port
@@ -347,20 +347,20 @@ class Stub:
         assert self.relay.stdout and self.relay.stdout.readline() == "ready\n"
 
     def debugger(self, tcp: bool = False) -> socket.socket:
-        """Somebody who connects."""
+        """Connect to the relay."""
         client = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         client.settimeout(30)
         client.connect(("127.0.0.1", self.port) if tcp else str(self.place))
         return client
 
     def accept(self) -> socket.socket:
-        """The connection that the relay makes."""
+        """Accept the connection that the relay makes."""
         server, _ = self.listening.accept()
         server.settimeout(30)
         return server
 
     def connection(self, tcp: bool = False) -> tuple[socket.socket, socket.socket]:
-        """A debugger who has begun, and what the relay makes of it."""
+        """Begin as a debugger, and return both ends of the connection."""
         client = self.debugger(tcp)
         client.sendall(HELLO)
         server = self.accept()
@@ -381,7 +381,7 @@ def stub(port: int, tmp_path: Path) -> Iterator[Stub]:
 
 
 def has_ended(end: socket.socket, said: bytes = b"") -> bool:
-    """The other side has gone, without a word, or with just these."""
+    """Has the other side closed, without sending anything but these bytes?"""
     got = b""
     try:
         while more := end.recv(1):
@@ -406,7 +406,7 @@ def test_the_relay_brings_everything_both_ways(stub: Stub, tcp: bool) -> None:
             got += other.recv(1 << 20)
         sender.join()
         assert got == every
-    client.sendall(b"\x03")  # Ctrl-C is a byte as any other
+    client.sendall(b"\x03")  # Ctrl-C is a byte like any other
     assert server.recv(10) == b"\x03"
 
 
@@ -432,7 +432,7 @@ def test_the_relay_serves_one_at_a_time(stub: Stub, tcp: bool) -> None:
 
 @pytest.mark.once
 def test_qemu_s_last_words_are_heard(stub: Stub) -> None:
-    """gdb acknowledges them when QEMU has gone: that is no broken pipe."""
+    """gdb acknowledges them when QEMU is gone, which must not look like a broken pipe."""
     client, server = stub.connection()
     server.sendall(b"$W00#b7")
     server.close()
@@ -443,7 +443,7 @@ def test_qemu_s_last_words_are_heard(stub: Stub) -> None:
     stub.listening.close()
     late = stub.debugger()
     late.sendall(HELLO)
-    assert has_ended(late)  # there is no stub any more
+    assert has_ended(late)  # the stub is gone
 
 
 @needs_root
@@ -453,7 +453,7 @@ def test_the_relay_turns_others_away(stub: Stub, mark: Path) -> None:
     assert stub.port
     result = attack(mark, [stub.port])
     assert result[str(stub.port)] in (0, "ConnectionResetError", "BrokenPipeError")
-    stub.connection(tcp=True)  # the first that came
+    stub.connection(tcp=True)  # the first that arrives
     with pytest.raises(TimeoutError):
         stub.listening.settimeout(0.5)
         stub.listening.accept()
@@ -463,15 +463,15 @@ def test_the_relay_turns_others_away(stub: Stub, mark: Path) -> None:
 @pytest.mark.parametrize("name", BROWSERS)
 @pytest.mark.parametrize("split", [0, 1, 15, 25])
 def test_the_relay_turns_browsers_away(stub: Stub, name: str, split: int) -> None:
-    """They are this user's: but no byte and no connection reaches the stub."""
+    """They run as this user, but no byte and no connection reaches the stub."""
     page, said = stub.debugger(tcp=True), BROWSERS[name]
     try:
         page.sendall(said[:split])
-        time.sleep(0.02 * bool(split))  # so that the relay gets it in two
+        time.sleep(0.02 * bool(split))  # so that the relay reads it in two parts
         page.sendall(said[split:])
     except OSError:
         pass  # turned away already
-    stub.connection(tcp=True)  # the first that came
+    stub.connection(tcp=True)  # the first that arrives
     assert has_ended(page, UNKNOWN if name in ("lldb", "many") else b"")
 
 
@@ -482,14 +482,14 @@ def test_who_says_nothing_is_in_nobody_s_way(stub: Stub) -> None:
     client, _ = stub.connection(tcp=True)
     assert has_ended(silent[0])
     silent[-1].sendall(HELLO)
-    assert has_ended(silent[-1])  # it comes second
+    assert has_ended(silent[-1])  # it is the second
     client.close()
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("tcp", [False, True])
 def test_how_debuggers_begin(stub: Stub, tcp: bool) -> None:
-    """Whole, byte by byte, and as lldb does."""
+    """All at once, byte by byte, and as lldb does."""
     for begins in (HELLO, b"+" + HELLO, b"+\x03" + HELLO, b"++-" + HELLO):
         client = stub.debugger(tcp)
         for at in range(len(begins)):
@@ -520,12 +520,12 @@ def test_whose_a_connection_is() -> None:
     assert relay.owner(served) is None and not relay.is_ours(served)
     served.close()
 
-    # In the other table, as some programs connect
+    # In the other table, as for programs that connect over IPv6
     client = socket.socket(socket.AF_INET6)
     client.connect((f"::ffff:{address[0]}", address[1]))
     served, _ = listening.accept()
     assert relay.owner(served) == (os.getuid(), os.fstat(client.fileno()).st_ino)
-    # As in the table of a user who is another one
+    # As in another user's table
     real = os.getuid
     os.getuid = lambda: real() + 1
     try:
@@ -537,7 +537,7 @@ def test_whose_a_connection_is() -> None:
 
 
 def refused(*command: object) -> str:
-    """What the relay says that refuses to listen."""
+    """Return what the relay prints when it refuses to listen."""
     done = projects.run(*command)
     assert done.returncode == 1 and not done.stderr, done
     [line] = done.stdout.splitlines()
@@ -562,7 +562,7 @@ def test_where_the_relay_cannot_listen(port: int, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_a_namespace_where_others_look_like_us(port: int) -> None:
-    """The kernel's tables have one number there for all whom it does not know."""
+    """There, the kernel's tables show one id for all users that are not mapped."""
     unknown = Path("/proc/sys/kernel/overflowuid").read_text().strip()
     start = (
         "/usr/bin/python3",
@@ -578,7 +578,7 @@ def test_a_namespace_where_others_look_like_us(port: int) -> None:
             if projects.run(*apart, "true").returncode:
                 pytest.skip("no user namespace can be made here")
             assert "told from others" in refused(*apart, *start, *ends, port)
-        # With a number of one's own, or one of all numbers, nobody is like us
+        # With an id of one's own, or if all ids are mapped, nobody looks like us
         for apart in (("unshare", "--user", "--map-root-user"), AS_NOBODY):
             ends[1].unlink(missing_ok=True)
             with subprocess.Popen(
@@ -609,7 +609,7 @@ def test_a_port_that_somebody_has(port: int) -> None:
 @needs_root
 @pytest.mark.once
 def test_another_debian_is_root_s(tmp_path: Path) -> None:
-    """tests/host/debian.sh runs as root what is in its folder: in no stranger's."""
+    """tests/host/debian.sh runs as root what is in its folder, so it refuses a stranger's."""
     programs = tmp_path / "bin"
     projects.command(programs, "debootstrap", "mkdir -p -- $4/root/lab")
     projects.command(programs, "git", "exit 0")
@@ -637,7 +637,7 @@ def test_another_debian_is_root_s(tmp_path: Path) -> None:
             assert ("only root can write in" in refusal) == (folder != inside)
             os.chown(folder, 0, 0)
             folder.chmod(0o755)
-    inside.chmod(0o1777)  # as /tmp has it: others may not rename what is there
+    inside.chmod(0o1777)  # like /tmp: others may not rename what is there
     assert said(inside / "chroot") == "entered"
     odd = [inside / name for name in ("file", "link", "nothing")]
     odd[0].touch()

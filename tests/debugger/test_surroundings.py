@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Odd surroundings: names of folders, a person's settings, disks without room.
+"""Odd surroundings: names of folders, a person's settings, full disks.
 
-The lab works there, or says in a sentence what is wrong. It never does what a name says.
+The lab works, or says in one sentence what is wrong. It never executes what a name says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAB = ("source gdb/seginfo.py", "seginfo run", "seginfo brief", "continue")
 def mounted(
     command: str, *mounts: str, **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """Run a shell command where something is mounted, for it alone."""
+    """Run a shell command with something mounted, for it alone."""
     if os.geteuid():
         pytest.skip("only root may mount")
     script = " && ".join([*mounts, command])
@@ -36,7 +36,7 @@ def mounted(
 
 
 def sentence(ended: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence on what is wrong; nothing is taken for success."""
+    """Return the sentence that says what is wrong; nothing must look like success."""
     said = ended.stdout + ended.stderr
     assert ended.returncode != 0 and "Traceback" not in said, said
     [line] = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
@@ -44,7 +44,7 @@ def sentence(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def clone(folder: Path) -> Path:
-    """A clone of this lab, with what has been built here and the kernel that is meant here."""
+    """Make a clone of this lab, with what is built here and the selected kernel."""
     for part in ("scripts", "gdb", "initramfs", "kernel"):
         shutil.copytree(labs.ROOT / part, folder / part)
     shutil.copy(labs.ROOT / "VERSION", folder)
@@ -55,7 +55,7 @@ def clone(folder: Path) -> Path:
 
 
 def script(name: str, *words: str, folder: Path = labs.ROOT) -> str:
-    """The shell's way to say a script of the lab, with gdb commands."""
+    """Return the shell's words to run a script of the lab with gdb commands."""
     given = shlex.quote("".join(f"{word}\n" for word in words))
     return f"printf %s {given} | {shlex.quote(str(folder))}/scripts/{name}.sh"
 
@@ -64,7 +64,7 @@ def script(name: str, *words: str, folder: Path = labs.ROOT) -> str:
 
 
 def test_a_clone_in_a_folder_with_an_odd_name(port: int, tmp_path: Path) -> None:
-    """Commas are QEMU's, colons are gdb's between two folders, spaces the shell's."""
+    """Commas are special to QEMU, colons between folders to gdb, spaces to the shell."""
     folder = clone(tmp_path / "a,b:c d'e")
     settings = {"PORT": port, "BUILD": folder / "build"}
     for name in ("boot", "verify"):
@@ -83,8 +83,8 @@ def test_a_clone_in_a_folder_with_an_odd_name(port: int, tmp_path: Path) -> None
 def test_a_folder_for_temporary_files_with_an_odd_name(
     port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """It stands in for /dev/shm, where that cannot be written to."""
-    # tmp_path has the test's name, and the name of a socket holds 107 bytes
+    """It is used in place of /dev/shm if that is not writable."""
+    # tmp_path contains the test's name, and the path of a socket may have 107 bytes
     folder = tmp_path_factory.mktemp("t") / "a,b:c d'e"
     folder.mkdir()
     nowhere = "mount -t tmpfs -o ro none /dev/shm"
@@ -99,7 +99,7 @@ def test_a_folder_for_temporary_files_with_an_odd_name(
 
 @pytest.mark.parametrize("name", ["JSON", "PROGRAM", "ARGS", "LIMIT", "RECORDING"])
 def test_a_value_is_no_command(port: int, tmp_path: Path, name: str) -> None:
-    """Neither of gdb's nor of a shell's, whatever stands in it."""
+    """Neither gdb nor a shell executes it, whatever it contains."""
     was_here = tmp_path / "was-here"
     values = [
         f"x\nshell touch {was_here}\n",
@@ -114,7 +114,7 @@ def test_a_value_is_no_command(port: int, tmp_path: Path, name: str) -> None:
 
 
 def test_make_gives_values_to_no_shell(tmp_path: Path) -> None:
-    """A recipe in which a value stood would execute it."""
+    """A recipe that contained a value would execute it."""
     secret = "a; touch was-here"
     names = (
         "KERNEL",
@@ -152,7 +152,7 @@ set auto-load off
 
 
 def test_settings_of_a_person_s_gdb(port: int, tmp_path: Path) -> None:
-    """The lab's own expressions are C's, whatever the person's are; and those stay."""
+    """The lab's own expressions are always C's, whatever is set; and the settings stay."""
     (tmp_path / ".gdbinit").write_text(SETTINGS)
     commands = ["source gdb/seginfo.py", "seginfo brief", "continue", "lab ps"]
     commands += ["lab walk 0x401000", "lab vmas 1", "lab kstack", "lab current"]
@@ -171,14 +171,14 @@ def test_settings_of_a_person_s_gdb(port: int, tmp_path: Path) -> None:
 
 @pytest.fixture
 def broken_python(tmp_path: Path) -> Path:
-    """A folder for PYTHONPATH in which what the lab imports is broken."""
+    """A folder for PYTHONPATH that has broken versions of what the lab imports."""
     for name in ("rich", "elftools", "json", "struct"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('broken on purpose')")
     return tmp_path
 
 
 def test_a_broken_python(port: int, broken_python: Path) -> None:
-    """Without a person none of it is read; in a person's gdb it is told as what it is."""
+    """In batch mode none of it is read; in a person's gdb the error names it."""
     for settings in ({"PYTHONPATH": broken_python}, {"PYTHONHOME": "/nowhere"}):
         ended = labs.run("scripts/verify.sh", PORT=port, **settings)
         assert ended.returncode == 0 and PASSED in ended.stdout, ended.stderr
@@ -190,7 +190,7 @@ def test_a_broken_python(port: int, broken_python: Path) -> None:
 
 # --- Disks -----------------------------------------------------------------------------
 
-SMALL = "mount -t tmpfs -o size=64m none /dev/shm"  # as a container has it
+SMALL = "mount -t tmpfs -o size=64m none /dev/shm"  # as in a container
 
 
 def test_no_room_for_the_guest_s_memory_in_dev_shm(port: int, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_no_room_for_the_guest_s_memory_anywhere(port: int) -> None:
 
 
 def test_running_labs_have_not_taken_all_of_their_memory_yet(port: int) -> None:
-    """Two guests of 256M in 400 MB: the second one goes to the disk."""
+    """Two guests of 256M in 400 MB: the second one's memory goes to the disk."""
     other = labs.free_port()
     ended = mounted(
         f"mkfifo /dev/shm/end; (exec <>/dev/shm/end; PORT={other} {labs.ROOT}/scripts/debug.sh) >/dev/null 2>&1 & "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace as a whole: whom it follows, how it ends, what it refuses."""
+"""lab trace as a whole: which processes it follows, how it ends, what it refuses."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BOOTED = ("source gdb/seginfo.py", "continue")
 
 
 def said(port: int, tmp: Path, *commands: str, before: tuple[str, ...] = ARMED) -> list:
-    """What each command said."""
+    """Run gdb commands, and return the answer to each."""
     return labs.inside("trace.py", port, tmp, list(commands), before)
 
 
 def ended(answer: list) -> str:
-    """The last sentence of a trace with --json."""
+    """Return the last sentence of a trace with --json."""
     return answer[-1]
 
 
@@ -44,7 +44,7 @@ def test_who_is_followed(who: str, port: int, tmp_path: Path) -> None:
     command = f"lab trace syscall exit_group,execve {who} --json"
     (answer,) = said(port, tmp_path, command, before=before)
     names = {event["comm"] for event in answer[0]["data"]}
-    if who == "1":  # init: the demo is there already, and is not followed
+    if who == "1":  # init: the demo has started already, and is not followed
         assert "demo" not in names and "the guest has ended" in ended(answer)
         (left_out,) = [p for p in answer if str(p).startswith("Not followed")]
         assert "since it was there before: " in left_out
@@ -67,16 +67,16 @@ def test_nobody_executes_it(traced: Traced) -> None:
 
 @pytest.mark.once
 def test_the_current_process_is_followed(port: int, tmp_path: Path) -> None:
-    """At the first hit: what comes behind it, of the demo only."""
+    """At the first hit: the events that come after it, of the demo only."""
     (answer,) = said(port, tmp_path, "lab trace syscall all --json", before=BOOTED)
     names = [event["syscall"] for event in answer[0]["data"]]
     assert "execve" not in names and names[-1] == "exit_group"
-    assert names.count("segment_info") == 2  # not the one that was under way
+    assert names.count("segment_info") == 2  # without the one in progress
 
 
 @pytest.mark.once
 def test_the_limit(port: int, tmp_path: Path) -> None:
-    """Ends there, leaves no breakpoint, and the next one goes on from there."""
+    """It ends there, leaves no breakpoint, and the next trace continues from there."""
     first, breakpoints, second, nothing = said(
         port,
         tmp_path,
@@ -95,7 +95,7 @@ def test_the_limit(port: int, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_the_check_goes_on_meanwhile(port: int, tmp_path: Path) -> None:
-    """Hits are checked in one line each, stop nobody, and stop again afterwards."""
+    """Hits are checked, with one line each; they do not stop the trace, but do so afterwards."""
     text = labs.debug(
         port,
         "source gdb/seginfo.py",
@@ -158,7 +158,7 @@ def test_without_a_kernel(vmlinux: Path) -> None:
 
 
 def test_a_function_that_no_kernel_has(port: int, tmp_path: Path) -> None:
-    """A renamed function is named, an optional one is told of."""
+    """A renamed function is named, an optional one is reported."""
     found = labs.inside("points.py", port, tmp_path, before=ARMED)
     assert found["function"] == "do_exit"
     assert (
@@ -177,7 +177,7 @@ def test_a_name_given_twice(traced: Traced) -> None:
 
 @pytest.mark.once
 def test_the_stop_on_which_the_guest_stands(port: int, tmp_path: Path) -> None:
-    """gdb goes on past it: here a child would not be followed."""
+    """gdb steps over it, so a child could be missed."""
     first, second = labs.inside(
         "trace.py",
         port,
@@ -194,7 +194,7 @@ def test_the_stop_on_which_the_guest_stands(port: int, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_ctrl_c_ends_it(port: int, program: Callable[[str], Path]) -> None:
-    """At any moment of a busy trace, pressed once or often; gdb stays usable."""
+    """At any moment of a busy trace, pressed once or several times; gdb stays usable."""
     settings = {"PROGRAM": program("calls.c"), "ARGS": "2,1000000"}
     chance = random.Random(7)
     with labs.session("scripts/debug.sh", PORT=port, **settings) as person:
@@ -209,10 +209,10 @@ def test_ctrl_c_ends_it(port: int, program: Callable[[str], Path]) -> None:
                 person.press("c")
                 time.sleep(0.003)
             text = person.prompt()
-            # The terminal drops what is not yet read when Ctrl-C comes once more
+            # The terminal discards unread input at another Ctrl-C
             assert presses > 1 or re.search(r"\d+ events?; Ctrl-C\.", text), text
             assert "Exception" not in text
-            # A Ctrl-C too many is one for gdb, which says Quit and prompts again
+            # A superfluous Ctrl-C goes to gdb, which prints Quit and prompts again
             person.type("echo all quiet\\n")
             person.wait(re.compile(r"all quiet\r?\n"))
             person.prompt()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace exec against the ELF files, and what the programs say when they start.
+"""lab trace exec compared with the ELF files, and with what programs print as they start.
 
-tests/guest/programs/exec_all.c executes one file after the other; each is
-exec_shown.c, linked in another way, which shows its stack, auxiliary vector and
-/proc/self/maps before it changes anything.
+tests/guest/programs/exec_all.c executes one file after the other. Each is exec_shown.c,
+linked in a different way, which prints its stack, auxiliary vector and /proc/self/maps
+before it changes anything.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STARTED = (
     *("many-strings", "no-arguments", "by-descriptor", "vfork", "thread"),
     *("orphaned-thread", "nested"),
 )
-REFUSED = {  # the error, and the function that refuses
+REFUSED = {  # the error, and the function that returns it
     "missing": (errno.ENOENT, "do_open_execat"),
     "folder": (errno.EACCES, "do_open_execat"),
     "forbidden": (errno.EACCES, "do_open_execat"),
@@ -66,7 +66,7 @@ REFUSED = {  # the error, and the function that refuses
     "bad-pointer": (errno.EFAULT, "copy_strings"),
 }
 # Headers changed in copies of static: the offset in the file, the bytes, and why
-# load_elf_binary() does not take it, "" if it does
+# load_elf_binary() refuses it, "" if it does not
 CHANGED = {
     "small-class": ([(4, b"\1")], ""),
     "other-machine": (
@@ -91,7 +91,7 @@ NOT_USER = 0xFFFF_8000_0000_0000  # no address of a program's
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The files that are executed, by their path in the guest."""
+    """The files that are executed, by path in the guest."""
     folder = tmp_path_factory.mktemp("files")
     found = {}
     for name, link in LINKED.items():
@@ -109,7 +109,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def changed(program: Path, copy: Path, changes: list[tuple[int, bytes]]) -> Path:
-    """A copy of a program with other bytes in its ELF header."""
+    """Copy a program with other bytes in its ELF header."""
     data = bytearray(program.read_bytes())
     for offset, new in changes:
         data[offset : offset + len(new)] = new
@@ -118,7 +118,7 @@ def changed(program: Path, copy: Path, changes: list[tuple[int, bytes]]) -> Path
 
 
 def torn(program: Path, copy: Path) -> Path:
-    """A copy of a program whose second PT_LOAD wants an address of the kernel's."""
+    """Copy a program, with a second PT_LOAD at a kernel address."""
     data = bytearray(program.read_bytes())
     (table,) = struct.unpack_from("<Q", data, 32)
     kind, *_ = struct.unpack_from("<I", data, table + 56)
@@ -130,7 +130,7 @@ def torn(program: Path, copy: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def runner(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """exec_all with all the files in it."""
+    """exec_all with all the files added."""
     folder = tmp_path_factory.mktemp("runner")
     listing = folder / "files.s"
     with listing.open("w", encoding="ascii") as out:
@@ -153,12 +153,12 @@ def together(runner: Path, traced: Traced) -> Trace:
     return traced("exec --limit 9999", runner, ARGS=f"{THREADS},{COUNT}", SMP=2)
 
 
-# --- What the guest said ------------------------------------------------------
+# --- What the guest printed ---------------------------------------------------
 
 
 @dataclass
 class Shown:
-    """What a program said of itself."""
+    """What a program printed about itself."""
 
     sp: int = 0
     argc: int = 0
@@ -169,7 +169,7 @@ class Shown:
 
 
 def shown(console: str) -> dict[int, Shown]:
-    """What each program showed, by its process id."""
+    """Return what each program printed, by process id."""
     found = {}
     blocks = re.findall(r"^begin (\w+)\n(.*?)^end$", console, re.DOTALL | re.MULTILINE)
     for pid, text in blocks:
@@ -195,13 +195,13 @@ def shown(console: str) -> dict[int, Shown]:
 
 
 def cases(console: str) -> dict[str, tuple[int, int]]:
-    """The process id and the wait status of each case."""
+    """Return the process id and the wait status of each case."""
     found = re.findall(r"^case (\S+) pid (\d+) status (\d+)$", console, re.MULTILINE)
     return {name: (int(pid), int(status)) for name, pid, status in found}
 
 
 class Case:
-    """The events of one case, and what its program said."""
+    """The events of one case, and what its program printed."""
 
     def __init__(self, alone: Trace, name: str) -> None:
         self.pid, self.status = cases(alone.console)[name]
@@ -227,7 +227,7 @@ def started(request: pytest.FixtureRequest, alone: Trace) -> Case:
 
 
 def segments(file: Path) -> Iterator[dict[str, int]]:
-    """What readelf -l says of each PT_LOAD, as the kernel names it."""
+    """Return each PT_LOAD as readelf -l shows it, with the kernel's names."""
     with file.open("rb") as data:
         for one in ELFFile(data).iter_segments("PT_LOAD"):
             yield {
@@ -256,10 +256,10 @@ def test_all_cases_went_as_meant(alone: Trace) -> None:
 
 
 def test_areas_are_those_of_maps(started: Case) -> None:
-    """At start_thread(), and so are the changes of all steps together."""
+    """At start_thread(), and the changes of all steps add up to them."""
     start = started.one("start")
     said = [(a["start"], a["end"], a["perms"], a["name"]) for a in start["areas"]]
-    if started.shown.maps:  # the dynamic one has changed its areas by then
+    if started.shown.maps:  # the dynamic program has changed its areas by then
         assert said == started.shown.maps
     areas: dict[int, tuple[int, str]] = {}
     for event in started.events:
@@ -302,7 +302,7 @@ def test_entry_is_the_interpreters_or_the_programs(
 def test_each_segment_of_the_files_is_mapped(
     started: Case, files: dict[str, Path]
 ) -> None:
-    """Those without bytes of the file are not mapped from it by elf_load() (6.1.y)."""
+    """Segments without bytes from the file are not mapped by elf_load() (6.1.y)."""
     for path, run in groupby(started.all("map"), lambda one: one["path"]):
         events = list(run)
         said = [
@@ -314,7 +314,7 @@ def test_each_segment_of_the_files_is_mapped(
             if one["filesz"]
         ]
         wanted = [one for one in segments(files[path]) if one["filesz"]]
-        # An aligned PIE is mapped and unmapped once to find a place (v6.10 and 6.1.y)
+        # An aligned PIE is mapped and unmapped once, to find a place (v6.10 and 6.1.y)
         assert said[-len(wanted) :] == wanted and len(said) <= len(wanted) + 1
         for one in events[-len(wanted) :]:
             assert one["address"] == one["bias"] + one["vaddr"] // PAGE * PAGE
@@ -342,7 +342,7 @@ def test_steps_come_in_the_kernels_order(started: Case) -> None:
         for _ in started.all("script"):
             wanted += ["open", "script", "handler"]
     if started.one("start")["ip"] != started.shown.auxv[AT_ENTRY]:
-        wanted += ["open"]  # the interpreter, once the handler has read its name
+        wanted += ["open"]  # of the interpreter, once the handler has read its name
     wanted += ["begin", "layout", "move", "stack"]
     if not started.one("layout")["random"]:
         wanted.remove("move")
@@ -369,7 +369,7 @@ def test_drawings_have_their_marks_at_edges(started: Case) -> None:
 
 
 def test_stack_is_as_large_as_drawn(started: Case) -> None:
-    """The sizes in the last drawing add up, and the stack pointer stands in it."""
+    """The sizes in the last drawing add up, and the stack pointer is inside."""
     tables, areas = started.one("tables"), started.one("start")["areas"]
     stack = next(one for one in areas if one["name"] == "[stack]")
     assert stack["start"] <= tables["sp"] < stack["end"]
@@ -379,7 +379,7 @@ def test_stack_is_as_large_as_drawn(started: Case) -> None:
     assert int(marks["sp"], 16) == tables["sp"]
 
 
-# --- What is special in some --------------------------------------------------
+# --- Special cases -----------------------------------------------------------
 
 
 def test_scripts_put_their_interpreter_in_front(alone: Trace) -> None:
@@ -434,14 +434,14 @@ def test_who_has_ended_is_not_killed(alone: Trace) -> None:
 
 
 def test_of_several_threads_one_becomes_the_process(alone: Trace) -> None:
-    """The others die in their calls, and each call has one end."""
+    """The other threads die in their calls, and each call has one end."""
     case = Case(alone, "race")
     called, ended = case.all("call"), case.all("return")
     assert len(called) > 1
     assert sorted(e["exec"] for e in called) == sorted(e["exec"] for e in ended)
     (won,) = [e for e in ended if e["result"] == 0]
     assert won["tid"] == case.pid and case.one("begin")["killed"]
-    for event in ended:  # the others, in the middle of a step or at its end
+    for event in ended:  # the other threads, during a step or at its end
         if event is not won:
             assert event["result"] is None or "SIGKILL" in event["pending"]
             assert "goes on" not in event["what"]
@@ -468,7 +468,7 @@ def test_a_descriptor_is_named(alone: Trace) -> None:
 
 
 def test_events_have_the_time_of_their_stop(alone: Trace) -> None:
-    """Also the first, which waits until it is known who is followed."""
+    """Even the first, which is held back until it is known which process is followed."""
     call, made = alone.events[:2]
     assert (call["step"], made["step"]) == ("call", "bprm")
     assert call["time_ns"] < made["time_ns"]
@@ -507,7 +507,7 @@ def test_what_is_no_script(alone: Trace, name: str, why: str) -> None:
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_only_what_the_kernel_takes_is_taken(alone: Trace, name: str) -> None:
-    """elf_check_arch() does not look at EI_CLASS."""
+    """elf_check_arch() does not check EI_CLASS."""
     case, (_, why) = Case(alone, name), CHANGED[name]
     elf = [e for e in case.all("handler") if e["handler"] == "load_elf_binary"][-1]
     assert elf["takes"] is not bool(why) and elf.get("why", "") == why
@@ -520,7 +520,7 @@ def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
 
 @pytest.mark.once
 def test_who_fails_to_execute_is_not_followed(runner: Path, traced: Traced) -> None:
-    """Before bprm_execve() or in it: its exec is told, and nothing that comes later."""
+    """Before bprm_execve() or in it: the failed exec is reported, and nothing after it."""
     named = traced("exec /t/text", runner)
     pids = [
         cases(named.console)[name][0] for name in ("text", "too-long", "bad-pointer")
@@ -539,7 +539,7 @@ def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
     assert end["pending"] == ["SIGSEGV"] and "SIGSEGV is pending" in end["what"]
 
 
-IMPOSSIBLE = {  # said as what cannot be followed, not as a mistake of the lab's
+IMPOSSIBLE = {  # reported as what cannot be followed, not as a mistake of the lab's
     "stack_lines([Part('a', 0, 8)], {0: 'start', 9: 'sp'})": "sp is 0x9, where no part",
     "stack_lines([Part('a', 8, 8)], {8: 'start'})": "start is 0x8, where no part",
     "binprm.copied(0, 16, 8)": "strings from 0x10 on end at 0x8",
@@ -583,15 +583,15 @@ def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
         assert argv["argv"] == [which, "quiet"]
         assert len({one["exec"] for one in events}) == 1
         steps.add(tuple(one["step"] for one in events))
-    assert len(steps) == 1  # all went the same way
-    assert len(by_pid) == 1  # that of the program itself
+    assert len(steps) == 1  # all took the same steps
+    assert len(by_pid) == 1  # of the program itself
 
 
 def test_the_kernels_own_exec_is_followed(runner: Path, traced: Traced) -> None:
     init = traced("exec /init --limit 24", runner)
     first, argv = init.events[0], next(e for e in init.events if e["step"] == "argv")
     assert (first["call"], first["path"], first["pid"]) == ("kernel_execve", "/init", 1)
-    assert argv["argv"][0] == "/init"  # behind it, words for init of the command line
+    assert argv["argv"][0] == "/init"  # after it, words of the command line for init
     assert "Nobody executed" not in init.ended
     begin = next(one for one in init.events if one["step"] == "begin")
     assert begin["old_mm"] == 0 and begin["comm"] == "init"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace exit against what the programs say of themselves and their children."""
+"""lab trace exit compared with what the programs print about themselves and their children."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ storm = traced_once("exit", "family_storm.c")
 
 
 def own_process(deaths: Trace) -> int:
-    """The program's own id."""
+    """Return the program's own process id."""
     (line,) = deaths.lines("self")
     return int(line["process"])
 
 
 def ended(deaths: Trace, name: str) -> int:
-    """The child that ended in a way."""
+    """Return the child that ended in some way."""
     (line,) = [line for line in deaths.lines("ended") if line["name"] == name]
     return int(line["child"])
 
 
 def reported(deaths: Trace, child: int) -> Event:
-    """The event that tells of a child's zombie."""
+    """Return the event that reports a child's zombie."""
     (event,) = deaths.step("reported", process=child)
     return event
 
 
 def kinds(deaths: Trace, process: int) -> list[Event]:
-    """The ends of all threads of a process."""
+    """Return the ends of all threads of a process."""
     return deaths.step("ends", process=process)
 
 
@@ -46,7 +46,7 @@ def test_ends_by_itself_and_reads_all(deaths: Trace) -> None:
 
 
 def test_statuses(deaths: Trace) -> None:
-    """What wait() and /proc said of each child, and the order of things."""
+    """They are those of wait() and /proc, and the events are in order."""
     lines = deaths.lines("ended")
     assert len(lines) == 14
     for line in lines:
@@ -64,7 +64,7 @@ def test_statuses(deaths: Trace) -> None:
         assert first["si_code"] == int(line["si_code"])
         assert first["si_status"] == int(line["si_status"])
         assert second["status"] == status
-        # The C library's macros told the same as the lab's words
+        # The C library's macros agreed with the lab's words
         texts = {zombie["status_text"], first["status_text"], second["status_text"]}
         assert texts == {status_text(status)}
         last = kinds(deaths, child)[-1]
@@ -75,7 +75,7 @@ def test_statuses(deaths: Trace) -> None:
 
 
 def status_text(status: int) -> str:
-    """A wait status in words."""
+    """Return a wait status in words."""
     if status & 0x7F:
         return f"killed by {signal.Signals(status & 0x7F).name}"
     return f"exit status {status >> 8}"
@@ -98,7 +98,7 @@ def test_exit_and_exit_group(deaths: Trace) -> None:
 
 
 def threads(deaths: Trace, process: int) -> list[int]:
-    """The threads of a process besides the first, as they said themselves."""
+    """Return the threads of a process besides the first, as they printed themselves."""
     lines = deaths.lines("thread")
     return [int(one["id"]) for one in lines if int(one["process"]) == process]
 
@@ -108,7 +108,7 @@ def test_threads_that_are_killed(deaths: Trace, name: str, count: int) -> None:
     process = ended(deaths, name)
     expected = set(threads(deaths, process))
     (kills,) = deaths.step("kills", process=process)
-    if name == "exec":  # the one that executes is left, the first one is not
+    if name == "exec":  # the thread that executes is left, the first one is not
         expected |= {process}
     assert set(kills["threads"]) == expected and len(expected) == count
     assert kills["number"] < min(one["number"] for one in kinds(deaths, process))
@@ -140,7 +140,7 @@ def test_a_timer_kills(deaths: Trace) -> None:
 
 
 def test_no_core_dump_of_a_secret(deaths: Trace) -> None:
-    """Then it is do_group_exit() that kills the other threads, and they die once."""
+    """Then do_group_exit() kills the other threads, and they die once."""
     process = ended(deaths, "secret")
     first, second = deaths.step("kills", process=process)
     assert first["threads"] == [] and not first["dumps"]
@@ -170,7 +170,7 @@ def test_the_first_thread_may_end_first(deaths: Trace) -> None:
 
 
 def test_exec_of_a_thread(deaths: Trace) -> None:
-    """It gets the process's number; its own is that of the first thread then."""
+    """It takes the process's id; its own id is then the first thread's."""
     process = ended(deaths, "exec")
     ends = kinds(deaths, process)
     assert len(ends) == 4  # three that were killed, and the process itself
@@ -182,7 +182,7 @@ def test_exec_of_a_thread(deaths: Trace) -> None:
 
 
 def test_memory(deaths: Trace) -> None:
-    """Every memory is given back once, by the last one who runs in it."""
+    """Every address space is released once, by the last process that runs in it."""
     for line in deaths.lines("ended"):
         process = int(line["child"])
         *by_exec, memory = deaths.step("memory", process=process)
@@ -197,7 +197,7 @@ def test_memory(deaths: Trace) -> None:
 
 
 def test_memory_of_a_vfork_child(deaths: Trace) -> None:
-    """It is its parent's."""
+    """The address space is its parent's."""
     (line,) = deaths.lines("vforked")
     child = int(line["child"])
     assert len(kinds(deaths, child)) == 1
@@ -205,7 +205,7 @@ def test_memory_of_a_vfork_child(deaths: Trace) -> None:
 
 
 def memories(shared: Trace, name: str) -> tuple[dict[str, int], list[Event]]:
-    """The processes of a way to share a memory, and the events of its end."""
+    """Return the processes that share a memory in some way, and the events of its end."""
     (line,) = [line for line in shared.lines("shared") if line["name"] == name]
     pids = {key: int(line[key]) for key in ("owner", "guest", "second")}
     found = shared.step("memory")
@@ -215,7 +215,7 @@ def memories(shared: Trace, name: str) -> tuple[dict[str, int], list[Event]]:
 @pytest.mark.once
 @pytest.mark.parametrize("name", ["sibling", "orphan"])
 def test_memory_of_guests(shared: Trace, name: str) -> None:
-    """That it is its owner's cannot be told from their parents."""
+    """Their parents do not tell that it is the owner's."""
     pids, (memory,) = memories(shared, name)
     assert memory["process"] == memory["tid"] == pids["owner"]
     assert not memory["executes"]
@@ -229,7 +229,7 @@ def test_memory_without_its_owner(shared: Trace) -> None:
     pids, (memory,) = memories(shared, "outlived")
     assert memory["process"] == pids["owner"] and memory["tid"] == pids["guest"]
     assert memory["number"] > reported(shared, pids["owner"])["number"]
-    # An owner that executes a program has another memory, the guest has this one
+    # An owner that executes a program has a new memory, the guest keeps this one
     pids, (first, second) = memories(shared, "left")
     assert first["process"] == first["tid"] == pids["owner"]
     assert second["process"] == second["tid"] == pids["guest"]
@@ -261,7 +261,7 @@ def test_a_zombie_is_adopted(deaths: Trace) -> None:
 
 
 def test_a_tracer_ends(deaths: Trace) -> None:
-    """The zombie has the parent that it had before."""
+    """The zombie has the parent it had before."""
     (line,) = deaths.lines("traced")
     child, tracer = int(line["child"]), int(line["tracer"])
     first, second = deaths.step("reported", process=child)
@@ -273,7 +273,7 @@ def test_a_tracer_ends(deaths: Trace) -> None:
 
 @pytest.mark.once
 def test_traced_threads(traced_ones: Trace) -> None:
-    """A tracer is told of each; that a process has ended is told once."""
+    """A tracer is told about each thread; the end of a process is reported once."""
     lines = traced_ones.lines("traced")
     assert {line["name"] for line in lines} == {"thread_first", "leader_first", "exec"}
     (me,) = (int(line["process"]) for line in traced_ones.lines("self"))
@@ -287,7 +287,7 @@ def test_traced_threads(traced_ones: Trace) -> None:
         assert {one["tracer"] for one in told} == {me}
         assert {one["signal"] for one in told} == {signal.SIGCHLD}
         assert all(one["number"] < zombie["number"] for one in told)
-        # Of every thread that was waited for, and of no other but a first one
+        # For every thread that was waited for, and for no others but first threads
         waited = Counter(
             int(one["task"])
             for one in traced_ones.lines("reaped")
@@ -315,7 +315,7 @@ def test_a_traced_thread_ends_first(traced_ones: Trace) -> None:
 
 @pytest.mark.once
 def test_the_tracer_ends_the_last_thread(traced_ones: Trace) -> None:
-    """Its parent is told of a process by whoever waits for the last of its threads."""
+    """The process is reported to its parent by whoever waits for the last of its threads."""
     (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "leader_first"]
     child = int(line["child"])
     (me,) = (int(one["process"]) for one in traced_ones.lines("self"))
@@ -376,7 +376,7 @@ def test_nobody_asks(deaths: Trace) -> None:
         (released,) = deaths.step("released", task=child)
         alone = name in ("ignored", "nocldwait")
         assert released["how"] == ("itself" if alone else "its last thread")
-        # Counts none out that has only the place of one that is gone
+        # A task is not excluded just because it has the address of one that is gone
         assert [one["others"] for one in kinds(deaths, child)] == [1, 0][alone:]
     failed = [e for e in deaths.step("waited") if e["result"] == -errno.ECHILD]
     assert len(failed) == 9

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace fault against programs that know their faults, and getrusage()."""
+"""lab trace fault compared with programs that know their faults, and with getrusage()."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ def threads(request: pytest.FixtureRequest, run: Run) -> Trace:
 
 
 def said(found: Trace, word: str) -> list[list[str]]:
-    """What the program said of one sort."""
+    """Return the values in the program's lines that begin with a word."""
     return [line.split() for line in re.findall(rf"^{word} (.*)$", found.console, re.M)]
 
 
 def main_of(found: Trace) -> int:
-    """The thread that the guest started."""
+    """Return the thread that the guest started."""
     return min(event["tid"] for event in found.events)
 
 
 def at(found: Trace, address: int) -> list[Event]:
-    """The faults at a page."""
+    """Return the faults at a page."""
     return [e for e in found.events if e["address"] // PAGE == address // PAGE]
 
 
 @pytest.fixture(scope="module")
 def ways(run: Run) -> Trace:
-    """Faults that end in another way than their like."""
+    """Faults that end differently from similar ones."""
     found = run("fault_ways.c")
     assert "FAILED" not in found.console and "exited with 0" in found.console
     return found
@@ -87,7 +87,7 @@ def turns(run: Run) -> Trace:
 
 
 def announced(found: Trace) -> dict[int, list[tuple[int, str, str, str]]]:
-    """By page: thread, access, mode and kind that the program said would come."""
+    """Return, by page, thread, access, mode and kind that the program announced."""
     pages: dict[int, list[tuple[int, str, str, str]]] = {}
     tid = main_of(found)
     for line in found.console.splitlines():
@@ -107,7 +107,7 @@ def announced(found: Trace) -> dict[int, list[tuple[int, str, str, str]]]:
 
 
 def check_kinds(found: Trace) -> int:
-    """Every fault that the program announced is there, and no other; their number."""
+    """Every fault that the program announced happened, and no other; returns their number."""
     wanted = announced(found)
     for page, faults in wanted.items():
         seen = [
@@ -121,7 +121,7 @@ def check_kinds(found: Trace) -> int:
 
 
 def without_other_ways(events: list[Event]) -> list[Event]:
-    """To copy, the kernel may try another way: the same fault, of other instructions."""
+    """The kernel may copy in another way: the same fault by other instructions."""
     first = [e for e in events if e["kind"] == "fixup"][:1]
     others = [e for e in events if e["kind"] == "fixup"][1:]
     tried = {(e["tid"], e["access"], e["syscall"]) for e in first + others}
@@ -135,7 +135,7 @@ def test_every_fault_is_of_the_kind_that_was_made(kinds: Trace) -> None:
 
 
 def test_every_kind_was_there(kinds: Trace) -> None:
-    """And what the summary counts is what was shown."""
+    """And the summary counts what was shown."""
     shown = Counter(event["kind"] for event in kinds.events)
     pages: Counter[str] = Counter()
     for event in kinds.events:
@@ -145,13 +145,13 @@ def test_every_kind_was_there(kinds: Trace) -> None:
     assert {row["kind"]: row["pages"] for row in table} == {k: pages[k] for k in shown}
     made = {kind for faults in announced(kinds).values() for *_, kind in faults}
     assert {kind for one in made for kind in one.split("|")[:1]} - set(shown) <= {
-        "made writable"  # where a reference of the kernel's makes it a copy
+        "made writable"  # when a reference of the kernel's makes it a copy
     }
     assert shown["stack growth"] == 1
 
 
 def test_entries_before_and_after(kinds: Trace, ways: Trace) -> None:
-    """What an entry says has to fit what is said to have happened."""
+    """What an entry shows must match what is reported to have happened."""
     for event in kinds.events + ways.events:
         before, after, kind = event["before"], event["after"], event["kind"]
         if kind in ("signal", "fixup", "emulated"):
@@ -178,7 +178,7 @@ def test_entries_before_and_after(kinds: Trace, ways: Trace) -> None:
 
 
 def test_pages_around_a_page_of_a_file(kinds: Trace) -> None:
-    """The first read of a file of 16 pages; the next pages of it need no fault."""
+    """The first read of a file of 16 pages: the pages around it need no fault."""
     (first, *_) = [
         e for e in kinds.events if e["area"] and e["area"]["name"].endswith("kinds.txt")
     ]
@@ -229,7 +229,7 @@ def test_a_child_that_dies_of_it(kinds: Trace) -> None:
 
 
 def test_functions_of_the_program(kinds: Trace) -> None:
-    """Where the program touches by functions of these names."""
+    """The program touches pages in functions with these names."""
     touched = [
         e for page in announced(kinds) for e in at(kinds, page) if e["mode"] == "user"
     ]
@@ -240,7 +240,7 @@ def test_functions_of_the_program(kinds: Trace) -> None:
 
 
 def test_functions_of_the_kernel(kinds: Trace, vmlinux: Path) -> None:
-    """As nm tells them, and in the call that the program made."""
+    """Their names as in nm, and in the call that the program made."""
     events = [
         e for page in announced(kinds) for e in at(kinds, page) if e["mode"] == "kernel"
     ]
@@ -254,7 +254,7 @@ def test_functions_of_the_kernel(kinds: Trace, vmlinux: Path) -> None:
 
 
 def symbol_table(vmlinux: Path) -> dict[int, set[str]]:
-    """The names of the functions that start at an address, as nm has them."""
+    """Return the names of the functions at each address, from nm."""
     found: dict[int, set[str]] = {}
     for line in labs.run("nm", vmlinux).stdout.splitlines():
         address, kind, name = line.rsplit(maxsplit=2)
@@ -271,7 +271,7 @@ def test_every_fault_is_as_it_was_announced(ways: Trace) -> None:
 
 
 def test_what_the_kernel_does_another_way(ways: Trace) -> None:
-    """A fault of the kernel that is not resolved says nothing of EFAULT."""
+    """An unresolved fault of the kernel does not imply EFAULT."""
     fixups = [e for e in ways.events if e["kind"] == "fixup"]
     assert [e["syscall"] for e in fixups] == ["futex", "open"]
     futex, string = fixups
@@ -281,7 +281,7 @@ def test_what_the_kernel_does_another_way(ways: Trace) -> None:
     assert futex["area"]["perms"] == "rw-p" and "anonymous rw-p:" in futex["what"]
     (row,) = [one for one in ways.table if one["kind"] == "fixup"]
     assert row["faults"] == 2 and row["meaning"].endswith("EFAULT, or another way")
-    # The stack is the next area above, but no stack becomes as long as that
+    # The stack is the next area above, but no stack may become that large
     assert string["area"] is None and "in no area:" in string["what"]
     assert string["address"] % PAGE == 0 and string["inside"].startswith("strncpy")
 
@@ -303,7 +303,7 @@ def test_an_area_grows_for_a_read_or_a_write(ways: Trace) -> None:
 
 
 def test_who_has_a_page_of_a_huge_one(ways: Trace) -> None:
-    """As a whole, or by a page table, or both."""
+    """Mapped as a whole, by a page table, or both."""
     told = [(int(address, 16), int(count)) for address, count in said(ways, "mapped")]
     copied = [e for e in ways.events if e["kind"] == "copy on write"]
     mine = [e for e in copied if e["address"] in dict(told)]
@@ -321,7 +321,7 @@ def test_who_has_a_page_of_a_huge_one(ways: Trace) -> None:
 
 @pytest.mark.once
 def test_another_file_at_the_same_address(turns: Trace) -> None:
-    """In one process: the area has the name of the file, and so has its code."""
+    """In one process: the area has the name of the new file, and so has its code."""
     told = said(turns, "turn")
     assert len(told) == 8 and len({address for address, _ in told}) == 1
     executed = [
@@ -353,7 +353,7 @@ def test_another_program_at_the_same_addresses(turns: Trace) -> None:
 
 
 def test_faults_between_two_marks_are_those_of_getrusage(kinds: Trace) -> None:
-    """What the program read of itself is what the events carry, and their sum."""
+    """What the program read about itself is what the events carry, and their sum."""
     (first,), (last,) = said(kinds, "first"), said(kinds, "last")
     ((populated,),) = said(kinds, "populated")
     tid = main_of(kinds)
@@ -372,7 +372,7 @@ def test_faults_between_two_marks_are_those_of_getrusage(kinds: Trace) -> None:
 
 
 def table_of_counts(found: Trace) -> dict[int, dict[str, Any]]:
-    """The rows of the summary by thread."""
+    """Return the rows of the summary, by thread."""
     return {row["tid"]: row for row in found.parts[1]["rows"]}
 
 
@@ -425,7 +425,7 @@ def test_a_page_of_one_thread_is_its_own_fault(threads: Trace) -> None:
 
 @pytest.mark.once
 def test_whoever_comes_second_finds_it_done(threads: Trace) -> None:
-    """By whom is said if that one's fault ended first; if not, the page came before."""
+    """It says by whom if that fault ended first; if not, the page came before."""
     late = [e for e in threads.events if e["kind"] == "already there"]
     for event in late:
         assert event["counted"] == 1
@@ -478,7 +478,7 @@ def test_a_fault_in_which_a_task_ends_is_counted(run: Run) -> None:
 
 @pytest.mark.once
 def test_a_thread_that_executes_has_a_row_of_its_own(run: Run) -> None:
-    """It has the number of the first thread from then on, and not its counters."""
+    """It then has the first thread's id, but not its counters."""
     found = run("fault_exec.c")
     ((other,),), ((after,),) = said(found, "other"), said(found, "after")
     rows = found.parts[1]["rows"]
@@ -488,7 +488,7 @@ def test_a_thread_that_executes_has_a_row_of_its_own(run: Run) -> None:
     for row in rows:
         kernels = row["min_flt"] + row["maj_flt"] - row["counted"]
         assert row["without_fault"] == kernels >= 0
-    # Strings of the new program are copied to a page that nobody touches
+    # Strings of the new program are copied to a page that nobody else touches
     assert [row["without_fault"] > 0 for row in rows] == [False, True, False]
     assert sum(row["faults"] for row in rows) == len(found.events)
 
@@ -508,7 +508,7 @@ def test_the_scenario_shows_what_it_says(traced: Traced) -> None:
         "huge_page": ["huge page"],
         "touch_wrongly": ["signal"] * 3,
     }
-    # A fork shares the stack's pages, too, and who next writes to one is random
+    # A fork shares the stack's pages too, and it is random who writes first
     shared = ("copy on write", "made writable")
     events = [
         event

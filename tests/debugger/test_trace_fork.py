@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace fork against what the programs say of themselves."""
+"""lab trace fork compared with what the programs print about themselves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ storm = traced_once("fork", "family_storm.c")
 
 
 def child_of(births: Trace, line: Line) -> dict[str, Any]:
-    """The event of the child of which a line tells."""
+    """Return the event of the child that a line is about."""
     (event,) = births.step("new", child=int(line["child"]))
     return event
 
@@ -41,7 +41,7 @@ def test_what_is_copied(births: Trace) -> None:
     assert event["left_out"] == [int(line["left_out"])]
     assert event["wiped"] == [int(line["wiped"])]
     assert event["mm_users"] == 1
-    # But for these two pages, what is not copied has an area without anonymous ones
+    # Except for these two pages, areas are not copied if they have no anonymous pages
     assert event["pages_left"] == int(line["unshared"])
     assert event["pages_left"] == event["pages"] - event["pages_copied"] - 2
     assert sum("... with 1 page is " in text for text in event["lines"]) == 2
@@ -50,10 +50,10 @@ def test_what_is_copied(births: Trace) -> None:
 
 
 def test_write_protection(births: Trace) -> None:
-    """All pages of ours that were written to, but for two that nobody shares."""
+    """All our pages that were written to are protected, but for two that are not shared."""
     (line,) = births.lines("areas")
     event = child_of(births, line)
-    # Left out, and empty in the child: these stay ours alone
+    # Left out, and empty in the child: these remain ours alone
     assert event["made_read_only"] == int(line["dirty"]) - 2
     assert int(line["faults"]) == PAGES - 2
 
@@ -80,13 +80,13 @@ def test_vfork_makes_its_caller_wait(births: Trace) -> None:
     assert back["waited"] and back["pid"] == done["parent"]
     assert "gets memory of its own" in done["what"]
     assert back["what"].endswith(": the child has let go of its memory")
-    # Those whose caller was killed have nobody who waits
+    # If the caller was killed, nobody waits
     others = births.step("vfork done")
     assert [one["pid"] for one in others] == [child, int(copied(births)["child"])]
 
 
 def copied(births: Trace) -> Line:
-    """The child for which its caller waits, though it has a memory of its own."""
+    """The child with a memory of its own, for which its caller waits."""
     (line,) = [x for x in births.lines("clone") if int(x["flags"]) & CLONE_VFORK]
     return line
 
@@ -121,7 +121,7 @@ def test_vfork_whose_caller_is_killed(births: Trace) -> None:
 
 
 def test_memory_of_who_made_it(births: Trace) -> None:
-    """With CLONE_PARENT that is not the parent."""
+    """With CLONE_PARENT, its maker is not the parent."""
     (line,) = births.lines("sibling")
     child, maker = int(line["child"]), int(line["maker"])
     event = child_of(births, line)
@@ -201,12 +201,12 @@ def test_summary(births: Trace) -> None:
 
 
 def program_says(births: Trace) -> dict[str, tuple[int, int]]:
-    """How many processes and threads it made with which system call."""
+    """Return how many processes and threads it made with which system call."""
     killed, made = births.lines("killed_vfork"), Counter[str]()
     made["fork"] = len(births.lines("areas"))
     made["vfork"] = len(births.lines("vfork"))
     made["clone"] = len(births.lines("libc")) + len(births.lines("clone"))
-    made["clone"] += 2 * len(births.lines("sibling"))  # and who made it
+    made["clone"] += 2 * len(births.lines("sibling"))  # and those that made it
     for line in killed:
         made["clone"] += 1  # the caller
         made["vfork" if int(line["flags"]) & CLONE_VM else "clone"] += 1
@@ -235,7 +235,7 @@ def test_none_lost_none_twice(storm: Trace) -> None:
 
 
 def test_what_is_copied_while_areas_come_and_go(traced: Traced) -> None:
-    """Nothing is left out that fork() has found, nor told that came behind it."""
+    """Nothing that fork() found is left out, and nothing that came later is reported."""
     found = traced("fork", "fork_churn.c", SMP=2)
     words = [line.split() for line in found.console.splitlines()]
     (count,) = [int(w[1]) for w in words if w[:1] == ["forked"]]

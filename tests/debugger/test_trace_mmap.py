@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab trace mmap against /proc/PID/maps at each step, and with threads at once."""
+"""lab trace mmap compared with /proc/PID/maps at each step, and with concurrent threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.traces import ARMED, Event, Trace, Traced
 
 PAGE = 4096
 ROUNDS, THREADS = 60, 8
-TOGETHER = 20  # rounds of each, if there are many threads
+TOGETHER = 20  # rounds for each, if there are many threads
 EACCES, EINVAL = -13, -22
 Areas = dict[int, tuple[int, str, str]]  # start: end, permissions, name
 
@@ -31,7 +31,7 @@ def together(traced: Traced) -> Trace:
 
 
 def maps(console: str) -> list[Areas]:
-    """What the program showed of /proc/self/maps, step by step."""
+    """Return what the program showed of /proc/self/maps, step by step."""
     found = []
     for text in re.findall(r"^step \d+\n(.*?)^end$", console, re.DOTALL | re.MULTILINE):
         areas = {}
@@ -48,7 +48,7 @@ def is_mark(event: Event) -> bool:
 
 
 def applied(areas: Areas, event: Event) -> Areas:
-    """The areas after an event's changes, each of which must fit to them."""
+    """Apply an event's changes to the areas, which must match each."""
     areas = dict(areas)
     for change in event["changes"]:
         if change["kind"] == "boundary":
@@ -100,7 +100,7 @@ def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
 
 
 def test_changes_of_threads_add_up(together: Trace) -> None:
-    """In the order in which mmap_lock was given back they lead to the last maps."""
+    """In the order in which mmap_lock was released they lead to the last maps."""
     first, last = maps(together.console)
     marks = [event for event in together.events if is_mark(event)]
     between = [
@@ -116,7 +116,7 @@ def test_changes_of_threads_add_up(together: Trace) -> None:
 
 @pytest.fixture(scope="module")
 def scenario(traced: Traced) -> Trace:
-    """The program that is there for people."""
+    """The program of user/ for this timeline."""
     return traced("mmap", labs.USER / "trace-mmap")
 
 
@@ -155,7 +155,7 @@ def test_the_scenario_shows_each_kind(scenario: Trace) -> None:
 
 @pytest.mark.once
 def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
-    """For made-up areas; a case is called what must come out."""
+    """Made-up areas; each case is named by the expected kind."""
     found = labs.inside("changes.py", port, tmp_path, before=ARMED)
     for name, told in found.items():
         expected = name.split(",")[0]
@@ -169,7 +169,7 @@ def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
 
 
 def test_what_was_there_is_gone(traced: Traced) -> None:
-    """MAP_FIXED and MREMAP_FIXED, also where the areas look the same behind them."""
+    """MAP_FIXED and MREMAP_FIXED, even if the areas look the same afterwards."""
     found = traced("mmap", "fixed.c")
     told = {
         line["name"]: (int(line["at"], 16), int(line["covered"]))

@@ -19,7 +19,7 @@ WANTED = "openat,read,writev,close,wait4,exit_group,write"
 
 @pytest.fixture(scope="module")
 def scenario(traced: Traced) -> Trace:
-    """The program that is there for people."""
+    """The program of user/ for this timeline."""
     return traced(f"syscall {WANTED}", labs.USER / "trace-syscall")
 
 
@@ -99,9 +99,9 @@ def test_arguments_that_are_easily_told_wrong(traced: Traced) -> None:
 
 
 def defined(source: Path) -> dict[str, list[list[str]]]:
-    """Names of the parameters of each SYSCALL_DEFINEn() in the kernel's source.
+    """Return the names of the parameters of each SYSCALL_DEFINEn() in the kernel's source.
 
-    There may be several of a name: for other machines and configurations.
+    There may be several of one name, for other machines and configurations.
     """
     found: dict[str, list[list[str]]] = {}
     folders = ("kernel", "mm", "fs", "ipc", "net", "block", "security", "io_uring")
@@ -119,7 +119,7 @@ def defined(source: Path) -> dict[str, list[list[str]]]:
 
 @pytest.fixture(scope="module")
 def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Names and types of the parameters of each call, as the lab finds them."""
+    """The names and types of the parameters of each call, as the lab finds them."""
     folder, port = tmp_path_factory.mktemp("parameters"), labs.free_port()
     try:
         return labs.inside("parameters.py", port, folder, before=ARMED)
@@ -130,7 +130,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_parameters_are_those_of_the_source(
     kernel: Path, parameters: dict[str, Any]
 ) -> None:
-    """gcc lists those of inlined functions backwards: are all the right way round?"""
+    """gcc lists those of inlined functions backwards: are all in the right order?"""
     source = defined(kernel / "source")
     compared = 0
     for name, listed in parameters.items():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the other tests rely on: that the scenes show what they are said to show,
-and that nothing of it has run since the witness looked."""
+"""What the other tests rely on: the scenes show what they are meant to show, and nothing
+in them has run since the witness looked."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whatever a command, function, breakpoint or handler raises is one sentence to the person."""
+"""Whatever a command, function, breakpoint or handler raises, the person sees one sentence."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_symbols_with_an_offset(vmlinux: Path, port: int) -> None:
 
 @pytest.mark.once
 def test_all_that_gdb_calls_goes_through_the_gate() -> None:
-    """A class of gdb's that is derived from elsewhere would go round it."""
+    """A class derived from gdb's own elsewhere would bypass it."""
     found = {
         (path.name, base)
         for path in (labs.ROOT / "gdb").rglob("*.py")

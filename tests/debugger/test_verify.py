@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`make verify`: its JSON, its exit status, its refusals, its end."""
+"""`make verify`: its JSON, its exit status, what it refuses, its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIT = {"comm", "pid", "tid", "areas", "checks", "mismatches", "result", "verdict
 
 
 def refused(ended: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence with which a script refuses."""
+    """Return the sentence with which a script refuses."""
     assert ended.returncode != 0
     lines = ended.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), ended.stderr
@@ -56,7 +56,7 @@ def test_three_hits_of_the_demo_as_text_and_as_json(port: int, tmp_path: Path) -
 
 @pytest.mark.once
 def test_json_to_a_place_that_is_not_there(port: int, tmp_path: Path) -> None:
-    """Told before the run, which would be in vain."""
+    """It is reported before the run, which would be in vain."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for place in (tmp_path / "none" / "result.json", tmp_path, pipe):
@@ -192,7 +192,7 @@ def test_limit_ends_everything(port: int, tmp_path: Path) -> None:
 
 
 def start_and_wait_for_guest(port: int, tmp_path: Path) -> subprocess.Popen[bytes]:
-    """A verify that never ends by itself, at a moment when its guest runs."""
+    """Start a verify that never ends by itself, and wait until its guest runs."""
     program = labs.script(tmp_path / "slow", "echo here", "sleep 1000")
     script = subprocess.Popen(
         [labs.ROOT / "scripts" / "verify.sh"],
@@ -209,7 +209,7 @@ def start_and_wait_for_guest(port: int, tmp_path: Path) -> subprocess.Popen[byte
 
 
 def gdbs(port: int) -> list[Path]:
-    """The gdbs of a lab, by their environment."""
+    """Return the gdbs of a lab, by their environment."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -225,7 +225,7 @@ def gdbs(port: int) -> list[Path]:
 
 @pytest.mark.once
 def test_a_qemu_that_is_killed(port: int, tmp_path: Path) -> None:
-    """That is said, and not that gdb or the program has ended."""
+    """That is reported, and not that gdb or the program has ended."""
     program = labs.script(tmp_path / "slow", "echo here", "sleep 1000")
     command = [labs.ROOT / "scripts" / "verify.sh"]
     settings = labs.environment(PORT=port, PROGRAM=program)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The lab over files alone: a core file and a vmlinux, in a Python that has no gdb."""
+"""The lab on files alone: a core file and a vmlinux, in a Python without gdb."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SUPPORT = labs.ROOT / "tests" / "support"
 
 @pytest.fixture(scope="module")
 def moment(moments: Callable[..., Moment]) -> Moment:
-    """All scenes, asleep."""
+    """A moment with all scenes, asleep."""
     return moments()
 
 
 @pytest.fixture(scope="module")
 def core(moment: Moment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What lab dump writes of that moment."""
+    """What lab dump writes at that moment."""
     file = tmp_path_factory.mktemp("core") / "core"
     moment.gdb(f"lab dump {file}")
     return file
@@ -32,7 +32,7 @@ def core(moment: Moment, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(core: Path, vmlinux: Path) -> Any:
-    """What is read from it in plain Python."""
+    """What plain Python reads from it."""
     ended = labs.run("/usr/bin/python3", SUPPORT / "read_core.py", core, vmlinux)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
@@ -68,7 +68,7 @@ def test_every_processor_runs_what_gdb_shows(moment: Moment, found: Any) -> None
 
 
 def refused(*files: object) -> str:
-    """The sentence with which files are refused."""
+    """Return the sentence with which files are refused."""
     code = (
         "import sys; sys.path.insert(0, 'gdb')\n"
         "from lab.target import files_debugger\n"
@@ -96,7 +96,7 @@ def test_files_that_are_no_core(core: Path, vmlinux: Path, tmp_path: Path) -> No
 
 @pytest.mark.once
 def test_it_reads_where_no_gdb_is(core: Path, vmlinux: Path) -> None:
-    """The module gdb is in gdb alone: 50 modules and more are loaded without it."""
+    """The module gdb exists only in gdb: more than 50 modules are loaded without it."""
     code = (
         "import importlib, pkgutil, sys; sys.path.insert(0, 'gdb')\n"
         "import lab\n"
@@ -125,7 +125,7 @@ def test_it_reads_where_no_gdb_is(core: Path, vmlinux: Path) -> None:
 
 
 def layout_of(vmlinux: Path, name: str, folder: Path) -> Any:
-    """The layout that `make layouts` would write now."""
+    """Return the layout that `make layouts` would write now."""
     file = folder / f"{name}.json"
     ended = labs.run("/usr/bin/python3", SUPPORT / "layouts.py", name, vmlinux, file)
     assert ended.returncode == 0, ended.stderr
@@ -135,7 +135,7 @@ def layout_of(vmlinux: Path, name: str, folder: Path) -> Any:
 def test_the_layout_of_the_unit_tests_is_that_of_the_kernel(
     kernel: Path, vmlinux: Path, tmp_path: Path
 ) -> None:
-    """Also that nothing the lab asks for by name is missing there."""
+    """And nothing the lab asks for by name is missing there."""
     kept = SUPPORT.parent / "unit" / "layouts" / f"{kernel.name}.json"
     if not kept.exists():
         pytest.skip(f"the unit tests have no layout of {kernel.name}")
@@ -145,12 +145,12 @@ def test_the_layout_of_the_unit_tests_is_that_of_the_kernel(
     if made["release"] == known["release"]:
         assert made["types"] == known["types"], "type make layouts"
         assert made["constants"] == known["constants"], "type make layouts"
-    else:  # a later stable kernel may put members elsewhere, and make arrays longer
+    else:  # a later stable kernel may move members, and lengthen arrays
         assert names_in(made) == names_in(known), "type make layouts"
 
 
 def names_in(layout: Any) -> Any:
-    """What a layout has, whatever its place and its size."""
+    """Return the names in a layout, whatever their places and sizes."""
     inside = {
         name: (kind["kind"], list(kind.get("fields", kind.get("enumerators", ()))))
         for name, kind in layout["types"].items()

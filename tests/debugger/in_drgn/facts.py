@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside drgn: what it finds in a dump, as JSON on standard output.
+"""Inside drgn: print what it finds in a dump, as JSON.
 
-drgn -c DUMP -s VMLINUX facts.py PID...   the details of these processes
+    drgn -c DUMP -s VMLINUX facts.py PID...   with details of these processes
 """
 
 import json
@@ -28,7 +28,7 @@ COUNTERS += ("hiwater_rss", "hiwater_vm", "def_flags", "mmap_base", "task_size",
 
 
 def text(name: bytes) -> str:
-    """Any bytes, for JSON."""
+    """Return any bytes as text, for JSON."""
     return name.hex()
 
 
@@ -49,7 +49,7 @@ def task(one: Object) -> dict[str, Any]:
 
 
 def counter(value: Object) -> int:
-    """An atomic_t or atomic64_t."""
+    """Return the value of an atomic_t or atomic64_t."""
     return value.counter.value_()
 
 
@@ -87,7 +87,7 @@ def listed(one: Object) -> Iterator[Object]:
 
 
 def vmas(one: Object) -> dict[str, Any] | None:
-    """By the list, and by drgn's own red-black tree walk; else drgn's for_each_vma."""
+    """By the list, and by drgn's own red-black tree walk; else by drgn's for_each_vma."""
     if hasattr(one, "mmap"):
         in_tree = rbtree_inorder_for_each_entry(
             "struct vm_area_struct", one.mm_rb.address_of_(), "vm_rb"
@@ -118,7 +118,7 @@ def files(one: Object) -> list[dict[str, Any]]:
 
 
 def stack(one: Object) -> list[int]:
-    """Where each frame of a sleeping task is; one that is inlined has no own."""
+    """Where each frame of a sleeping task is; inlined frames have no place of their own."""
     found: list[int] = []
     for frame in prog.stack_trace(one):
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside drgn: page frames, and memory of a process, as JSON on standard output.
+"""Inside drgn: print page frames, and memory of a process, as JSON.
 
 drgn -c DUMP -s VMLINUX pages.py PID PFN,... ADDRESS,...
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Inside drgn: time the walks that tests/debugger/in_gdb/explore_speed.py times in gdb.
 
-drgn -c DUMP -s VMLINUX speed.py REPEATS PID...   JSON on standard output
+    drgn -c DUMP -s VMLINUX speed.py REPEATS PID...   prints JSON
 """
 
 import gc
@@ -28,7 +28,7 @@ prog: Program
 def timed(walk: Callable[[], list]) -> tuple[float, list]:
     took: list[float] = []
     found: list = []
-    gc.disable()  # as the lab does
+    gc.disable()  # as in the lab
     for _ in range(int(sys.argv[1])):
         found = []
         started = time.perf_counter()
@@ -38,7 +38,7 @@ def timed(walk: Callable[[], list]) -> tuple[float, list]:
 
 
 def tasks() -> list[tuple]:
-    """What lab ps reads of each process."""
+    """Read what lab ps reads of each task."""
     return [
         (
             one.value_(),
@@ -85,9 +85,9 @@ def members(mm: Object) -> list[tuple]:
 def pages(
     table: int, level: int, levels: int, base: int
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Address, size, level and entry of each page, as the lab's walk_page_range().
+    """Yield address, size, level and entry of each page, like the lab's walk_page_range().
 
-    drgn has no helper that walks tables: its fastest read, a table at a time.
+    drgn has no helper that walks tables, so this uses its fastest read, a table at a time.
     """
     count = 512 if level < levels else 256
     shift = 12 + 9 * (level - 1)

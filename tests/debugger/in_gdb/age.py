@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How long ago the QEMU of this lab was started, in seconds.
+"""Inside gdb: how long ago the QEMU of this lab was started, in seconds.
 
-Sourced in gdb at the first hit, and the first thing that is done there.
+Sourced at the first hit, before anything else is done there.
 """
 
 import json
@@ -16,7 +16,7 @@ stub = f"unix:{Path(os.environ['LAB_SOCKET']).with_name('stub')},server=on,wait=
     for entry in Path("/proc").glob("[0-9]*/cmdline")
     if stub.encode() in entry.read_bytes().split(b"\0")
 ]
-# Field 22 of proc(5)'s stat, counted behind the name, which may hold spaces
+# Field 22 in proc(5)'s stat, counted after the name, which may contain spaces
 started = int((guest / "stat").read_text().rpartition(")")[2].split()[19])
 with open(os.environ["LAB_RESULT"], "w", encoding="ascii") as out:
     json.dump(now - started / os.sysconf("SC_CLK_TCK"), out)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the RAM file's bytes stand, for a QEMU that is paused at its reset."""
+"""Inside gdb: where the RAM file's bytes are, for a QEMU paused at its reset."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from lab.target import gdb_debugger, memory, ram_file  # noqa: E402 (found only 
 
 
 def fault_of(ram: ram_file.RamFile, address: int, size: int) -> str:
-    """How a read fails; empty if it does not."""
+    """Return how a read fails, "" if it does not."""
     try:
         ram.locate(address, size)
     except memory.Fault as fault:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lab trace calls a change of areas, for made-up ones before and after."""
+"""Inside gdb: what lab trace calls the changes between made-up areas."""
 
 import json
 import os
@@ -62,7 +62,7 @@ CASES = {
     ),
     "nothing": ([anonymous(1, 2), of_file(5, 6)], [anonymous(1, 2), of_file(5, 6)]),
 }
-ANEW = {  # from 4 to 8 everything was unmapped, and mapped again
+ANEW = {  # everything from page 4 to 8 was unmapped, and mapped again
     "replaced, by what is alike": ([anonymous(4, 8)], [anonymous(4, 8, vma=2)]),
     "replaced, merged with what is around": (
         [anonymous(1, 6), anonymous(8, 9, vma=2)],

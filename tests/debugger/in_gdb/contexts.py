@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stop a guest that runs usermode.c in many places; what the lab says in each.
+"""Inside gdb: stop a guest that runs usermode.c in many places, and ask the lab in each.
 
-The result is, by place, what each command said with --json; see ASK.
+The result is, for each place, the report of each command in ASK.
 """
 
 import errno
@@ -17,7 +17,7 @@ from support.reports import parts  # noqa: E402
 
 ASK = ("current", "kstack", "regs", "ustack")
 ENTRY = "*entry_SYSCALL_64"
-STOPS = {  # place: what to do before going on
+STOPS = {  # place: what to do before continuing
     "__x64_sys_clock_gettime": "",
     ENTRY: "",
     "do_syscall_64": "",
@@ -29,7 +29,7 @@ STOPS = {  # place: what to do before going on
 
 
 def ask(command: str) -> object:
-    """The parts of a lab command, or the sentence with which it refuses."""
+    """Return the parts of a lab command's report, or its error."""
     try:
         return parts(gdb.execute(f"lab {command} --json", to_string=True))
     except gdb.error as refusal:
@@ -37,7 +37,7 @@ def ask(command: str) -> object:
 
 
 def at(place: str, before: str) -> None:
-    """Continue to a place, and no further."""
+    """Continue to a place, and ask the lab there."""
     stop = gdb.Breakpoint(place, gdb.BP_HARDWARE_BREAKPOINT, internal=True)
     if before:
         gdb.execute(before)
@@ -57,7 +57,7 @@ at("wake_up_new_task", "")
 child = task.task(task.register("rdi")).pid
 found["new task"] = {one: ask(f"{one} {child}") for one in ASK[1:]}
 
-# An interrupt may have been where it spins, so go to where that loop is.
+# An interrupt may have come anywhere where it spins, so go to that loop.
 registers = found["spinning"]["regs"][1]["rows"]
 (ip,) = [row["value"] for row in registers if row["register"] == "ip"]
 at(f"*{ip:#x}", "")
@@ -74,7 +74,7 @@ for place, before in STOPS.items():
 at("syscall_exit_to_user_mode", "")
 ax = "*(long *)&((struct pt_regs *)$rdi)->ax"
 result = int(gdb.parse_and_eval(ax))
-for value in (7, -errno.ENOSYS):  # whatever call it is, that is its result now
+for value in (7, -errno.ENOSYS):  # whichever call it is, that is its result now
     gdb.execute(f"set var {ax} = {value}")
     found[f"returns {value}"] = {one: ask(one) for one in ASK}
 gdb.execute(f"set var {ax} = {result}")

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest in which something is wrong at every call, for a whole `make verify`.
+"""Inside gdb: falsify something at every call, for a whole `make verify`.
 
-Read by gdb before gdb/verify.py, so these breakpoints are older than those of
-the check and act first where both stop. $LAB_GIVEN says what is to be false:
-"kernel" (a word of the kernel's buffer), "delivered" (a word in user memory) or
-"area" (vm_start of an area; undone at the return, or the guest would not live).
-gdb may reach a stop a second time, and then all of this must change nothing: so
-each is done twice.
+Read by gdb before gdb/verify.py, so these breakpoints are older than those of the check,
+and act first where both stop. $LAB_GIVEN says what to falsify: "kernel" (a word of the
+kernel's buffer), "delivered" (a word in user memory) or "area" (vm_start of an area; it is
+restored at the return, or the guest would not survive). gdb may reach a stop a second
+time, which must not change anything then: so each step is done twice.
 """
-
 import os
 import sys
 
@@ -26,11 +24,11 @@ WHAT = os.environ["LAB_GIVEN"]
 BIT = 0x1000
 
 
-right: dict[int, bytes] = {}  # what stood at an address before it was falsified
+right: dict[int, bytes] = {}  # what was at an address before it was falsified
 
 
 def falsify(address: int) -> None:
-    """Make one bit in a word of the guest false."""
+    """Flip one bit in a word of the guest."""
     inferior = gdb.selected_inferior()
     if address not in right:
         right[address] = bytes(inferior.read_memory(address, 8))
@@ -39,7 +37,7 @@ def falsify(address: int) -> None:
 
 
 class At(gdb.Breakpoint):
-    """Do something at an instruction and go on."""
+    """Do something at an instruction and continue."""
 
     def __init__(self, address: int, act) -> None:
         super().__init__(f"*{address:#x}", internal=True)
@@ -55,7 +53,7 @@ user: dict[int, int] = {}  # the buffer of each task
 
 
 def entry() -> None:
-    right.clear()  # one call at a time: what it left is right by now, or gone
+    right.clear()  # one call at a time: the last one's changes are restored by now, or gone
     user[task.get_current()] = PtRegs(kernel.memory(), task.register("rdi")).di
 
 
@@ -78,13 +76,13 @@ def returning() -> None:
 
 
 def instructions(function: str) -> list[tuple[int, str, str]]:
-    """Address, operation and operands of each instruction of a function."""
+    """Return address, operation and operands of each instruction of a function."""
     found = debugger().instructions(function)
     return [(one.address, one.operation, one.operands) for one in found]
 
 
 def returns(function: str) -> list[int]:
-    """The return instructions of a function."""
+    """Return the addresses of a function's return instructions."""
     return [
         address
         for address, operation, operands in instructions(function)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb: every command on every process of some names.
+"""Inside gdb: run every command on every process with certain names.
 
-LAB_GIVEN: {"names": the start of their comms, "commands": lab commands with {pid} in
-them}. The result has, by comm and command, what it said, or refused with, how many
-seconds it took, and how many MiB gdb has grown by.
+LAB_GIVEN: {"names": the beginnings of their comms, "commands": lab commands with {pid}}.
+The result has, by comm and command, its output or error, how many seconds it took, and by
+how many MiB gdb has grown.
 """
 
 import json
@@ -18,7 +18,7 @@ GIVEN = json.loads(os.environ["LAB_GIVEN"])
 
 
 def peak() -> int:
-    """The most memory that gdb ever had, in MiB."""
+    """Return the most memory that gdb ever had, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

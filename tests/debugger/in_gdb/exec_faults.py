@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What cannot be had in the lab's kernels: a refusal by file capabilities, a pid
-namespace, and a clock that moves between any two stops.
+"""Inside gdb: provide what the lab's kernels do not have: a refusal because of file
+capabilities, a pid namespace, and a clock that advances between any two stops.
 """
 
 from itertools import count
@@ -15,7 +15,7 @@ EPERM = 1
 
 
 class Refuse(gdb.Breakpoint):
-    """cap_bprm_creds_from_file() returns an error at once for /t/incapable."""
+    """Let cap_bprm_creds_from_file() return an error at once for /t/incapable."""
 
     def stop(self) -> bool:
         kernel.refresh()
@@ -39,7 +39,7 @@ at, ticks = engine.Tracer._at, count(1)
 
 
 def ticking(tracer: engine.Tracer, place: int) -> None:
-    """One nanosecond for each stop."""
+    """Advance by a nanosecond for each stop."""
     now = next(ticks)
     timekeeping.guest_time = lambda: now
     at(tracer, place)

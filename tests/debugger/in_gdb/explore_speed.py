@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb: time the explorer's walks, and gdb's own ways to the same.
+"""Inside gdb: time the explorer's walks, and gdb's own ways to get the same.
 
 GIVEN, set by tests/bench/bench_explore.py: {"result": file, "areas": {name: pid of a process
-with many areas}, "pages": {name: pid of one with many pages}, "repeats": n}. Every way
-must find the same; the median of the repeats counts.
+with many areas}, "pages": {name: pid of one with many pages}, "repeats": n}. All ways must
+find the same. Times are medians of the repeats.
 """
 
 import json
@@ -18,17 +18,17 @@ from lab.target import kernel, structs
 from lab.target.memory import PHYSICAL_MASK
 
 FEW = 3  # repeats of what takes long
-SLOW = 2000  # of what takes long: so many areas, and the rest is a matter of ratio
+SLOW = 2000  # so many areas, where it takes long; the rest is extrapolated
 GIVEN: dict[str, Any]
 
 
 def timed(walk: Callable[[], object], repeats: int = 0) -> tuple[float, object]:
-    """Seconds that a walk takes, the median; and what it found."""
+    """Return the median of the seconds that a walk takes, and what it found."""
     took: list[float] = []
     found: object = None
     for _ in range(repeats or GIVEN["repeats"]):
-        found = None  # let the last go before the clock starts
-        with no_garbage_collection():  # as the commands do it
+        found = None  # release the last result before the clock starts
+        with no_garbage_collection():  # as the commands do
             started = time.perf_counter()
             found = walk()
             took.append(time.perf_counter() - started)
@@ -36,7 +36,7 @@ def timed(walk: Callable[[], object], repeats: int = 0) -> tuple[float, object]:
 
 
 def shown(command: str) -> float:
-    """Seconds from a command to its text."""
+    """Return the seconds from a command to its text."""
     return timed(lambda: gdb.execute(command, to_string=True))[0]
 
 
@@ -44,7 +44,7 @@ def shown(command: str) -> float:
 
 
 def processes_by_gdb_value() -> list[tuple[int, int, str]]:
-    """As a user of gdb's Python writes it, and as lx-ps does."""
+    """Walk as users of gdb's Python do, and lx-ps."""
     kind = gdb.lookup_type("struct task_struct")
     pointer = kind.pointer()
     first = gdb.parse_and_eval("&init_task")
@@ -67,7 +67,7 @@ def tasks() -> dict[str, float]:
     theirs, found = timed(processes_by_gdb_value, FEW)
     assert [one.address for one in rows] == [address for address, *_ in found]
     lx_ps, said = timed(lambda: gdb.execute("lx-ps", to_string=True), FEW)
-    assert len(said.splitlines()) > len(rows)  # init_task and a title besides
+    assert len(said.splitlines()) > len(rows)  # init_task and a heading as well
     return {
         "tasks": len(rows),
         "walk_s": mine,
@@ -82,7 +82,7 @@ def tasks() -> dict[str, float]:
 
 
 def areas_by_gdb_value(addresses: list[int]) -> int:
-    """vm_start, vm_end, vm_flags and vm_file of some areas, by the list or their places."""
+    """Read vm_start, vm_end, vm_flags and vm_file of areas, by the list or their addresses."""
     pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     total = 0
     for address in addresses:
@@ -118,10 +118,10 @@ Page = tuple[int, int, int, int]  # address, size, level, entry
 
 
 def tables_by_stub(table: int, level: int, base: int) -> Iterator[Page]:
-    """All present pages, each table read with one call of gdb's read_memory()."""
+    """Read all present pages, each table with one call of gdb's read_memory()."""
     guest = kernel.memory()
     raw = gdb.selected_inferior().read_memory(guest.page_offset + table, 4096)
-    count = 512 if level < guest.levels else 256  # of the top one the user's half
+    count = 512 if level < guest.levels else 256  # of the top table the user's half
     shift = 12 + 9 * (level - 1)
     for index, entry in enumerate(memoryview(raw).cast("B").cast("Q")[:count]):
         address = base + (index << shift)
@@ -134,7 +134,7 @@ def tables_by_stub(table: int, level: int, base: int) -> Iterator[Page]:
 
 
 def pages(pid: int) -> dict[str, float]:
-    """All present pages of a process's own half."""
+    """Read all present pages in a process's user half."""
     levels = kernel.memory().levels
     pgd = mm.pgd_of(task.task(task.find_task_by_pid(pid)).mm)
     end = 1 << 12 + 9 * levels - 1

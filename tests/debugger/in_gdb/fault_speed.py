@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In gdb: how long a program's page faults take untraced, and through lab trace fault.
+"""Inside gdb: how long a program's page faults take, untraced and with lab trace fault.
 
-The guest runs tests/guest/programs/fault_pages.c, which gets to MARK before, between and
-behind two equal parts. A breakpoint there ends the timeline.
+The guest runs tests/guest/programs/fault_pages.c, which reaches MARK before, between and
+after two equal parts. A breakpoint there ends the timeline.
 """
 
 import json

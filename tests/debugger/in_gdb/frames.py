@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All page frames at a hit, beside the kernel's counters of free ones.
+"""Inside gdb: all page frames at a hit, and the kernel's counters of free ones.
 
-$LAB_GIVEN is a file with the lines of tests/guest/modules/oracle.c, which says what it has
-taken: of those frames, and of those around them, everything is told.
+$LAB_GIVEN is a file with the lines of tests/guest/modules/oracle.c, which prints what it
+has allocated: these frames, and those around them, are looked up in the lab.
 """
 
 import json
@@ -14,7 +14,7 @@ from lab.target import memory, structs
 
 
 def counted() -> dict[str, int]:
-    """What the kernel counts as free in all zones: NR_FREE_PAGES, and per_cpu_pages."""
+    """Read what the kernel counts as free in all zones: NR_FREE_PAGES, and per_cpu_pages."""
     free = lists = 0
     zones = gdb.parse_and_eval("contig_page_data.node_zones")
     pagesets = "pageset" if structs.has_member("struct zone", "pageset") else ""
@@ -43,7 +43,7 @@ def at(pointer: gdb.Value, offset: int) -> gdb.Value:
 
 
 def told(pfn: int) -> list:
-    """What the lab says of a frame."""
+    """Return what the lab says about a frame."""
     one = pageframe.page_of(pfn << 12)
     return [pfn, one.order, one.kind, one.head and (one.head - vmemmap) // size]
 

@@ -4,9 +4,9 @@
     python GIVEN = {"seed": N, "seconds": N, "most": commands, "result": FILE}
     source tests/debugger/in_gdb/fuzz.py
 
-One object or global variable at a time is damaged in the RAM file and put right again.
-What is wrong then is written to FILE as JSON: findings, with what was damaged, and how
-many objects were damaged, commands run and sentences given.
+One object or global variable at a time is damaged in the RAM file, and then restored. What
+goes wrong in between is written to FILE as JSON: findings, with what was damaged, and how
+many objects were damaged, commands run and refusals printed.
 """
 
 import json
@@ -33,9 +33,9 @@ from lab.target.memory import Broken, Fault
 from lab.window import picture
 from support.reports import parts  # noqa: E402
 
-LIMIT = 5  # seconds of the processor for a command; it takes a fraction of one
+LIMIT = 5  # seconds of CPU time for a command; it takes a fraction of one
 GROWTH = 500  # MiB of gdb's memory
-AT_ONCE = 16  # commands on one damage
+AT_ONCE = 16  # commands for each damage
 PAGE = 4096
 U64 = (1 << 64) - 1
 SEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -62,36 +62,36 @@ class Hang(BaseException):
 
 
 class Target(NamedTuple):
-    """Something in memory that can be damaged."""
+    """An object in memory that can be damaged."""
 
     kind: str
     address: int
     size: int
-    type: str  # of C, "" if it is bytes
-    pid: int  # of whom it is; 0 for the kernel's
+    type: str  # its type in C, "" if it is just bytes
+    pid: int  # of the process that it belongs to; 0 for the kernel
 
 
 def on_alarm(*_: object) -> None:
     raise Hang
 
 
-# --- What there is to damage ------------------------------------------------------
+# --- What can be damaged -----------------------------------------------------------
 
 
 def member(type_name: str, path: str, address: int) -> int:
-    """A pointer that is a member of something."""
+    """Read a pointer that is a member of something."""
     return guest.u64(address + structs.offsetof(type_name, path))
 
 
 def of(kind: str, address: int, pid: int, type_name: str = "") -> Iterator[Target]:
-    """One structure, nothing if there is none."""
+    """Return one structure as a target, nothing if there is none."""
     name = type_name or f"struct {kind}"
     if address:
         yield Target(kind, address, structs.sizeof(name), name, pid)
 
 
 def of_file(file: int, pid: int) -> Iterator[Target]:
-    """A struct file and what it leads to."""
+    """Yield a struct file and what it points to."""
     if not file:
         return
     yield from of("file", file, pid)
@@ -110,7 +110,7 @@ def of_file(file: int, pid: int) -> Iterator[Target]:
 
 
 def of_task(address: int, pid: int) -> Iterator[Target]:
-    """A task, its stack and its files."""
+    """Yield a task, its stack and its files."""
     name = "struct task_struct"
     yield from of("task_struct", address, pid)
     for path in OF_A_TASK:
@@ -131,7 +131,7 @@ def of_task(address: int, pid: int) -> Iterator[Target]:
 
 
 def of_mm(mm: int, pid: int) -> Iterator[Target]:
-    """An address space: its areas and page tables."""
+    """Yield an address space: its areas and page tables."""
     yield from of("mm_struct", mm, pid)
     for area, read in vma.for_each_vma(mm):
         yield from of("vm_area_struct", area, pid)
@@ -140,7 +140,7 @@ def of_mm(mm: int, pid: int) -> Iterator[Target]:
 
 
 def of_tables(table: int, level: int, pid: int) -> Iterator[Target]:
-    """A page table, those below it, and some pages."""
+    """Yield a page table, those below it, and some pages."""
     yield Target(f"a page table of level {level}", table, PAGE, "", pid)
     entries = struct.unpack("<512Q", guest.read(table, PAGE))
     present = [
@@ -158,7 +158,7 @@ def of_tables(table: int, level: int, pid: int) -> Iterator[Target]:
 
 
 def of_kernel() -> Iterator[Target]:
-    """Variables of the kernel, one for all and one for each processor."""
+    """Yield variables of the kernel, global and per CPU."""
     for name, size in GLOBALS.items():
         if structs.has_symbol(name):
             yield Target(name, structs.address_of(name), size, "", 0)
@@ -172,7 +172,7 @@ def of_kernel() -> Iterator[Target]:
 
 
 def all_targets(users: list) -> dict[str, list[Target]]:
-    """What there is, by kind; of tables of user space only the user's half."""
+    """Return all targets by kind; of user page tables only the user's half."""
     found: dict[str, list[Target]] = {}
     parts: list[Iterator[Target]] = [of_kernel()]
     parts += [
@@ -190,7 +190,7 @@ def all_targets(users: list) -> dict[str, list[Target]]:
 
 
 def ram_offset(target: Target) -> int | None:
-    """Where in the RAM file a target is, None where it is not in one piece there."""
+    """Return where in the RAM file a target is, None if it is not contiguous there."""
     try:
         buffer, place = guest.locate(target.address, target.size)
         if buffer is guest.physical.ram:
@@ -207,7 +207,7 @@ def ram_offset(target: Target) -> int | None:
 
 
 def fields(type_name: str) -> list[tuple[str, int, int]]:
-    """Name, offset and size of all members, those of members too."""
+    """Return name, offset and size of all members, including nested ones."""
 
     def inside(
         kind: gdb.Type, start: int, before: str
@@ -226,7 +226,7 @@ def fields(type_name: str) -> list[tuple[str, int, int]]:
 
 
 def bad_word(old: int, target: Target, known: list[int]) -> int:
-    """A wrong value for a word: bad pointers, good ones that lead elsewhere, numbers."""
+    """Return a wrong value: bad pointers, good ones that lead elsewhere, numbers."""
     end = max(block.end for block in guest.physical.blocks)
     choices: tuple[Callable[[], int], ...] = (
         lambda: source.choice((0, 1, 2, U64, 1 << 63, (1 << 63) - 1, 1 << 40, 1 << 62)),
@@ -249,12 +249,12 @@ def bad_word(old: int, target: Target, known: list[int]) -> int:
 
 
 class Damage:
-    """One target, damaged for the time of a block."""
+    """A target that is damaged for the time of a with block."""
 
     def __init__(self, ram: mmap.mmap, target: Target, known: list[int]) -> None:
         self.ram, self.target, self.known = ram, target, known
         self.start = ram_offset(target) or 0
-        self.what: list[str] = []  # that was changed
+        self.what: list[str] = []  # what was changed
 
     def __enter__(self) -> "Damage":
         end = self.start + self.target.size
@@ -269,14 +269,14 @@ class Damage:
         return self
 
     def _field(self) -> tuple[str, int, int]:
-        """What is to be changed: name, offset and size."""
+        """Choose what to change: name, offset and size."""
         size = self.target.size
         if self.target.type:
             name, at, size = source.choice(fields_of[self.target.type])
             return name, at, size if size in (1, 2, 4, 8) else min(size, 8)
         if size <= 8:
             return "", 0, size
-        for _ in range(12):  # better something that is used
+        for _ in range(12):  # prefer something that is in use
             at = source.randrange(0, size - 7, 8)
             if any(self.before[at : at + 8]):
                 break
@@ -298,7 +298,7 @@ class Damage:
 
 
 def commands(target: Target, users: list) -> list[str]:
-    """All commands, in both forms, on whose memory is damaged."""
+    """Return all commands, in both forms, on the process whose memory is damaged."""
     end = max(block.end for block in guest.physical.blocks)
     pid = target.pid or source.choice(users).pid
     address = source.choice(
@@ -328,18 +328,18 @@ def commands(target: Target, users: list) -> list[str]:
 
 
 def walk() -> None:
-    """What the check does at a hit."""
+    """Do what the check does at a hit."""
     current = task.task(task.get_current())
     payload.walk(current, current.mm, 0x7FFD_0000_0000)
 
 
 def live() -> None:
-    """What the live view does at a stop."""
+    """Do what the live view does at a stop."""
     picture.look(history)
 
 
 def run(command: str) -> tuple[str, str]:
-    """What a command said, and the sentence it ended with."""
+    """Run a command, and return its output and its error."""
     try:
         if command in ("walk", "live"):
             globals()[command]()
@@ -350,14 +350,14 @@ def run(command: str) -> tuple[str, str]:
 
 
 def rows(said: str) -> tuple[int, bool]:
-    """The number of rows in all tables of an answer, and whether each is whole."""
+    """Return the number of rows in all tables of a report, and whether each is complete."""
     tables = [part for part in parts(said) if isinstance(part, dict)]
     counted = sum(len(part.get("rows", part.get("data", ()))) for part in tables)
     return counted, '"broken": "' not in said.replace('"broken": ""', "")
 
 
 def faults(command: str, said: str, error: str, taken: float) -> Iterator[str]:
-    """What is wrong with an answer."""
+    """Return what is wrong with a report."""
     text = said + error
     if "Error occurred in Python" in text or "Traceback" in text:
         yield "an exception"
@@ -385,7 +385,7 @@ def memory_of_gdb() -> int:
 
 
 def facts() -> tuple[int, ...]:
-    """What every read depends on, read again at each stop."""
+    """Read again what every read depends on, as at each stop."""
     return guest.page_offset, guest.phys_base, guest.kernel_pgd, guest.levels
 
 
@@ -401,10 +401,10 @@ def main() -> dict[str, object]:
         for name in COUNTED[:3] if pid is None else COUNTED[3:]:
             command = f"lab {name} {pid or ''} --json"
             said, error = run(command)
-            if not error:  # of a list that this kernel does not have
+            if not error:  # a list that this kernel lacks is refused
                 right[command] = rows(said)[0]
     for command in commands(targets["mm_struct"][0], users):
-        run(command)  # gdb reads symbols when they are first asked for
+        run(command)  # gdb reads symbols when they are first needed
     count: Counter[str] = Counter()
     findings, slowest, good = [], (0.0, ""), facts()
     first, start = memory_of_gdb(), time.monotonic()
@@ -456,7 +456,7 @@ def main() -> dict[str, object]:
 
 
 fields_of: dict[str, list[tuple[str, int, int]]] = {}
-right: dict[str, int] = {}  # rows of a command when nothing is damaged
+right: dict[str, int] = {}  # rows of each command when nothing is damaged
 history = picture.History()
 result = main()
 with open(GIVEN["result"], "w", encoding="utf-8") as file:

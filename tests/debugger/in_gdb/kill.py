@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Let tests/guest/programs/killed.c be killed inside the call.
+"""Inside gdb: let tests/guest/programs/killed.c be killed inside the call.
 
-Sourced where the check is armed. Stops at the child's entry and makes its
-mmap_lock look held by a writer, which ends when the killed call has returned.
+Sourced when the check is armed. Stops at the child's entry and makes its mmap_lock look
+held by a writer, until the killed call has returned.
 """
 
 import json
@@ -26,7 +26,7 @@ lock = child.mm + structs.offsetof("struct mm_struct", "mmap_lock.count.counter"
 
 
 def add(number: int) -> None:
-    """Change the lock's count as an atomic instruction would."""
+    """Change the lock's count, as an atomic instruction would."""
     count = (kernel.memory().u64(lock) + number) % (1 << 64)
     gdb.selected_inferior().write_memory(lock, count.to_bytes(8, "little"))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb, at a terminal: after each command say what the lab's commands say.
+"""Inside gdb, at a terminal: write what some lab commands report at each prompt.
 
-The file LAB_RESULT gets the number of the prompt, and by command its parts or the
-sentence with which it refuses. LAB_GIVEN is the list of the commands.
+The file LAB_RESULT gets the number of the prompt, and for each command its parts or the
+error. LAB_GIVEN is the list of the commands.
 """
 
 import json
@@ -20,7 +20,7 @@ prompts = 0
 
 
 def ask(command: str) -> object:
-    """The parts of a lab command, or the sentence with which it refuses."""
+    """Return the parts of a lab command's report, or its error."""
     try:
         return parts(gdb.execute(f"lab {command} --json", to_string=True))
     except gdb.error as refusal:
@@ -28,7 +28,7 @@ def ask(command: str) -> object:
 
 
 def tell() -> None:
-    """A prompt is about to be shown."""
+    """Write the reports, just before a prompt is shown."""
     global prompts
     prompts += 1
     told = {"prompt": prompts, **{command: ask(command) for command in COMMANDS}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which of some files of moments are refused, and as what."""
+"""Inside gdb: which of some files of moments are refused, and with which error."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every lx- command and $lx_ function, before boot and at a hit: all that each says.
+"""Inside gdb: the output of every lx- command and $lx_ function, before boot and at a hit.
 
-Given: what to type for a command or function that wants arguments; and "names", in hex,
+Given: what to type for a command or function that needs arguments; and "names", in hex,
 which a process of the guest gives itself.
 """
 
@@ -15,7 +15,7 @@ GIVEN: dict[str, list[str]] = json.loads(os.environ["LAB_GIVEN"])
 
 
 def names() -> list[str]:
-    """What gdb has, a function with its $."""
+    """List the names that gdb knows, functions with a $."""
     found = gdb.execute("apropos lx[-_]", to_string=True)
     commands = re.findall(r"^(lx-[\w-]+)(?:, .*)? -- ", found, re.M)
     functions = re.findall(r"^function (lx_\w+) -- ", found, re.M)
@@ -23,7 +23,7 @@ def names() -> list[str]:
 
 
 def typed(line: str) -> dict[str, str]:
-    """What a line says, and how it fails; an error's text as a person sees it."""
+    """Return the output of a line and its error, as a person sees them."""
     try:
         return {"said": gdb.execute(line, to_string=True), "failed": ""}
     except gdb.error as problem:
@@ -38,7 +38,7 @@ def all_of_them() -> dict[str, dict[str, dict[str, str]]]:
 
 
 def symbol() -> str:
-    """Are the kernel's symbols there?"""
+    """Are the kernel's symbols loaded?"""
     return typed("info address init_task")["said"]
 
 
@@ -49,7 +49,7 @@ result["hit"] = all_of_them()
 result["symbols_hit"] = symbol()
 result["breakpoints"] = gdb.execute("maint info breakpoints", to_string=True)
 
-# A program may call itself anything.
+# A program may give itself any name.
 comm = gdb.parse_and_eval("$lx_current().comm")
 result["hostile"] = []
 for name in GIVEN["names"]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb: stop in the middle of an exec, and run commands there.
+"""Inside gdb: stop during an exec, and run commands there.
 
 LAB_GIVEN: {"functions": places to stop at, "commands": lab commands}. The result has,
-for each function that this kernel has, what each command said or refused with, and
-how many areas the address space has by map_count.
+for each function that this kernel has, the output or error of each command, and how many
+areas the address space has according to map_count.
 """
 
 import json
@@ -12,7 +12,7 @@ import os
 import gdb
 
 GIVEN = json.loads(os.environ["LAB_GIVEN"])
-COMM = "program"  # what the image calls PROGRAM
+COMM = "program"  # the name of PROGRAM in the image
 
 
 def run(command: str) -> dict[str, str]:
@@ -23,7 +23,7 @@ def run(command: str) -> dict[str, str]:
 
 
 def stop_in(function: str) -> dict[str, object]:
-    """Stop there when the program, and not the shell before it, execs."""
+    """Stop there when the program execs, not the shell before it."""
     from lab.linux import task
 
     place = f"*{int(gdb.parse_and_eval(f'(unsigned long)&{function}')):#x}"

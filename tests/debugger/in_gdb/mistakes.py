@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb, at a hit: let everything that gdb calls of the lab raise what it may not.
+"""Inside gdb, at a hit: make everything of the lab that gdb calls raise an unexpected error.
 
-The result has what each command and function refused with, by kind of error, and what
-the last run of the guest was told of breakpoints and events. What gdb writes by itself is in
-its output.
+The result has the error of each command and function, by kind of error, and what the last
+run of the guest printed about breakpoints and events. What gdb itself prints is in its
+output.
 """
 
 import json
@@ -52,7 +52,7 @@ def subclasses(kind):
 
 
 def ask(command):
-    """What gdb says of a command: its error, or that it was interrupted."""
+    """Run a command, and return its error, or that it was interrupted."""
     try:
         gdb.execute(command, to_string=True)
     except gdb.error as problem:
@@ -63,7 +63,7 @@ def ask(command):
 
 
 class With:
-    """Meanwhile a member of something is another."""
+    """Replace a member of something for the time of a with block."""
 
     def __init__(self, owner, name, value):
         self.owner, self.name, self.value = owner, name, value
@@ -77,7 +77,7 @@ class With:
 
 
 def patched(owners, name, value):
-    """One such change for each of several classes."""
+    """Make the same replacement in several classes."""
     stack = ExitStack()
     for owner in owners:
         stack.enter_context(With(owner, name, value))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Falsify what the check reads, one thing at a time, and ask it again.
+"""Inside gdb: falsify what the check reads, one thing at a time, and ask it again.
 
-Sourced in gdb when the check is armed and nothing ran yet. In the first call
-of the demo, where the kernel's buffer is filled and mmap_lock held: every byte
-of the buffer, then the changes given in $LAB_GIVEN. Where the call returns:
-every byte that reached the user, then the changes for there. Each is undone.
+Sourced when the check is armed and nothing has run yet. In the demo's first call, where
+the kernel's buffer is filled and mmap_lock is held: every byte of the buffer, then the
+changes given in $LAB_GIVEN. Where the call returns: every byte that reached the user,
+then the changes for there. Each is undone.
 
 A change is a list of assignments [place, value], both gdb expressions in which
 $mm, $task and $area0, $area1, ... are pointers.
@@ -21,7 +21,7 @@ from lab.target import structs
 
 
 def as_json(wrong: list) -> list:
-    """Mismatches as lists; names as hexadecimal text."""
+    """Return mismatches as lists, with names as hexadecimal text."""
     return [
         [
             one.copy,
@@ -37,7 +37,7 @@ def as_json(wrong: list) -> list:
 
 
 def write(address: int, data: bytes) -> bytes:
-    """Write guest memory as `set var` does; what stood there before."""
+    """Write guest memory as `set var` does, and return what was there before."""
     inferior = gdb.selected_inferior()
     before = bytes(inferior.read_memory(address, len(data)))
     inferior.write_memory(address, data)
@@ -45,7 +45,7 @@ def write(address: int, data: bytes) -> bytes:
 
 
 def place_of(assignment: list[str]) -> tuple[int, bytes]:
-    """The address and the bytes of a "place = value"."""
+    """Return the address and the bytes of a "place = value"."""
     place = gdb.parse_and_eval(assignment[0])
     value = int(gdb.parse_and_eval(f"(unsigned long)({assignment[1]})"))
     size = place.type.sizeof
@@ -53,7 +53,7 @@ def place_of(assignment: list[str]) -> tuple[int, bytes]:
 
 
 def changed(changes: dict, ask) -> dict:
-    """What the check says of each change."""
+    """Return what the check reports for each change."""
     said = {}
     for name, assignments in changes.items():
         places = [place_of(one) for one in assignments]
@@ -65,7 +65,7 @@ def changed(changes: dict, ask) -> dict:
 
 
 def flipped(address: int, ask) -> list:
-    """What the check says of each of the 1048 bytes."""
+    """Return what the check reports for each of the 1048 bytes."""
     said = []
     for at in range(address, address + 1048):
         before = gdb.selected_inferior().read_memory(at, 1)
@@ -76,7 +76,7 @@ def flipped(address: int, ask) -> list:
 
 
 def name_areas(mm: int) -> int:
-    """Make $mm, $task, $area0, ... known; the number of areas."""
+    """Set $mm, $task, $area0, ..., and return the number of areas."""
     pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     count = 0
     for area in vma.for_each_vma(mm):
@@ -89,7 +89,7 @@ def name_areas(mm: int) -> int:
 
 
 def name_nodes(mm: int) -> None:
-    """Make $node, the root of the maple tree, and each area's $slot and $pivot known."""
+    """Set $node to the root of the maple tree, and each area's $slot and $pivot."""
     tree = vma.tree_of(mm)
     word = gdb.lookup_type("unsigned long").pointer()
     gdb.execute("set $node = (struct maple_node *)((long)$mm->mm_mt.ma_root & ~255)")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb: what the page tables hold of a process, for tests/debugger/test_explore_pages.py.
+"""Inside gdb: what is in a process's page tables, for tests/debugger/test_explore_pages.py.
 
-page_list(pid) prints JSON: for each page that an entry stands for, its address,
-how large the page is, what the entry is, physical address and mapcount.
+page_list(pid) prints JSON: for each page that an entry stands for, its address, its size,
+the kind of entry, physical address and mapcount.
 """
 
 import json
@@ -15,7 +15,7 @@ RAM = regions.max_pfn() * PAGE
 
 
 def page_list(pid: int) -> None:
-    """All pages of a process that are there or were."""
+    """Print all pages of a process, present or not."""
     mm = task.task(task.find_task_by_pid(pid)).mm
     rows = []
     for address, size, level, value in pagewalk.walk_page_range(pgd_of(mm), 0, 1 << 47):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The parameters of every system call, as lab trace syscall knows them."""
+"""Inside gdb: the parameters of every system call, as lab trace syscall knows them."""
 
 import json
 import os

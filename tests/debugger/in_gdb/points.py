@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the points of a timeline are found in a kernel."""
+"""Inside gdb: how the points of a timeline are found in a kernel."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the other replay scripts share: where gdb stands, by gdb and by QEMU itself.
+"""Inside gdb: what the other replay scripts share, such as the position in the replay.
 
 Sourced in the gdb of a replay after gdb/seginfo.py. Each script reads $LAB_GIVEN and
 writes $LAB_RESULT.
@@ -23,26 +23,27 @@ REGISTERS = "rax rbx rcx rdx rsi rdi rbp rsp rip r8 r9 r10 r11 r12 r13 r14 r15".
 
 
 def place() -> int:
-    """Instructions since the start, as QEMU's monitor says."""
+    """Return the instructions since the start, from QEMU's monitor."""
     said = gdb.execute("monitor info replay", to_string=True)
     return int(re.search(r"instruction count = (\d+)", said)[1])
 
 
 def registers() -> list[int]:
-    """As gdb has them."""
+    """Return the registers from gdb."""
     return [int(gdb.parse_and_eval(f"${name}")) % (1 << 64) for name in REGISTERS]
 
 
 def real_registers() -> dict[str, int]:
-    """As QEMU's monitor has them, not through any cache of gdb's. Before the kernel is
-    in 64-bit mode these are only the older ones, such as EAX."""
+    """Return the registers from QEMU's monitor, bypassing gdb's caches.
+
+    Before the kernel is in 64-bit mode these are only the older ones, such as EAX."""
     said = gdb.execute("monitor info registers", to_string=True)
     found = re.findall(r"\b([RE]\w{1,2}) ?=([0-9a-f]{8,16})\b", said)
     return {name.lower().replace("e", "r", 1): int(value, 16) for name, value in found}
 
 
 def state() -> list[Any]:
-    """Where the target is; gdb and QEMU must agree on it."""
+    """Return where the target is; gdb and QEMU must agree."""
     mine, real = registers(), real_registers()
     named = dict(zip(REGISTERS, mine))
     stale = [name for name in real if name in named and named[name] != real[name]]
@@ -55,18 +56,18 @@ def json_of(command: str) -> Any:
 
 
 def moments() -> list[dict[str, Any]]:
-    """The rows of lab timeline."""
+    """Return the rows of lab timeline."""
     [table] = json_of("lab timeline")
     return table["rows"]
 
 
 def number_of(kind: str) -> int:
-    """The number of the moment of this kind, such as "hit 2"."""
+    """Return the number of the moment of this kind, such as "hit 2"."""
     return next(row["moment"] for row in moments() if row["kind"] == kind)
 
 
 def run(command: str) -> str:
-    """What a command says, or the error with which it ends."""
+    """Run a command, and return its output or its error."""
     try:
         return gdb.execute(command, to_string=True) or ""
     except gdb.error as error:
@@ -74,7 +75,7 @@ def run(command: str) -> str:
 
 
 def hit(one: Any) -> list[Any]:
-    """Everything of a hit but for the time it took."""
+    """Return everything about a hit but the time it took."""
     data = [part and part.hex() for part in (one.walk.data, one.buffer, one.delivered)]
     failed = [str(mismatch) for mismatch in one.mismatches]
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Forward through all hits, back to the first, and forward again."""
+"""Inside gdb: forward through all hits, back to the first, and forward again."""
 
 import sys
 

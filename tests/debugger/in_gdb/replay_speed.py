@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How long going back takes, with the recording's checkpoints and with the first alone.
+"""Inside gdb: how long going back takes, with all checkpoints and with the first alone.
 
-$LAB_GIVEN is how often to repeat. Seconds of each: an instruction back from every hit,
-and from every hit but the first to the one before.
+$LAB_GIVEN is the number of repeats. Measured in seconds: an instruction back from every
+hit, and from every hit but the first to the previous one.
 """
 
 import sys
@@ -47,6 +47,6 @@ for count, name in list(checkpoints.names.items()):
     if count != first:
         gdb.execute(f"monitor delvm {name}", to_string=True)
         del checkpoints.names[count]
-checkpoints.full = True  # none is made meanwhile
+checkpoints.full = True  # no new ones are made
 result["without"] = measure(1)
 done(result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""At the start of a replay, and back there in every way."""
+"""Inside gdb: at the start of a replay, and back there in every way."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from replay import done, place, run  # noqa: E402
 
 
 def stands() -> list[int]:
-    """Instructions so far, and the place in memory."""
+    """Return the instructions so far, and the address."""
     return [place(), int(gdb.parse_and_eval("$pc"))]
 
 

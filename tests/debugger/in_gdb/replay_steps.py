@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Single steps back and forth, breakpoints and jumps into the middle of calls."""
+"""Inside gdb: single steps back and forth, breakpoints, jumps into the middle of calls."""
 
 import random
 import sys
@@ -40,7 +40,7 @@ for count in (
     steps.append([count, before, one_back, state()])
 result["steps"] = steps
 
-# The person's own breakpoints, one of them disabled, while going back and jumping
+# The person's own breakpoints, one of them disabled, during moves back and jumps
 gdb.execute("hbreak segment_info_fill")
 gdb.execute("disable 1")
 gdb.execute(f"lab goto #{end}")
@@ -54,13 +54,13 @@ result["enabled"] = [[stop.number, stop.enabled] for stop in stops]
 gdb.execute("delete 2")
 gdb.execute("enable 1")
 
-# From the middle of one call into that of another, whose entry nobody has seen
+# From the middle of one call into another one, whose entry was never seen
 check.hits.clear()
 calls = []
 for first, second in ((0, 1), (1, 2), (2, 0), (1, 0), (0, 2)):
     gdb.execute(f"lab goto #{hits[first] - 30000}")
     gdb.execute("tbreak segment_info_fill")
-    gdb.execute("continue")  # the call has been entered
+    gdb.execute("continue")  # into the call
     for less in (5000, 1000, 2):
         gdb.execute(f"lab goto #{hits[second] - less}")
         gdb.execute("continue")
@@ -69,7 +69,7 @@ result["into calls"] = calls
 result["passed"] = all(hit.passed for hit in check.hits)
 result["errors"] = check.errors
 
-# What is found in this session becomes a moment, with a checkpoint
+# A hit found in this session becomes a moment, with a checkpoint
 middle = hits[0] + 250_000
 gdb.execute(f"lab goto #{middle}")
 result["checkpoint"] = [

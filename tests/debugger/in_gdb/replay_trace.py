@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Trace in a replay, twice from the start; visit each event in between."""
+"""Inside gdb: trace a replay twice from the start, and visit each event in between."""
 
 import sys
 

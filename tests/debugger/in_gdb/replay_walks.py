@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Visit every moment in the order of time, then in the given order: all is the same.
+"""Inside gdb: visit every moment in the order of time, then in the given order.
 
-Each visit tells the registers, as gdb and as QEMU have them, and what the lab's
-commands say, which read the RAM file.
+Each visit notes the registers, as gdb and as QEMU have them, and the output of the lab's
+commands, which read the RAM file. It must always be the same.
 """
 
 import sys
@@ -16,7 +16,7 @@ COMMANDS = "current", "ps", "threads", "vmas", "mm", "task", "kstack", "files", 
 
 
 def seen(number: int) -> list:
-    """What there is to see at a moment; an error is a string."""
+    """Return what there is to see at a moment; an error is a string."""
     said = run(f"lab goto {number}")
     told = []
     for command in COMMANDS:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""At the first hit: which instruction wrote each of the given bytes of the payload?
+"""Inside gdb, at the first hit: which instruction wrote each of some bytes of the payload?
 
-By a watchpoint going back, by lab blame, and by a watchpoint going forward.
+Found by a watchpoint going back, by lab blame, and by a watchpoint going forward.
 """
 
 import sys
@@ -58,7 +58,7 @@ for offset in GIVEN:
 
 
 def last_change(address: int, start: int, end: int) -> int:
-    """Where a byte is changed last between two instructions, going forward."""
+    """Return where a byte is changed last between two instructions, going forward."""
     gdb.execute(f"lab goto #{start}")
     gdb.execute(f"watch -l *(char *){address:#x}")
     last = 0
@@ -72,7 +72,7 @@ def last_change(address: int, start: int, end: int) -> int:
 
 
 def blamed(address: int) -> dict:
-    """What lab blame says of a byte, and what going forward says."""
+    """Return what lab blame says about a byte, and what going forward finds."""
     end = place()
     [table, code] = json_of(f"lab blame {address:#x}")
     [row] = table["rows"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb, stopped in the witness's call: keep its snapshot, answer questions.
+"""Inside gdb, stopped in the witness's call: save its snapshot, answer questions.
 
-LAB_GIVEN is the file for the snapshot's records; see user/witness.c. Beside it the
-file "pid" tells gdb's process id. Afterwards answer(commands, file, limit) runs gdb
-commands and writes what each said.
+LAB_GIVEN is the file for the snapshot's records; see user/witness.c. The file "pid" beside
+it gets gdb's process id. Then answer(commands, file, limit) runs gdb commands and writes
+their output.
 """
 
 import faulthandler
@@ -14,12 +14,14 @@ import traceback
 
 import gdb
 
-HEAD = struct.Struct("<24sQQ")  # of struct testimony, behind the struct segment_info
+HEAD = struct.Struct(
+    "<24sQQ"
+)  # struct testimony, without the struct segment_info before it
 STEP = 1 << 18
 
 
 def fetch(name: str) -> None:
-    """Read the snapshot out of the witness's memory into a file."""
+    """Read the snapshot from the witness's memory into a file."""
     from lab.check import payload
     from lab.commands.seginfo import check
     from lab.linux import mm
@@ -36,7 +38,7 @@ def fetch(name: str) -> None:
 
 
 def run(command: str) -> dict[str, str]:
-    """Run a gdb command: what it said, or the error it ended with."""
+    """Run a gdb command, and return its output and its error."""
     try:
         return {"said": gdb.execute(command, to_string=True), "error": ""}
     except gdb.error as problem:
@@ -46,9 +48,9 @@ def run(command: str) -> dict[str, str]:
 
 
 def answer(commands: list[str], name: str, limit: float) -> None:
-    """Run gdb commands; the file NAME appears when it is whole.
+    """Run gdb commands, and write their output to the file NAME at once.
 
-    After limit seconds NAME.where tells where it is.
+    After limit seconds NAME.where tells where gdb is.
     """
     with open(f"{name}.where", "w", encoding="utf-8") as where:
         faulthandler.dump_traceback_later(limit, file=where)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the commands that are given; for each what it said, as JSON if it is that."""
+"""Inside gdb: run the given commands, and return the output of each, decoded if it is JSON."""
 
 import json
 import os
@@ -22,6 +22,6 @@ for command in given:
     except ValueError:
         said.append(text)
 if "every followed process has ended" in str(said[-1:]):
-    gdb.execute("continue", to_string=True)  # so that its console is whole
+    gdb.execute("continue", to_string=True)  # so that its console is complete
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(said, file)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read the same memory in several ways, at a stop in the kernel.
+"""Inside gdb: read the same memory in several ways, at a stop in the kernel.
 
-Sourced in gdb at a hit. Who is right is said by QEMU: its stub reads virtual
-memory by the processor's own page tables, its monitor translates by gva2gpa.
+Sourced at a hit. QEMU decides what is right: its stub reads virtual memory through the
+processor's own page tables, its monitor translates with gva2gpa.
 """
 
 import json
@@ -27,7 +27,7 @@ gdb.execute(f"monitor cpu {gdb.selected_thread().num - 1}", to_string=True)
 
 
 def by_stub(address: int, size: int) -> bytes | None:
-    """What the stopped CPU reads there."""
+    """Read through the stub, as the stopped CPU does."""
     try:
         return bytes(gdb.selected_inferior().read_memory(address, size))
     except gdb.MemoryError:
@@ -35,7 +35,7 @@ def by_stub(address: int, size: int) -> bytes | None:
 
 
 def by_us(read, *arguments) -> bytes | int | None:
-    """What a function of the lab returns, None for a Fault."""
+    """Return what a function of the lab returns, None for a Fault."""
     try:
         return read(*arguments)
     except memory.Fault:
@@ -43,14 +43,14 @@ def by_us(read, *arguments) -> bytes | int | None:
 
 
 def gva2gpa(address: int) -> int | None:
-    """The translation by QEMU."""
+    """Translate with QEMU's monitor."""
     said = gdb.execute(f"monitor gva2gpa {address:#x}", to_string=True)
     found = re.search(r"gpa: (0x[0-9a-f]+)", said)
     return int(found[1], 16) if found else None
 
 
 def page_kind(address: int) -> str:
-    """The size of the page behind an address, by the entries of its tables."""
+    """Return the size of the page at an address, from the entries of its tables."""
     table = pgd
     for level in range(fast.levels, 0, -1):
         slot = table + (address >> (3 + 9 * level) & 511) * 8
@@ -64,7 +64,7 @@ def page_kind(address: int) -> str:
 
 
 def user_pages() -> list[int]:
-    """A few pages of each area, present or not."""
+    """Return a few pages of each area, present or not."""
     pages = []
     for area in vma.for_each_vma(current.mm):
         span = range(area.vm_start, area.vm_end, PAGE)
@@ -73,7 +73,7 @@ def user_pages() -> list[int]:
 
 
 def kernel_places() -> list[int]:
-    """Addresses in all kinds of kernel memory."""
+    """Return addresses in all kinds of kernel memory."""
     stack = task.register("rsp")
     image = structs.address_of("_text"), structs.address_of("_end") - 8
     places = [stack, current.address, current.mm, *image]
@@ -94,7 +94,7 @@ def per_cpu() -> bool:
 
 
 def compare() -> dict:
-    """Everything in which two ways differ, and how much was compared."""
+    """Return everything in which two ways differ, and how much was compared."""
     differs, kinds, nonzero, translated, unmapped = [], {}, 0, 0, 0
     for address in kernel_places():
         said = by_us(fast.read, address, 8), by_us(slow.read, address, 8)
@@ -125,7 +125,7 @@ def compare() -> dict:
 
 
 def across_borders() -> list[str]:
-    """Reads that begin in one page and end in another."""
+    """Read from one page into the next."""
     stack = task.register("rsp") & -PAGE
     text = structs.address_of("_text") + (1 << 21)
     direct = current.address & -PAGE
@@ -149,7 +149,7 @@ def across_borders() -> list[str]:
 
 
 def unreadable() -> dict[str, list]:
-    """What is read where nothing is: must be nothing, in both ways."""
+    """Read where nothing is mapped: both ways must return nothing."""
     offset, last = fast.page_offset, fast.physical.blocks[-1].end
     places = {
         "NULL": 0,

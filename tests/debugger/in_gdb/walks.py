@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Time the three ways to walk the areas of one process, all in one stop.
+"""Inside gdb: time the three ways to walk the areas of one process, all in one stop.
 
-Sourced in gdb at a hit of build/user/many. Every way must give the same list;
-each is repeated, and the median of the repeats counts.
+Sourced at a hit of build/user/many. All ways must give the same list. Each is repeated,
+and the median counts.
 """
 
 import gc
@@ -19,14 +19,14 @@ from lab.linux.structs.mm_types import VmAreaStruct
 from lab.target import kernel
 
 MEMBERS = ("vm_start", "vm_end", "vm_flags", "vm_file")
-SLOW = 2000  # areas for the ways that take long
+SLOW = 2000  # areas for the slow ways
 ROUNDS = 5
-FAST_PER_SLOW = 5  # the fast way is over so soon that it can be repeated
+FAST_PER_SLOW = 5  # the fast way takes so little time that it can be repeated
 Areas = list[tuple[int, ...]]
 
 
 def by_gdb_value(mm_struct: int) -> Areas:
-    """Member by member, as a gdb user types it: p vma->vm_start."""
+    """Read member by member, as a gdb user types it: p vma->vm_start."""
     areas = []
     for area in values_of(mm_struct):
         areas.append((int(area), *(int(area[name]) for name in MEMBERS)))
@@ -36,7 +36,7 @@ def by_gdb_value(mm_struct: int) -> Areas:
 
 
 def values_of(mm_struct: int) -> Iterator[gdb.Value]:
-    """The areas as gdb.Values: along vm_next, or as the maple tree's walk has them."""
+    """Yield the areas as gdb.Values: along vm_next, or in the order of the maple tree."""
     pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     if not vma.is_listed():
         yield from (gdb.Value(address).cast(pointer) for address, *_ in right)
@@ -48,7 +48,7 @@ def values_of(mm_struct: int) -> Iterator[gdb.Value]:
 
 
 def by_stub(mm_struct: int) -> Areas:
-    """The whole struct in one packet, unpacked here."""
+    """Read the whole struct in one packet, and unpack it here."""
     read, size = gdb.selected_inferior().read_memory, VmAreaStruct.form().size
     areas = [
         VmAreaStruct.of(address, read(address, size)) for address, *_ in right[:SLOW]
@@ -57,7 +57,7 @@ def by_stub(mm_struct: int) -> Areas:
 
 
 def by_ram_file(mm_struct: int) -> Areas:
-    """What the check does."""
+    """Walk as the check does."""
     return list(vma.for_each_vma(mm_struct))
 
 
@@ -66,10 +66,10 @@ def members(area: VmAreaStruct) -> tuple[int, ...]:
 
 
 def timed(way: Callable[[int], Areas]) -> tuple[Areas, float]:
-    """What a way gives, and its microseconds for an area.
+    """Return the result of a way, and its microseconds for an area.
 
-    As timeit does, without Python's garbage collector, which would look through
-    all of gdb's objects at moments that have nothing to do with the walk.
+    Like timeit, it disables Python's garbage collector, which would scan all of gdb's
+    objects at moments that have nothing to do with the walk.
     """
     kernel.memory().forget()
     gc.collect()
@@ -84,7 +84,7 @@ def timed(way: Callable[[int], Areas]) -> tuple[Areas, float]:
 assert kernel.is_fast(), "this lab has no RAM file"
 right = [members(one) for one in timed(by_ram_file)[0]]
 took: dict[str, list[float]] = {"gdb_value_us": [], "stub_us": [], "ram_file_us": []}
-for _ in range(ROUNDS):  # by turns, so that what else the machine does hits all alike
+for _ in range(ROUNDS):  # in turn, so that other load on the machine affects all alike
     areas, us = timed(by_gdb_value)
     assert areas == right[:SLOW], "gdb.Value gave another list"
     took["gdb_value_us"].append(us)
