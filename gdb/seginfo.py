@@ -15,7 +15,8 @@ import gdb
 
 def _load():
     """Load the package afresh, so that sourcing again picks up changes."""
-    here = os.path.dirname(os.path.abspath(__file__))
+    # Not __file__: in what a Python script has gdb source, gdb leaves it the script's.
+    here = os.path.dirname(os.path.abspath(_load.__code__.co_filename))
     if here not in sys.path:
         sys.path.insert(0, here)
     old = sys.modules.get("lab.commands.seginfo")
@@ -45,7 +46,14 @@ def _load():
 try:
     _load()
 except Exception as problem:
-    from lab.target import terminal, unforeseen
-
-    why = unforeseen.sentence("it cannot be loaded", problem)
-    terminal.write(f"seginfo: {why}\n", gdb.STDERR)
+    try:
+        from lab.target import terminal, unforeseen
+    except Exception:
+        gdb.write(
+            "seginfo: the package gdb/lab, which belongs beside gdb/seginfo.py, is "
+            "missing or damaged: source gdb/seginfo.py from a whole clone.\n",
+            gdb.STDERR,
+        )
+    else:
+        why = unforeseen.sentence("it cannot be loaded", problem)
+        terminal.write(f"seginfo: {why}\n", gdb.STDERR)

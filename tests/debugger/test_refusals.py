@@ -38,6 +38,25 @@ def test_no_kernel_symbols(program: str | None) -> None:
 
 
 @pytest.mark.once
+def test_a_script_that_sources_it(tmp_path: Path) -> None:
+    """gdb then leaves __file__ what it was: the path of that script."""
+    script = tmp_path / "mine.py"
+    script.write_text(f"import gdb\ngdb.execute({SOURCE!r})\n")
+    assert "No kernel symbols" in refused(labs.gdb(f"source {script}"))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_beside_it_is_not_whole(tmp_path: Path, damaged: bool) -> None:
+    alone = tmp_path / "seginfo.py"
+    shutil.copyfile(labs.ROOT / "gdb/seginfo.py", alone)
+    if damaged:
+        (tmp_path / "lab").mkdir()
+        (tmp_path / "lab" / "__init__.py").write_text("this is no Python\n")
+    assert "from a whole clone" in refused(labs.gdb(f"source {alone}"))
+
+
+@pytest.mark.once
 def test_no_connection(vmlinux: Path) -> None:
     told = refused(labs.gdb(SOURCE, program=vmlinux))
     assert "No kernel is connected" in told and "make debug" in told
