@@ -34,6 +34,14 @@ QEMU_BASE=(
 # The default machine type.
 MICROVM=microvm,acpi=off
 
+# What every guest's kernel is told, those of the tests included. no_timer_check: on a busy host an emulated timer can fail
+# the kernel's test.
+BASE_WORDS="console=ttyS0 quiet reboot=t panic=-1 no_timer_check"
+# Under TCG: skip two calibrations, a quarter of a second of the boot. On a busy host that of the local APIC's timer can
+# fail, and chance would decide which timer the guest has.
+TCG_WORDS="lpj=2000000 nolapic_timer"
+readonly BASE_WORDS TCG_WORDS
+
 # The guest's files, and its command line. RR_LOG and RR_DISK are set for a recording only.
 KERNEL_IMAGE=$KDIR/vmlinux.pvh
 INITRAMFS='' # set by make_initramfs
@@ -132,9 +140,8 @@ make_initramfs() {
 
 # set_words THEN: set WORDS, the kernel's command line
 set_words() {
-	# no_timer_check: on a busy host an emulated timer can fail the kernel's test
-	WORDS="console=ttyS0 nokaslr quiet reboot=t panic=-1 no_timer_check lab.run=$RUNS lab.then=$1"
-	[[ $ACCEL != tcg ]] || WORDS+=" lpj=2000000" # skips the calibration at boot
+	WORDS="$BASE_WORDS nokaslr lab.run=$RUNS lab.then=$1"
+	[[ $ACCEL != tcg ]] || WORDS+=" $TCG_WORDS"
 	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
 }
 

@@ -135,7 +135,7 @@ LIES = {
 def test_demo_finds_a_lie(
     lie: str, complaint: str, port: int, kernel: Path, vmlinux: Path
 ) -> None:
-    words = "nokaslr no_timer_check lab.run=demo lab.then=reboot"
+    words = "nokaslr lab.run=demo lab.then=reboot"
     with labs.qemu(port, kernel / "vmlinux.pvh", words) as console:
         # Not `finish`, which waits on one processor: the task may continue on the other
         liar = labs.gdb(

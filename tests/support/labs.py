@@ -300,10 +300,9 @@ def guest(kernel: Path, image: Path, words: str, *options: str) -> list[str]:
 
     :param options: come last, so they override the machine, memory, processors
     """
-    words = f"console=ttyS0 quiet reboot=t panic=-1 {words}"
     machine = "" if "-machine" in options else '-machine "$MICROVM"'
     script = f""". scripts/guest.sh
-        KERNEL_IMAGE=$1 INITRAMFS=$2 WORDS=$3
+        KERNEL_IMAGE=$1 INITRAMFS=$2 WORDS="$BASE_WORDS $TCG_WORDS $3"
         set_guest {machine}
         printf '%s\\0' "${{GUEST[@]}}"
     """
