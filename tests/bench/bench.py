@@ -140,8 +140,8 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_row("gdb.Value : RAM file", f"{walk['ratio_gdb_value_to_ram_file']:.0f}")
     shown.add_row("stub : RAM file", f"{walk['ratio_stub_to_ram_file']:.0f}")
     for name, each in result["verdict_ms"].items():
-        said = f"{each['median']:.1f} ms, at most {each['max']:.1f}"
-        shown.add_row(f"verdict, {each['hits']} hits of {name}", said)
+        times = f"{each['median']:.1f} ms, at most {each['max']:.1f}"
+        shown.add_row(f"verdict, {each['hits']} hits of {name}", times)
     shown.add_row("QEMU's start to the first hit", f"{result['first_hit_s']:.2f} s")
     shown.add_row("make verify", f"{result['verify_s']:.2f} s")
     shown.add_section()

@@ -47,8 +47,8 @@ def measured(moment: Moment, folder: Path) -> dict[str, Any]:
     result["crash"] = by_crash(moment, dump, pids)
     ps = result["ps"]
     ps["ratio_lx_ps_to_lab_ps"] = ps["lx_ps_s"] / ps["shown_s"]
-    for one in result["vmas"].values():
-        one["ratio_gdb_value_to_walk"] = one["gdb_value_us"] / one["walk_us"]
+    for timing in result["vmas"].values():
+        timing["ratio_gdb_value_to_walk"] = timing["gdb_value_us"] / timing["walk_us"]
     few, many = result["vmas"][FEW], result["vmas"][MANY]
     result["ratio_growth"] = many["walk_us"] / few["walk_us"]
     return result
@@ -77,7 +77,9 @@ def by_crash(moment: Moment, dump: Path, pids: list[int]) -> dict[str, Any] | No
         PAGES: f"vm -p {paged}",
     }
     start, took = other_readers.crash_times(vmlinux, dump, list(commands.values()), 5)
-    return {"start_s": start} | {name: took[one] for name, one in commands.items()}
+    return {"start_s": start} | {
+        name: took[command] for name, command in commands.items()
+    }
 
 
 WALKED = "65,000 areas walked in under 0.15 s"
@@ -104,14 +106,14 @@ def pairs(result: dict[str, Any]) -> list[tuple[float, float]]:
     """Pair our walk with the other's. crash's includes printing, which cannot be separated."""
     drgn, crash = result["drgn"], result["crash"]
     found = [(result["ps"]["walk_s"], drgn["tasks_s"])]
-    for one, other in zip(result["vmas"].values(), drgn["processes"].values()):
-        if other["areas_s"] is not None:
-            found.append((one["walk_s"], other["areas_s"]))
+    for ours, theirs in zip(result["vmas"].values(), drgn["processes"].values()):
+        if theirs["areas_s"] is not None:
+            found.append((ours["walk_s"], theirs["areas_s"]))
     last = list(drgn["processes"].values())[-1]
     found.append((result["pages"][PAGES]["walk_s"], last["pages_s"]))
     if crash is not None:
         walks = {"ps": result["ps"]} | result["vmas"] | result["pages"]
-        found += [(one["walk_s"], crash[name]) for name, one in walks.items()]
+        found += [(walk["walk_s"], crash[name]) for name, walk in walks.items()]
     return found
 
 
@@ -126,12 +128,12 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("  drgn", f"{ms(drgn['tasks_s'])}, {ms(drgn['with_start_s'])} with its start"),
     ]
     found += of_crash(crash, "ps")
-    for (name, one), other in zip(result["vmas"].items(), drgn["processes"].values()):
+    for (name, ours), theirs in zip(result["vmas"].items(), drgn["processes"].values()):
         found += [
-            (f"lab vmas, {one['areas']} areas: walked", ms(one["walk_s"])),
-            ("  shown", ms(one["shown_s"])),
-            ("  gdb.Value, from 2,000", ms(one["gdb_value_us"] * one["areas"] / 1e6)),
-            ("  drgn", ms(other["areas_s"])),
+            (f"lab vmas, {ours['areas']} areas: walked", ms(ours["walk_s"])),
+            ("  shown", ms(ours["shown_s"])),
+            ("  gdb.Value, from 2,000", ms(ours["gdb_value_us"] * ours["areas"] / 1e6)),
+            ("  drgn", ms(theirs["areas_s"])),
         ]
         found += of_crash(crash, name)
     paged = result["pages"][PAGES]

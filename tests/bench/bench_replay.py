@@ -34,7 +34,7 @@ def measure(folder: Path) -> dict[str, Any]:
     took = recordings.inside("replay_speed.py", recording, port, folder, REPEATS)
     result["checkpoints"] = took["checkpoints"]
     for name in MOVES:
-        with_, without = (statistics.median(took[one][name]) for one in SIDES)
+        with_, without = (statistics.median(took[side][name]) for side in SIDES)
         move = name.removesuffix("_s")
         result |= {name: with_, f"{move}_without_checkpoints_s": without}
         result[f"ratio_{move}_without_to_with"] = without / with_
@@ -58,10 +58,10 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     for name in MOVES:
         move = name.removesuffix("_s")
-        said = f"{result[name] * 1000:.0f} ms"
+        taken = f"{result[name] * 1000:.0f} ms"
         without = f"{result[f'{move}_without_checkpoints_s'] * 1000:.0f} ms"
         found += [
-            (f"{move.replace('_', '-')}, {result['checkpoints']} checkpoints", said),
+            (f"{move.replace('_', '-')}, {result['checkpoints']} checkpoints", taken),
             ("  the first alone", without),
         ]
     return found

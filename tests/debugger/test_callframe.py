@@ -22,10 +22,10 @@ FILES = (
 
 def readelf_rows(file: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
     """Return address, CFA and rules of each row of each function."""
-    said = labs.run("readelf", "--wide", "--debug-dump=frames-interp", file).stdout
+    output = labs.run("readelf", "--wide", "--debug-dump=frames-interp", file).stdout
     names: list[str] = []
     in_function = False
-    for line in said.splitlines():
+    for line in output.splitlines():
         words = re.sub(r"r\d+ (\(\w+\))", r"\1", line).split()  # a rule of two words
         if re.match(r"[0-9a-f]+ [0-9a-f]{16} [0-9a-f]+ (CIE|FDE)", line):
             in_function = words[3] == "FDE"

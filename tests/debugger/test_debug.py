@@ -33,8 +33,8 @@ def person(port: int) -> Iterator[labs.Session]:
 def quits(person: labs.Session) -> None:
     """Leaving gdb ends the lab, cleanly."""
     person.type("quit")
-    said, status = person.end()
-    assert status == 0 and "rror" not in said, said
+    output, status = person.end()
+    assert status == 0 and "rror" not in output, output
 
 
 def hits_of(text: str) -> list[int]:
@@ -122,24 +122,24 @@ def test_second_ctrl_c_asks_before_it_gives_the_guest_up(
 def test_bad_commands_say_one_sentence(
     misused: dict[str, str], command: str, says: str
 ) -> None:
-    said = misused[command]
-    assert says in said and len(said.splitlines()) == 1
-    assert said.endswith(".\n")
+    output = misused[command]
+    assert says in output and len(output.splitlines()) == 1
+    assert output.endswith(".\n")
 
 
 @pytest.fixture(scope="module")
 def misused(request: pytest.FixtureRequest) -> dict[str, str]:
     """What gdb prints for each bad command, all in one session after one hit."""
     marks = test_bad_commands_say_one_sentence.pytestmark  # type: ignore[attr-defined]
-    said = {}
+    outputs = {}
     with labs.session(DEBUG, PORT=labs.free_port()) as person:
         person.prompt()
         for command in labs.TO_A_HIT:
             person.gdb(command)
         for command, _ in marks[0].args[1]:
-            said[command] = person.gdb(command)
+            outputs[command] = person.gdb(command)
         quits(person)
-    return said
+    return outputs
 
 
 @pytest.mark.once
@@ -154,8 +154,8 @@ def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
         [qemu] = labs.guests(port)
         os.kill(qemu, signal.SIGKILL)
         person.type("quit")
-        said, status = person.end()
-    assert status == 0 and "Killed" not in said and "Terminated" not in said
+        output, status = person.end()
+    assert status == 0 and "Killed" not in output and "Terminated" not in output
     assert "Undefined command" in file.read_text() and "Killed" not in file.read_text()
 
 
@@ -166,12 +166,12 @@ def test_a_qemu_that_is_killed_is_told_at_the_prompt(port: int) -> None:
         person.prompt()
         [qemu] = labs.guests(port)
         os.kill(qemu, signal.SIGKILL)
-        told = person.gdb("stepi")
-        assert "QEMU was killed or has failed, and the guest has ended" in told
+        output = person.gdb("stepi")
+        assert "QEMU was killed or has failed, and the guest has ended" in output
         assert "QEMU" not in person.gdb("info line start_kernel")
         person.type("quit")
-        told, status = person.end()
-        assert "QEMU was killed by SIGKILL, and the guest with it" in told
+        output, status = person.end()
+        assert "QEMU was killed by SIGKILL, and the guest with it" in output
         assert status == 0
 
 
@@ -186,9 +186,9 @@ def test_the_console_does_not_take_gdb_s_terminal(port: int) -> None:
     """gdb has a command make; the guest is stopped while it runs."""
     with labs.session("scripts/debug.sh", PORT=port) as person:
         person.prompt()
-        told = person.gdb("make console")
-        assert "gdb has this terminal" in told and "in another one" in told
-        assert "Ctrl-]" not in told
+        output = person.gdb("make console")
+        assert "gdb has this terminal" in output and "in another one" in output
+        assert "Ctrl-]" not in output
         quits(person)
 
 
@@ -199,9 +199,9 @@ def test_a_program_that_outlives_gdb_is_not_waited_for(
     """But all output until then is written, and nobody keeps the pipe open."""
     file = tmp_path / "pid"
     start = f"shell sleep {2 * labs.LIMIT} & echo $! >{file}"
-    said = labs.debug(port, start, "shell seq 20000", "echo last words\\n")
+    output = labs.debug(port, start, "shell seq 20000", "echo last words\\n")
     os.kill(int(file.read_text()), signal.SIGKILL)  # fails if it is not alive
-    assert "\n20000\n" in said and "last words" in said
+    assert "\n20000\n" in output and "last words" in output
 
 
 def test_own_breakpoints_and_stepping_over_the_stops(person: labs.Session) -> None:
@@ -237,8 +237,8 @@ def test_interrupt_and_continue_while_armed(person: labs.Session, port: int) -> 
     person.gdb("seginfo run")
     person.gdb("seginfo brief")
     person.type("continue")
-    said = "".join(person.wait(f"hit {number}, demo") for number in (1, 2, 3))
-    assert "ma[0]" not in said  # brief
+    output = "".join(person.wait(f"hit {number}, demo") for number in (1, 2, 3))
+    assert "ma[0]" not in output  # brief
     assert labs.wait_until(lambda: "lab: type demo" in labs.console_log(port))
     assert "received signal SIGINT" in person.interrupt()
     assert "3 hits, 3 passed, 0 failed" in person.gdb("seginfo")
@@ -294,7 +294,7 @@ def test_source_again(person: labs.Session) -> None:
 
 
 def test_armed_in_the_middle_of_a_call(port: int) -> None:
-    said = labs.debug(
+    output = labs.debug(
         port,
         "source gdb/seginfo.py",
         "hbreak segment_info_fill",
@@ -306,13 +306,13 @@ def test_armed_in_the_middle_of_a_call(port: int) -> None:
         "seginfo brief",
         "continue",
     )
-    assert hits_of(said) == [1, 2]  # the demo calls three times
-    assert "FAIL" not in said and "Traceback" not in said
+    assert hits_of(output) == [1, 2]  # the demo calls three times
+    assert "FAIL" not in output and "Traceback" not in output
 
 
 @pytest.mark.once
 def test_the_breakpoint_can_be_deleted_as_any_other(port: int) -> None:
-    said = labs.debug(
+    output = labs.debug(
         port,
         "source gdb/seginfo.py",
         "continue",
@@ -323,13 +323,13 @@ def test_the_breakpoint_can_be_deleted_as_any_other(port: int) -> None:
         "disable",
         "continue",
     )
-    assert "not armed: type `seginfo arm`" in said
-    assert sorted(set(hits_of(said))) == [1, 2] and "exited normally" in said
+    assert "not armed: type `seginfo arm`" in output
+    assert sorted(set(hits_of(output))) == [1, 2] and "exited normally" in output
 
 
 @pytest.mark.once
 def test_commands_from_standard_input_to_the_guests_end(port: int) -> None:
-    said = labs.debug(
+    output = labs.debug(
         port,
         "source gdb/seginfo.py",
         "seginfo run",
@@ -338,9 +338,9 @@ def test_commands_from_standard_input_to_the_guests_end(port: int) -> None:
         "seginfo arm",
         "continue",
     )
-    assert hits_of(said) == [1, 2, 3, 3] and "exited normally" in said
-    assert "No kernel is connected" in said and "not being run" in said
-    assert "Traceback" not in said
+    assert hits_of(output) == [1, 2, 3, 3] and "exited normally" in output
+    assert "No kernel is connected" in output and "not being run" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.once

@@ -31,17 +31,17 @@ def rows_of(moment: Moment) -> tuple[int, list[dict[str, Any]]]:
 
 def need(moment: Moment, member: str) -> None:
     """Skip the test if an area has no such member."""
-    said = moment.gdb(
+    output = moment.gdb(
         "python from lab.target import structs; "
         f"print(structs.has_member('struct vm_area_struct', {member!r}))"
     )
-    if said.strip() != "True":
+    if output.strip() != "True":
         pytest.skip(f"areas of this kernel have no {member}")
 
 
 def need_maple(moment: Moment) -> None:
-    said = moment.gdb("python from lab.linux import vma; print(vma.is_listed())")
-    if said.strip() != "False":
+    output = moment.gdb("python from lab.linux import vma; print(vma.is_listed())")
+    if output.strip() != "False":
         pytest.skip("this kernel has no maple tree")
 
 
@@ -55,7 +55,7 @@ def test_a_list_that_is_cut(moments: Moments, pointer: str) -> None:
         moment, f"{area(moment, rows[middle]['vma'])}->vm_next", POINTERS[pointer]
     ):
         drawing, _ = moment.lab(f"list {pid}")
-        assert [one["vma"] for one in drawing["data"]] == [
+        assert [area["vma"] for area in drawing["data"]] == [
             row["vma"] for row in rows[: middle + 1]
         ]
         assert "vm_next is cut" in drawing["broken"]
@@ -67,7 +67,7 @@ def test_a_list_that_is_cut(moments: Moments, pointer: str) -> None:
         assert "The walk ended early" in moment.gdb(f"lab vmas {pid}")
         *_, lower = moment.lab(f"map {pid}")
         assert "vm_next is cut" in lower["broken"]
-        assert sum(bool(one["name"]) for one in lower["data"]) == middle + 1
+        assert sum(bool(area["name"]) for area in lower["data"]) == middle + 1
     assert moment.lab(f"list {pid}")[0]["broken"] == ""
 
 
@@ -99,13 +99,13 @@ def test_a_red_black_tree_that_is_cut(moments: Moments, pointer: str) -> None:
     need(moment, "vm_rb")
     pid, rows = rows_of(moment)
     nodes = moment.lab(f"rb {pid}")[0]["data"]
-    inner = next(one for one in nodes if one["depth"] == 2 and one["right"])
+    inner = next(node for node in nodes if node["depth"] == 2 and node["right"])
     place = f"{area(moment, inner['vma'])}->vm_rb.rb_right"
     with changed(moment, place, POINTERS[pointer]):
         (drawing,) = moment.lab(f"rb {pid}")
-        index = [one["vma"] for one in nodes].index(inner["vma"])
-        found = [one["vma"] for one in drawing["data"]]
-        assert found == [one["vma"] for one in nodes[: index + 1]]
+        index = [node["vma"] for node in nodes].index(inner["vma"])
+        found = [area["vma"] for area in drawing["data"]]
+        assert found == [node["vma"] for node in nodes[: index + 1]]
         assert "mm_rb is cut" in drawing["broken"]
         end = nodes[index]["end"]
         assert "cannot be read" in moment.refused(f"lab vma {end:#x} {pid}")
@@ -116,8 +116,8 @@ def test_a_red_black_tree_that_is_a_cycle(moments: Moments) -> None:
     need(moment, "vm_rb")
     pid, _ = rows_of(moment)
     nodes = moment.lab(f"rb {pid}")[0]["data"]
-    root = next(one for one in nodes if one["depth"] == 0)
-    leaf = max(nodes, key=lambda one: one["start"])
+    root = next(node for node in nodes if node["depth"] == 0)
+    leaf = max(nodes, key=lambda node: node["start"])
     place = f"{area(moment, leaf['vma'])}->vm_rb.rb_right"
     node = int(
         moment.gdb(f"output/x (unsigned long)&{area(moment, root['vma'])}->vm_rb"), 16
@@ -145,18 +145,20 @@ def test_a_red_black_tree_that_breaks_a_rule(
     need(moment, "vm_rb")
     pid, _ = rows_of(moment)
     nodes = moment.lab(f"rb {pid}")[0]["data"]
-    by_address = {one["vma"]: one for one in nodes}
+    by_address = {node["vma"]: node for node in nodes}
     # A black child of the root's child, with another parent or made red
-    inner = next(one for one in nodes if one["depth"] == 2 and one["colour"] == "black")
+    inner = next(
+        node for node in nodes if node["depth"] == 2 and node["colour"] == "black"
+    )
     place = f"{area(moment, inner['vma'])}->{member}"
     before = int(moment.gdb(f"output/x {place}"), 16)
     wrong = {None: before + 0x1000, "red": before & ~1}.get(value, value)
     with changed(moment, place, wrong):
         rules = moment.lab(f"rb {pid}")[-1]["rows"]
-        broken = [i for i, one in enumerate(rules) if one["holds"] is not True]
+        broken = [i for i, rule in enumerate(rules) if rule["holds"] is not True]
         assert rule in broken or (value == "red" and 3 in broken), rules
         assert by_address[inner["vma"]]
-    assert all(one["holds"] is True for one in moment.lab(f"rb {pid}")[-1]["rows"])
+    assert all(rule["holds"] is True for rule in moment.lab(f"rb {pid}")[-1]["rows"])
 
 
 def maple_nodes(moment: Moment, pid: int) -> list[dict[str, Any]]:
@@ -206,8 +208,8 @@ def test_a_maple_tree_that_is_a_cycle(moments: Moments) -> None:
             last = root["pivots"][0] + 1
             assert "The walk ended early" in moment.gdb(f"lab map {pid}")
             if entry == top:
-                said = moment.refused(f"lab vma {last:#x} {pid}")
-                assert "deeper than a maple tree" in said
+                refusal = moment.refused(f"lab vma {last:#x} {pid}")
+                assert "deeper than a maple tree" in refusal
 
 
 def test_a_maple_tree_that_breaks_a_rule(moments: Moments) -> None:
@@ -224,14 +226,14 @@ def test_a_maple_tree_that_breaks_a_rule(moments: Moments) -> None:
     for place, value, rule in cases:
         with changed(moment, place, value):
             rules = moment.lab(f"maple {pid}")[-1]["rows"]
-            broken = [i for i, one in enumerate(rules) if one["holds"] is not True]
+            broken = [i for i, rule in enumerate(rules) if rule["holds"] is not True]
             assert rule in broken, (place, rules)
     with changed(moment, f"{node.format(leaf['node'])}->mr64.pivot[3]", 0x1):
         rules = moment.lab(f"maple {pid}")[-1]["rows"]
-        assert any(one["holds"] is not True for one in rules)
+        assert any(rule["holds"] is not True for rule in rules)
     with changed(moment, slot(leaf, 1), rows[0]["vma"] ^ 0x7FFF_0000_0000_0000):
-        said = moment.gdb(f"lab maple {pid}")
-        assert "cannot read" in said and "ok" in said
+        output = moment.gdb(f"lab maple {pid}")
+        assert "cannot read" in output and "ok" in output
         (table,) = moment.lab(f"vmas {pid}")
         assert "cannot be read" in table["broken"]
 
@@ -241,11 +243,11 @@ def test_an_area_whose_file_is_lost(moments: Moments, pointer: str) -> None:
     moment = moments()
     pid, rows = rows_of(moment)
     index, row = next(
-        (i, one) for i, one in enumerate(rows) if one["backing"] == "file"
+        (i, area) for i, area in enumerate(rows) if area["backing"] == "file"
     )
     with changed(moment, f"{area(moment, row['vma'])}->vm_file", POINTERS[pointer]):
         found = moment.table(f"vmas {pid}")
-        assert [one["vma"] for one in found[:-1]] == [one["vma"] for one in rows]
+        assert [area["vma"] for area in found[:-1]] == [area["vma"] for area in rows]
         assert found[index]["name"].startswith("? cannot read")
         for command in ("map", "mm"):
             moment.gdb(f"lab {command} {pid}")
@@ -274,11 +276,11 @@ def test_an_mm_that_is_lost(moments: Moments) -> None:
     pid, _ = rows_of(moment)
     with changed(moment, f"$lab_task({pid})->mm", FREED):
         for command in ("mm", "vmas", "list", "rb", "maple", "map"):
-            said = moment.gdb(
+            output = moment.gdb(
                 f"python\ntry:\n  print(gdb.execute('lab {command} {pid}',"
                 " to_string=True))\nexcept gdb.error as e:\n  print(e)\nend"
             )
-            assert "cannot read" in said or "Linux 6.1" in said, (command, said)
+            assert "cannot read" in output or "Linux 6.1" in output, (command, output)
 
 
 def test_page_tables_that_are_a_cycle(moments: Moments) -> None:

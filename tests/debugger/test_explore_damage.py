@@ -63,8 +63,8 @@ def is_listed(moment: Moment) -> bool:
 
 def value(moment: Moment, expression: object) -> int:
     """Evaluate a gdb expression as an unsigned number."""
-    said = moment.gdb(f"print/x (unsigned long)({expression})")
-    return int(said.split("= ")[1], 16)
+    output = moment.gdb(f"print/x (unsigned long)({expression})")
+    return int(output.split("= ")[1], 16)
 
 
 def bad_values(moment: Moment, place: int) -> Iterator[tuple[str, int]]:
@@ -94,13 +94,13 @@ def ask_all(moment: Moment, commands: Iterable[str]) -> dict[str, Answer]:
     Each is asked for JSON and for text: the views must cope with broken structures too.
     """
     commands = list(commands)
-    asked = [f"lab {one}{form}" for one in commands for form in (" --json", "")]
-    said = dict(zip(asked, moment.try_all(asked, LIMIT)))
+    asked = [f"lab {command}{form}" for command in commands for form in (" --json", "")]
+    replies = dict(zip(asked, moment.try_all(asked, LIMIT)))
     found: dict[str, Answer] = {}
     for command in commands:
-        answer, error = said[f"lab {command} --json"]
+        answer, error = replies[f"lab {command} --json"]
         assert not error or is_sentence(error), f"lab {command}: {error}"
-        assert said[f"lab {command}"][1] == error, command
+        assert replies[f"lab {command}"][1] == error, command
         found[command] = ([], error) if error else (parts(answer), "")
     return found
 
@@ -193,9 +193,9 @@ def test_pointers_of_a_task(moment: Moment, member: str) -> None:
     place = value(moment, f"&$lab_task({pid})->{member}")
     for bad, word in bad_values(moment, place):
         with changed(moment, place, word):
-            said = ask_all(moment, with_pid(OF_A_TASK, pid))
+            answers = ask_all(moment, with_pid(OF_A_TASK, pid))
         for command in ("ps", "threads"):
-            parts, error = said[command]
+            parts, error = answers[command]
             assert not error and len(rows(parts)) > 10, (member, bad)
 
 
@@ -210,13 +210,13 @@ def test_list_of_areas(moment: Moment, is_listed: bool) -> None:
     place = value(moment, f"&$lab_mm({pid})->mmap->vm_next->vm_next")
     for bad, word in bad_values(moment, place):
         with changed(moment, place, word):
-            said = ask_all(moment, with_pid(OF_AREAS, pid))
+            answers = ask_all(moment, with_pid(OF_AREAS, pid))
         for command in (f"vmas {pid}", f"list {pid}"):
-            parts, error = said[command]
+            parts, error = answers[command]
             found = [row["vma"] for row in rows(parts)][:2]
             assert found == [row["vma"] for row in whole][:2], (bad, error)
         if bad not in PLAUSIBLE:
-            assert reasons(said[f"vmas {pid}"][0]), bad
+            assert reasons(answers[f"vmas {pid}"][0]), bad
     assert moment.table(f"vmas {pid}") == whole
 
 
@@ -228,10 +228,10 @@ def test_red_black_tree(moment: Moment, is_listed: bool) -> None:
         place = value(moment, f"&$lab_mm({pid})->mm_rb.rb_node->{side}")
         for bad, word in bad_values(moment, place):
             with changed(moment, place, word):
-                said = ask_all(moment, with_pid(OF_AREAS, pid))
-            parts, error = said[f"rb {pid}"]
+                answers = ask_all(moment, with_pid(OF_AREAS, pid))
+            parts, error = answers[f"rb {pid}"]
             assert error or reasons(parts) or bad in PLAUSIBLE, (side, bad)
-            assert not reasons(said[f"vmas {pid}"][0])  # the list is intact
+            assert not reasons(answers[f"vmas {pid}"][0])  # the list is intact
 
 
 def test_maple_tree(moment: Moment, is_listed: bool) -> None:
@@ -403,9 +403,9 @@ def test_no_word_misleads_all_that_follows(moment: Moment, name: str) -> None:
         with changed(moment, place, word & (1 << 8 * size) - 1, size):
             moment.gdb(refresh)
             begin = time.monotonic()
-            said = [moment.lab(command) for command in commands]
+            reports = [moment.lab(command) for command in commands]
             assert time.monotonic() - begin < 10, (name, hex(word))
-            assert said == whole, (name, hex(word))
+            assert reports == whole, (name, hex(word))
         moment.gdb(refresh)
     assert [moment.lab(command) for command in commands] == whole
 

@@ -64,12 +64,12 @@ def test_headers_and_notes(moment: Moment, core: Path) -> None:
         image, ram = segments[0], segments[1:]
         start = int(moment.gdb("print/d (long)&_text").split("= ")[1]) % (1 << 64)
         assert image["p_vaddr"] == start
-        assert sum(one["p_filesz"] for one in ram) > 254 * MIB
+        assert sum(segment["p_filesz"] for segment in ram) > 254 * MIB
         base = int(moment.gdb("print/d (long)page_offset_base").split("= ")[1])
-        for one in ram:
-            assert one["p_vaddr"] - one["p_paddr"] == base % (1 << 64)
-        said = [(name, kind) for name, kind, _ in notes(file)]
-        assert said == [("CORE", 1), ("CORE", 1), ("VMCOREINFO", 0)]
+        for segment in ram:
+            assert segment["p_vaddr"] - segment["p_paddr"] == base % (1 << 64)
+        kinds = [(name, kind) for name, kind, _ in notes(file)]
+        assert kinds == [("CORE", 1), ("CORE", 1), ("VMCOREINFO", 0)]
         info = notes(file)[-1][2].decode()
     lines = dict(line.split("=", 1) for line in info.splitlines())
     release = moment.snapshot["/proc/version"].decode().split()[2]
@@ -106,8 +106,8 @@ def test_registers_of_each_processor(moment: Moment, core: Path) -> None:
             "ss",
             "gs_base",
         ):
-            said = moment.gdb(f"print/x ${name}").split("= ")[1]
-            assert saved[name] == int(said, 16), name
+            value = moment.gdb(f"print/x ${name}").split("= ")[1]
+            assert saved[name] == int(value, 16), name
     assert here
     moment.gdb(f"thread {here[1]}")
     pids = [struct.unpack_from("<i", status, 32)[0] for status in statuses]
@@ -120,12 +120,12 @@ def test_every_byte_as_in_qemus_own_dump(moment: Moment, core: Path) -> None:
     moment.gdb(f"monitor dump-guest-memory {other}")
     compared = 0
     with core.open("rb") as mine, other.open("rb") as theirs:
-        for one in loads(ELFFile(mine)):
+        for segment in loads(ELFFile(mine)):
             for address in range(
-                one["p_paddr"], one["p_paddr"] + one["p_filesz"], STEP
+                segment["p_paddr"], segment["p_paddr"] + segment["p_filesz"], STEP
             ):
-                size = min(STEP, one["p_paddr"] + one["p_filesz"] - address)
-                at = one["p_offset"] + address - one["p_paddr"]
+                size = min(STEP, segment["p_paddr"] + segment["p_filesz"] - address)
+                at = segment["p_offset"] + address - segment["p_paddr"]
                 assert bytes_at(mine, at, size) == physical(theirs, address, size)
                 compared += size
     assert compared > 255 * MIB
@@ -139,10 +139,10 @@ def bytes_at(file, offset: int, size: int) -> bytes:
 
 def physical(file, address: int, size: int) -> bytes:
     """Read guest-physical memory from QEMU's dump."""
-    for one in loads(ELFFile(file)):
-        inside = address - one["p_paddr"]
-        if 0 <= inside and inside + size <= one["p_filesz"]:
-            return bytes_at(file, one["p_offset"] + inside, size)
+    for segment in loads(ELFFile(file)):
+        inside = address - segment["p_paddr"]
+        if 0 <= inside and inside + size <= segment["p_filesz"]:
+            return bytes_at(file, segment["p_offset"] + inside, size)
     raise AssertionError(f"QEMU's dump has nothing at {address:#x}")
 
 
@@ -213,8 +213,8 @@ def check_with_drgn(file: Path, rows: list[dict], vmlinux: Path) -> None:
     init = next(row["pid"] for row in rows if row["comm"] == "init")
     facts = other_readers.drgn(vmlinux, file, "facts.py", init)
     mine = {row["task"] for row in rows}
-    tasks = [one for one in facts["tasks"] if one["pid"]]
-    assert mine == {one["task"] for one in tasks if one["pid"] == one["tgid"]}
+    tasks = [task for task in facts["tasks"] if task["pid"]]
+    assert mine == {task["task"] for task in tasks if task["pid"] == task["tgid"]}
     assert "demo" in {row["comm"] for row in rows}
     assert facts["processes"][str(init)]["stack"]  # it is in vmalloc memory
 

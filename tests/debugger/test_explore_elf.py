@@ -28,7 +28,7 @@ def moment(moments: Callable[..., Moment]) -> Moment:
 def table(parts: list[Any], title: str) -> list[dict[str, Any]]:
     """Return the rows of the table with a title."""
     tables = [part for part in parts if isinstance(part, dict)]
-    (found,) = [one for one in tables if one["title"] == title]
+    (found,) = [table for table in tables if table["title"] == title]
     assert found["broken"] == ""
     return found["rows"]
 
@@ -108,11 +108,13 @@ def test_what_auxiliary_entries_point_to(moment: Moment, name: str) -> None:
     assert text["AT_SYSINFO_EHDR"].startswith("[vdso]")
     entry = offset_in_file(in_guest(moment, name), "e_entry")
     assert text["AT_ENTRY"] == f"/scenes/{name}+{entry:#x}"
-    said = [part for part in parts if isinstance(part, str) and "interpreter" in part]
+    sentences = [
+        part for part in parts if isinstance(part, str) and "interpreter" in part
+    ]
     lines = maps(moment, moment.pid(name))
     base = [row["start"] for row in lines if "ld-linux" in row["name"]][:1]
-    assert ["ld-linux-x86-64.so.2" in one for one in said] == [True] * len(base)
-    assert all(f"at {start:#x}" in said[0] for start in base)
+    assert ["ld-linux-x86-64.so.2" in part for part in sentences] == [True] * len(base)
+    assert all(f"at {start:#x}" in sentences[0] for start in base)
     assert bool(base) == name.startswith("dynamic")
 
 
@@ -130,7 +132,7 @@ def test_areas_of_each_segment(moment: Moment, name: str) -> None:
         start = (segment["p_vaddr"] + bias) // PAGE * PAGE
         end = segment["p_vaddr"] + bias + segment["p_memsz"]
         # All areas between its first and last page, according to maps
-        wanted = [one for one in lines if one["end"] > start and one["start"] < end]
+        wanted = [line for line in lines if line["end"] > start and line["start"] < end]
         names = ("start", "end", "perms", "offset", "name")
         assert [{n: row[n] for n in names} for row in mine] == wanted
         for row in mine:
@@ -139,10 +141,10 @@ def test_areas_of_each_segment(moment: Moment, name: str) -> None:
             flags = segment["p_flags"]
             is_same &= row["perms"][1] == ("w" if flags & 2 else "-")
             assert bool(row["why"]) != is_same, row
-    said = " ".join(row["why"] for row in rows)
+    reasons = " ".join(row["why"] for row in rows)
     for reason in ("whole pages are mapped", "bss: zeros", "GNU_RELRO", "earlier"):
-        assert reason in said
-    assert "mprotect() since" not in said
+        assert reason in reasons
+    assert "mprotect() since" not in reasons
     # It names every area of the program's file, and no other
     own = [row["start"] for row in lines if row["name"] == f"/scenes/{name}"]
     assert own == [row["start"] for row in rows if row["name"]]
@@ -161,9 +163,9 @@ def test_sections(moment: Moment, name: str) -> None:
     pid, bias = moment.pid(name), load_bias(moment, name)
     here = table(moment.lab(f"elf {pid}"), "sections in memory")
     wanted = [
-        (one.name, one["sh_addr"] + bias, one["sh_size"])
-        for one in in_guest(moment, name).iter_sections()
-        if one["sh_flags"] & 2 and one["sh_size"]
+        (section.name, section["sh_addr"] + bias, section["sh_size"])
+        for section in in_guest(moment, name).iter_sections()
+        if section["sh_flags"] & 2 and section["sh_size"]
     ]
     assert [(row["section"], row["loaded"], row["size"]) for row in here] == wanted
     # The same program on the host, with debug info
@@ -181,8 +183,8 @@ def test_refusals(moment: Moment) -> None:
     os.mkfifo(pipe)
     for command in ("elf", "ustack"):
         for name in ("/dev/zero", "/etc", pipe):
-            said = moment.refused(f"lab {command} {pid} {name}")
-            assert "it is no regular file" in said and len(said.splitlines()) == 1
+            refusal = moment.refused(f"lab {command} {pid} {name}")
+            assert "it is no regular file" in refusal and len(refusal.splitlines()) == 1
     assert "it is no ELF file" in moment.refused(f"lab ustack {pid} /etc/passwd")
     assert "is a kernel thread" in moment.refused("lab elf 2")
     zombie = moment.pid("family", "zombie")
@@ -211,18 +213,18 @@ def test_every_command_in_the_middle_of_an_exec(port: int, tmp_path: Path) -> No
         ARGS="loop",
     )
     assert {"load_elf_binary", "setup_arg_pages", "finalize_exec"} <= set(found)
-    for place, one in found.items():
-        for command, said in one["commands"].items():
-            error = said.get("error", "")
+    for place, stop in found.items():
+        for command, answer in stop["commands"].items():
+            error = answer.get("error", "")
             assert "Python" not in error and "Traceback" not in error, (place, error)
             assert len(error.strip().splitlines()) <= 1, (place, command, error)
-        areas = parts(one["commands"]["vmas"]["said"])[0]
+        areas = parts(stop["commands"]["vmas"]["output"])[0]
         assert areas["broken"] == "", place
         names = [row["name"] for row in areas["rows"] if row["name"] != "[vsyscall]"]
-        assert len(names) == one["map_count"], place
+        assert len(names) == stop["map_count"], place
         if place == "setup_arg_pages":  # a new address space with nothing but the stack
             assert len(names) == 1
-            elf = parts(one["commands"]["elf"]["said"])
+            elf = parts(stop["commands"]["elf"]["output"])
             vector = elf[-2] if isinstance(elf[-2], dict) else elf[-1]
             assert "middle of an exec" in json.dumps(vector)
         if place == "finalize_exec":

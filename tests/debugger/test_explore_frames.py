@@ -44,10 +44,10 @@ def test_block_that_is_not_compound(
     assert first[1] is None and first[3] == frame
     assert f"a block of up to {1 << order}," in first[2]
     assert len(later) == (1 << order) - 1
-    for one in later:
-        assert one[1] is None and one[3] == frame, one
-        assert one[2].startswith("in use by the kernel: on no free list, a later page")
-        assert f"starts with frame {frame:#x}" in one[2]
+    for page in later:
+        assert page[1] is None and page[3] == frame, page
+        assert page[2].startswith("in use by the kernel: on no free list, a later page")
+        assert f"starts with frame {frame:#x}" in page[2]
     assert behind[3] != frame
 
 
@@ -55,16 +55,16 @@ def test_block_that_is_not_compound(
 def test_compound_block(found: dict[str, Any], order: int, name: str) -> None:
     _, *pages, behind = found["blocks"][name]
     frame = pages[0][0]
-    for one in pages:
-        assert one[1:] == [order, "in use by the kernel", frame]
+    for page in pages:
+        assert page[1:] == [order, "in use by the kernel", frame]
     assert behind[3] != frame
 
 
 def test_single_pages(found: dict[str, Any]) -> None:
     """A block that was split is no longer a block, and its last page is free."""
     _, *pages, last = found["blocks"]["exact 0 0"]
-    for one in pages:
-        assert one[1:] == [0, "in use by the kernel", one[0]], one
+    for page in pages:
+        assert page[1:] == [0, "in use by the kernel", page[0]], page
     assert last[2].startswith("free, ") or last[3] == last[0]
     _, alone, _ = found["blocks"]["block 0 0"]
     assert alone[3] == alone[0] and alone[2].startswith("in use by the kernel")

@@ -82,9 +82,9 @@ def test_flags_and_sizes_are_those_of_smaps(moments: Moments) -> None:
         if not known:
             continue
         for row in moment.table(f"vmas {pid}"):
-            said = known[row["start"]]
-            assert " ".join(row["flags"]) == said["VmFlags"], row
-            assert f"{row['size'] // 1024} kB" == said["Size"]
+            fields = known[row["start"]]
+            assert " ".join(row["flags"]) == fields["VmFlags"], row
+            assert f"{row['size'] // 1024} kB" == fields["Size"]
             flags |= set(row["flags"])
     # The scenes show most of the values a flag can have
     assert flags >= set("rd wr ex sh mr mw me ms gd lo sr rr dc de ac nr ht".split())
@@ -184,36 +184,38 @@ def test_every_gap_is_told_by_its_neighbours(moments: Moments) -> None:
     pid = moment.pid("dynamic-pie")
     lines = [line for line in maps(moment, pid) if line.start != GATE]
     gaps = [(0, lines[0].start)]
-    gaps += [(one.end, after.start) for one, after in zip(lines, lines[1:])]
+    gaps += [(line.end, after.start) for line, after in zip(lines, lines[1:])]
     for low, high in gaps:
         if low == high:
             continue
         for address in {low, (low + high) // 2, high - 1}:
-            said, table = moment.lab(f"vma {address:#x} {pid}")
-            assert f"in the gap {low:#x}-{high:#x}" in said
-            assert f"{high - low:#x} bytes" in said
+            sentence, table = moment.lab(f"vma {address:#x} {pid}")
+            assert f"in the gap {low:#x}-{high:#x}" in sentence
+            assert f"{high - low:#x} bytes" in sentence
             places = {row["place"]: row for row in table["rows"]}
             assert places["after"]["start"] == high
             assert low == 0 or places["before"]["end"] == low
-    said = moment.lab(f"vma {lines[-1].end:#x} {pid}")[0]
-    assert f"in the gap {lines[-1].end:#x}-0x7ffffffff000" in said
+    sentence = moment.lab(f"vma {lines[-1].end:#x} {pid}")[0]
+    assert f"in the gap {lines[-1].end:#x}-0x7ffffffff000" in sentence
 
 
 def test_the_members_of_an_area(moments: Moments) -> None:
     moment = moments()
     pid = moment.pid("memory")
     for row in moment.table(f"vmas {pid}")[:-1]:
-        said, around, flags, members, pages = moment.lab(f"vma {row['start']:#x} {pid}")
-        values = {one["member"]: one["value"] for one in members["rows"]}
+        sentence, around, flags, members, pages = moment.lab(
+            f"vma {row['start']:#x} {pid}"
+        )
+        values = {row["member"]: row["value"] for row in members["rows"]}
         assert int(values["vm_start"], 16) == row["start"]
         assert int(values["vm_end"], 16) == row["end"]
         assert int(values["vm_pgoff"], 16) == row["pgoff"]
-        codes = [one["code"] for one in flags["rows"] if one["code"]]
+        codes = [row["code"] for row in flags["rows"] if row["code"]]
         assert codes == row["flags"]
-        bits = sum(one["value"] for one in flags["rows"])
+        bits = sum(row["value"] for row in flags["rows"])
         assert int(values["vm_flags"], 16) == bits
-        assert all(one["meaning"] for one in members["rows"] + flags["rows"])
-        assert sum(one["size"] for one in pages["rows"]) == row["size"]
+        assert all(row["meaning"] for row in members["rows"] + flags["rows"])
+        assert sum(row["size"] for row in pages["rows"]) == row["size"]
 
 
 def test_pages_of_an_area_are_those_of_smaps(moments: Moments) -> None:
@@ -229,8 +231,8 @@ def test_pages_of_an_area_are_those_of_smaps(moments: Moments) -> None:
             if line.start == GATE or {"pf", "ht"} & set(flags):
                 continue
             pages = moment.lab(f"vma {line.start:#x} {pid}")[4]["rows"]
-            there = [one for one in pages if one["kind"] in ("present", "protnone")]
-            assert sum(one["size"] for one in there) == rss, line
+            there = [page for page in pages if page["kind"] in ("present", "protnone")]
+            assert sum(page["size"] for page in there) == rss, line
             checked += 1
         assert checked > 5
 
@@ -257,8 +259,8 @@ def test_mm_counters_are_those_of_status(moments: Moments) -> None:
             continue
         status, statm = moment.status(pid), moment.proc(pid, "statm").split()
         parts = moment.lab(f"mm {pid}")
-        counters = {one["counter"]: one for one in parts[2]["rows"]}
-        rss = {one["pages_of"]: one for one in parts[3]["rows"]}
+        counters = {row["counter"]: row for row in parts[2]["rows"]}
+        rss = {row["pages_of"]: row for row in parts[3]["rows"]}
 
         def kib(name: str) -> int:
             return int(status[name].split()[0]) * 1024
@@ -290,8 +292,8 @@ def test_pending_pages_make_the_counters_right(moments: Moments) -> None:
     pending = 0
     for scene in ("static", "memory", "threads", "dynamic"):
         pid = moment.pid(scene)
-        rss = {one["pages_of"]: one for one in moment.table(f"mm {pid}", 1)}
-        there = sum(int(one["Rss"].split()[0]) for one in smaps(moment, pid).values())
+        rss = {row["pages_of"]: row for row in moment.table(f"mm {pid}", 1)}
+        there = sum(int(area["Rss"].split()[0]) for area in smaps(moment, pid).values())
         assert rss["resident"]["size"] == there * 1024
         pending += abs(rss["resident"]["pending"])
     assert pending
@@ -310,7 +312,9 @@ def test_direction_of_mmap(moments: Moments, scene: str) -> None:
     """mmap() searches up or down from mmap_base, and all views say and draw it so."""
     moment = moments()
     pid = moment.pid(scene)
-    found = {one["name"]: one for one in moment.lab(f"mm {pid}")[1]["data"]}
+    found = {
+        boundary["name"]: boundary for boundary in moment.lab(f"mm {pid}")[1]["data"]
+    }
     base, legacy = found["mmap_base"], found["mmap_legacy_base"]["address"]
     at, is_up = base["address"], scene == "legacy"
     assert (at == legacy) == is_up
@@ -323,7 +327,7 @@ def test_direction_of_mmap(moments: Moments, scene: str) -> None:
         assert all(line.end <= at for line in mapped)
         assert base["meaning"] == "mmap() places areas below"
     half = moment.lab(f"map {pid}")[-1]["data"]
-    (drawn,) = [one for one in half if "mmap_base" in one["marks"]]
+    (drawn,) = [area for area in half if "mmap_base" in area["marks"]]
     assert drawn["start"] <= at - (not is_up) < drawn["end"]
     assert drawn["name"] or not is_up
 
@@ -347,24 +351,24 @@ def test_boundaries_are_those_of_stat(moments: Moments) -> None:
         if not lines:
             continue
         drawing = moment.lab(f"mm {pid}")[1]
-        found = {one["name"]: one for one in drawing["data"]}
+        found = {boundary["name"]: boundary for boundary in drawing["data"]}
         stat = moment.stat(pid)
         for name, number in fields.items():
             assert found[name]["address"] == int(stat[number]), name
-        addresses = [one["address"] for one in drawing["data"]]
+        addresses = [boundary["address"] for boundary in drawing["data"]]
         assert addresses == sorted(addresses)
         heap = [line for line in lines if line.name == "[heap]"]
         if heap:
             # The area extends to the end of the page that contains brk
             assert heap[0].start <= found["start_brk"]["address"] < heap[-1].end
             assert -(-found["brk"]["address"] // PAGE) * PAGE == heap[-1].end
-        for one in found.values():
-            if one["vma"]:
+        for boundary in found.values():
+            if boundary["vma"]:
                 areas = [(line.start, line.end) for line in lines]
-                assert (one["start"], one["end"]) in areas
-                assert one["start"] <= one["address"] <= one["end"]
+                assert (boundary["start"], boundary["end"]) in areas
+                assert boundary["start"] <= boundary["address"] <= boundary["end"]
             else:
-                inside = one["address"]
+                inside = boundary["address"]
                 assert not any(line.start < inside < line.end for line in lines)
 
 
@@ -372,12 +376,12 @@ def test_who_shares_an_address_space(moments: Moments) -> None:
     moment = moments()
     pid = moment.pid("threads")
     users = moment.table(f"mm {pid}", 2)
-    own = sorted(one["pid"] for one in users if one["how"] == "its own")
+    own = sorted(user["pid"] for user in users if user["how"] == "its own")
     assert own == moment.tids(pid)
-    counters = {one["counter"]: one["value"] for one in moment.table(f"mm {pid}")}
+    counters = {row["counter"]: row["value"] for row in moment.table(f"mm {pid}")}
     assert counters["mm_users"] == len(own)
-    borrowers = [one for one in users if one["how"] == "borrowed"]
-    assert all(moment.ppid(one["tgid"]) in (0, 2) for one in borrowers)
+    borrowers = [user for user in users if user["how"] == "borrowed"]
+    assert all(moment.ppid(user["tgid"]) in (0, 2) for user in borrowers)
 
 
 def is_listed(moment: Moment) -> bool:
@@ -392,15 +396,15 @@ def test_the_list(moments: Moments) -> None:
     moment = moments()
     pid = moment.pid("memory")
     if not is_listed(moment):
-        (said,) = moment.lab(f"list {pid}")
-        assert "6.1" in said and "lab maple" in said
+        (sentence,) = moment.lab(f"list {pid}")
+        assert "6.1" in sentence and "lab maple" in sentence
         pytest.skip("this kernel has a maple tree instead")
     drawing, rules = moment.lab(f"list {pid}")
     rows = moment.table(f"vmas {pid}")[:-1]
-    chain = [one["vma"] for one in drawing["data"]]
+    chain = [area["vma"] for area in drawing["data"]]
     assert chain == [row["vma"] for row in rows]
-    assert [one["next"] for one in drawing["data"]] == [*chain[1:], 0]
-    assert [one["prev"] for one in drawing["data"]] == [0, *chain[:-1]]
+    assert [area["next"] for area in drawing["data"]] == [*chain[1:], 0]
+    assert [area["prev"] for area in drawing["data"]] == [0, *chain[:-1]]
     assert all(rule["holds"] is True for rule in rules["rows"])
     text = moment.gdb(f"lab list {pid}")
     assert text.count("⇅") == len(chain) - 1 and "NULL" in text
@@ -411,25 +415,27 @@ def test_the_red_black_tree(moments: Moments, scene: str) -> None:
     moment = moments("many=20000") if scene == "many=20000" else moments()
     pid = moment.pid(scene)
     if not is_listed(moment):
-        (said,) = moment.lab(f"rb {pid}")
-        assert "6.1" in said and "524e00b36e8c" in said and "lab maple" in said
+        (sentence,) = moment.lab(f"rb {pid}")
+        assert (
+            "6.1" in sentence and "524e00b36e8c" in sentence and "lab maple" in sentence
+        )
         pytest.skip("this kernel has a maple tree instead")
-    drawing, said, rules = moment.lab(f"rb {pid}")
+    drawing, sentence, rules = moment.lab(f"rb {pid}")
     nodes = drawing["data"]
     rows = moment.table(f"vmas {pid}")[:-1]
-    assert [one["vma"] for one in nodes] == [row["vma"] for row in rows]
+    assert [node["vma"] for node in nodes] == [row["vma"] for row in rows]
     assert all(rule["holds"] is True for rule in rules["rows"]), rules
-    by_address = {one["vma"]: one for one in nodes}
-    (root,) = [one for one in nodes if not one["parent"]]
+    by_address = {node["vma"]: node for node in nodes}
+    (root,) = [node for node in nodes if not node["parent"]]
     assert root["depth"] == 0 and root["colour"] == "black"
-    for one in nodes:
+    for node in nodes:
         for side in ("left", "right"):
-            if one[side]:
-                child = by_address[one[side]]
-                assert child["parent"] == one["vma"]
-                assert child["depth"] == one["depth"] + 1
-                assert (child["start"] < one["start"]) == (side == "left")
-                assert "black" in (one["colour"], child["colour"])
+            if node[side]:
+                child = by_address[node[side]]
+                assert child["parent"] == node["vma"]
+                assert child["depth"] == node["depth"] + 1
+                assert (child["start"] < node["start"]) == (side == "left")
+                assert "black" in (node["colour"], child["colour"])
     # The widest hole below the root is the widest of all in maps; the guard below the
     # stack belongs to the stack
     ends = [0, *(row["end"] for row in rows)]
@@ -448,8 +454,8 @@ def test_the_maple_tree(moments: Moments, scene: str) -> None:
     moment = moments("many=20000") if scene == "many=20000" else moments()
     pid = moment.pid(scene)
     if is_listed(moment):
-        (said,) = moment.lab(f"maple {pid}")
-        assert "6.1" in said and "lab rb" in said and "lab list" in said
+        (sentence,) = moment.lab(f"maple {pid}")
+        assert "6.1" in sentence and "lab rb" in sentence and "lab list" in sentence
         pytest.skip("this kernel has a list and a red-black tree instead")
     drawing, rules = moment.lab(f"maple {pid}")
     assert all(rule["holds"] is True for rule in rules["rows"]), rules
@@ -470,7 +476,7 @@ def test_the_maple_tree(moments: Moments, scene: str) -> None:
         parent = by_address[node["parent"]]
         assert parent["slots"][node["parent_slot"]] & ~0xFF == node["node"]
     text = moment.gdb(f"lab maple {pid}")
-    assert text.count("leaf_64") == sum(one["type"] == "leaf_64" for one in nodes)
+    assert text.count("leaf_64") == sum(node["type"] == "leaf_64" for node in nodes)
     for row in rows[:50]:
         assert f"{row['start']:#x}-{row['end']:#x}" in text
 
@@ -485,20 +491,23 @@ def test_the_map_covers_everything(moments: Moments, scene: str) -> None:
         (upper["data"], 0xFFFF_8000_0000_0000, 1 << 64),
     ):
         assert half[0]["start"] == start and half[-1]["end"] == end
-        for one, after in zip(half, half[1:]):
-            assert one["start"] < one["end"] == after["start"]
+        for area, after in zip(half, half[1:]):
+            assert area["start"] < area["end"] == after["start"]
     lines = [line for line in maps(moment, pid) if line.start != GATE]
-    drawn = [one for one in lower["data"] if one["name"]]
-    assert [(one["start"], one["end"], one["perms"]) for one in drawn] == [
+    drawn = [area for area in lower["data"] if area["name"]]
+    assert [(area["start"], area["end"], area["perms"]) for area in drawn] == [
         (line.start, line.end, line.perms) for line in lines
     ]
-    marks = {name: at for one in lower["data"] for name, at in one["marks"].items()}
-    known = {one["name"]: one["address"] for one in moment.lab(f"mm {pid}")[1]["data"]}
+    marks = {name: at for area in lower["data"] for name, at in area["marks"].items()}
+    known = {
+        boundary["name"]: boundary["address"]
+        for boundary in moment.lab(f"mm {pid}")[1]["data"]
+    }
     assert marks == known
     text = moment.gdb(f"lab map {pid}")
     assert max(map(len, text.splitlines())) <= 80
     assert all(f"{name} {at:x}" in text for name, at in known.items())
-    group = {one["name"]: one["group"] for one in drawn}
+    group = {area["name"]: area["group"] for area in drawn}
     assert group["[stack]"] == "stack" and group["[vdso]"] == "pages of the kernel"
     assert group.get("[heap]", "heap") == "heap"
     program = moment.snapshot[f"/proc/{pid}/exe"].decode()
@@ -531,8 +540,8 @@ def test_the_examples_of_the_help_work(moments: Moments) -> None:
     moment = moments()
     functions = [f"function lab_{name}" for name in ("task", "mm", "vma")]
     for topic in [f"lab {name}" for name in COMMANDS] + functions:
-        said = moment.gdb(f"help {topic}")
-        examples = re.findall(r"^ *\(gdb\) (.*)", said, re.M)
+        output = moment.gdb(f"help {topic}")
+        examples = re.findall(r"^ *\(gdb\) (.*)", output, re.M)
         assert examples, topic
         for example in examples:
             assert moment.gdb(example).strip(), example
@@ -540,5 +549,5 @@ def test_the_examples_of_the_help_work(moments: Moments) -> None:
 
 def value(moment: Moment, expression: str) -> str:
     """Return an expression's value as a number in hex."""
-    said = moment.gdb(f"output/x (unsigned long)({expression})")
-    return said.strip()
+    output = moment.gdb(f"output/x (unsigned long)({expression})")
+    return output.strip()

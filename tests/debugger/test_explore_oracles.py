@@ -86,31 +86,33 @@ def test_all_tasks_as_drgn_finds_them(moment: Moment, drgn: dict[str, Any]) -> N
     rows = moment.table("threads")
     assert len(rows) > 80
     mine = {row["task"]: row for row in rows if row["pid"]}
-    theirs = {one["task"]: one for one in drgn["tasks"] if one["pid"]}
+    theirs = {task["task"]: task for task in drgn["tasks"] if task["pid"]}
     assert set(mine) == set(theirs)
-    for address, one in theirs.items():
+    for address, task in theirs.items():
         row = mine[address]
         names = ("pid", "tgid", "ppid", "uid", "euid", "state", "cpu", "threads")
         assert {name: row[name] for name in names} == {
-            name: one[name] for name in names
+            name: task[name] for name in names
         }
-        comm = labs.shown(bytes.fromhex(one["comm"]))
-        if one["state"] != "Z":
-            assert row["comm"] == (f"[{comm}]" if one["is_kernel"] else comm)
+        comm = labs.shown(bytes.fromhex(task["comm"]))
+        if task["state"] != "Z":
+            assert row["comm"] == (f"[{comm}]" if task["is_kernel"] else comm)
 
 
 def test_all_tasks_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
-    theirs = {one.task: one for one in other_readers.crash_ps(crash["ps"]) if one.pid}
+    theirs = {
+        task.task: task for task in other_readers.crash_ps(crash["ps"]) if task.pid
+    }
     rows = moment.table("threads")
     mine = {row["task"]: row for row in rows if row["pid"]}
     assert set(mine) == set(theirs) and len(mine) > 80
-    idle = {one.task for one in other_readers.crash_ps(crash["ps"]) if not one.pid}
+    idle = {task.task for task in other_readers.crash_ps(crash["ps"]) if not task.pid}
     assert {row["task"] for row in rows if not row["pid"]} == idle and len(idle) == 2
-    for address, one in theirs.items():
+    for address, task in theirs.items():
         row = mine[address]
-        assert (row["pid"], row["ppid"], row["cpu"]) == (one.pid, one.ppid, one.cpu)
+        assert (row["pid"], row["ppid"], row["cpu"]) == (task.pid, task.ppid, task.cpu)
         # crash also has the states waking and new, which /proc and the lab call R.
-        state = "RU" if one.state in ("WA", "NE") else one.state
+        state = "RU" if task.state in ("WA", "NE") else task.state
         assert CRASH_STATES[row["state"]] == state
 
 
@@ -132,7 +134,7 @@ def counters(parts: list[Any]) -> dict[str, int]:
 def boundaries(parts: list[Any]) -> dict[str, int]:
     """Return the boundaries that `lab mm` draws, by name."""
     drawn = next(part["data"] for part in parts if "data" in part)
-    return {one["name"]: one["address"] for one in drawn}
+    return {boundary["name"]: boundary["address"] for boundary in drawn}
 
 
 def test_members_of_mm_as_drgn_reads_them(moment: Moment, drgn: dict[str, Any]) -> None:
@@ -160,9 +162,9 @@ def test_areas_as_drgn_finds_them(moment: Moment, drgn: dict[str, Any]) -> None:
         assert [row["vma"] for row in mine] == theirs.get(
             "tree", [r["vma"] for r in mine]
         )
-        for row, one in zip(mine, theirs["list"], strict=True):
+        for row, area in zip(mine, theirs["list"], strict=True):
             for name in ("vma", "start", "end", "pgoff", "anon_vma", "inode"):
-                assert row[name] == one[name], (pid, row, one)
+                assert row[name] == area[name], (pid, row, area)
 
 
 def test_areas_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
@@ -179,11 +181,11 @@ def test_areas_as_crash_finds_them(moment: Moment, crash: Answers) -> None:
             row for row in moment.table(f"vmas {pid}") if row["name"] != "[vsyscall]"
         ]
         in_one_line = [
-            one for one in theirs if len(one) >= 4 and one[0].startswith("ff")
+            words for words in theirs if len(words) >= 4 and words[0].startswith("ff")
         ]
-        for row, one in zip(mine, in_one_line, strict=True):
+        for row, words in zip(mine, in_one_line, strict=True):
             assert [row["vma"], row["start"], row["end"]] == [
-                int(word, 16) for word in one[:3]
+                int(word, 16) for word in words[:3]
             ]
 
 
@@ -269,13 +271,13 @@ def test_page_frames_and_memory_as_drgn_reads_them(
 def test_descriptors_as_drgn_finds_them(moment: Moment, drgn: dict[str, Any]) -> None:
     count = 0
     for pid in with_memory(moment):
-        theirs = {one["fd"]: one for one in drgn["processes"][str(pid)]["files"]}
+        theirs = {file["fd"]: file for file in drgn["processes"][str(pid)]["files"]}
         mine = {row["fd"]: row for row in descriptors(moment, pid)}
         assert set(mine) == set(theirs)
         for fd, row in mine.items():
-            one = theirs[fd]
-            assert (row["file"], row["position"]) == (one["file"], one["pos"])
-            assert row["inode"] == one["inode"]
+            file = theirs[fd]
+            assert (row["file"], row["position"]) == (file["file"], file["pos"])
+            assert row["inode"] == file["inode"]
         count += len(mine)
     assert count > 200
 
@@ -295,7 +297,9 @@ def test_descriptors_as_crash_finds_them(moment: Moment, crash: Answers) -> None
 def descriptors(moment: Moment, pid: int) -> list[dict[str, Any]]:
     """Return the rows of `lab files` that are descriptors."""
     tables = [part for part in moment.lab(f"files {pid}") if isinstance(part, dict)]
-    return next(one["rows"] for one in tables if "fd" in (one.get("rows") or [{}])[0])
+    return next(
+        table["rows"] for table in tables if "fd" in (table.get("rows") or [{}])[0]
+    )
 
 
 # --- Kernel stacks -------------------------------------------------------------
@@ -341,7 +345,7 @@ def test_auxiliary_vectors_as_drgn_reads_them(
     for pid in with_memory(moment):
         parts = moment.lab(f"elf {pid}")
         tables = [part for part in parts if isinstance(part, dict)]
-        table = next(one for one in tables if one["title"] == "auxiliary vector")
+        table = next(table for table in tables if table["title"] == "auxiliary vector")
         mine = [word for row in table["rows"] for word in (row["type"], row["value"])]
         assert mine == drgn["processes"][str(pid)]["mm"]["auxv"][: len(mine)]
         assert len(mine) > 20 and mine[-2:] == [0, 0]

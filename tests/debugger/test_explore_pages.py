@@ -27,11 +27,11 @@ def walk(moment: Moment, address: int, pid: int | str = "") -> dict[str, Any]:
     """Run `lab walk`: the outcome, with entries, flags and sentences added."""
     parts = moment.lab(f"walk {address:#x} {pid}".strip())
     tables = [part for part in parts if isinstance(part, dict)]
-    outcome = next(one for one in tables if "state" in one["rows"][0])["rows"][0]
+    outcome = next(table for table in tables if "state" in table["rows"][0])["rows"][0]
     outcome["entries"] = tables[0]["rows"]
     outcome["broken"] = tables[0]["broken"]
-    outcome["said"] = [part for part in parts if isinstance(part, str)]
-    frames = [one for one in tables if one["title"] == "page frame"]
+    outcome["sentences"] = [part for part in parts if isinstance(part, str)]
+    frames = [table for table in tables if table["title"] == "page frame"]
     outcome["page"] = frames[0]["rows"][0] if frames and frames[0]["rows"] else None
     return outcome
 
@@ -82,15 +82,15 @@ def test_the_walk_gives_what_the_list_of_pages_gives(moments: Moments) -> None:
             seen[key] = seen.get(key, 0) + 1
             if seen[key] > 3:
                 continue
-            one = walk(moment, address + 0x123, pid)
-            assert one["state"] == kind and one["page_size"] == size
+            found = walk(moment, address + 0x123, pid)
+            assert found["state"] == kind and found["page_size"] == size
             if kind == "present":
-                assert one["physical"] == physical + 0x123
-            if kind == "present" and one["direct_map"]:
-                assert one["direct_map"] == PAGE_OFFSET + physical + 0x123
-            if one["page"]:
-                assert one["page"]["frame"] == physical // PAGE
-                assert one["page"]["used_as"] == used_as
+                assert found["physical"] == physical + 0x123
+            if kind == "present" and found["direct_map"]:
+                assert found["direct_map"] == PAGE_OFFSET + physical + 0x123
+            if found["page"]:
+                assert found["page"]["frame"] == physical // PAGE
+                assert found["page"]["used_as"] == used_as
         sizes = {size for size, _, _ in seen}
         assert sizes == ({PAGE, 512 * PAGE} if scene == "huge" else {PAGE})
         kinds = {kind for _, kind, _ in seen}
@@ -102,10 +102,10 @@ def test_rights_are_those_of_the_areas(moments: Moments) -> None:
     for scene in ("static", "memory"):
         pid = moment.pid(scene)
         for row in moment.table(f"vmas {pid}")[:-1]:
-            one = walk(moment, row["start"], pid)
-            if one["state"] != "present":
+            found = walk(moment, row["start"], pid)
+            if found["state"] != "present":
                 continue
-            rights, _, mode = one["rights"].partition(" ")
+            rights, _, mode = found["rights"].partition(" ")
             assert mode == "user"
             assert rights[2] == row["perms"][2]
             # A writable page may be waiting for its first write
@@ -120,21 +120,26 @@ def test_what_is_not_there_is_told(moments: Moments) -> None:
         for address in range(
             row["start"], min(row["end"], row["start"] + 8 * PAGE), PAGE
         ):
-            one = walk(moment, address, pid)
-            if one["state"] == "none":
-                (said,) = one["said"][1:]
-                assert "never touched" in said
-                assert f"{row['start']:#x}-{row['end']:#x} {row['perms']}" in said
+            found = walk(moment, address, pid)
+            if found["state"] == "none":
+                (sentence,) = found["sentences"][1:]
+                assert "never touched" in sentence
+                assert f"{row['start']:#x}-{row['end']:#x} {row['perms']}" in sentence
                 never += 1
-                forbidden += "may not be touched" in said
-                assert ("may not be touched" in said) == (row["perms"][:3] == "---")
-            if one["state"] == "protnone":
-                assert "PROT_NONE" in one["said"][1] and one["page"]["mapcount"] >= 1
+                forbidden += "may not be touched" in sentence
+                assert ("may not be touched" in sentence) == (row["perms"][:3] == "---")
+            if found["state"] == "protnone":
+                assert (
+                    "PROT_NONE" in found["sentences"][1]
+                    and found["page"]["mapcount"] >= 1
+                )
                 kept += 1
     assert never > 10 and kept >= 1 and forbidden >= 1
-    said = walk(moment, 0x10, pid)["said"][1]
-    assert "it lies in no area" in said and "SIGSEGV" in said
-    assert "Nothing is mapped here" in walk(moment, 0xFFFF_8000_0000_0000)["said"][1]
+    sentence = walk(moment, 0x10, pid)["sentences"][1]
+    assert "it lies in no area" in sentence and "SIGSEGV" in sentence
+    assert (
+        "Nothing is mapped here" in walk(moment, 0xFFFF_8000_0000_0000)["sentences"][1]
+    )
 
 
 def test_indices_are_the_bits_of_the_address(moments: Moments) -> None:
@@ -172,9 +177,9 @@ def changed(moment: Moment, address: int, value: int) -> Iterator[None]:
 def a_page(moment: Moment, pid: int) -> tuple[int, dict[int, int]]:
     """Return a page of the heap, and where its entries are, by level from 1."""
     (heap,) = [row for row in moment.table(f"vmas {pid}") if row["name"] == "[heap]"]
-    one = walk(moment, heap["start"], pid)
-    assert one["state"] == "present"
-    entries = {4 - i: entry for i, entry in enumerate(one["entries"])}
+    found = walk(moment, heap["start"], pid)
+    assert found["state"] == "present"
+    entries = {4 - i: entry for i, entry in enumerate(found["entries"])}
     return heap["start"], {
         level: PAGE_OFFSET + entry["entry"] for level, entry in entries.items()
     }
@@ -215,12 +220,12 @@ def test_entries_of_pages_that_are_elsewhere(moments: Moments) -> None:
     if "error" in types:
         cases += [(swp_pte(types["error"], 0), "marker", "could not be read from swap")]
     cases += [(~0x1CF8000 & 0xF_FFFF_FFFF_F000 | 0x120, "protnone", "0x1cf8000")]
-    for value, state, said in cases:
+    for value, state, sentence in cases:
         with changed(moment, places[1], value):
-            one = walk(moment, address, pid)
-            assert one["state"] == state, hex(value)
-            assert said in one["said"][1], one["said"]
-            assert one["physical"] is None and one["rights"] is None
+            found = walk(moment, address, pid)
+            assert found["state"] == state, hex(value)
+            assert sentence in found["sentences"][1], found["sentences"]
+            assert found["physical"] is None and found["rights"] is None
     assert walk(moment, address, pid)["state"] == "present"
 
 
@@ -230,25 +235,25 @@ def test_entries_of_large_pages(moments: Moments) -> None:
     address, places = a_page(moment, pid)
     inside = address & (1 << 21) - 1
     with changed(moment, places[2], 0x8000_0000_0040_00E7):
-        one = walk(moment, address, pid)
-        assert (one["state"], one["page_size"]) == ("present", 1 << 21)
-        assert one["physical"] == 0x400000 + inside
-        assert one["rights"] == "rw- user" and "PSE" in one["entries"][-1]["flags"]
+        found = walk(moment, address, pid)
+        assert (found["state"], found["page_size"]) == ("present", 1 << 21)
+        assert found["physical"] == 0x400000 + inside
+        assert found["rights"] == "rw- user" and "PSE" in found["entries"][-1]["flags"]
     inside = address & (1 << 30) - 1
     with changed(moment, places[3], 0x4000_00A5):
-        one = walk(moment, address, pid)
-        assert (one["state"], one["page_size"]) == ("present", 1 << 30)
-        assert one["physical"] == 0x4000_0000 + inside
-        assert one["rights"] == "r-x user" and one["direct_map"] is None
+        found = walk(moment, address, pid)
+        assert (found["state"], found["page_size"]) == ("present", 1 << 30)
+        assert found["physical"] == 0x4000_0000 + inside
+        assert found["rights"] == "r-x user" and found["direct_map"] is None
     # __pmd_mkinvalid(): not present, but still a page
     with changed(moment, places[2], 0x4000E6):
         assert walk(moment, address, pid)["state"] == "splitting"
     with changed(moment, places[2], ~0x400000 & 0xF_FFFF_FFE0_0000 | 0x1A0):
-        one = walk(moment, address, pid)
-        assert one["state"] == "protnone" and "0x400000" in one["said"][1]
+        found = walk(moment, address, pid)
+        assert found["state"] == "protnone" and "0x400000" in found["sentences"][1]
     with changed(moment, places[3], 0x666000):
-        one = walk(moment, address, pid)
-        assert one["state"] == "invalid" and "0x666000" in one["said"][1]
+        found = walk(moment, address, pid)
+        assert found["state"] == "invalid" and "0x666000" in found["sentences"][1]
 
 
 def test_flags_are_the_bits_of_an_entry(moments: Moments) -> None:
@@ -289,9 +294,9 @@ def test_a_table_that_lies_nowhere(moments: Moments) -> None:
     pid = moment.pid("static")
     address, places = a_page(moment, pid)
     with changed(moment, places[2], 0xF_0000_0000_0067):
-        one = walk(moment, address, pid)
-        assert one["state"] == "broken" and "no RAM" in one["broken"]
-        assert [entry["level"] for entry in one["entries"]] == ["pgd", "pud", "pmd"]
+        found = walk(moment, address, pid)
+        assert found["state"] == "broken" and "no RAM" in found["broken"]
+        assert [entry["level"] for entry in found["entries"]] == ["pgd", "pud", "pmd"]
         pages = moment.lab(f"vma {address:#x} {pid}")[-1]
         assert "lies nowhere" in pages["broken"]
         (drawing,) = moment.lab(f"read {address:#x} 8 {pid}")
@@ -306,10 +311,10 @@ def test_the_top_table_of_page_table_isolation(moments: Moments) -> None:
     moment = moments()
     pid = moment.pid("static")
     start = moment.table(f"vmas {pid}")[1]["start"]  # code
-    one = walk(moment, start, pid)
-    assert one["rights"] == "r-x user"
-    top = PAGE_OFFSET + one["entries"][0]["entry"]
-    with changed(moment, top, one["entries"][0]["value"] | 1 << 63):
+    found = walk(moment, start, pid)
+    assert found["rights"] == "r-x user"
+    top = PAGE_OFFSET + found["entries"][0]["entry"]
+    with changed(moment, top, found["entries"][0]["value"] | 1 << 63):
         # Without PTI, NX in the top entry counts
         assert walk(moment, start, pid)["rights"] == "r-- user"
         place = moment.gdb("output/x &boot_cpu_data.x86_capability[7]").split()[-1]
@@ -326,10 +331,10 @@ def test_the_top_table_of_page_table_isolation(moments: Moments) -> None:
                 for part in parts
                 if isinstance(part, dict) and "isolation" in part["title"]
             ]
-            table = one["entries"][0]["table"] | PAGE
+            table = found["entries"][0]["table"] | PAGE
             assert copy["rows"][0]["table"] == table
             assert copy["rows"][0]["value"] == word_at(
-                moment, PAGE_OFFSET + table + 8 * one["entries"][0]["index"]
+                moment, PAGE_OFFSET + table + 8 * found["entries"][0]["index"]
             )
         finally:
             moment.gdb(f"set var boot_cpu_data.x86_capability[7] = {word:#x}")
@@ -372,8 +377,8 @@ def test_phys_there_and_back(moments: Moments) -> None:
 
 def test_phys_of_devices_holes_and_struct_page(moments: Moments) -> None:
     moment = moments()
-    said = moment.lab("phys 0xfee00000")
-    assert "No RAM stands at 0xfee00000. It is Local APIC." in said
+    sentence = moment.lab("phys 0xfee00000")
+    assert "No RAM stands at 0xfee00000. It is Local APIC." in sentence
     assert "It is a hole" in moment.lab("phys 0x70000000")[-1]
     assert "no physical address" in moment.refused("lab phys 0x7ffffffff000")
     assert "is not mapped" in moment.refused("lab phys 0xffff800000000000")
@@ -381,8 +386,8 @@ def test_phys_of_devices_holes_and_struct_page(moments: Moments) -> None:
     for frame in (0, 64, 0x1234):
         page = f"(struct page *)vmemmap_base + {frame}"
         parts = moment.lab(f"phys '{page}'")
-        said = next(part for part in parts if isinstance(part, str))
-        first, last = re.search(r"frames 0x(\w+) to 0x(\w+)", said).groups()
+        sentence = next(part for part in parts if isinstance(part, str))
+        first, last = re.search(r"frames 0x(\w+) to 0x(\w+)", sentence).groups()
         assert int(first, 16) <= frame <= int(last, 16)
 
 
@@ -393,10 +398,10 @@ def test_read_gives_the_bytes_of_any_process(moments: Moments) -> None:
         command = moment.snapshot[f"/proc/{pid}/cmdline"]
         stat = moment.stat(pid)
         (drawing,) = moment.lab(f"read {stat[48]} {len(command)} {pid}")
-        assert "".join(one["bytes"] for one in drawing["data"]) == command.hex()
+        assert "".join(line["bytes"] for line in drawing["data"]) == command.hex()
         environ = moment.snapshot[f"/proc/{pid}/environ"]
         (drawing,) = moment.lab(f"read {stat[50]} {len(environ)} {pid}")
-        assert "".join(one["bytes"] for one in drawing["data"]) == environ.hex()
+        assert "".join(line["bytes"] for line in drawing["data"]) == environ.hex()
 
 
 def test_read_as_text(moments: Moments) -> None:
@@ -415,8 +420,8 @@ def test_read_as_text(moments: Moments) -> None:
         for row in rows
         if "zero page"
         in {
-            one["kind"]
-            for one in moment.lab(f"vma {row['start']:#x} {pid}")[-1]["rows"]
+            row["kind"]
+            for row in moment.lab(f"vma {row['start']:#x} {pid}")[-1]["rows"]
         }
     )
     lines = moment.gdb(f"lab read {zero:#x} 4096 {pid}").splitlines()
@@ -474,8 +479,8 @@ def test_the_kernel_half(moments: Moments) -> None:
     assert regions["direct map"]["mapped"] == end
     high = word_at(moment, known["high_memory"])
     assert high == PAGE_OFFSET + end
-    said = f"RAM ends at {end:#x}, in the direct map at high_memory, {high:#x}."
-    assert said in moment.lab("kernel")[0]
+    sentence = f"RAM ends at {end:#x}, in the direct map at high_memory, {high:#x}."
+    assert sentence in moment.lab("kernel")[0]
     assert (
         "its last page at FIXADDR_TOP, 0xffffffffff7ff000." in moment.lab("kernel")[0]
     )
@@ -534,8 +539,8 @@ before = guest.read(place, 8)
 gdb.selected_inferior().write_memory(place, (pgd_of(mm) | 0x67).to_bytes(8, "little"))
 guest.levels = 5
 try:
-    for one in pgtable.walk(top, {address}).entries:
-        print(one.name, one.index, hex(one.table))
+    for entry in pgtable.walk(top, {address}).entries:
+        print(entry.name, entry.index, hex(entry.table))
     print(hex(pgtable.walk(top, {address}).physical))
     found = list(pagewalk.walk_page_range(top, {address}, {address} + 4096))
     print([hex(entry[0]) for entry in found])
@@ -552,8 +557,8 @@ def test_five_levels_of_tables(moments: Moments) -> None:
     start = moment.table(f"vmas {pid}")[0]["start"]
     known = walk(moment, start, pid)
     for index, address in ((0, start), (5, 5 << 48 | start)):
-        said = moment.gdb(FIVE.format(pid=pid, index=index, address=address))
-        lines = said.splitlines()
+        output = moment.gdb(FIVE.format(pid=pid, index=index, address=address))
+        lines = output.splitlines()
         assert [line.split()[0] for line in lines[:5]] == [
             "pgd",
             "p4d",
@@ -588,15 +593,15 @@ def test_five_levels(bzimage: Path, vmlinux: Path, port: int, tmp_path: Path) ->
     words = "nokaslr lab.run=demo lab.then=reboot"
     with labs.qemu(port, bzimage, words, *options):
         done = labs.gdb(*commands, program=vmlinux)
-    said = done.stdout + done.stderr
-    assert "5 levels" in said
-    first = said[said.index("0x401000 in the memory of") :]
+    output = done.stdout + done.stderr
+    assert "5 levels" in output
+    first = output[output.index("0x401000 in the memory of") :]
     names = re.findall(r"^(pgd|p4d|pud|pmd|pte) ", first, re.M)
     assert names[:5] == ["pgd", "p4d", "pud", "pmd", "pte"]
-    assert "0x100000000000000 is not canonical: with 5-level paging bits 56" in said
-    assert "0x800000000000 in the memory of" in said  # canonical with 57 bits
-    found = re.search(r"^\{\n.*?^\}$", said, re.M | re.S)
-    assert found is not None, said
+    assert "0x100000000000000 is not canonical: with 5-level paging bits 56" in output
+    assert "0x800000000000 in the memory of" in output  # canonical with 57 bits
+    found = re.search(r"^\{\n.*?^\}$", output, re.M | re.S)
+    assert found is not None, output
     rows = parts(found.group(0))[1]["rows"]
     starts = {row["name"]: row["start"] for row in rows}
     assert starts["direct map"] == 0xFF11_0000_0000_0000

@@ -71,8 +71,8 @@ def test_ustack_with_a_wild_stack_pointer(moment: Moment) -> None:
                 "in the kernel's half" if value >> 63 else "in no area of the process"
             )
             assert table["broken"] == f"the stack pointer {value:#x} is {half}"
-            said = moment.gdb(f"lab ustack {pid}")
-            assert said.count("The walk ended early") == 1
+            output = moment.gdb(f"lab ustack {pid}")
+            assert output.count("The walk ended early") == 1
     assert frames(moment, pid) == whole
 
 
@@ -151,8 +151,8 @@ def test_memory_is_that_of_the_process(
 def test_files_are_those_of_a_thread_that_lives(moment: Moment) -> None:
     tids = threads(moment, "leaderless")
     (heirs,) = moment.lab(f"files {tids['heir']}")
-    said, table = moment.lab(f"files {tids['leaderless']}")
-    assert said == (
+    sentence, table = moment.lab(f"files {tids['leaderless']}")
+    assert sentence == (
         f"leaderless, pid {tids['leaderless']}, has ended; its process goes on with "
         f"threads {tids['heir']} (heir) and {tids['apart']} (apart). These are the files "
         f"of thread {tids['heir']}; other threads have files of their own: "
@@ -164,8 +164,8 @@ def test_files_are_those_of_a_thread_that_lives(moment: Moment) -> None:
         row["fd"] for row in apart["rows"]
     } == {0}
     tids = threads(moment, "halved")
-    said, table = moment.lab(f"files {tids['gone']}")
-    assert f"the files of thread {tids['halved']}." in said and table["rows"]
+    sentence, table = moment.lab(f"files {tids['gone']}")
+    assert f"the files of thread {tids['halved']}." in sentence and table["rows"]
 
 
 @pytest.mark.once
@@ -173,21 +173,23 @@ def test_a_thread_has_no_stack_and_who_lives(moment: Moment) -> None:
     tids = threads(moment, "leaderless")
     lives = f"; its process goes on with threads {tids['heir']} (heir) and {tids['apart']} (apart)."
     for command in OF_THE_THREAD:
-        (said,) = moment.lab(f"{command} {tids['leaderless']}")
-        assert said.startswith(f"leaderless, pid {tids['leaderless']}, has ended")
-        assert said.endswith(lives)
+        (sentence,) = moment.lab(f"{command} {tids['leaderless']}")
+        assert sentence.startswith(f"leaderless, pid {tids['leaderless']}, has ended")
+        assert sentence.endswith(lives)
         assert "frame" not in moment.gdb(f"lab {command} {tids['leaderless']}")
         assert moment.table(f"{command} {tids['heir']}")
-    said = moment.lab(f"task {tids['leaderless']}")[0]
-    assert said.endswith(f"; it has ended{lives[:-1]}")
-    (said,) = moment.lab(f"kstack {threads(moment, 'halved')['gone']}")
-    assert said.endswith(f"with thread {threads(moment, 'halved')['halved']} (halved).")
+    sentence = moment.lab(f"task {tids['leaderless']}")[0]
+    assert sentence.endswith(f"; it has ended{lives[:-1]}")
+    (sentence,) = moment.lab(f"kstack {threads(moment, 'halved')['gone']}")
+    assert sentence.endswith(
+        f"with thread {threads(moment, 'halved')['halved']} (halved)."
+    )
 
 
 @pytest.mark.once
 def test_a_leader_that_is_just_ending(port: int, program: Any, tmp_path: Path) -> None:
     """It has given up its memory and its files, but is not a zombie yet."""
-    said = labs.inside(
+    answers = labs.inside(
         "trace.py",
         port,
         tmp_path,
@@ -204,7 +206,7 @@ def test_a_leader_that_is_just_ending(port: int, program: Any, tmp_path: Path) -
         ],
         PROGRAM=program("leader.c"),
     )[2:]
-    mm, vmas, files, ustack, kstack, pointer, _, traced = said
+    mm, vmas, files, ustack, kstack, pointer, _, traced = answers
     assert mm[0].startswith(f"mm_struct {pointer};")
     assert [row["name"] for row in vmas[0]["rows"]].count("[stack]") == 1
     assert re.match(
@@ -219,9 +221,9 @@ def test_a_leader_that_is_just_ending(port: int, program: Any, tmp_path: Path) -
     assert ustack[1]["broken"] == "" and len(ustack[1]["rows"]) > 2
     assert any(row["symbol"].startswith("do_exit+") for row in kstack[1]["rows"])
     (mapped,) = [
-        one
-        for one in traced[0]["data"]
-        if one["call"] == "mmap" and one["arguments"][1:3] == [4096, 1]
+        event
+        for event in traced[0]["data"]
+        if event["call"] == "mmap" and event["arguments"][1:3] == [4096, 1]
     ]
     assert mapped["result"] > 0
     # start_thread() and all below it are left out

@@ -90,8 +90,8 @@ def test_all_tasks_and_their_stacks(
     """A module walks the kernel's lists, and asks each CPU for its idle task."""
     program = guest_modules.carrier("oracle.c", tmp_path, module("oracle"))
     commands = (*labs.TO_A_HIT, "lab threads --json", "kill")
-    said = labs.debug(port, *commands, PROGRAM=program)
-    rows = parts(said[said.index("{\n") :].partition("\n}\n")[0] + "}")[0]["rows"]
+    output = labs.debug(port, *commands, PROGRAM=program)
+    rows = parts(output[output.index("{\n") :].partition("\n}\n")[0] + "}")[0]["rows"]
     lines = re.findall(r"oracle: task (.*)", labs.console_log(port))
     known = [
         tuple(int(word, 10 + 6 * (i > 1)) for i, word in enumerate(line.split()[:5]))
@@ -141,8 +141,8 @@ def test_tree_of_one_process(moment: Moment) -> None:
         if moment.ppid(child) in family:
             family.add(child)
     assert {row["pid"] for row in tree["data"]} == family
-    said = moment.gdb(f"lab tree {pid}")
-    assert len(said.splitlines()) == len(family)
+    output = moment.gdb(f"lab tree {pid}")
+    assert len(output.splitlines()) == len(family)
 
 
 # --- lab task -----------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_task_is_proc_status(moment: Moment) -> None:
         facts, status = Facts(moment, tid), moment.status(pid, tid)
         for name, kind in (("Uid", "uid"), ("Gid", "gid")):
             four = [f"{prefix}{kind}" for prefix in ("", "e", "s", "fs")]
-            found = [facts.number(f"cred->{one}.val") for one in four]
+            found = [facts.number(f"cred->{credential}.val") for credential in four]
             assert found == [int(word) for word in status[name].split()]
         for name, member in CAPABILITIES.items():
             assert facts.number(f"cred->{member}") == int(status[name], 16)
@@ -312,7 +312,7 @@ def test_task_of_kernel_threads(moment: Moment) -> None:
             assert "PF_KTHREAD" in facts.row("flags")["says"].split()
             assert facts.row("mm")["value"] == "0x0"
             bad = [
-                one for one in facts.rows if "unreadable" in one["value"] + one["says"]
+                row for row in facts.rows if "unreadable" in row["value"] + row["says"]
             ]
             assert bad == []
 
@@ -324,8 +324,8 @@ def test_kstack_is_proc_stack(moment: Moment) -> None:
     compared = 0
     for pid, tid in everyone(moment):
         expected = moment.proc(pid, f"task/{tid}/stack").splitlines()
-        (said, *tables) = moment.lab(f"kstack {tid}")
-        assert tables or "has no kernel stack any more" in said
+        (sentence, *tables) = moment.lab(f"kstack {tid}")
+        assert tables or "has no kernel stack any more" in sentence
         rows = tables[0]["rows"] if tables else []
         found = [
             f"[<0>] {row['symbol']}"
@@ -431,8 +431,8 @@ def test_files_tells_kinds(moment: Moment) -> None:
 
 
 def test_files_of_a_task_that_has_ended(moment: Moment) -> None:
-    (said,) = moment.lab(f"files {moment.pid('family', 'zombie')}")
-    assert "has ended: its files are closed" in said
+    (sentence,) = moment.lab(f"files {moment.pid('family', 'zombie')}")
+    assert "has ended: its files are closed" in sentence
 
 
 # --- lab ustack ---------------------------------------------------------------
@@ -473,8 +473,8 @@ def test_ustack_without_a_file_of_the_host(moment: Moment) -> None:
     """The guest's own copy has call frames, although its symbols were stripped."""
     pid = moment.pid("dynamic-pie")
     bare, full = ustack(moment, pid), ustack(moment, pid, "dynamic-pie")
-    assert [one["address"] for one in bare] == [one["address"] for one in full]
-    assert all(not one["source"] for one in bare)
+    assert [frame["address"] for frame in bare] == [frame["address"] for frame in full]
+    assert all(not frame["source"] for frame in bare)
     maps = [line.split() for line in moment.proc(pid, "maps").splitlines()]
     for frame in bare:
         path, _, offset = frame["place"].rpartition("+")
@@ -524,8 +524,8 @@ def test_ustack_refuses_another_program(moment: Moment) -> None:
     "command", ["task", "files", "kstack", "ustack", "regs", "tree"]
 )
 def test_one_sentence_for_a_bad_pid(moment: Moment, command: str) -> None:
-    said = moment.refused(f"lab {command} 99999")
-    assert said == "There is no task 99999; `lab threads` lists all there are."
+    refusal = moment.refused(f"lab {command} 99999")
+    assert refusal == "There is no task 99999; `lab threads` lists all there are."
     assert "nonsense is no PID" in moment.refused(f"lab {command} nonsense")
     assert "Usage: lab" in moment.refused(f"lab {command} 1 2 3")
 
@@ -537,12 +537,12 @@ def test_one_sentence_where_there_are_no_registers(
     assert "is a kernel thread" in moment.lab(f"{command} 2")[0]
     zombie = moment.pid("family", "zombie")
     assert "has ended" in moment.lab(f"{command} {zombie}")[0]
-    said = moment.lab(f"kstack {zombie}")
-    assert "has no kernel stack any more" in said[0]
+    report = moment.lab(f"kstack {zombie}")
+    assert "has no kernel stack any more" in report[0]
 
 
 def test_help_has_an_example(moment: Moment) -> None:
     names = "current ps threads tree task files kstack ustack regs"
     for name in names.split():
-        said = moment.gdb(f"help lab {name}")
-        assert f"(gdb) lab {name}" in said and "--json" in said
+        output = moment.gdb(f"help lab {name}")
+        assert f"(gdb) lab {name}" in output and "--json" in output

@@ -72,9 +72,9 @@ def ask(moment: Moment, command: str) -> list[Any] | str:
     try:
         return moment.lab(command)
     except AssertionError:
-        said = moment.refused(f"lab {command}")
-        assert "\n" not in said.strip() and said.strip().endswith("."), said
-        return said
+        refusal = moment.refused(f"lab {command}")
+        assert "\n" not in refusal.strip() and refusal.strip().endswith("."), refusal
+        return refusal
     finally:
         assert time.monotonic() - start < LIMIT
 
@@ -184,8 +184,8 @@ def test_files_with_a_wild_table(moment: Moment) -> None:
     pid = moment.pid("files")
     for value in BAD:
         with changed(moment, place(moment, pid, "files"), value):
-            said = ask(moment, f"files {pid}")
-            assert isinstance(said, str) or "is damaged: it has no table" in said[0]
+            answer = ask(moment, f"files {pid}")
+            assert isinstance(answer, str) or "is damaged: it has no table" in answer[0]
         for member in ("fdt", "fdt->fd", "fdt->close_on_exec", "fdt->open_fds"):
             with changed(moment, place(moment, pid, f"files->{member}"), value):
                 assert isinstance(ask(moment, f"files {pid}"), str)

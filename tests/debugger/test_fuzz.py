@@ -30,11 +30,15 @@ def test_random_damage(moments: Callable[..., Moment], tmp_path: Path) -> None:
     moment, file = moments(*SCENES), tmp_path / "fuzz.json"
     given = {"seed": SEED, "seconds": SECONDS, "most": MOST, "result": str(file)}
     moment.gdb(f"python GIVEN = {given!r}")
-    said, error = moment.try_gdb("source tests/debugger/in_gdb/fuzz.py", SECONDS + 300)
-    assert file.exists(), said + error
+    output, error = moment.try_gdb(
+        "source tests/debugger/in_gdb/fuzz.py", SECONDS + 300
+    )
+    assert file.exists(), output + error
     found = json.loads(file.read_text())
-    told = {name: value for name, value in found.items() if name != "findings"}
-    print(f"seed {SEED}: {told}", file=sys.stderr)
+    counts = {name: value for name, value in found.items() if name != "findings"}
+    print(f"seed {SEED}: {counts}", file=sys.stderr)
     assert found["commands"] >= LEAST and found["kinds"] > 40
-    report = "\n\n".join("\n".join(map(str, one)) for one in found["findings"][:20])
+    report = "\n\n".join(
+        "\n".join(map(str, finding)) for finding in found["findings"][:20]
+    )
     assert not found["findings"], f"{len(found['findings'])} findings:\n{report}"

@@ -43,9 +43,9 @@ ELSE = {  # arguments of commands that take others than a PID; {} stands for a P
 }
 
 
-def lines_of(said: bytes, what: object) -> list[str]:
+def lines_of(written: bytes, what: object) -> list[str]:
     """Split what a terminal or pipe got into lines, checked, without the lab's styles."""
-    text = said.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    text = written.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     assert THEIRS not in text, what
     plain = STYLE.sub("", text)
     check(plain, what)
@@ -73,12 +73,12 @@ def typed(moment: Moment, pids: list[int]) -> Iterator[str]:
 def ask(moment: Moment, lines: list[str]) -> dict[str, str]:
     """Run some commands, check all of their output, and return it."""
     found = {}
-    for line, (said, error) in zip(lines, moment.try_all(lines)):
-        check(said, line)
+    for line, (output, error) in zip(lines, moment.try_all(lines)):
+        check(output, line)
         check(error, line)
         if line.endswith("--json") and not error:
-            parts(said)
-        found[line] = said + error
+            parts(output)
+        found[line] = output + error
     return found
 
 
@@ -100,8 +100,8 @@ def processes(moment: Moment) -> dict[bytes, int]:
 def test_every_command(moment: Moment) -> None:
     pids = processes(moment)
     some = [pids[b"\x1b[95mred"], pids[b"two\nFAKE 1 row"], pids[b"copy"]]
-    said = ask(moment, list(dict.fromkeys(typed(moment, some))))
-    assert r"\x1btext" in said[f"lab elf {some[-1]}"]  # .text, as the copy names it
+    outputs = ask(moment, list(dict.fromkeys(typed(moment, some))))
+    assert r"\x1btext" in outputs[f"lab elf {some[-1]}"]  # .text, as the copy names it
 
 
 @pytest.mark.slow
@@ -125,11 +125,11 @@ def test_each_name_has_one_text(moment: Moment) -> None:
         pid = pids[name[:15]]
         assert rows[pid] == text
         assert len([line for line in lines if f"  {text}" in line]) == 1, text
-    one = pids[b"\x1b[95mred"]
-    areas = {row["name"] for row in moment.table(f"vmas {one}")}
+    red = pids[b"\x1b[95mred"]
+    areas = {row["name"] for row in moment.table(f"vmas {red}")}
     folder = r"/tmp/hostile/\x1b[95mred"
     assert {rf"{folder}/\x1b[2J\x1b[Hclear", r"/memfd:\x1b[95mred (deleted)"} <= areas
-    assert moment.refused(f"lab vma 8 {one} x {one}").startswith("Usage")
+    assert moment.refused(f"lab vma 8 {red} x {red}").startswith("Usage")
 
 
 def test_the_live_window(moment: Moment) -> None:
@@ -144,8 +144,8 @@ def test_the_live_window(moment: Moment) -> None:
             "layout = tui.Layout(shown, 170); "
             "print(layout.text(0, 0, 99)); print(shown.who)"
         )
-        said = "\n".join(lines_of(moment.gdb(f"python {code}").encode(), pid))
-        assert "tmp/hostile" in said
+        output = "\n".join(lines_of(moment.gdb(f"python {code}").encode(), pid))
+        assert "tmp/hostile" in output
 
 
 # --- Whole runs, on a terminal ----------------------------------------------------
@@ -165,12 +165,12 @@ def on_terminal(
         stderr=theirs,
     )
     os.close(theirs)
-    said = bytearray()
+    output = bytearray()
 
     def read() -> None:
         try:
             while data := os.read(ours, 1 << 16):
-                said.extend(data)
+                output.extend(data)
         except OSError:
             pass  # all writers have ended
 
@@ -179,7 +179,7 @@ def on_terminal(
     process.communicate(given.encode(), timeout=labs.LIMIT)
     reader.join()
     os.close(ours)
-    return lines_of(bytes(said), command), process.returncode
+    return lines_of(bytes(output), command), process.returncode
 
 
 def verdicts(lines: list[str]) -> list[str]:
@@ -205,8 +205,8 @@ def test_verify(port: int, program: Program, status: int, tmp_path: Path) -> Non
     lines, ended = on_terminal("scripts/verify.sh", JSON=file, **settings)
     assert (ended == 0) == (status == 0), lines
     all_named(lines)
-    told = [hit["comm"] for hit in json.loads(file.read_text())["hits"]]
-    assert told == [labs.shown(name[:15]) for name in names()] + [told[0]]
+    comms = [hit["comm"] for hit in json.loads(file.read_text())["hits"]]
+    assert comms == [labs.shown(name[:15]) for name in names()] + [comms[0]]
     check(file.read_text(), file)
     if status:
         assert lines[-2].startswith("error: the guest's program ended with 3: ")
@@ -228,11 +228,11 @@ def test_hits_and_timelines(port: int, program: Program) -> None:
         "scripts/debug.sh", given="\n".join(given) + "\n", **settings
     )
     assert ended == 0
-    said = "\n".join(lines)
-    assert said.count("PASS  hit 1, \\x1b[95mred ") == 3
-    assert said.count("\nlab trace ") == len(TRACES) + 1, said
-    linked = [one for one in names() if f'newname="{labs.shown(one)}"' in said]
-    assert len(linked) > 4, said
+    output = "\n".join(lines)
+    assert output.count("PASS  hit 1, \\x1b[95mred ") == 3
+    assert output.count("\nlab trace ") == len(TRACES) + 1, output
+    linked = [name for name in names() if f'newname="{labs.shown(name)}"' in output]
+    assert len(linked) > 4, output
 
 
 @pytest.mark.once

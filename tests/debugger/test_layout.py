@@ -32,7 +32,7 @@ def at_a_hit(person: Screen) -> None:
 def areas(lines: list[str]) -> list[re.Match[str]]:
     """Return the lines that are areas, without those at the top about changes."""
     found = [AREA.match(line) for line in lines]
-    return [one for one in found if one and one["start"] not in one["name"]]
+    return [match for match in found if match and match["start"] not in match["name"]]
 
 
 def vmas(person: Screen) -> Rows:
@@ -43,14 +43,14 @@ def vmas(person: Screen) -> Rows:
 
 def check_areas(shown: list[re.Match[str]], rows: Rows) -> None:
     """Check that each area is shown, in order, as in `lab vmas`."""
-    assert [int(one["start"], 16) for one in shown] == [row["start"] for row in rows]
-    for one, row in zip(shown, rows):
-        assert one["perms"] == row["perms"]
-        assert one["end"] is None or int(one["end"], 16) == row["end"]
+    assert [int(area["start"], 16) for area in shown] == [row["start"] for row in rows]
+    for area, row in zip(shown, rows):
+        assert area["perms"] == row["perms"]
+        assert area["end"] is None or int(area["end"], 16) == row["end"]
         name = row["name"] or "[anon]"
-        assert name.startswith(one["name"]) or name.endswith(one["name"][2:])
-        if one["size"]:
-            size = float(one["size"]) * UNITS[one["unit"]]
+        assert name.startswith(area["name"]) or name.endswith(area["name"][2:])
+        if area["size"]:
+            size = float(area["size"]) * UNITS[area["unit"]]
             assert size == pytest.approx(row["size"], rel=0.01)
 
 
@@ -63,7 +63,7 @@ def test_areas_at_any_size(port: int, tmp_path: Path) -> None:
             person.resize(*size)
             shown = areas(person.all_of_window())
             check_areas(shown, rows)
-            wide = [bool(one["size"]) for one in shown]
+            wide = [bool(area["size"]) for area in shown]
             assert set(wide) == {size[0] > 60}
         person.press(*["PPage"] * 99)
         before = person.window()
@@ -80,11 +80,11 @@ def changed(before: Rows, after: Rows) -> dict[int, str]:
     old = {tuple(row[name] for name in key) for row in before}
     new = {tuple(row[name] for name in key) for row in after}
 
-    def meets(one: tuple, others: set[tuple]) -> bool:
-        return any(one[0] < other[1] and other[0] < one[1] for other in others)
+    def meets(area: tuple, others: set[tuple]) -> bool:
+        return any(area[0] < other[1] and other[0] < area[1] for other in others)
 
-    marks = {one[0]: "~" if meets(one, old) else "+" for one in new - old}
-    gone = {one[0]: "-" for one in old - new if not meets(one, new)}
+    marks = {area[0]: "~" if meets(area, old) else "+" for area in new - old}
+    gone = {area[0]: "-" for area in old - new if not meets(area, new)}
     return marks | gone
 
 
@@ -93,35 +93,35 @@ def test_changes_are_marked(
 ) -> None:
     with screen(tmp_path, port, 110, 60, PROGRAM=program("remap.c")) as person:
         at_a_hit(person)
-        assert not any(one["mark"].strip() for one in areas(person.window()))
+        assert not any(area["mark"].strip() for area in areas(person.window()))
         seen = ""
         for _ in range(5):
             before = vmas(person)
             person.gdb("continue")
             expected = changed(before, vmas(person))
             shown = areas(person.window())
-            marks = {int(one["start"], 16): one["mark"] for one in shown}
+            marks = {int(area["start"], 16): area["mark"] for area in shown}
             assert {
-                start: one for start, one in marks.items() if one != " "
+                start: mark for start, mark in marks.items() if mark != " "
             } == expected
             seen += "".join(expected.values())
             person.gdb("up")  # read again, and compared with the same stop as before
             shown = areas(person.window())
-            again = {int(one["start"], 16): one["mark"] for one in shown}
+            again = {int(area["start"], 16): area["mark"] for area in shown}
             assert again == marks
         assert sorted(seen) == ["+", "-", "~", "~", "~", "~", "~"]
         assert any("\x1b[33m" in line for line in person.window(colours=True))
         person.gdb("set style enabled off")
         assert not any("\x1b[33m" in line for line in person.window(colours=True))
-        assert any(one["mark"] == "~" for one in areas(person.window()))
+        assert any(area["mark"] == "~" for area in areas(person.window()))
         person.gdb("stepi")
-        assert not any(one["mark"].strip() for one in areas(person.window()))
-        assert any("unchanged since the last stop" in one for one in person.window())
+        assert not any(area["mark"].strip() for area in areas(person.window()))
+        assert any("unchanged since the last stop" in line for line in person.window())
 
 
 def pointer(person: Screen, name: str) -> str:
     """Return the window's text about a pointer."""
-    (line,) = [one for one in person.window() if one.startswith(f"{name} ")]
+    (line,) = [line for line in person.window() if line.startswith(f"{name} ")]
     return line.removeprefix(name).strip()
 
 
@@ -142,10 +142,10 @@ def test_where_pointers_point(port: int, tmp_path: Path) -> None:
             ("user arg", "di"),
         ):
             value, what = registers[register]["value"], registers[register]["meaning"]
-            said = pointer(person, name)
-            assert said.endswith(f"  {value:x}")
+            text = pointer(person, name)
+            assert text.endswith(f"  {value:x}")
             place = what.split(", ")[-1]
-            assert said.startswith(place), (said, place)
+            assert text.startswith(place), (text, place)
             (holder,) = [
                 row for row in vmas(person) if row["start"] <= value < row["end"]
             ]
@@ -191,8 +191,8 @@ def test_no_address_space(port: int, tmp_path: Path) -> None:
         person.gdb("thbreak do_idle")
         person.gdb("continue")
         assert any("is the idle task: " in line for line in person.window())
-        said = " ".join(person.window())
-        assert "no address space of its own" in said
+        text = " ".join(person.window())
+        assert "no address space of its own" in text
         regions = [
             row
             for part in person.report("kernel")
@@ -270,7 +270,7 @@ def test_stays_usable(port: int, tmp_path: Path) -> None:
         person.gdb("python import lab.view.tui")
         person.gdb("python lab.view.tui.short_size = lambda size: '77K'")
         person.gdb("stepi")
-        assert {one["size"] for one in areas(person.window())} == {"77"}
+        assert {area["size"] for area in areas(person.window())} == {"77"}
         # A line longer than the terminal does not break the windows
         person.gdb("thbreak do_idle")
         assert person.lines()[0].startswith("┌─")
@@ -291,10 +291,10 @@ def test_report_beside_the_window(port: int, tmp_path: Path) -> None:
         )
         (first,) = vmas(person)[:1]
         body = report[start:end]
-        assert any(re.match(rf" ma\[0\] +{first['start']:x}-", one) for one in body)
-        assert len([one for one in body if one.endswith(" ok")]) > 20
-        assert not any("#0" in one for one in body), body
-        assert any(one.startswith("#0  0x") for one in report[end:])
+        assert any(re.match(rf" ma\[0\] +{first['start']:x}-", line) for line in body)
+        assert len([line for line in body if line.endswith(" ok")]) > 20
+        assert not any("#0" in line for line in body), body
+        assert any(line.startswith("#0  0x") for line in report[end:])
 
 
 def test_many_areas(port: int, tmp_path: Path) -> None:
@@ -329,14 +329,14 @@ def test_many_areas(port: int, tmp_path: Path) -> None:
     ],
 )
 def test_refusals(port: int, before: tuple[str, ...], command: str, says: str) -> None:
-    said = labs.debug(port, "source gdb/seginfo.py", *before, command)
-    assert says in re.sub(r"\s+", " ", said)
-    assert "Traceback" not in said
+    output = labs.debug(port, "source gdb/seginfo.py", *before, command)
+    assert says in re.sub(r"\s+", " ", output)
+    assert "Traceback" not in output
 
 
 @pytest.mark.once
 def test_terminal_without_a_cursor(port: int, tmp_path: Path) -> None:
     with screen(tmp_path, port, 100, 30, TERM="dumb") as person:
         person.gdb("source gdb/seginfo.py")
-        said = " ".join(person.gdb("layout lab"))
-        assert "TERM says it has none" in said and "lab vmas" in said
+        output = " ".join(person.gdb("layout lab"))
+        assert "TERM says it has none" in output and "lab vmas" in output

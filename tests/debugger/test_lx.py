@@ -97,7 +97,7 @@ TRACES = re.compile(r"Python Exception|Error occurred in Python|Error while exec
 
 
 @pytest.fixture(scope="module")
-def said(
+def outputs(
     module: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """What all of them print, in one guest, with the configuration that was dumped."""
@@ -116,7 +116,7 @@ def said(
     return result
 
 
-def test_all_are_known(said: dict[str, Any], kernel: Path) -> None:
+def test_all_are_known(outputs: dict[str, Any], kernel: Path) -> None:
     """gdb has just the ones that the scripts define, and this test knows each."""
     defined = set()
     for script in (kernel / "obj/scripts/gdb/linux").glob("*.py"):
@@ -124,54 +124,59 @@ def test_all_are_known(said: dict[str, Any], kernel: Path) -> None:
             r"__init__\(\s*['\"](lx[-_]\w[\w-]*)", script.read_text()
         ):
             defined.add(name if name.startswith("lx-") else f"${name}")
-    assert set(said["hit"]) == set(said["before"]) == defined
+    assert set(outputs["hit"]) == set(outputs["before"]) == defined
     assert defined - set(SAYS) == set(REFUSES) & defined
 
 
-def test_before_boot(said: dict[str, Any]) -> None:
+def test_before_boot(outputs: dict[str, Any]) -> None:
     """One sentence says to wait, and the symbols stay loaded."""
-    for name, lines in said["before"].items():
-        for line, told in lines.items():
-            text = told["said"] + told["failed"]
-            assert re.search(BEFORE, text), (line, told)
-            assert not TRACES.search(text), (line, told)
-            assert len(text.strip().splitlines()) == 1 or name in REFUSES, (line, told)
-    assert said["symbols_before"].startswith('Symbol "init_task" is static storage')
+    for name, lines in outputs["before"].items():
+        for line, answer in lines.items():
+            text = answer["output"] + answer["failed"]
+            assert re.search(BEFORE, text), (line, answer)
+            assert not TRACES.search(text), (line, answer)
+            assert len(text.strip().splitlines()) == 1 or name in REFUSES, (
+                line,
+                answer,
+            )
+    assert outputs["symbols_before"].startswith('Symbol "init_task" is static storage')
 
 
-def test_at_a_hit(said: dict[str, Any]) -> None:
+def test_at_a_hit(outputs: dict[str, Any]) -> None:
     """Each prints what it is for; only what this kernel lacks is refused."""
-    for name, lines in said["hit"].items():
-        for line, told in lines.items():
+    for name, lines in outputs["hit"].items():
+        for line, answer in lines.items():
             refusal = REFUSES.get(line) or REFUSES.get(name)
             if refusal:
-                assert re.search(refusal, told["failed"]), (line, told)
-                assert not TRACES.search(told["failed"]), (line, told)
+                assert re.search(refusal, answer["failed"]), (line, answer)
+                assert not TRACES.search(answer["failed"]), (line, answer)
             else:
-                assert told["failed"] == "", (line, told)
-                assert re.search(SAYS[name], told["said"]), (line, told)
-    assert "CONFIG_SEGMENT_INFO=y\n" in said["config"]
+                assert answer["failed"] == "", (line, answer)
+                assert re.search(SAYS[name], answer["output"]), (line, answer)
+    assert "CONFIG_SEGMENT_INFO=y\n" in outputs["config"]
 
 
-def test_lx_symbols_says_what_it_gets_wrong(said: dict[str, Any], kernel: Path) -> None:
-    told = said["hit"]["lx-symbols"]["lx-symbols"]["said"]
-    assert "__init" in told and "rmmod" in told
-    told = told[: told.index(" get their addresses")]
+def test_lx_symbols_says_what_it_gets_wrong(
+    outputs: dict[str, Any], kernel: Path
+) -> None:
+    answer = outputs["hit"]["lx-symbols"]["lx-symbols"]["output"]
+    assert "__init" in answer and "rmmod" in answer
+    answer = answer[: answer.index(" get their addresses")]
     source = (kernel / "obj/scripts/gdb/linux/symbols.py").read_text()
     taken = source[source.index("for section_name in [") :].split("]")[0]
-    assert set(re.findall(r"\.[\w.]*\w", told)) == set(re.findall(r'"(.*?)"', taken))
-    assert "do_init_module" in said["breakpoints"]
-    assert said["symbols_hit"].startswith('Symbol "init_task" is static storage')
+    assert set(re.findall(r"\.[\w.]*\w", answer)) == set(re.findall(r'"(.*?)"', taken))
+    assert "do_init_module" in outputs["breakpoints"]
+    assert outputs["symbols_hit"].startswith('Symbol "init_task" is static storage')
 
 
-def test_a_hostile_name(said: dict[str, Any]) -> None:
+def test_a_hostile_name(outputs: dict[str, Any]) -> None:
     """Each is in its row, escaped so that no two are the same, and ends no list."""
-    assert len({told["said"] for told in said["hostile"]}) == len(NAMES)
-    for name, told in zip(NAMES, said["hostile"], strict=True):
-        assert told["failed"] == ""
-        check(told["said"], name)
-        rows = told["said"].splitlines()
-        assert len(rows) == len(said["hostile"][0]["said"].splitlines()), name
+    assert len({answer["output"] for answer in outputs["hostile"]}) == len(NAMES)
+    for name, answer in zip(NAMES, outputs["hostile"], strict=True):
+        assert answer["failed"] == ""
+        check(answer["output"], name)
+        rows = answer["output"].splitlines()
+        assert len(rows) == len(outputs["hostile"][0]["output"].splitlines()), name
         last = f" {labs.shown(name)}"
         assert any(row.endswith(last) for row in rows), (last, rows)
 

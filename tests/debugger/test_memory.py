@@ -56,7 +56,7 @@ def test_blocks_around_the_pci_hole(
     holes = result["holes"]
     assert holes.pop("VGA") == ""  # RAM is there until the firmware has run
     assert all(
-        "no RAM at this physical address" in said for said in holes.values()
+        "no RAM at this physical address" in error for error in holes.values()
     ), holes
     assert result["fine"] == ""
 

@@ -117,9 +117,9 @@ def test_own_stops_tell_what_a_breakpoint_of_the_persons_tells(
     assert any("sys_write" in line for line in lines), lines
     persons = fields(own)
     assert persons["reason"] == "breakpoint-hit" and persons["bkptno"] == number[1]
-    for told, function in ((hit, "segment_info"), (ended, "sys")):
-        found = fields(told)
-        assert set(found) == set(persons), told
+    for stop, function in ((hit, "segment_info"), (ended, "sys")):
+        found = fields(stop)
+        assert set(found) == set(persons), stop
         assert found["reason"] == "breakpoint-hit"
         assert function in found["frame.func"] and int(found["frame.line"])
         assert found["thread-id"] in ("1", "2") and found["stopped-threads"] == "all"
@@ -146,11 +146,11 @@ def test_the_screen_is_the_labs_own(kernel: Path, vmlinux: Path, port: int) -> N
             "show suppress-cli-notifications",
             program=vmlinux,
         )
-    said = ended.stdout
-    first = said.split("first\n")[1].split("second\n")[0]
-    second = said.split("second\n")[1].split("third\n")[0]
+    output = ended.stdout
+    first = output.split("first\n")[1].split("second\n")[0]
+    second = output.split("second\n")[1].split("third\n")[0]
     assert "hit Breakpoint" not in first and first.count("#0  ") == 1, first
     assert re.search(r"^PASS  hit 1, demo \d+: ", first, re.M), first
     assert re.search(r"^Thread \d hit Breakpoint 2, ", second, re.M), second
     assert re.search(r"^PASS  hit 2, demo \d+: ", second, re.M), second
-    assert "is off" in said.split("third\n")[1]
+    assert "is off" in output.split("third\n")[1]

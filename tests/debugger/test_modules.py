@@ -35,7 +35,7 @@ def kstack(moment: Moment, comm: str) -> tuple[list[str], list[str]]:
 def test_kstack_is_proc_stack(moment: Moment) -> None:
     found, expected = kstack(moment, "reader")
     assert found == expected
-    assert [re.sub("0x[0-9a-f]+", "N", one) for one in found[:2]] == [
+    assert [re.sub("0x[0-9a-f]+", "N", line) for line in found[:2]] == [
         "doze+N/N [hello]",
         "rd+N/N [hello]",
     ]
@@ -54,10 +54,10 @@ def test_an_address_in_no_module_has_no_name(moment: Moment) -> None:
     assert {row["name"] for row in pieces(moment)} == {"hello", "napper"}
     for row in pieces(moment):
         behind = row["start"] + (row["size"] + 4095 & -4096)
-        said = moment.gdb(
+        symbol = moment.gdb(
             f"python from lab.linux import kallsyms; print(kallsyms.sprint_symbol({behind}))"
         )
-        assert said.strip() == f"{behind:#x}"
+        assert symbol.strip() == f"{behind:#x}"
 
 
 DAMAGE = {
@@ -121,7 +121,7 @@ def stopped(
         "lab current --json",
         "lab trace fault --json",
     ]
-    said = labs.inside(
+    answers = labs.inside(
         "trace.py",
         port,
         folder,
@@ -131,7 +131,7 @@ def stopped(
         SMP=1,
     )
     assert labs.leaks(port) == []
-    return said, labs.console_log(port)
+    return answers, labs.console_log(port)
 
 
 @pytest.mark.once
@@ -142,11 +142,11 @@ def test_kstack_of_a_running_task_is_what_the_kernel_prints(
     printed = re.split("Call Trace:|<TASK>", console)[-1]
     expected = re.findall(r"(?<!\? )\b\S+\+0x\w+/0x\w+(?: \[\w+\])?$", printed, re.M)
     assert expected[0].startswith("dump_stack")
-    behind = [one for one in expected if not one.startswith("dump_stack")]
+    behind = [name for name in expected if not name.startswith("dump_stack")]
     calls = [row["symbol"] for row in table["rows"] if row["kind"] == "call"]
     assert calls == behind
-    assert [one.split("+")[0] for one in calls[:2]] == ["tell", "wr"]
-    assert all(one.endswith(" [hello]") for one in calls[:2])
+    assert [call.split("+")[0] for call in calls[:2]] == ["tell", "wr"]
+    assert all(call.endswith(" [hello]") for call in calls[:2])
 
 
 @pytest.mark.once
@@ -174,5 +174,5 @@ def test_a_program_brings_its_modules(
 ) -> None:
     program = guest_modules.carrier("insmod.c", tmp_path, module("hello"))
     args = "/bin/busybox,cat,/proc/modules"
-    said = labs.run("scripts/boot.sh", PORT=port, PROGRAM=program, ARGS=args)
-    assert "\nhello 16384 0 - Live 0xffffffff" in said.stdout, said.stdout
+    ended = labs.run("scripts/boot.sh", PORT=port, PROGRAM=program, ARGS=args)
+    assert "\nhello 16384 0 - Live 0xffffffff" in ended.stdout, ended.stdout

@@ -331,10 +331,10 @@ def test_each_flipped_byte_is_named(report: Any) -> None:
                 false = bytearray(right)
                 false[byte] ^= 0xFF
                 values = [data[start : start + size] for data in (right, bytes(false))]
-                said: list[int | str] = [value.hex() for value in values]
+                shown: list[int | str] = [value.hex() for value in values]
                 if size == 8:
-                    said = [int.from_bytes(value, "little") for value in values]
-                assert report[copy][byte] == [[copy, name, start, *said]], byte
+                    shown = [int.from_bytes(value, "little") for value in values]
+                assert report[copy][byte] == [[copy, name, start, *shown]], byte
 
 
 @pytest.mark.parametrize("name", CHANGES)

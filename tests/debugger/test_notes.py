@@ -98,9 +98,9 @@ def typed(commands: list[str]) -> list[str]:
     return [*marked, f"echo {MARK}\\n"]
 
 
-def answers(said: str) -> list[str]:
+def answers(session_output: str) -> list[str]:
     """Split the output of a session into that of each command."""
-    return [part.replace("(gdb) ", "") for part in said.split(MARK)[1:-1]]
+    return [part.replace("(gdb) ", "") for part in session_output.split(MARK)[1:-1]]
 
 
 def matches(expected: str, got: str) -> bool:
@@ -144,10 +144,10 @@ def test_sessions_come_out_as_printed(
     commands = typed([command for command, _ in wanted])
     if where == REPLAY:
         recording = request.getfixturevalue("recording")
-        said = answers(recordings.output(recording, port, *commands))
+        outputs = answers(recordings.output(recording, port, *commands))
     else:
-        said = answers(labs.debug(port, *commands, **settings(chapter)))
-    for (command, expected), got in zip(wanted, said, strict=True):
+        outputs = answers(labs.debug(port, *commands, **settings(chapter)))
+    for (command, expected), got in zip(wanted, outputs, strict=True):
         if not matches(expected, got):
             pytest.fail(
                 f"{chapter.name}: (gdb) {command}\n"

@@ -75,8 +75,8 @@ def answers(
 
 
 def build_id(program: Path) -> bytes:
-    said = labs.run("readelf", "--notes", program).stdout
-    return bytes.fromhex(said.split("Build ID: ")[1].split()[0])
+    notes = labs.run("readelf", "--notes", program).stdout
+    return bytes.fromhex(notes.split("Build ID: ")[1].split()[0])
 
 
 @pytest.mark.once
@@ -85,41 +85,41 @@ def test_every_command_answers_in_a_sentence(answers: Answers) -> None:
     names += [f"file-{number}" for number in range(9)]
     names += [f"path-{number}" for number in range(1, 1 + len(PLACES))]
     assert sorted(answers) == sorted(names)
-    for name, said in answers.items():
-        assert list(said) == COMMANDS
-        for command, one in said.items():
-            text = one["said"] + one["error"]
+    for name, by_command in answers.items():
+        assert list(by_command) == COMMANDS
+        for command, answer in by_command.items():
+            text = answer["output"] + answer["error"]
             assert "Traceback" not in text and "Python" not in text, (name, command)
             assert "mistake of the lab's" not in text, (name, command, text)
-            assert len(one["error"].strip().splitlines()) <= 1, (name, command)
-            assert one["seconds"] < LIMIT, (name, command)
-            assert one["grown"] < GROWTH, (name, command)
-            if command.endswith("--json") and not one["error"]:
-                parts(one["said"])
+            assert len(answer["error"].strip().splitlines()) <= 1, (name, command)
+            assert answer["seconds"] < LIMIT, (name, command)
+            assert answer["grown"] < GROWTH, (name, command)
+            if command.endswith("--json") and not answer["error"]:
+                parts(answer["output"])
 
 
 @pytest.mark.once
 def test_odd_headers_in_memory_are_told(answers: Answers) -> None:
-    def said(number: int) -> str:
-        one = answers[f"header-{number}"][ELF]
-        return one["said"] + one["error"]
+    def text(number: int) -> str:
+        answer = answers[f"header-{number}"][ELF]
+        return answer["output"] + answer["error"]
 
-    assert "65535 program headers, more than Linux takes" in said(0)
-    assert "program headers" in said(1)
-    assert "no 64-bit ELF file" in said(4) and "no ELF file" in said(5)
-    assert "0x1b5b324a" in said(8)
+    assert "65535 program headers, more than Linux takes" in text(0)
+    assert "program headers" in text(1)
+    assert "no 64-bit ELF file" in text(4) and "no ELF file" in text(5)
+    assert "0x1b5b324a" in text(8)
 
 
 @pytest.mark.once
 def test_odd_sections_are_told(answers: Answers) -> None:
-    def said(number: int) -> str:
-        return answers[f"file-{number}"][ELF]["said"]
+    def text(number: int) -> str:
+        return answers[f"file-{number}"][ELF]["output"]
 
-    assert "cannot be told: its section headers end behind the file's end" in said(0)
-    assert "stripped" in said(1)
-    assert "cannot be told: its sections' names end behind the file's end" in said(4)
+    assert "cannot be told: its section headers end behind the file's end" in text(0)
+    assert "stripped" in text(1)
+    assert "cannot be told: its sections' names end behind the file's end" in text(4)
     for number in (2, 3, 6):
-        assert ".text" in said(number), number
+        assert ".text" in text(number), number
 
 
 @pytest.mark.once
@@ -127,16 +127,16 @@ def test_the_files_of_the_host_that_are_read(answers: Answers) -> None:
     """A pipe, a link out of the share, another build and a device are not read."""
 
     def own_copy(number: int) -> bool:
-        said = answers[f"path-{number}"][USTACK]["said"]
-        assert "pause" in said or "guest's own copy" in said, said
-        return f"guest's own copy: {PLACES[number - 1]}." in said
+        output = answers[f"path-{number}"][USTACK]["output"]
+        assert "pause" in output or "guest's own copy" in output, output
+        return f"guest's own copy: {PLACES[number - 1]}." in output
 
     by_path = {place: own_copy(number) for number, place in enumerate(PLACES, 1)}
     assert by_path == {place: place != "/mnt/host_share/same" for place in PLACES}
     # Of the guest's own file, the host's copy with symbols
-    assert "sleeps+" in answers["path-3"][USTACK]["said"]
-    assert "sleeps+" not in answers["path-2"][USTACK]["said"]
-    assert "sleeps+" not in answers["path-4"][USTACK]["said"]
+    assert "sleeps+" in answers["path-3"][USTACK]["output"]
+    assert "sleeps+" not in answers["path-2"][USTACK]["output"]
+    assert "sleeps+" not in answers["path-4"][USTACK]["output"]
 
 
 @pytest.mark.once

@@ -38,7 +38,8 @@ def stamps(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return what changes when a file is written or replaced."""
     found = {file.name: file.stat() for file in folder.iterdir()}
     return {
-        name: (one.st_ino, one.st_size, one.st_mtime_ns) for name, one in found.items()
+        name: (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        for name, stat in found.items()
     }
 
 
@@ -54,38 +55,39 @@ def test_two_replays_are_the_same_and_going_back_changes_nothing(
     recording: Path, port: int, tmp_path: Path
 ) -> None:
     before = stamps(recording)
-    one, two = (
+    first, second = (
         recordings.inside("replay_hits.py", recording, port, tmp_path) for _ in range(2)
     )
-    assert one == two
+    assert first == second
 
-    told = re.findall(r"^thread (\d+): \d+ areas, all as in", console(recording), re.M)
-    assert [str(hit[1]) for hit in one["hits"]] == told and len(told) == CALLS
-    assert all(hit[6] == [] for hit in one["hits"]) and one["errors"] == []
-    assert [hit[0] for hit in one["hits"]] == [1, 2, 3]
-    assert all(hit[7] == hit[8] == hit[9] for hit in one["hits"])  # walk, kernel, user
+    tids = re.findall(r"^thread (\d+): \d+ areas, all as in", console(recording), re.M)
+    assert [str(hit[1]) for hit in first["hits"]] == tids and len(tids) == CALLS
+    assert all(hit[6] == [] for hit in first["hits"]) and first["errors"] == []
+    assert [hit[0] for hit in first["hits"]] == [1, 2, 3]
+    # walk, kernel, user
+    assert all(hit[7] == hit[8] == hit[9] for hit in first["hits"])
 
-    moments = one["moments"]
+    moments = first["moments"]
     places = [row["instruction"] for row in moments]
     hits = [row["instruction"] for row in moments if row["kind"].startswith("hit")]
     end = places[-1]
     assert places == sorted(places) and places[0] > 0
     assert [moments[0]["kind"], moments[-1]["kind"]] == ["start", "end"]
     assert "/bin/demo" in [row["what"] for row in moments if row["kind"] == "exec"]
-    assert counts(one["forward"]) == [*hits, end]
-    assert one["first reports"] == [[hits[i], i + 1, True] for i in range(CALLS)]
+    assert counts(first["forward"]) == [*hits, end]
+    assert first["first reports"] == [[hits[i], i + 1, True] for i in range(CALLS)]
 
-    said, stepped, place = one["at the end"]
-    assert "The recording ends here" in said and said == stepped and place == end
-    assert counts(one["back"]) == [*reversed(hits), places[0]]
-    assert one["back"][:-1] == one["forward"][-2::-1]
-    assert one["reports going back"] == one["first reports"][::-1]
-    assert one["hits after going back"] == one["hits"]  # not counted again
-    said, stepped, place = one["at the start"]
-    assert "The recording starts here" in said and said == stepped
+    output, stepped, place = first["at the end"]
+    assert "The recording ends here" in output and output == stepped and place == end
+    assert counts(first["back"]) == [*reversed(hits), places[0]]
+    assert first["back"][:-1] == first["forward"][-2::-1]
+    assert first["reports going back"] == first["first reports"][::-1]
+    assert first["hits after going back"] == first["hits"]  # not counted again
+    output, stepped, place = first["at the start"]
+    assert "The recording starts here" in output and output == stepped
     assert place == places[0]
-    assert one["again"] == one["forward"] and one["hits again"] == one["hits"]
-    assert one["reports again"] == one["first reports"] and one["calls"] == 0
+    assert first["again"] == first["forward"] and first["hits again"] == first["hits"]
+    assert first["reports again"] == first["first reports"] and first["calls"] == 0
 
     assert stamps(recording) == before
     assert not (labs.BUILD / "run" / str(port) / "replay.qcow2").exists()
@@ -110,15 +112,15 @@ def test_every_moment_in_any_order(recording: Path, port: int, tmp_path: Path) -
     random.Random(7).shuffle(order)
     found = recordings.inside("replay_walks.py", recording, port, tmp_path, order)
     assert found["different"] == []
-    for row, [[place, _], said, walks] in zip(found["moments"], found["first"]):
-        assert place == row["instruction"] and row["kind"].split()[0] in said
+    for row, [[place, _], output, walks] in zip(found["moments"], found["first"]):
+        assert place == row["instruction"] and row["kind"].split()[0] in output
         if row["kind"].startswith("hit"):
             assert not any(isinstance(walk, str) for walk in walks), walks
             [current, _] = walks[0]
-            assert [one["pid"] for one in current["rows"]] == [row["pid"]]
+            assert [row["pid"] for row in current["rows"]] == [row["pid"]]
     # Nothing of a later moment is seen at an earlier one
     areas = [walks[3] for _, _, walks in found["first"]]
-    assert len({str(one) for one in areas}) > 3
+    assert len({str(area) for area in areas}) > 3
 
 
 def moments_of(folder: Path) -> list[dict[str, Any]]:
@@ -133,7 +135,7 @@ def test_steps_breakpoints_and_jumps(
     for count, before, back, after in found["steps"]:
         assert before[0] == count and back == count - 1 and after == before
     moments = moments_of(recording)
-    hits = [one["count"] for one in moments if one["kind"] == "hit"]
+    hits = [moment["count"] for moment in moments if moment["kind"] == "hit"]
     own = found["own breakpoint"]
     assert [name for _, name in own[::2]] == ["__x64_sys_segment_info"] * CALLS
     assert [name for _, name in own[1::2]] == ["segment_info_fill"] * CALLS
@@ -145,8 +147,8 @@ def test_steps_breakpoints_and_jumps(
     [event], middle, place = found["event"]
     assert event["instruction"] == middle == place and event["checkpoint"] == "yes"
     assert event["what"] == "something" and event["comm"] == "demo"
-    for said in found["beyond"]:
-        assert re.match(r"error: [A-Z].*\.$", said) or "lab goto takes" in said
+    for error in found["beyond"]:
+        assert re.match(r"error: [A-Z].*\.$", error) or "lab goto takes" in error
     assert [number for number, *_ in found["hits"]] == list(
         range(1, len(found["hits"]) + 1)
     )
@@ -161,12 +163,12 @@ def test_a_timeline_is_always_the_same(
     assert len(found["first"]) > 5 and found["first"] == found["second"]
     assert "every followed process has ended" in found["ended"]
     whats = [f"mmap: {event['what']}" for event in found["first"]]
-    assert [row["what"] for row in found["told"]] == whats
-    assert all(row["comm"] == "demo" for row in found["told"])
-    assert all(row["checkpoint"] == "yes" for row in found["told"])
-    for expected, place, said in found["visits"]:
-        assert place == expected and "mmap: " in said
-    assert found["after"] == found["told"]  # not reported again
+    assert [row["what"] for row in found["events"]] == whats
+    assert all(row["comm"] == "demo" for row in found["events"])
+    assert all(row["checkpoint"] == "yes" for row in found["events"])
+    for expected, place, output in found["visits"]:
+        assert place == expected and "mmap: " in output
+    assert found["after"] == found["events"]  # not reported again
     # What is left are the events that keep the start and the end of the recording
     assert found["breakpoints"].count(" keep y ") == 2
 
@@ -176,22 +178,24 @@ def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None
     # The first hit's buffer was all zeroes before, so only bytes that are not zero can be blamed
     offsets = [1, 2, 64, 88 + 17, 88 + 40 + 20, 88 + 14 * 40 + 17]
     found = recordings.inside("replay_watch.py", recording, port, tmp_path, offsets)
-    for offset, one in zip(offsets, found["watched"]):
-        before, after, again, delivered = one["byte"]
-        assert before == 0 and after == again == delivered, (offset, one)
-        assert any("copy" in (name or "") for name in one["functions"]), one
-        assert one["between"][0] == one["between"][1], one  # stepi undoes reverse-stepi
-        assert "mov" in one["instruction"] or "rep" in one["instruction"], one
-        if "rep movs" in one["instruction"]:
-            assert one["writes to"] <= one["address"] < one["writes to"] + 8
+    for offset, blamed in zip(offsets, found["watched"]):
+        before, after, again, delivered = blamed["byte"]
+        assert before == 0 and after == again == delivered, (offset, blamed)
+        assert any("copy" in (name or "") for name in blamed["functions"]), blamed
+        assert (
+            blamed["between"][0] == blamed["between"][1]
+        ), blamed  # stepi undoes reverse-stepi
+        assert "mov" in blamed["instruction"] or "rep" in blamed["instruction"], blamed
+        if "rep movs" in blamed["instruction"]:
+            assert blamed["writes to"] <= blamed["address"] < blamed["writes to"] + 8
         assert delivered, "choose another offset: this byte is zero"
-    before, [said], after = found["never"]
-    assert "No instruction of the recording changed" in said and before == after
+    before, [output], after = found["never"]
+    assert "No instruction of the recording changed" in output and before == after
     slash = ord("/")  # the first byte of the first area's name, in both copies
-    for one in (found["user"], found["kernel"]):
-        row = one["row"]
-        assert one["here"] == row["instruction"] == one["forward"], one
-        assert row["after"] == slash != row["before"] and row["comm"] == "demo", one
+    for blamed in (found["user"], found["kernel"]):
+        row = blamed["row"]
+        assert blamed["here"] == row["instruction"] == blamed["forward"], blamed
+        assert row["after"] == slash != row["before"] and row["comm"] == "demo", blamed
     assert any("copy" in name for name in found["user"]["functions"])
     assert any("str" in name or "mem" in name for name in found["kernel"]["functions"])
 
@@ -216,19 +220,19 @@ def test_who_wrote_to_shared_memory(
     commands += ["stepi", f"lab blame {places[-1]} --json"]
     # A process has not written what it inherited from its parent, nor has a sibling
     commands += ["lab goto 0", "continue", "continue", f"lab blame {places[1]} --json"]
-    said = recordings.output(folder, port, *commands)
+    output = recordings.output(folder, port, *commands)
     rows = [
-        json.loads(row) for row in re.findall(r'^ *({"instruction".*})', said, re.M)
+        json.loads(row) for row in re.findall(r'^ *({"instruction".*})', output, re.M)
     ]
     assert [(row["pid"], row["before"], row["after"]) for row in rows] == [
         (int(child), 1, 77),
         (int(parent), 0, 2),
         (int(parent), 0, 3),
         (int(parent), 0, 3),
-    ], said
+    ], output
     assert rows[2]["instruction"] == rows[3]["instruction"]
-    assert said.count("The search began where it was 0x4f: what made it so") == 1
-    assert said.count("No instruction of the recording changed the byte at") == 1
+    assert output.count("The search began where it was 0x4f: what made it so") == 1
+    assert output.count("No instruction of the recording changed the byte at") == 1
     shutil.rmtree(folder)
 
 
@@ -237,13 +241,13 @@ def test_who_wrote_right_before_a_checkpoint(recording: Path, port: int) -> None
     """The call of a function whose first instruction has a checkpoint: a hit's."""
     commands = ["source gdb/seginfo.py", "seginfo brief", "continue", "continue"]
     commands += ["output/x *(unsigned char *) $sp", "lab blame $sp --json"]
-    said = recordings.output(recording, port, *commands)
-    (row,) = map(json.loads, re.findall(r'^ *({"instruction".*})', said, re.M))
-    (now,) = re.findall(r"^\(gdb\) (0x\w+)", said, re.M)
-    assert row["after"] == int(now, 16) and "The search began" not in said, said
+    output = recordings.output(recording, port, *commands)
+    (row,) = map(json.loads, re.findall(r'^ *({"instruction".*})', output, re.M))
+    (now,) = re.findall(r"^\(gdb\) (0x\w+)", output, re.M)
+    assert row["after"] == int(now, 16) and "The search began" not in output, output
     assert re.search(
-        r"<(do_syscall_64|do_syscall_x64|x64_sys_call)\+\d+>: call", said
-    ), said
+        r"<(do_syscall_64|do_syscall_x64|x64_sys_call)\+\d+>: call", output
+    ), output
 
 
 # --- A terminal -------------------------------------------------------------------
@@ -258,12 +262,12 @@ def test_a_person_at_a_terminal(recording: Path, port: int) -> None:
         assert "hit 1, demo" in person.gdb("continue")
         assert "hit 2, demo" in person.gdb("continue")
         assert "hit 1, demo" in person.gdb("reverse-continue")
-        said = person.gdb("lab goto 0")
-        assert "Moment 0, start" in said and "SIGINT" not in said
+        output = person.gdb("lab goto 0")
+        assert "Moment 0, start" in output and "SIGINT" not in output
         person.gdb("seginfo disarm")
         person.gdb("hbreak kernel_init")
-        said = person.gdb("continue")
-        assert "kernel_init" in said
+        output = person.gdb("continue")
+        assert "kernel_init" in output
         person.gdb("delete")
         person.type("continue")
         person.wait("Continuing.")  # an earlier Ctrl-C would discard the typed line
@@ -287,9 +291,9 @@ def test_a_move_back_that_was_interrupted(recording: Path, port: int) -> None:
             "reverse-continue",
             "continue",
         ]
-    said = recordings.output(recording, port, *commands)
-    assert said.count("The recording ends here") == 4, said
-    if "received signal SIGINT" not in said:
+    output = recordings.output(recording, port, *commands)
+    assert output.count("The recording ends here") == 4, output
+    if "received signal SIGINT" not in output:
         pytest.skip("QEMU was loading a checkpoint each time")
 
 
@@ -299,11 +303,13 @@ def test_where_gdb_is_set_to_go_back(recording: Path, port: int) -> None:
     commands = ["source gdb/seginfo.py", "seginfo disarm", "lab goto 3"]
     commands += ["set exec-direction reverse", "lab trace exit", "lab goto 2"]
     commands += ["show exec-direction", "lab goto 3", "lab blame $sp"]
-    said = recordings.output(recording, port, *commands)
-    assert "lab trace tells what happens forward" in said and "Following" not in said
-    assert "Moment 2, " in said and said.count("Moment 3, ") == 2
-    assert "Reverse." in said and "was not reached" not in said
-    assert "The byte at" in said
+    output = recordings.output(recording, port, *commands)
+    assert (
+        "lab trace tells what happens forward" in output and "Following" not in output
+    )
+    assert "Moment 2, " in output and output.count("Moment 3, ") == 2
+    assert "Reverse." in output and "was not reached" not in output
+    assert "The byte at" in output
 
 
 # --- Other programs ----------------------------------------------------------------
@@ -315,16 +321,16 @@ def test_a_storm(port: int, tmp_path: Path) -> None:
     settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,20"}
     folder = recordings.whole(tmp_path / "storm", port, **settings)
     [calls] = re.findall(r"^storm: (\d+) calls, \1 ok$", console(folder), re.M)
-    moments = [one for one in moments_of(folder) if one["kind"] == "hit"]
+    moments = [moment for moment in moments_of(folder) if moment["kind"] == "hit"]
     assert len(moments) == int(calls) == 40
-    assert all(one["what"].startswith("PASS") for one in moments)
+    assert all(moment["what"].startswith("PASS") for moment in moments)
     commands = ["source gdb/seginfo.py", "seginfo brief"]
     commands += [f"lab goto #{moments[30]['count']}", *["reverse-continue"] * 3]
     commands += [*["continue"] * 3]
-    said = recordings.output(folder, port, *commands)
-    numbers = [int(number) for number in re.findall(r"hit (\d+), \S+ \d+:", said)]
+    output = recordings.output(folder, port, *commands)
+    numbers = [int(number) for number in re.findall(r"hit (\d+), \S+ \d+:", output)]
     assert numbers == [30, 29, 28, 29, 30, 31]
-    assert "FAIL" not in said
+    assert "FAIL" not in output
     shutil.rmtree(folder)
 
 
@@ -346,13 +352,15 @@ def test_a_crash_can_be_replayed(
     program = labs.script(tmp_path / "crash", *lines)
     ended = recordings.record(tmp_path / "crashed", port, PROGRAM=program)
     assert ended.returncode == 0 and ends in ended.stderr, ended.stderr
-    said = recordings.output(
+    output = recordings.output(
         tmp_path / "crashed", port, "continue", "continue", "bt 8", "reverse-stepi"
     )
-    assert said.count("The recording ends here") == 2
-    assert ("sysrq_handle_crash" in said) == ("sysrq" in lines[0])
+    assert output.count("The recording ends here") == 2
+    assert ("sysrq_handle_crash" in output) == ("sysrq" in lines[0])
     moments = moments_of(tmp_path / "crashed")
-    assert [one["what"] for one in moments if one["kind"] == "killed"] == killed
+    assert [
+        moment["what"] for moment in moments if moment["kind"] == "killed"
+    ] == killed
     shutil.rmtree(tmp_path / "crashed")
 
 
@@ -432,8 +440,8 @@ def extended(file: Path, kind: int) -> None:
     """Add an extension to a disk's header, before the existing ones."""
     data = bytearray(file.read_bytes())
     length = int.from_bytes(data[100:104], "big")
-    one = kind.to_bytes(4, "big") + (4).to_bytes(4, "big") + b"else\0\0\0\0"
-    data[length : length + 1024] = (one + data[length:])[:1024]
+    extension = kind.to_bytes(4, "big") + (4).to_bytes(4, "big") + b"else\0\0\0\0"
+    data[length : length + 1024] = (extension + data[length:])[:1024]
     replaced(file, bytes(data))
 
 
@@ -443,12 +451,12 @@ def test_a_disk_that_names_another_file(
 ) -> None:
     """QEMU would open it, or connect to it."""
     disk, copy = copied / "disk.qcow2", tmp_path / "disk"
-    said = "none that make record makes"
+    problem = "none that make record makes"
 
     def damaged() -> str:
-        with pytest.raises(recordings.manifests.Refused) as told:
+        with pytest.raises(recordings.manifests.Refused) as refused_with:
             recordings.manifests.copy_disk(copied, copy)
-        return str(told.value)
+        return str(refused_with.value)
 
     def made(*options: str) -> None:
         disk.unlink()
@@ -464,9 +472,9 @@ def test_a_disk_that_names_another_file(
         (*backed, "nbd://127.0.0.1:1/x"),
     ):
         made(*options)
-        assert said in damaged(), options
+        assert problem in damaged(), options
     recordings.reseal(copied)
-    assert said in refused(copied, port)
+    assert problem in refused(copied, port)
 
     made("-f", "qcow2")
     whole = disk.read_bytes()
@@ -482,7 +490,7 @@ def test_a_disk_that_names_another_file(
     ):
         replaced(disk, whole)
         damage()
-        assert said in damaged()
+        assert problem in damaged()
 
 
 @pytest.mark.once
@@ -493,7 +501,7 @@ def test_what_a_manifest_leaves_out_or_adds(copied: Path, port: int) -> None:
     log = whole["files"]["log"]
     other = copied.parent / "log"
     other.write_bytes((copied / "log").read_bytes())
-    rest = {name: one for name, one in whole["files"].items() if name != "log"}
+    rest = {name: digest for name, digest in whole["files"].items() if name != "log"}
     lists = [{}, rest, rest | {"../log": log}, rest | {str(other): log}]
     lists += [whole["files"] | {"more": log}, [], None, "log"]
     for files in lists:
@@ -504,9 +512,9 @@ def test_what_a_manifest_leaves_out_or_adds(copied: Path, port: int) -> None:
 
 def unread(folder: Path) -> str:
     """Return the error with which a manifest is refused, without gdb."""
-    with pytest.raises(recordings.manifests.Refused) as told:
+    with pytest.raises(recordings.manifests.Refused) as refused_with:
         recordings.manifests.read(folder)
-    return str(told.value)
+    return str(refused_with.value)
 
 
 def sealed(file: Path, manifest: dict[str, Any]) -> None:
@@ -554,8 +562,8 @@ def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None
         bad += [[first | {name: value}] for value in ([], 1.5, True)]
     bad += [[first | {"count": value}] for value in (-1, 10**30, None, "1")]
     bad += [[first | {"kind": "other"}], [first | {"pid": 1 << 63}]]
-    every = [json.dumps(head | {"moments": one}).encode() for one in bad]
-    every += [json.dumps(one).encode() for one in (whole, [], {}, 7, head)]
+    every = [json.dumps(head | {"moments": moments}).encode() for moments in bad]
+    every += [json.dumps(content).encode() for content in (whole, [], {}, 7, head)]
     every += [json.dumps(head | {name: 7, "moments": whole}).encode() for name in head]
     every += [b"[" * 200_000, b"[", b"", b"\xff"]
     files = [file]
@@ -563,14 +571,18 @@ def test_moments_of_other_types(copied: Path, port: int, tmp_path: Path) -> None
         files.append(tmp_path / str(number))
         files[-1].write_bytes(data)
     settings = {"LAB_RESULT": tmp_path / "result"}
-    settings["LAB_GIVEN"] = json.dumps([str(one) for one in files])
+    settings["LAB_GIVEN"] = json.dumps([str(path) for path in files])
     script = "load_moments.py"
     ended = labs.gdb(f"source tests/debugger/in_gdb/{script}", **settings)
-    counted, *told = labs.result_of(script, settings, ended.stdout + ended.stderr)
+    counted, *refusals = labs.result_of(script, settings, ended.stdout + ended.stderr)
     assert counted == len(whole)
     # An empty object has no members that could be wrong, and no moments; and it does not
     # matter which lab wrote the moments
-    assert [one for one in told if one not in ("ValueError", "JSONDecodeError")] == [
+    assert [
+        refusal
+        for refusal in refusals
+        if refusal not in ("ValueError", "JSONDecodeError")
+    ] == [
         *[0] * bad.count({}),
         len(whole),
         "UnicodeDecodeError",
@@ -654,8 +666,8 @@ def test_another_qemu(recording: Path, port: int, tmp_path: Path) -> None:
 @pytest.mark.once
 def test_outside_a_replay(port: int) -> None:
     commands = ("lab timeline", "lab goto 1", "lab blame 0", "reverse-stepi")
-    said = labs.debug(port, "source gdb/seginfo.py", *commands)
-    assert said.count("This is no replay: type make record in a shell") == 3
+    output = labs.debug(port, "source gdb/seginfo.py", *commands)
+    assert output.count("This is no replay: type make record in a shell") == 3
 
 
 @pytest.mark.once
@@ -717,8 +729,8 @@ def test_settings_that_cannot_be_recorded(port: int, tmp_path: Path) -> None:
 @pytest.mark.once
 def test_the_makefile_tells_who_chose_the_processors() -> None:
     for words, given in (((), ""), (("SMP=2",), "SMP")):
-        told = labs.run("make", "-n", "record", *words)
-        assert f"GIVEN={given} exec env" in told.stdout, told.stderr
+        ended = labs.run("make", "-n", "record", *words)
+        assert f"GIVEN={given} exec env" in ended.stdout, ended.stderr
 
 
 @pytest.mark.once
@@ -739,8 +751,8 @@ def test_ctrl_c_leaves_what_was_there(
     with labs.session("scripts/record.sh", **settings) as person:
         person.wait(at)
         person.press("c")
-        said, status = person.end()
-    assert status != 0 and "recorded in" not in said
+        output, status = person.end()
+    assert status != 0 and "recorded in" not in output
     assert labs.wait_until(lambda: not at_work(copied), 5), at_work(copied)
     assert stamps(copied) == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "waits"]

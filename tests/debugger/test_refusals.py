@@ -24,10 +24,10 @@ PC = ("-machine", "pc")
 
 def refused(ended: subprocess.CompletedProcess[str]) -> str:
     """Return the sentence with which the check refuses; it must not be armed."""
-    said = ended.stdout + ended.stderr
-    assert "Traceback" not in said and "armed" not in said, said
-    sentences = re.findall(r"^seginfo: (.*)$", said, re.M)
-    assert len(sentences) == 1 and sentences[0].endswith("."), said
+    output = ended.stdout + ended.stderr
+    assert "Traceback" not in output and "armed" not in output, output
+    sentences = re.findall(r"^seginfo: (.*)$", output, re.M)
+    assert len(sentences) == 1 and sentences[0].endswith("."), output
     return sentences[0]
 
 
@@ -58,8 +58,8 @@ def test_what_is_beside_it_is_not_whole(tmp_path: Path, damaged: bool) -> None:
 
 @pytest.mark.once
 def test_no_connection(vmlinux: Path) -> None:
-    told = refused(labs.gdb(SOURCE, program=vmlinux))
-    assert "No kernel is connected" in told and "make debug" in told
+    refusal = refused(labs.gdb(SOURCE, program=vmlinux))
+    assert "No kernel is connected" in refusal and "make debug" in refusal
 
 
 @pytest.mark.once
@@ -89,7 +89,9 @@ def other_vmlinux(
     copy = tmp_path_factory.mktemp("other") / "vmlinux"
     shutil.copyfile(vmlinux, copy)
     with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
-        found = [one.start(1) for one in re.finditer(rb"Linux version ([0-9])", data)]
+        found = [
+            match.start(1) for match in re.finditer(rb"Linux version ([0-9])", data)
+        ]
         assert found
         for place in found:
             data[place : place + 1] = b"9"
@@ -108,10 +110,10 @@ def test_vmlinux_of_another_kernel(
             f"target remote {labs.gdb_socket(port)}", SOURCE, program=other_vmlinux
         )
         booted = re.search(r"Linux (\S+) booted", log.read_text(errors="replace"))
-    told = refused(ended)
-    assert "vmlinux is not the kernel that runs" in told and booted
-    assert f"in memory is {booted[1]} " in told
-    assert f"the symbols are of 9{booted[1][1:]} " in told
+    refusal = refused(ended)
+    assert "vmlinux is not the kernel that runs" in refusal and booted
+    assert f"in memory is {booted[1]} " in refusal
+    assert f"the symbols are of 9{booted[1][1:]} " in refusal
 
 
 @pytest.mark.once
@@ -144,9 +146,9 @@ def test_kaslr(port: int, vmlinux: Path, bzimage: Path) -> None:
             )
         if "armed" not in ended.stdout:
             break
-    told = refused(ended)
-    moved = re.search(r"KASLR is on: the kernel runs (\d+) MiB above", told)
-    assert moved and int(moved[1]) in range(2, 1024, 2) and "nokaslr" in told
+    refusal = refused(ended)
+    moved = re.search(r"KASLR is on: the kernel runs (\d+) MiB above", refusal)
+    assert moved and int(moved[1]) in range(2, 1024, 2) and "nokaslr" in refusal
 
 
 @pytest.mark.once
@@ -162,23 +164,23 @@ def test_kaslr_before_the_boot(port: int, vmlinux: Path, bzimage: Path) -> None:
             program=vmlinux,
         )
         console = log.read_text(errors="replace")
-    said = ended.stdout + ended.stderr
-    assert "Traceback" not in said and "FAIL" not in said
+    output = ended.stdout + ended.stderr
+    assert "Traceback" not in output and "FAIL" not in output
     # If other code is at that address, this is noticed and the guest is stopped
-    assert "exited with 0" in console or "KASLR is on" in said, said
+    assert "exited with 0" in console or "KASLR is on" in output, output
     # It may also happen not to move
     assert re.search(
-        r"KASLR is on|^seginfo: (0 hits|3 hits, 3 passed)", said, re.M
-    ), said
+        r"KASLR is on|^seginfo: (0 hits|3 hits, 3 passed)", output, re.M
+    ), output
 
 
 def all_pass_through_the_stub(ended: subprocess.CompletedProcess[str]) -> None:
     """Check for three hits that pass, and one remark on how memory was read."""
-    said = ended.stdout + ended.stderr
-    assert said.count("through the debug stub") == 1, said
-    shown = re.findall(r"^PASS  hit (\d)", said, re.M)
-    assert shown == ["1", "2", "3", "3"], said  # the last one again
-    assert "3 hits, 3 passed, 0 failed" in said and "Traceback" not in said
+    output = ended.stdout + ended.stderr
+    assert output.count("through the debug stub") == 1, output
+    shown = re.findall(r"^PASS  hit (\d)", output, re.M)
+    assert shown == ["1", "2", "3", "3"], output  # the last one again
+    assert "3 hits, 3 passed, 0 failed" in output and "Traceback" not in output
 
 
 COMMANDS = ("seginfo run", "seginfo brief", "continue", "seginfo")
@@ -225,5 +227,5 @@ def test_connected_when_the_kernel_already_runs(
             "seginfo",
             program=vmlinux,
         )
-    said = ended.stdout + ended.stderr
-    assert "2 hits, 2 passed, 0 failed" in said and "Traceback" not in said
+    output = ended.stdout + ended.stderr
+    assert "2 hits, 2 passed, 0 failed" in output and "Traceback" not in output

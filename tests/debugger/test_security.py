@@ -44,8 +44,8 @@ def family(pid: int) -> list[int]:
             continue  # it has ended
         parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
     found = [pid]
-    for one in found:
-        found += parents.get(one, [])
+    for descendant in found:
+        found += parents.get(descendant, [])
     return found
 
 
@@ -74,9 +74,9 @@ def listening(pid: int) -> set[str]:
             if waits and fields[9] in mine:
                 address, port = fields[1].split(":")
                 found.add(f"{address} {int(port, 16)}")
-    for one in labs.unix_sockets():
-        if one.is_listening and one.inode in mine:
-            found.add(one.path or "unnamed")
+    for unix_socket in labs.unix_sockets():
+        if unix_socket.is_listening and unix_socket.inode in mine:
+            found.add(unix_socket.path or "unnamed")
     return found
 
 
@@ -86,7 +86,7 @@ def check_listeners(pid: int, port: int, tcp: int | None) -> None:
     assert folder.stat().st_mode & 0o7777 == 0o700
     found = listening(pid)
     expected = {f"0100007F {tcp}"} if tcp else set()
-    assert {one for one in found if not one.startswith(f"{folder}/")} == expected
+    assert {place for place in found if not place.startswith(f"{folder}/")} == expected
 
 
 def check_cage(port: int) -> None:
@@ -122,7 +122,7 @@ def check_attack(pid: int, port: int, tcp: int | None, mark: Path) -> None:
     check_cage(port)
     check_listeners(pid, port, tcp)
     result = attack(mark, places_of(port, tcp))
-    assert not [said for said in result.values() if isinstance(said, int) and said]
+    assert not [count for count in result.values() if isinstance(count, int) and count]
     for place in result:
         if "/" in place:
             assert result[place] == "PermissionError"
@@ -171,18 +171,21 @@ def running(name: str, port: int, **settings: Any) -> Iterator[subprocess.Popen[
 def read_until(script: subprocess.Popen[str], text: str) -> str:
     """Read a script's output up to and including some text."""
     assert script.stdout
-    said = ""
-    while text not in said:
+    output = ""
+    while text not in output:
         more = script.stdout.read(1)
-        assert more, f"no {text!r} in:\n{said}"
-        said += more
-    return said
+        assert more, f"no {text!r} in:\n{output}"
+        output += more
+    return output
 
 
 def connected(port: int) -> bool:
     """Is gdb connected to the lab's stub?"""
     stub = f"{labs.run_folder(port)}/stub"
-    return any(one.is_connected and one.path == stub for one in labs.unix_sockets())
+    return any(
+        unix_socket.is_connected and unix_socket.path == stub
+        for unix_socket in labs.unix_sockets()
+    )
 
 
 @needs_root
@@ -228,8 +231,10 @@ def test_debug(port: int, mark: Path, with_tcp: bool) -> None:
         check_attack_on_gdb(script, port, tcp, mark)
         script.stdin.write(f'monitor migrate "exec:touch {mark}.started"\nquit\n')
         script.stdin.flush()
-        said = read_until(script, "closed")
-        assert "Remote connection closed" in said and list(mark.parent.iterdir()) == []
+        output = read_until(script, "closed")
+        assert (
+            "Remote connection closed" in output and list(mark.parent.iterdir()) == []
+        )
 
 
 @needs_root
@@ -380,13 +385,13 @@ def stub(port: int, tmp_path: Path) -> Iterator[Stub]:
     found.close()
 
 
-def has_ended(end: socket.socket, said: bytes = b"") -> bool:
+def has_ended(end: socket.socket, last: bytes = b"") -> bool:
     """Has the other side closed, without sending anything but these bytes?"""
     got = b""
     try:
         while more := end.recv(1):
             got += more
-            if not said.startswith(got):
+            if not last.startswith(got):
                 return False
     except ConnectionError:
         pass
@@ -398,8 +403,8 @@ def has_ended(end: socket.socket, said: bytes = b"") -> bool:
 def test_the_relay_brings_everything_both_ways(stub: Stub, tcp: bool) -> None:
     client, server = stub.connection(tcp)
     every = bytes(range(256)) * 4096
-    for one, other in ((client, server), (server, client)):
-        sender = threading.Thread(target=one.sendall, args=(every,))
+    for source, other in ((client, server), (server, client)):
+        sender = threading.Thread(target=source.sendall, args=(every,))
         sender.start()
         got = b""
         while len(got) < len(every):
@@ -464,11 +469,11 @@ def test_the_relay_turns_others_away(stub: Stub, mark: Path) -> None:
 @pytest.mark.parametrize("split", [0, 1, 15, 25])
 def test_the_relay_turns_browsers_away(stub: Stub, name: str, split: int) -> None:
     """They run as this user, but no byte and no connection reaches the stub."""
-    page, said = stub.debugger(tcp=True), BROWSERS[name]
+    page, request = stub.debugger(tcp=True), BROWSERS[name]
     try:
-        page.sendall(said[:split])
+        page.sendall(request[:split])
         time.sleep(0.02 * bool(split))  # so that the relay reads it in two parts
-        page.sendall(said[split:])
+        page.sendall(request[split:])
     except OSError:
         pass  # turned away already
     stub.connection(tcp=True)  # the first that arrives
@@ -532,8 +537,8 @@ def test_whose_a_connection_is() -> None:
         assert not relay.is_ours(served)
     finally:
         os.getuid = real
-    for one in (listening, client, served):
-        one.close()
+    for end in (listening, client, served):
+        end.close()
 
 
 def refused(*command: object) -> str:
@@ -549,15 +554,17 @@ def test_where_the_relay_cannot_listen(port: int, tmp_path: Path) -> None:
     start = ("/usr/bin/python3", "-I", labs.ROOT / "scripts" / "relay.py", "stub")
     busy, free = tmp_path / "busy", tmp_path / "free"
     busy.touch()
-    said = f"nobody can listen on {busy}: Address already in use"
-    assert refused(*start, busy) == refused(*start, busy, port) == said
+    sentence = f"nobody can listen on {busy}: Address already in use"
+    assert refused(*start, busy) == refused(*start, busy, port) == sentence
     long = tmp_path / ("long" * 30)
-    said = f"nobody can listen on {long}: AF_UNIX path too long"
-    assert refused(*start, long, port) == said
+    sentence = f"nobody can listen on {long}: AF_UNIX path too long"
+    assert refused(*start, long, port) == sentence
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
-        said = f"nobody can listen on port {taken} of 127.0.0.1: Address already in use"
-        assert refused(*start, free, taken) == said
+        sentence = (
+            f"nobody can listen on port {taken} of 127.0.0.1: Address already in use"
+        )
+        assert refused(*start, free, taken) == sentence
 
 
 @pytest.mark.once
@@ -617,7 +624,7 @@ def test_another_debian_is_root_s(tmp_path: Path) -> None:
     start = (labs.ROOT / "tests" / "host" / "debian.sh", "trixie")
     path = f"{programs}:{os.environ['PATH']}"
 
-    def said(folder: Path) -> str:
+    def result_in(folder: Path) -> str:
         done = projects.run(*start, folder, PATH=path)
         if done.returncode == 0:
             assert done.stdout == "entered\n"
@@ -627,24 +634,24 @@ def test_another_debian_is_root_s(tmp_path: Path) -> None:
         return line
 
     inside = tmp_path / "inside"
-    assert said(inside / "chroot") == said(inside / "chroot") == "entered"
+    assert result_in(inside / "chroot") == result_in(inside / "chroot") == "entered"
     for owner, mode in ((projects.NOBODY, 0o755), (0, 0o777), (0, 0o775)):
         for folder in (inside / "chroot", inside):
             os.chown(folder, owner, owner)
             folder.chmod(mode)
-            refusal = said(inside / "chroot")
+            refusal = result_in(inside / "chroot")
             assert refusal.startswith("error: ") and f"{inside}" in refusal
             assert ("only root can write in" in refusal) == (folder != inside)
             os.chown(folder, 0, 0)
             folder.chmod(0o755)
     inside.chmod(0o1777)  # like /tmp: others may not rename what is there
-    assert said(inside / "chroot") == "entered"
+    assert result_in(inside / "chroot") == "entered"
     odd = [inside / name for name in ("file", "link", "nothing")]
     odd[0].touch()
     odd[1].symlink_to("chroot")
     odd[2].symlink_to("missing")
-    for one in odd:
-        assert "only root can write in" in said(one)
+    for place in odd:
+        assert "only root can write in" in result_in(place)
 
 
 # --- For whom the port is -------------------------------------------------------------

@@ -37,8 +37,8 @@ def mounted(
 
 def sentence(ended: subprocess.CompletedProcess[str]) -> str:
     """Return the sentence that says what is wrong; nothing must look like success."""
-    said = ended.stdout + ended.stderr
-    assert ended.returncode != 0 and "Traceback" not in said, said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode != 0 and "Traceback" not in output, output
     [line] = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     return line
 
@@ -73,10 +73,10 @@ def test_a_clone_in_a_folder_with_an_odd_name(port: int, tmp_path: Path) -> None
         assert (folder / "build" / "run" / str(port) / "console.log").exists()
     words = (*LAB, "lx-version", "show auto-load safe-path")
     ended = labs.run("bash", "-c", script("debug", *words, folder=folder), **settings)
-    said = ended.stdout + ended.stderr
-    assert PASSED not in said and said.count("PASS  hit") == 3, said
-    assert "auto-loading has been declined" not in said
-    [path] = re.findall(r"safe to auto-load files is (.*)", said)
+    output = ended.stdout + ended.stderr
+    assert PASSED not in output and output.count("PASS  hit") == 3, output
+    assert "auto-loading has been declined" not in output
+    [path] = re.findall(r"safe to auto-load files is (.*)", output)
     assert "b" not in path.replace("debugdir", "").replace("auto-load", "")
 
 
@@ -129,8 +129,8 @@ def test_make_gives_values_to_no_shell(tmp_path: Path) -> None:
     )
     for target in ("debug", "verify", "boot", "record", "replay", "test", "bench"):
         values = [f"{name}={secret}" for name in (*names, "RECORDING", "T", "V")]
-        told = labs.run("make", "-n", target, *values)
-        assert told.returncode == 0 and secret not in told.stdout, told.stdout
+        ended = labs.run("make", "-n", target, *values)
+        assert ended.returncode == 0 and secret not in ended.stdout, ended.stdout
 
 
 def test_a_name_of_more_lines_is_refused(tmp_path: Path) -> None:
@@ -159,14 +159,20 @@ def test_settings_of_a_person_s_gdb(port: int, tmp_path: Path) -> None:
     commands += ["print $lab_task(1)", "lab trace mmap", "show language"]
     commands += ["show input-radix", "show output-radix", "show print address"]
     ended = labs.run("bash", "-c", script("debug", *commands), PORT=port, HOME=tmp_path)
-    said = ended.stdout + ended.stderr
-    assert "Error" not in said and "rror in expr" not in said and "Python" not in said
-    assert "Traceback" not in said and "No symbol" not in said, said
-    assert said.count("PASS  hit") == 3 and "every followed process has ended" in said
-    assert "0x401000  present" in said and "do_syscall_64" in said
-    assert re.search(r"^ *0x400000 .*/init|/bin/busybox", said, re.M), said
-    assert 'language is "pascal"' in said and "numbers is 16" in said
-    assert "of values is 16" in said and "addresses is off" in said
+    output = ended.stdout + ended.stderr
+    assert (
+        "Error" not in output
+        and "rror in expr" not in output
+        and "Python" not in output
+    )
+    assert "Traceback" not in output and "No symbol" not in output, output
+    assert (
+        output.count("PASS  hit") == 3 and "every followed process has ended" in output
+    )
+    assert "0x401000  present" in output and "do_syscall_64" in output
+    assert re.search(r"^ *0x400000 .*/init|/bin/busybox", output, re.M), output
+    assert 'language is "pascal"' in output and "numbers is 16" in output
+    assert "of values is 16" in output and "addresses is off" in output
 
 
 @pytest.fixture

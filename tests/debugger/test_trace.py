@@ -17,7 +17,7 @@ from support.traces import ARMED, Traced
 BOOTED = ("source gdb/seginfo.py", "continue")
 
 
-def said(port: int, tmp: Path, *commands: str, before: tuple[str, ...] = ARMED) -> list:
+def ask(port: int, tmp: Path, *commands: str, before: tuple[str, ...] = ARMED) -> list:
     """Run gdb commands, and return the answer to each."""
     return labs.inside("trace.py", port, tmp, list(commands), before)
 
@@ -42,7 +42,7 @@ def test_the_lab_s_program_is_followed_from_reset(traced: Traced) -> None:
 def test_who_is_followed(who: str, port: int, tmp_path: Path) -> None:
     before = BOOTED if who == "1" else ARMED
     command = f"lab trace syscall exit_group,execve {who} --json"
-    (answer,) = said(port, tmp_path, command, before=before)
+    (answer,) = ask(port, tmp_path, command, before=before)
     names = {event["comm"] for event in answer[0]["data"]}
     if who == "1":  # init: the demo has started already, and is not followed
         assert "demo" not in names and "the guest has ended" in ended(answer)
@@ -68,7 +68,7 @@ def test_nobody_executes_it(traced: Traced) -> None:
 @pytest.mark.once
 def test_the_current_process_is_followed(port: int, tmp_path: Path) -> None:
     """At the first hit: the events that come after it, of the demo only."""
-    (answer,) = said(port, tmp_path, "lab trace syscall all --json", before=BOOTED)
+    (answer,) = ask(port, tmp_path, "lab trace syscall all --json", before=BOOTED)
     names = [event["syscall"] for event in answer[0]["data"]]
     assert "execve" not in names and names[-1] == "exit_group"
     assert names.count("segment_info") == 2  # without the one in progress
@@ -77,7 +77,7 @@ def test_the_current_process_is_followed(port: int, tmp_path: Path) -> None:
 @pytest.mark.once
 def test_the_limit(port: int, tmp_path: Path) -> None:
     """It ends there, leaves no breakpoint, and the next trace continues from there."""
-    first, breakpoints, second, nothing = said(
+    first, breakpoints, second, nothing = ask(
         port,
         tmp_path,
         "lab trace syscall all --limit 5 --json",
@@ -111,7 +111,7 @@ def test_the_check_goes_on_meanwhile(port: int, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_a_breakpoint_of_the_person_s_ends_it(port: int, tmp_path: Path) -> None:
-    (answer,) = said(
+    (answer,) = ask(
         port,
         tmp_path,
         "lab trace syscall all --json",
@@ -139,7 +139,7 @@ REFUSED = [
 
 @pytest.mark.once
 def test_refusals(port: int, tmp_path: Path) -> None:
-    answers = said(port, tmp_path, *(one for one, _ in REFUSED), before=BOOTED)
+    answers = ask(port, tmp_path, *(line for line, _ in REFUSED), before=BOOTED)
     for (command, expected), answer in zip(REFUSED, answers):
         assert answer.startswith("error: ") and expected in answer, command
         assert "Traceback" not in answer
@@ -147,7 +147,7 @@ def test_refusals(port: int, tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_before_there_is_a_process(port: int, tmp_path: Path) -> None:
-    (answer,) = said(port, tmp_path, "lab trace mmap 1")
+    (answer,) = ask(port, tmp_path, "lab trace mmap 1")
     assert "There is no process yet" in answer
 
 

@@ -173,24 +173,24 @@ def shown(console: str) -> dict[int, Shown]:
     found = {}
     blocks = re.findall(r"^begin (\w+)\n(.*?)^end$", console, re.DOTALL | re.MULTILINE)
     for pid, text in blocks:
-        one = found[int(pid, 16)] = Shown()
+        program = found[int(pid, 16)] = Shown()
         words, _, maps = text.partition("maps\n")
         tag = 0
         for line in words.splitlines():
             name, value, *rest = line.split(" ", 2)
             if name in ("argv", "envp"):
-                getattr(one, name).append((int(value, 16), "".join(rest)))
+                getattr(program, name).append((int(value, 16), "".join(rest)))
             elif name == "tag":
                 tag = int(value, 16)
             elif name == "value":
-                one.auxv[tag] = int(value, 16)
+                program.auxv[tag] = int(value, 16)
             else:
-                setattr(one, name, int(value, 16))
+                setattr(program, name, int(value, 16))
         for line in maps.splitlines():
             place, perms, _, _, _, *name = line.split(maxsplit=5)
             start, end = (int(part, 16) for part in place.split("-"))
             if name != ["[vsyscall]"]:
-                one.maps.append((start, end, perms, "".join(name)))
+                program.maps.append((start, end, perms, "".join(name)))
     return found
 
 
@@ -205,19 +205,19 @@ class Case:
 
     def __init__(self, alone: Trace, name: str) -> None:
         self.pid, self.status = cases(alone.console)[name]
-        self.events = [one for one in alone.events if one["pid"] == self.pid]
+        self.events = [event for event in alone.events if event["pid"] == self.pid]
         self.shown = shown(alone.console).get(self.pid, Shown())
 
     def all(self, step: str) -> list[Event]:
-        return [one for one in self.events if one["step"] == step]
+        return [event for event in self.events if event["step"] == step]
 
-    def one(self, step: str) -> Event:
+    def only(self, step: str) -> Event:
         (found,) = self.all(step)
         return found
 
     @property
     def steps(self) -> list[str]:
-        return [step for step, _ in groupby(one["step"] for one in self.events)]
+        return [step for step, _ in groupby(event["step"] for event in self.events)]
 
 
 @pytest.fixture(params=STARTED)
@@ -229,13 +229,13 @@ def started(request: pytest.FixtureRequest, alone: Trace) -> Case:
 def segments(file: Path) -> Iterator[dict[str, int]]:
     """Return each PT_LOAD as readelf -l shows it, with the kernel's names."""
     with file.open("rb") as data:
-        for one in ELFFile(data).iter_segments("PT_LOAD"):
+        for segment in ELFFile(data).iter_segments("PT_LOAD"):
             yield {
-                "offset": one["p_offset"],
-                "vaddr": one["p_vaddr"],
-                "filesz": one["p_filesz"],
-                "memsz": one["p_memsz"],
-                "flags": one["p_flags"],
+                "offset": segment["p_offset"],
+                "vaddr": segment["p_vaddr"],
+                "filesz": segment["p_filesz"],
+                "memsz": segment["p_memsz"],
+                "flags": segment["p_flags"],
             }
 
 
@@ -257,10 +257,10 @@ def test_all_cases_went_as_meant(alone: Trace) -> None:
 
 def test_areas_are_those_of_maps(started: Case) -> None:
     """At start_thread(), and the changes of all steps add up to them."""
-    start = started.one("start")
-    said = [(a["start"], a["end"], a["perms"], a["name"]) for a in start["areas"]]
+    start = started.only("start")
+    at_start = [(a["start"], a["end"], a["perms"], a["name"]) for a in start["areas"]]
     if started.shown.maps:  # the dynamic program has changed its areas by then
-        assert said == started.shown.maps
+        assert at_start == started.shown.maps
     areas: dict[int, tuple[int, str]] = {}
     for event in started.events:
         for change in event["changes"]:
@@ -269,31 +269,31 @@ def test_areas_are_those_of_maps(started: Case) -> None:
             for new in change.get("after", ()) if "boundary" not in change else ():
                 assert new["start"] not in areas
                 areas[new["start"]] = (new["end"], new["perms"])
-    assert [(a, *areas[a]) for a in sorted(areas)] == [one[:3] for one in said]
+    assert [(a, *areas[a]) for a in sorted(areas)] == [area[:3] for area in at_start]
 
 
 def test_stack_is_what_the_program_found(started: Case) -> None:
-    tables, said = started.one("tables"), started.shown
-    assert tables["argc"] == said.argc == len(said.argv)
-    assert tables["envc"] == len(said.envp)
+    tables, shown = started.only("tables"), started.shown
+    assert tables["argc"] == shown.argc == len(shown.argv)
+    assert tables["envc"] == len(shown.envp)
     auxv = dict(map(tuple, tables["auxv"]))
-    assert {tag: auxv[tag] for tag in said.auxv} == said.auxv
-    if said.sp:
-        assert tables["sp"] == started.one("start")["sp"] == said.sp
-        assert {tag for tag in auxv if tag} == set(said.auxv)
+    assert {tag: auxv[tag] for tag in shown.auxv} == shown.auxv
+    if shown.sp:
+        assert tables["sp"] == started.only("start")["sp"] == shown.sp
+        assert {tag for tag in auxv if tag} == set(shown.auxv)
 
 
 def test_entry_is_the_interpreters_or_the_programs(
     started: Case, files: dict[str, Path]
 ) -> None:
-    handler = [one for one in started.all("handler") if one["takes"]][-1]
-    start, auxv = started.one("start"), started.shown.auxv
-    program = [one for one in started.all("map") if not one["interpreter"]][-1]
+    handler = [event for event in started.all("handler") if event["takes"]][-1]
+    start, auxv = started.only("start"), started.shown.auxv
+    program = [event for event in started.all("map") if not event["interpreter"]][-1]
     assert auxv[AT_ENTRY] == program["bias"] + entry(files[program["path"]])
     if not handler["interpreter"]:
         assert start["ip"] == auxv[AT_ENTRY] and auxv[AT_BASE] == 0
         return
-    loaded = next(one for one in started.all("map") if one["interpreter"])
+    loaded = next(event for event in started.all("map") if event["interpreter"])
     name = handler["interpreter"]
     assert loaded["bias"] == auxv[AT_BASE]
     assert start["ip"] == auxv[AT_BASE] + entry(files[name])
@@ -303,37 +303,37 @@ def test_each_segment_of_the_files_is_mapped(
     started: Case, files: dict[str, Path]
 ) -> None:
     """Segments without bytes from the file are not mapped by elf_load() (6.1.y)."""
-    for path, run in groupby(started.all("map"), lambda one: one["path"]):
+    for path, run in groupby(started.all("map"), lambda event: event["path"]):
         events = list(run)
-        said = [
+        mapped = [
             {
-                name: one[name]
+                name: event[name]
                 for name in ("offset", "vaddr", "filesz", "memsz", "flags")
             }
-            for one in events
-            if one["filesz"]
+            for event in events
+            if event["filesz"]
         ]
-        wanted = [one for one in segments(files[path]) if one["filesz"]]
+        wanted = [segment for segment in segments(files[path]) if segment["filesz"]]
         # An aligned PIE is mapped and unmapped once, to find a place (v6.10 and 6.1.y)
-        assert said[-len(wanted) :] == wanted and len(said) <= len(wanted) + 1
-        for one in events[-len(wanted) :]:
-            assert one["address"] == one["bias"] + one["vaddr"] // PAGE * PAGE
-        assert len({one["bias"] for one in events[-len(wanted) :]}) == 1
-        numbers = [one["number"] for one in events]
+        assert mapped[-len(wanted) :] == wanted and len(mapped) <= len(wanted) + 1
+        for event in events[-len(wanted) :]:
+            assert event["address"] == event["bias"] + event["vaddr"] // PAGE * PAGE
+        assert len({event["bias"] for event in events[-len(wanted) :]}) == 1
+        numbers = [event["number"] for event in events]
         assert numbers[-1] <= len(list(segments(files[path])))
 
 
 def test_strings_are_where_the_program_found_them(started: Case) -> None:
-    said, shift = started.shown, started.one("stack")["shift"]
-    envp = started.one("envp")
-    assert envp["envp"] == [text for _, text in said.envp] == ENVIRONMENT
-    assert envp["p"] - shift == said.envp[0][0]
+    shown, shift = started.shown, started.only("stack")["shift"]
+    envp = started.only("envp")
+    assert envp["envp"] == [text for _, text in shown.envp] == ENVIRONMENT
+    assert envp["p"] - shift == shown.envp[0][0]
     last = (started.all("script") or started.all("argv"))[-1]
     if last["argv"]:
-        assert last["argv"] == [text for _, text in said.argv]
-        assert last["p"] - shift == said.argv[0][0]
-    if said.sp:
-        assert said.auxv[AT_EXECFN] == envp["p"] - shift + envp["size"]
+        assert last["argv"] == [text for _, text in shown.argv]
+        assert last["p"] - shift == shown.argv[0][0]
+    if shown.sp:
+        assert shown.auxv[AT_EXECFN] == envp["p"] - shift + envp["size"]
 
 
 def test_steps_come_in_the_kernels_order(started: Case) -> None:
@@ -341,10 +341,10 @@ def test_steps_come_in_the_kernels_order(started: Case) -> None:
     if "script" in started.steps:
         for _ in started.all("script"):
             wanted += ["open", "script", "handler"]
-    if started.one("start")["ip"] != started.shown.auxv[AT_ENTRY]:
+    if started.only("start")["ip"] != started.shown.auxv[AT_ENTRY]:
         wanted += ["open"]  # of the interpreter, once the handler has read its name
     wanted += ["begin", "layout", "move", "stack"]
-    if not started.one("layout")["random"]:
+    if not started.only("layout")["random"]:
         wanted.remove("move")
     steps = [step for step in started.steps if step not in ("map", "bss", "set_brk")]
     assert steps == wanted + ["vdso", "tables", "brk", "start", "return"]
@@ -353,9 +353,11 @@ def test_steps_come_in_the_kernels_order(started: Case) -> None:
 
 
 def test_drawings_have_their_marks_at_edges(started: Case) -> None:
-    drawn = [one for one in started.events if one["step"] in ("bprm", "argv", "stack")]
+    drawn = [
+        event for event in started.events if event["step"] in ("bprm", "argv", "stack")
+    ]
     assert len(drawn) == 3
-    for event in (*drawn, started.one("tables")):
+    for event in (*drawn, started.only("tables")):
         picture, *rows = [row for row in event["lines"] if not row.startswith("auxv")]
         marks = [
             (found, row)
@@ -370,8 +372,8 @@ def test_drawings_have_their_marks_at_edges(started: Case) -> None:
 
 def test_stack_is_as_large_as_drawn(started: Case) -> None:
     """The sizes in the last drawing add up, and the stack pointer is inside."""
-    tables, areas = started.one("tables"), started.one("start")["areas"]
-    stack = next(one for one in areas if one["name"] == "[stack]")
+    tables, areas = started.only("tables"), started.only("start")["areas"]
+    stack = next(area for area in areas if area["name"] == "[stack]")
     assert stack["start"] <= tables["sp"] < stack["end"]
     marks = dict(re.findall(r"(\w+) ([0-9a-f]{6,})", "\n".join(tables["lines"][1:4])))
     assert int(marks["vm_start"], 16) == stack["start"]
@@ -383,8 +385,8 @@ def test_stack_is_as_large_as_drawn(started: Case) -> None:
 
 
 def test_scripts_put_their_interpreter_in_front(alone: Trace) -> None:
-    one = Case(alone, "script")
-    assert one.one("script")["argv"] == ["/t/static", "-x  y", "/t/script"] + [
+    case = Case(alone, "script")
+    assert case.only("script")["argv"] == ["/t/static", "-x  y", "/t/script"] + [
         *("two words", "")
     ]
     two = Case(alone, "script-of-script")
@@ -392,29 +394,29 @@ def test_scripts_put_their_interpreter_in_front(alone: Trace) -> None:
         *("/t/script", "/t/static")
     ]
     new = "in the new program, /t/static for the script /t/script"
-    assert f"{new}, " in one.one("return")["what"]
-    assert f"{new}-of-script, " in two.one("return")["what"]
+    assert f"{new}, " in case.only("return")["what"]
+    assert f"{new}-of-script, " in two.only("return")["what"]
 
 
 def test_randomness_can_be_turned_off(alone: Trace) -> None:
     fixed, random = Case(alone, "fixed"), Case(alone, "static")
-    assert not fixed.one("layout")["random"] and random.one("layout")["random"]
-    assert fixed.one("stack")["shift"] == 0 < random.one("stack")["shift"]
-    assert fixed.one("stack")["end"] == 0x7FFF_FFFF_F000
+    assert not fixed.only("layout")["random"] and random.only("layout")["random"]
+    assert fixed.only("stack")["shift"] == 0 < random.only("stack")["shift"]
+    assert fixed.only("stack")["end"] == 0x7FFF_FFFF_F000
 
 
 def test_the_old_layout_is_upside_down(alone: Trace) -> None:
-    assert Case(alone, "old-layout").one("layout")["down"] is False
-    assert Case(alone, "static").one("layout")["down"] is True
+    assert Case(alone, "old-layout").only("layout")["down"] is False
+    assert Case(alone, "static").only("layout")["down"] is True
 
 
 def test_an_executable_stack_is_asked_for(alone: Trace) -> None:
-    assert Case(alone, "executable-stack").one("stack")["perms"] == "rwxp"
-    assert Case(alone, "static").one("stack")["perms"] == "rw-p"
+    assert Case(alone, "executable-stack").only("stack")["perms"] == "rwxp"
+    assert Case(alone, "static").only("stack")["perms"] == "rw-p"
 
 
 def test_many_strings_make_the_new_stack_grow(alone: Trace) -> None:
-    argv = Case(alone, "many-strings").one("argv")
+    argv = Case(alone, "many-strings").only("argv")
     assert argv["count"] == 300 and argv["size"] == 300 * 100
     kinds = [change["kind"] for change in argv["changes"]]
     assert kinds == ["grown"]
@@ -422,14 +424,14 @@ def test_many_strings_make_the_new_stack_grow(alone: Trace) -> None:
 
 def test_a_thread_becomes_its_process(alone: Trace) -> None:
     case = Case(alone, "thread")
-    begin = case.one("begin")
+    begin = case.only("begin")
     assert case.events[0]["tid"] == begin["old_tid"] != case.pid
     assert begin["tid"] == case.events[-1]["tid"] == case.pid
     assert len(begin["killed"]) == 4 and case.pid in begin["killed"]
 
 
 def test_who_has_ended_is_not_killed(alone: Trace) -> None:
-    begin = Case(alone, "orphaned-thread").one("begin")
+    begin = Case(alone, "orphaned-thread").only("begin")
     assert begin["killed"] == [] and "killed" not in begin["what"]
 
 
@@ -440,7 +442,7 @@ def test_of_several_threads_one_becomes_the_process(alone: Trace) -> None:
     assert len(called) > 1
     assert sorted(e["exec"] for e in called) == sorted(e["exec"] for e in ended)
     (won,) = [e for e in ended if e["result"] == 0]
-    assert won["tid"] == case.pid and case.one("begin")["killed"]
+    assert won["tid"] == case.pid and case.only("begin")["killed"]
     for event in ended:  # the other threads, during a step or at its end
         if event is not won:
             assert event["result"] is None or "SIGKILL" in event["pending"]
@@ -448,23 +450,23 @@ def test_of_several_threads_one_becomes_the_process(alone: Trace) -> None:
 
 
 def test_a_vfork_leaves_the_memory_to_the_parent(alone: Trace) -> None:
-    assert Case(alone, "vfork").one("begin")["users_left"] == 1
-    assert Case(alone, "static").one("begin")["users_left"] == 0
+    assert Case(alone, "vfork").only("begin")["users_left"] == 1
+    assert Case(alone, "static").only("begin")["users_left"] == 0
 
 
 def test_a_pid_namespace_has_numbers_of_its_own(alone: Trace) -> None:
     case, other = Case(alone, "nested"), Case(alone, "static")
-    call = case.one("call")
+    call = case.only("call")
     assert call["vnr"] == 2 and f"by {case.pid}, which is 2 in" in call["what"]
-    assert other.one("call")["vnr"] == other.pid
-    assert "namespace" not in other.one("call")["what"]
+    assert other.only("call")["vnr"] == other.pid
+    assert "namespace" not in other.only("call")["what"]
 
 
 def test_a_descriptor_is_named(alone: Trace) -> None:
     case = Case(alone, "by-descriptor")
-    assert case.one("call")["call"] == "execveat"
-    assert case.one("bprm")["path"].startswith("/dev/fd/")
-    assert case.one("open")["path"] == "/t/static"
+    assert case.only("call")["call"] == "execveat"
+    assert case.only("bprm")["path"].startswith("/dev/fd/")
+    assert case.only("open")["path"] == "/t/static"
 
 
 def test_events_have_the_time_of_their_stop(alone: Trace) -> None:
@@ -515,7 +517,7 @@ def test_only_what_the_kernel_takes_is_taken(alone: Trace, name: str) -> None:
 
 
 def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
-    assert Case(alone, "kernel-path").one("call")["path"] is None
+    assert Case(alone, "kernel-path").only("call")["path"] is None
 
 
 @pytest.mark.once
@@ -556,11 +558,11 @@ def test_impossible_stacks_are_told(port: int, tmp_path: Path) -> None:
         "python binprm.mm_.access_process_vm = lambda mm, address, size: b'x'",
     )
     commands = [
-        f"python\ntry:\n  {one}\nexcept Broken as told:\n  print(told)\nend"
-        for one in IMPOSSIBLE
+        f"python\ntry:\n  {statement}\nexcept Broken as told:\n  print(told)\nend"
+        for statement in IMPOSSIBLE
     ]
-    said = labs.inside("trace.py", port, tmp_path, commands, before)
-    for text, wanted in zip(said, IMPOSSIBLE.values()):
+    answers = labs.inside("trace.py", port, tmp_path, commands, before)
+    for text, wanted in zip(answers, IMPOSSIBLE.values()):
         assert wanted in text
 
 
@@ -579,10 +581,10 @@ def test_nothing_is_lost_and_nothing_twice(together: Trace) -> None:
     steps = set()
     for which, pid in made.items():
         events = by_pid.pop(int(pid))
-        (argv,) = [one for one in events if one["step"] == "argv"]
+        (argv,) = [event for event in events if event["step"] == "argv"]
         assert argv["argv"] == [which, "quiet"]
-        assert len({one["exec"] for one in events}) == 1
-        steps.add(tuple(one["step"] for one in events))
+        assert len({event["exec"] for event in events}) == 1
+        steps.add(tuple(event["step"] for event in events))
     assert len(steps) == 1  # all took the same steps
     assert len(by_pid) == 1  # of the program itself
 
@@ -593,5 +595,5 @@ def test_the_kernels_own_exec_is_followed(runner: Path, traced: Traced) -> None:
     assert (first["call"], first["path"], first["pid"]) == ("kernel_execve", "/init", 1)
     assert argv["argv"][0] == "/init"  # after it, words of the command line for init
     assert "Nobody executed" not in init.ended
-    begin = next(one for one in init.events if one["step"] == "begin")
+    begin = next(event for event in init.events if event["step"] == "begin")
     assert begin["old_mm"] == 0 and begin["comm"] == "init"

@@ -69,8 +69,8 @@ def test_statuses(deaths: Trace) -> None:
         assert texts == {status_text(status)}
         last = kinds(deaths, child)[-1]
         order = [last, zombie, first, released, second]
-        assert [one["number"] for one in order] == sorted(
-            one["number"] for one in order
+        assert [event["number"] for event in order] == sorted(
+            event["number"] for event in order
         )
 
 
@@ -100,7 +100,7 @@ def test_exit_and_exit_group(deaths: Trace) -> None:
 def threads(deaths: Trace, process: int) -> list[int]:
     """Return the threads of a process besides the first, as they printed themselves."""
     lines = deaths.lines("thread")
-    return [int(one["id"]) for one in lines if int(one["process"]) == process]
+    return [int(line["id"]) for line in lines if int(line["process"]) == process]
 
 
 @pytest.mark.parametrize("name, count", [("exit_group", 4), ("fault", 2), ("exec", 3)])
@@ -111,7 +111,7 @@ def test_threads_that_are_killed(deaths: Trace, name: str, count: int) -> None:
     if name == "exec":  # the thread that executes is left, the first one is not
         expected |= {process}
     assert set(kills["threads"]) == expected and len(expected) == count
-    assert kills["number"] < min(one["number"] for one in kinds(deaths, process))
+    assert kills["number"] < min(event["number"] for event in kinds(deaths, process))
 
 
 def test_a_signal_kills_every_thread(deaths: Trace) -> None:
@@ -187,7 +187,7 @@ def test_memory(deaths: Trace) -> None:
         process = int(line["child"])
         *by_exec, memory = deaths.step("memory", process=process)
         assert len(by_exec) == (line["name"] == "exec")  # that of the old program
-        assert not memory["executes"] and all(one["executes"] for one in by_exec)
+        assert not memory["executes"] and all(event["executes"] for event in by_exec)
         last = kinds(deaths, process)[-1]
         assert last["number"] < memory["number"] < reported(deaths, process)["number"]
         assert memory["areas"] >= 8 and memory["pages"] > 20
@@ -209,7 +209,7 @@ def memories(shared: Trace, name: str) -> tuple[dict[str, int], list[Event]]:
     (line,) = [line for line in shared.lines("shared") if line["name"] == name]
     pids = {key: int(line[key]) for key in ("owner", "guest", "second")}
     found = shared.step("memory")
-    return pids, [one for one in found if one["process"] in pids.values()]
+    return pids, [event for event in found if event["process"] in pids.values()]
 
 
 @pytest.mark.once
@@ -283,18 +283,18 @@ def test_traced_threads(traced_ones: Trace) -> None:
         assert zombie["zombie"] and zombie["status"] == status
         assert zombie["status_text"] == status_text(status)
         assert zombie["parent"] == me and zombie["signal"] == signal.SIGCHLD
-        told = traced_ones.step("tracer told", process=child)
-        assert {one["tracer"] for one in told} == {me}
-        assert {one["signal"] for one in told} == {signal.SIGCHLD}
-        assert all(one["number"] < zombie["number"] for one in told)
+        events = traced_ones.step("tracer told", process=child)
+        assert {event["tracer"] for event in events} == {me}
+        assert {event["signal"] for event in events} == {signal.SIGCHLD}
+        assert all(event["number"] < zombie["number"] for event in events)
         # For every thread that was waited for, and for no others but first threads
         waited = Counter(
-            int(one["task"])
-            for one in traced_ones.lines("reaped")
-            if int(one["process"]) == child
+            int(line["task"])
+            for line in traced_ones.lines("reaped")
+            if int(line["process"]) == child
         )
         first = 0 if line["name"] == "thread_first" else 1
-        assert Counter(one["task"] for one in told) == waited - Counter(
+        assert Counter(event["task"] for event in events) == waited - Counter(
             [child]
         ) + Counter({child: first})
         for task in waited:
@@ -308,8 +308,8 @@ def test_a_traced_thread_ends_first(traced_ones: Trace) -> None:
     child = int(line["child"])
     assert int(line["status"]) == 6 << 8
     (thread,) = threads(traced_ones, child)
-    (told,) = traced_ones.step("tracer told", process=child)
-    assert told["what"].startswith(f"thread {thread} is a zombie now; SIGCHLD for ")
+    (event,) = traced_ones.step("tracer told", process=child)
+    assert event["what"].startswith(f"thread {thread} is a zombie now; SIGCHLD for ")
     assert reported(traced_ones, child)["tid"] == child
 
 
@@ -318,7 +318,7 @@ def test_the_tracer_ends_the_last_thread(traced_ones: Trace) -> None:
     """The process is reported to its parent by whoever waits for the last of its threads."""
     (line,) = [x for x in traced_ones.lines("traced") if x["name"] == "leader_first"]
     child = int(line["child"])
-    (me,) = (int(one["process"]) for one in traced_ones.lines("self"))
+    (me,) = (int(line["process"]) for line in traced_ones.lines("self"))
     zombie = reported(traced_ones, child)
     assert zombie["tid"] == me
     assert zombie["what"].startswith(f"its last other thread is gone: process {child} ")
@@ -353,8 +353,8 @@ def test_another_traces_the_last_thread(traced_ones: Trace) -> None:
         )
         if not ignored:
             assert event["status"] == int(line["status"])
-        (told,) = traced_ones.step("tracer told", process=child)
-        assert told["task"] == thread and told["tracer"] == tracer
+        (told_event,) = traced_ones.step("tracer told", process=child)
+        assert told_event["task"] == thread and told_event["tracer"] == tracer
         (released,) = traced_ones.step("released", task=child)
         assert released["how"] == ("its last thread" if ignored else "wait4")
     assert "every followed process has ended" in traced_ones.ended
@@ -371,13 +371,13 @@ def test_nobody_asks(deaths: Trace) -> None:
         event = reported(deaths, child)
         assert not event["zombie"]
         assert event["signal"] == (signal.SIGCHLD if name == "nocldwait" else 0)
-        said = "has SA_NOCLDWAIT" if name == "nocldwait" else "ignores SIGCHLD"
-        assert event["what"].endswith(said)
+        reason = "has SA_NOCLDWAIT" if name == "nocldwait" else "ignores SIGCHLD"
+        assert event["what"].endswith(reason)
         (released,) = deaths.step("released", task=child)
         alone = name in ("ignored", "nocldwait")
         assert released["how"] == ("itself" if alone else "its last thread")
         # A task is not excluded just because it has the address of one that is gone
-        assert [one["others"] for one in kinds(deaths, child)] == [1, 0][alone:]
+        assert [event["others"] for event in kinds(deaths, child)] == [1, 0][alone:]
     failed = [e for e in deaths.step("waited") if e["result"] == -errno.ECHILD]
     assert len(failed) == 9
 
@@ -417,13 +417,17 @@ def test_none_lost_none_twice(storm: Trace) -> None:
     assert Counter(event["task"] for event in storm.step("released")) == everyone
     processes = Counter([*children, process])
     for step in ("memory", "reported"):
-        assert Counter(one["process"] for one in storm.step(step)) == processes, step
+        assert (
+            Counter(event["process"] for event in storm.step(step)) == processes
+        ), step
     waited = storm.step("waited")
-    assert {one["child"]: (one["tid"], one["status"]) for one in waited} == children
+    assert {
+        event["child"]: (event["tid"], event["status"]) for event in waited
+    } == children
     assert len(waited) == 160
-    for one in storm.step("reported"):
-        if one["process"] in children:
-            assert one["status"] == children[one["process"]][1]
-            assert one["parent"] == process
+    for report in storm.step("reported"):
+        if report["process"] in children:
+            assert report["status"] == children[report["process"]][1]
+            assert report["parent"] == process
     assert {event["cpu"] for event in storm.events} == {0, 1}
     assert "Not all could be read" not in storm.ended

@@ -55,7 +55,7 @@ def threads(request: pytest.FixtureRequest, run: Run) -> Trace:
     return found
 
 
-def said(found: Trace, word: str) -> list[list[str]]:
+def printed(found: Trace, word: str) -> list[list[str]]:
     """Return the values in the program's lines that begin with a word."""
     return [line.split() for line in re.findall(rf"^{word} (.*)$", found.console, re.M)]
 
@@ -115,8 +115,8 @@ def check_kinds(found: Trace) -> int:
             for e in without_other_ways(at(found, page))
         ]
         assert len(seen) == len(faults), (hex(page), seen, faults)
-        for got, one in zip(seen, faults):
-            assert got[:3] == one[:3] and got[3] in one[3].split("|"), hex(page)
+        for got, fault in zip(seen, faults):
+            assert got[:3] == fault[:3] and got[3] in fault[3].split("|"), hex(page)
     return len(wanted)
 
 
@@ -144,7 +144,7 @@ def test_every_kind_was_there(kinds: Trace) -> None:
     assert {row["kind"]: row["faults"] for row in table} == shown
     assert {row["kind"]: row["pages"] for row in table} == {k: pages[k] for k in shown}
     made = {kind for faults in announced(kinds).values() for *_, kind in faults}
-    assert {kind for one in made for kind in one.split("|")[:1]} - set(shown) <= {
+    assert {kind for kinds in made for kind in kinds.split("|")[:1]} - set(shown) <= {
         "made writable"  # when a reference of the kernel's makes it a copy
     }
     assert shown["stack growth"] == 1
@@ -202,7 +202,7 @@ def test_what_is_read_from_storage_is_major(kinds: Trace) -> None:
 
 
 def test_the_stack_grows(kinds: Trace) -> None:
-    ((here,),) = said(kinds, "grow")
+    ((here,),) = printed(kinds, "grow")
     (event,) = [e for e in kinds.events if e["kind"] == "stack growth"]
     assert event["area"]["name"] == "[stack]" and event["inside"].startswith("grow+")
     assert 300 * 1024 <= int(here, 16) - event["address"] < 310 * 1024
@@ -215,14 +215,14 @@ def test_signals_are_what_the_handler_gets(kinds: Trace) -> None:
     handled = [e for e in kinds.events if e["kind"] == "signal" and e["handler"]]
     wanted = [
         (int(address, 16), SIGNALS[int(number)], CODES[int(number), int(code)])
-        for address, number, code in said(kinds, "signal")
+        for address, number, code in printed(kinds, "signal")
     ]
     assert len(wanted) == 6
     assert [(e["address"], e["signal"], e["code"]) for e in handled] == wanted
 
 
 def test_a_child_that_dies_of_it(kinds: Trace) -> None:
-    ((pid, number),) = said(kinds, "died")
+    ((pid, number),) = printed(kinds, "died")
     (last,) = [e for e in kinds.events if e["tid"] == int(pid)][-1:]
     assert last["signal"] == SIGNALS[int(number)] == "SIGSEGV"
     assert last["handler"] == 0 and "which ends the process" in last["what"]
@@ -279,7 +279,7 @@ def test_what_the_kernel_does_another_way(ways: Trace) -> None:
         assert "not resolved, the kernel goes on" in event["what"]
         assert "EFAULT" not in event["what"] and "bad address" not in event["what"]
     assert futex["area"]["perms"] == "rw-p" and "anonymous rw-p:" in futex["what"]
-    (row,) = [one for one in ways.table if one["kind"] == "fixup"]
+    (row,) = [row for row in ways.table if row["kind"] == "fixup"]
     assert row["faults"] == 2 and row["meaning"].endswith("EFAULT, or another way")
     # The stack is the next area above, but no stack may become that large
     assert string["area"] is None and "in no area:" in string["what"]
@@ -288,7 +288,7 @@ def test_what_the_kernel_does_another_way(ways: Trace) -> None:
 
 def test_an_area_grows_for_a_read_or_a_write(ways: Trace) -> None:
     stack, other = [e for e in ways.events if e["kind"] == "stack growth"]
-    for event, (address, size) in zip((stack, other), said(ways, "grows")):
+    for event, (address, size) in zip((stack, other), printed(ways, "grows")):
         assert event["address"] == int(address, 16) == event["area"]["start"]
         grown = f"the area grows down by {int(size) // 1024} KiB, "
         assert grown in event["what"]
@@ -304,12 +304,14 @@ def test_an_area_grows_for_a_read_or_a_write(ways: Trace) -> None:
 
 def test_who_has_a_page_of_a_huge_one(ways: Trace) -> None:
     """Mapped as a whole, by a page table, or both."""
-    told = [(int(address, 16), int(count)) for address, count in said(ways, "mapped")]
+    mapped = [
+        (int(address, 16), int(count)) for address, count in printed(ways, "mapped")
+    ]
     copied = [e for e in ways.events if e["kind"] == "copy on write"]
-    mine = [e for e in copied if e["address"] in dict(told)]
-    assert [(e["address"], e["before"]["holders"]) for e in mine] == told
-    assert sorted(count for _, count in told) == [1, 1, 2, 2]
-    for event, (_, count) in zip(mine, told):
+    mine = [e for e in copied if e["address"] in dict(mapped)]
+    assert [(e["address"], e["before"]["holders"]) for e in mine] == mapped
+    assert sorted(count for _, count in mapped) == [1, 1, 2, 2]
+    for event, (_, count) in zip(mine, mapped):
         why = f"copied, {count} address spaces have it;"
         if count == 1:
             why = "copied, its huge page is used elsewhere too ("
@@ -322,14 +324,14 @@ def test_who_has_a_page_of_a_huge_one(ways: Trace) -> None:
 @pytest.mark.once
 def test_another_file_at_the_same_address(turns: Trace) -> None:
     """In one process: the area has the name of the new file, and so has its code."""
-    told = said(turns, "turn")
-    assert len(told) == 8 and len({address for address, _ in told}) == 1
+    lines = printed(turns, "turn")
+    assert len(lines) == 8 and len({address for address, _ in lines}) == 1
     executed = [
         (f"{e['address']:#x}", e["area"]["name"], e["inside"])
         for e in turns.events
-        if e["access"] == "execute" and e["address"] == int(told[0][0], 16)
+        if e["access"] == "execute" and e["address"] == int(lines[0][0], 16)
     ]
-    assert executed == [(address, name, f"{name}+0x0") for address, name in told]
+    assert executed == [(address, name, f"{name}+0x0") for address, name in lines]
     for event in turns.events:
         if event["area"] and event["area"]["name"]:
             assert f", {event['area']['name']} " in event["what"].partition(":")[0]
@@ -337,15 +339,15 @@ def test_another_file_at_the_same_address(turns: Trace) -> None:
 
 @pytest.mark.once
 def test_another_program_at_the_same_addresses(turns: Trace) -> None:
-    told = said(turns, "run")
-    assert len(told) == 8 and len({name for _, name in told}) == 2
-    for pid, name in told:
+    lines = printed(turns, "run")
+    assert len(lines) == 8 and len({name for _, name in lines}) == 2
+    for pid, name in lines:
         files = [
             e["area"]["name"]
             for e in turns.of(int(pid))
             if e["comm"] == Path(name).name and e["area"]
         ]
-        files = [one for one in files if one.startswith("/")]
+        files = [file for file in files if file.startswith("/")]
         assert len(files) > 16 and set(files) == {name}
 
 
@@ -354,8 +356,8 @@ def test_another_program_at_the_same_addresses(turns: Trace) -> None:
 
 def test_faults_between_two_marks_are_those_of_getrusage(kinds: Trace) -> None:
     """What the program read about itself is what the events carry, and their sum."""
-    (first,), (last,) = said(kinds, "first"), said(kinds, "last")
-    ((populated,),) = said(kinds, "populated")
+    (first,), (last,) = printed(kinds, "first"), printed(kinds, "last")
+    ((populated,),) = printed(kinds, "populated")
     tid = main_of(kinds)
     mine = [e for e in kinds.events if e["tid"] == tid]
     places = {}
@@ -377,7 +379,7 @@ def table_of_counts(found: Trace) -> dict[int, dict[str, Any]]:
 
 
 def test_what_is_counted_without_a_fault(kinds: Trace) -> None:
-    ((populated,),) = said(kinds, "populated")
+    ((populated,),) = printed(kinds, "populated")
     rows = table_of_counts(kinds)
     assert rows.pop(main_of(kinds))["without_fault"] == int(populated)
     assert rows and all(row["without_fault"] == 0 for row in rows.values())
@@ -386,9 +388,9 @@ def test_what_is_counted_without_a_fault(kinds: Trace) -> None:
 @pytest.mark.once
 def test_every_thread_counts_what_getrusage_says(threads: Trace) -> None:
     rows = table_of_counts(threads)
-    told = said(threads, "thread")
-    assert told
-    for tid, faults in told:
+    lines = printed(threads, "thread")
+    assert lines
+    for tid, faults in lines:
         events = threads.of(int(tid))
         during = [
             e
@@ -408,15 +410,15 @@ def test_every_thread_counts_what_getrusage_says(threads: Trace) -> None:
 def test_every_page_is_mapped_once(threads: Trace) -> None:
     mapped = Counter(page for event in threads.events for page in event["pages"])
     for word in ("own", "common", "split", "file"):
-        for start, count in said(threads, word):
+        for start, count in printed(threads, word):
             pages = range(int(start, 16), int(start, 16) + int(count) * PAGE, PAGE)
             assert {mapped[page] for page in pages} == {1}, word
 
 
 @pytest.mark.once
 def test_a_page_of_one_thread_is_its_own_fault(threads: Trace) -> None:
-    told = [int(tid) for tid, _ in said(threads, "thread")]
-    for tid, (start, count) in zip(told, said(threads, "own")):
+    tids = [int(tid) for tid, _ in printed(threads, "thread")]
+    for tid, (start, count) in zip(tids, printed(threads, "own")):
         for page in range(int(start, 16), int(start, 16) + int(count) * PAGE, PAGE):
             (event,) = at(threads, page)
             assert event["tid"] == tid
@@ -430,13 +432,13 @@ def test_whoever_comes_second_finds_it_done(threads: Trace) -> None:
     for event in late:
         assert event["counted"] == 1
         page = event["address"] & -PAGE
-        (done,) = [one for one in threads.events if page in one["pages"]]
+        (done,) = [event for event in threads.events if page in event["pages"]]
         assert done["tid"] != event["tid"] and event["pages"] == []
         if event["by"]:
             assert event["by"] == done["tid"] and done["number"] < event["number"]
         else:
             assert event["before"]["entry"] & 1
-    if len(said(threads, "thread")) == 2:  # they were made to meet
+    if len(printed(threads, "thread")) == 2:  # they were made to meet
         assert late
 
 
@@ -450,9 +452,9 @@ def churn(run: Run) -> Trace:
 
 def test_nothing_is_lost_while_areas_come_and_go(churn: Trace) -> None:
     rows = table_of_counts(churn)
-    told = said(churn, "thread")
-    assert len(told) == 8
-    for tid, faults in told:
+    lines = printed(churn, "thread")
+    assert len(lines) == 8
+    for tid, faults in lines:
         row, events = rows[int(tid)], churn.of(int(tid))
         assert row["without_fault"] == 0 and row["counted"] >= int(faults)
         kinds = Counter(e["kind"] for e in events if e["inside"].startswith("work+"))
@@ -480,7 +482,7 @@ def test_a_fault_in_which_a_task_ends_is_counted(run: Run) -> None:
 def test_a_thread_that_executes_has_a_row_of_its_own(run: Run) -> None:
     """It then has the first thread's id, but not its counters."""
     found = run("fault_exec.c")
-    ((other,),), ((after,),) = said(found, "other"), said(found, "after")
+    ((other,),), ((after,),) = printed(found, "other"), printed(found, "after")
     rows = found.parts[1]["rows"]
     assert [row["tid"] for row in rows] == [main_of(found)] * 2 + [int(other)]
     old, new, thread = (row["min_flt"] + row["maj_flt"] for row in rows)

@@ -82,7 +82,7 @@ def test_vfork_makes_its_caller_wait(births: Trace) -> None:
     assert back["what"].endswith(": the child has let go of its memory")
     # If the caller was killed, nobody waits
     others = births.step("vfork done")
-    assert [one["pid"] for one in others] == [child, int(copied(births)["child"])]
+    assert [event["pid"] for event in others] == [child, int(copied(births)["child"])]
 
 
 def copied(births: Trace) -> Line:
@@ -168,10 +168,10 @@ def test_threads(births: Trace) -> None:
 
 
 def test_failures(births: Trace) -> None:
-    said = [(line["call"], -int(line["errno"])) for line in births.lines("fails")]
+    failures = [(line["call"], -int(line["errno"])) for line in births.lines("fails")]
     found = [(event["call"], event["result"]) for event in births.step("fails")]
-    assert found == said
-    assert said == [
+    assert found == failures
+    assert failures == [
         ("clone", -errno.EINVAL),
         ("clone3", -errno.EINVAL),
         ("fork", -errno.EAGAIN),
@@ -182,12 +182,12 @@ def test_summary(births: Trace) -> None:
     rows = {row["syscall"]: row for row in births.table}
     assert rows["clone3"]["threads"] == 8 and rows["clone3"]["failed"] == 1
     assert rows["vfork"]["processes"] == 2
-    said = program_says(births)
+    counts = program_says(births)
     failed = Counter(line["call"] for line in births.lines("fails"))
     (areas,) = births.lines("areas")
-    assert rows.keys() == said.keys()
+    assert rows.keys() == counts.keys()
     for call, row in rows.items():
-        assert (row["processes"], row["threads"]) == said[call], call
+        assert (row["processes"], row["threads"]) == counts[call], call
         assert row["failed"] == failed[call]
     assert rows["fork"]["pages_made_read_only"] == int(areas["dirty"]) - 2
     assert rows["clone"]["pages_made_read_only"] > 0
@@ -210,8 +210,8 @@ def program_says(births: Trace) -> dict[str, tuple[int, int]]:
     for line in killed:
         made["clone"] += 1  # the caller
         made["vfork" if int(line["flags"]) & CLONE_VM else "clone"] += 1
-    said = {call: (count, 0) for call, count in made.items()}
-    return said | {"clone3": (0, len(births.lines("thread")))}
+    expected = {call: (count, 0) for call, count in made.items()}
+    return expected | {"clone3": (0, len(births.lines("thread")))}
 
 
 @pytest.mark.once

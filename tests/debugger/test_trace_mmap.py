@@ -37,7 +37,7 @@ def maps(console: str) -> list[Areas]:
         areas = {}
         for line in text.splitlines():
             place, perms, _, _, _, *name = line.split(maxsplit=5)
-            start, end = (int(one, 16) for one in place.split("-"))
+            start, end = (int(number, 16) for number in place.split("-"))
             areas[start] = (end, perms, "".join(name))
         found.append({k: v for k, v in areas.items() if v[2] != "[vsyscall]"})
     return found
@@ -157,10 +157,10 @@ def test_the_scenario_shows_each_kind(scenario: Trace) -> None:
 def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
     """Made-up areas; each case is named by the expected kind."""
     found = labs.inside("changes.py", port, tmp_path, before=ARMED)
-    for name, told in found.items():
+    for name, changes in found.items():
         expected = name.split(",")[0]
         kinds = {"nothing": [], "removed and added": ["removed", "added"]}
-        assert [kind for kind, _ in told] == kinds.get(expected, [expected]), name
+        assert [kind for kind, _ in changes] == kinds.get(expected, [expected]), name
     assert found["flagged"][0][1] == "changed 1000-3000 rw-p 8 KiB: VM_LOCKED set"
     assert found["protected"][0][1] == "protected 1000-3000 r--p 8 KiB, was rw-p"
     assert found["replaced, another page of the file"][0][1] == (
@@ -171,12 +171,12 @@ def test_what_a_change_is_called(port: int, tmp_path: Path) -> None:
 def test_what_was_there_is_gone(traced: Traced) -> None:
     """MAP_FIXED and MREMAP_FIXED, even if the areas look the same afterwards."""
     found = traced("mmap", "fixed.c")
-    told = {
+    places = {
         line["name"]: (int(line["at"], 16), int(line["covered"]))
         for line in found.lines("fixed")
     }
-    assert len(told) == 5
-    for name, (address, covered) in told.items():
+    assert len(places) == 5
+    for name, (address, covered) in places.items():
         (event,) = [
             event
             for event in found.events

@@ -26,9 +26,9 @@ def scenario(traced: Traced) -> Trace:
 def test_the_scenario(scenario: Trace) -> None:
     """Its calls are known from its source; descriptor 3 is the first free one."""
     assert "lab: /lab/program exited with 0" in scenario.console
-    told = [re.sub(r"0x[0-9a-f]+", "ADDRESS", e["what"]) for e in scenario.events]
+    calls = [re.sub(r"0x[0-9a-f]+", "ADDRESS", e["what"]) for e in scenario.events]
     (child,) = {event["tid"] for event in scenario.events} - {scenario.events[0]["tid"]}
-    assert told == [
+    assert calls == [
         'openat(dfd=AT_FDCWD, filename="/proc/version", flags=O_RDONLY|O_CLOEXEC, mode=0)'
         " = 3",
         "read(fd=3</proc/version>, buf=ADDRESS, count=16) = 16",
@@ -68,7 +68,7 @@ def test_nothing_is_lost_and_nothing_twice(traced: Traced) -> None:
 def test_arguments_that_are_easily_told_wrong(traced: Traced) -> None:
     found = traced("syscall all", "odd.c")
     assert "lab: /lab/program exited with 0" in found.console
-    told = [
+    calls = [
         re.sub(r"0x[0-9a-f]+", "ADDRESS", event["what"])
         for event in found.events
         if event["tid"] == event["pid"] == found.events[0]["tid"]
@@ -85,8 +85,8 @@ def test_arguments_that_are_easily_told_wrong(traced: Traced) -> None:
         "mkdir(pathname=ADDRESS (not in memory), mode=0750) = EFAULT",
         "rseq(rseq=ADDRESS, rseq_len=32, flags=0, sig=ADDRESS) = 0",
     ]
-    for one in expected:
-        assert [what for what in told if what.startswith(one)], (one, told)
+    for call in expected:
+        assert [what for what in calls if what.startswith(call)], (call, calls)
     (options,) = [
         e["texts"]["options"] for e in found.events if e["syscall"] == "waitid"
     ]
@@ -105,13 +105,13 @@ def defined(source: Path) -> dict[str, list[list[str]]]:
     """
     found: dict[str, list[list[str]]] = {}
     folders = ("kernel", "mm", "fs", "ipc", "net", "block", "security", "io_uring")
-    files = [f for one in folders for f in (source / one).rglob("*.c")]
+    files = [f for folder in folders for f in (source / folder).rglob("*.c")]
     files += (source / "arch" / "x86").rglob("*.c")
     form = re.compile(r"^SYSCALL_DEFINE(\d)\((.*?)\)$", re.DOTALL | re.MULTILINE)
     for file in files:
         text = file.read_text(errors="replace")
         for count, inside in form.findall(text):
-            name, *words = [one.strip() for one in inside.split(",")]
+            name, *words = [part.strip() for part in inside.split(",")]
             if len(words) == 2 * int(count):
                 found.setdefault(name, []).append([w.split()[-1] for w in words[1::2]])
     return found
@@ -135,7 +135,7 @@ def test_parameters_are_those_of_the_source(
     compared = 0
     for name, listed in parameters.items():
         if name in source and listed:
-            names = [one for one, _ in listed]
+            names = [call for call, _ in listed]
             assert names in source[name], name
             compared += len(names) > 1
     assert compared > 100

@@ -37,9 +37,9 @@ def test_nothing_has_run_since_the_witness_looked(moment: Moment) -> None:
         for tid in moment.tids(pid):
             status = moment.status(pid, tid)
             task = f"$lab_task({tid})"
-            said = moment.gdb(f'printf "%lu %lu", {task}->nvcsw, {task}->nivcsw')
+            counts = moment.gdb(f'printf "%lu %lu", {task}->nvcsw, {task}->nivcsw')
             names = ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
-            assert said.split() == [status[name] for name in names], tid
+            assert counts.split() == [status[name] for name in names], tid
             count += 1
     assert count > 50
 
@@ -110,10 +110,10 @@ def test_descriptors_of_every_kind(moment: Moment) -> None:
     pid = moment.pid("files")
     prefix = f"/proc/{pid}/fd/"
     links = [text for name, text in moment.snapshot.items() if name.startswith(prefix)]
-    said = b" ".join(links)
+    joined = b" ".join(links)
     for kind in (b"pipe:[", b"socket:[", b"[eventfd]", b"[eventpoll]", b"[signalfd]"):
-        assert kind in said
-    assert b"[timerfd]" in said and b"/memfd:" in said and b"(deleted)" in said
+        assert kind in joined
+    assert b"[timerfd]" in joined and b"/memfd:" in joined and b"(deleted)" in joined
     assert f"{prefix}300" in moment.snapshot
 
 

@@ -19,14 +19,14 @@ LEAST = 30  # commands of lab and seginfo
 @pytest.mark.once
 def test_what_a_command_raises(port: int, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    said = labs.debug(
+    output = labs.debug(
         port,
         *labs.TO_A_HIT,
         "source tests/debugger/in_gdb/mistakes.py",
         LAB_RESULT=result,
     )
-    assert "Python Exception" not in said and "Error occurred" not in said, said
-    assert "Traceback" not in said and "\x1b" not in said, said
+    assert "Python Exception" not in output and "Error occurred" not in output, output
+    assert "Traceback" not in output and "\x1b" not in output, output
     found = json.loads(result.read_text())
 
     for group, least in (("commands", LEAST), ("functions", 3)):
@@ -49,17 +49,21 @@ def test_what_a_command_raises(port: int, tmp_path: Path) -> None:
     assert "mistakes.py" in found["with a traceback"]
 
     # A handler of gdb's events, a breakpoint of the check, and one of a timeline
-    assert re.search(r"^seginfo: this is a mistake of the lab's, KeyError", said, re.M)
-    told = "the check: this is a mistake of the lab's, KeyError"
-    assert [one for one in found["the check's errors"] if one.startswith(told)]
-    assert re.search(r"^seginfo: the check: this is a mistake", said, re.M)
+    assert re.search(
+        r"^seginfo: this is a mistake of the lab's, KeyError", output, re.M
+    )
+    sentence = "the check: this is a mistake of the lab's, KeyError"
+    assert [
+        error for error in found["the check's errors"] if error.startswith(sentence)
+    ]
+    assert re.search(r"^seginfo: the check: this is a mistake", output, re.M)
     trace = " ".join(found["trace"].split())  # it was wrapped
     assert "an event: this is a mistake of the lab's, KeyError" in trace
 
 
 @pytest.mark.once
 def test_symbols_with_an_offset(vmlinux: Path, port: int) -> None:
-    said = labs.debug(
+    output = labs.debug(
         port,
         *labs.TO_A_HIT,
         f"symbol-file -o 0x1000000 {vmlinux}",
@@ -72,9 +76,9 @@ def test_symbols_with_an_offset(vmlinux: Path, port: int) -> None:
         "source gdb/seginfo.py",
         "lab vmas",
     )
-    assert "Python" not in said and "Traceback" not in said, said
-    assert said.count("The symbols are not at the addresses of vmlinux") == 5, said
-    assert "[stack]" in said, said
+    assert "Python" not in output and "Traceback" not in output, output
+    assert output.count("The symbols are not at the addresses of vmlinux") == 5, output
+    assert "[stack]" in output, output
 
 
 @pytest.mark.once

@@ -50,8 +50,8 @@ def test_three_hits_of_the_demo_as_text_and_as_json(port: int, tmp_path: Path) -
     assert ended.stdout.count("PASS") == 3 and "WRONG" not in ended.stdout
     assert re.search(r"^seginfo: 3 hits, 3 passed, 0 failed", ended.stdout, re.M)
     for hit in hits:
-        told = f"thread {hit['tid']}: {hit['areas']} areas, all as in /proc/self/maps"
-        assert told in labs.console_log(port)
+        line = f"thread {hit['tid']}: {hit['areas']} areas, all as in /proc/self/maps"
+        assert line in labs.console_log(port)
 
 
 @pytest.mark.once
@@ -119,8 +119,8 @@ def test_four_labs_side_by_side() -> None:
     ports = [labs.free_port() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         ended = list(pool.map(labs.verify, ports))
-    assert [one.returncode for one in ended] == [0] * 4, [one.stderr for one in ended]
-    assert all("3 hits, 3 passed" in one.stdout for one in ended)
+    assert [run.returncode for run in ended] == [0] * 4, [run.stderr for run in ended]
+    assert all("3 hits, 3 passed" in run.stdout for run in ended)
     assert [leak for number in ports for leak in labs.leaks(number)] == []
 
 
@@ -153,8 +153,8 @@ def test_bad_values_are_named(port: int, name: str, value: str, says: str) -> No
         ended = labs.run("scripts/verify.sh", PORT=value)
     else:
         ended = labs.verify(**settings)  # type: ignore[arg-type]
-    told = refused(ended)
-    assert f"{name}={value}" in told and says in told
+    refusal = refused(ended)
+    assert f"{name}={value}" in refusal and says in refusal
 
 
 @pytest.mark.once
@@ -177,8 +177,11 @@ def test_kvm_is_used_or_refused_with_a_reason(port: int) -> None:
 @pytest.mark.once
 def test_a_second_lab_of_the_same_number(port: int, tmp_path: Path) -> None:
     script = start_and_wait_for_guest(port, tmp_path)
-    told = refused(labs.verify(port))
-    assert f"a lab with PORT={port} is running" in told and f"PORT={port + 1}" in told
+    refusal = refused(labs.verify(port))
+    assert (
+        f"a lab with PORT={port} is running" in refusal
+        and f"PORT={port + 1}" in refusal
+    )
     assert labs.guests(port)
     os.killpg(script.pid, signal.SIGTERM)
     assert script.wait(labs.LIMIT) != 0
@@ -187,8 +190,8 @@ def test_a_second_lab_of_the_same_number(port: int, tmp_path: Path) -> None:
 @pytest.mark.once
 def test_limit_ends_everything(port: int, tmp_path: Path) -> None:
     program = labs.script(tmp_path / "slow", "sleep 1000")
-    told = refused(labs.verify(port, PROGRAM=program, LIMIT=4))
-    assert "did not end within 4 s" in told and "LIMIT" in told
+    refusal = refused(labs.verify(port, PROGRAM=program, LIMIT=4))
+    assert "did not end within 4 s" in refusal and "LIMIT" in refusal
 
 
 def start_and_wait_for_guest(port: int, tmp_path: Path) -> subprocess.Popen[bytes]:

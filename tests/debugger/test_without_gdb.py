@@ -40,13 +40,13 @@ def found(core: Path, vmlinux: Path) -> Any:
 
 def test_threads_are_those_that_gdb_shows(moment: Moment, found: Any) -> None:
     rows = moment.table("threads")
-    seen = {one["address"]: one for one in found["threads"]}
+    seen = {thread["address"]: thread for thread in found["threads"]}
     assert len(rows) == len(seen) > 20
     for row in rows:
-        one = seen[row["task"]]
+        task = seen[row["task"]]
         same = ("pid", "tgid", "ppid", "uid", "euid", "state", "cpu", "threads")
-        assert [one[name] for name in same] == [row[name] for name in same]
-        assert row["comm"].strip("[]") == one["comm"]
+        assert [task[name] for name in same] == [row[name] for name in same]
+        assert row["comm"].strip("[]") == task["comm"]
 
 
 def test_areas_are_those_that_gdb_shows(moment: Moment, found: Any) -> None:
@@ -57,7 +57,7 @@ def test_areas_are_those_that_gdb_shows(moment: Moment, found: Any) -> None:
             continue
         rows = moment.table(f"vmas {pid}")
         areas = found["areas"][str(pid)]
-        assert [one | {"flags": list(one["flags"])} for one in areas] == rows
+        assert [area | {"flags": list(area["flags"])} for area in areas] == rows
         compared += len(rows)
     assert compared > 100
 
@@ -100,11 +100,11 @@ def test_it_reads_where_no_gdb_is(core: Path, vmlinux: Path) -> None:
     code = (
         "import importlib, pkgutil, sys; sys.path.insert(0, 'gdb')\n"
         "import lab\n"
-        "for one in pkgutil.walk_packages(lab.__path__, 'lab.'):\n"
-        "    try: importlib.import_module(one.name)\n"
+        "for module in pkgutil.walk_packages(lab.__path__, 'lab.'):\n"
+        "    try: importlib.import_module(module.name)\n"
         "    except ModuleNotFoundError as missing:\n"
         "        assert missing.name == 'gdb', missing\n"
-        "    else: print(one.name)\n"
+        "    else: print(module.name)\n"
     )
     ended = subprocess.run(
         ["/usr/bin/python3", "-I", "-c", code],

@@ -253,7 +253,7 @@ class Moment:
         replies = json.loads(file.read_text())
         file.unlink()
         where.unlink()
-        return [(reply["said"], reply["error"]) for reply in replies]
+        return [(reply["output"], reply["error"]) for reply in replies]
 
     def refused(self, command: str) -> str:
         """Run a gdb command that must fail, and return its error."""

@@ -32,19 +32,19 @@ def text(name: bytes) -> str:
     return name.hex()
 
 
-def task(one: Object) -> dict[str, Any]:
+def task(task_struct: Object) -> dict[str, Any]:
     return {
-        "task": one.value_(),
-        "pid": one.pid.value_(),
-        "tgid": one.tgid.value_(),
-        "ppid": one.real_parent.tgid.value_(),
-        "uid": one.cred.uid.val.value_(),
-        "euid": one.cred.euid.val.value_(),
-        "state": task_state_to_char(one),
-        "cpu": task_cpu(one),
-        "threads": one.signal.nr_threads.value_(),
-        "comm": text(one.comm.string_()),
-        "is_kernel": not one.mm and bool(one.flags & 0x0020_0000),
+        "task": task_struct.value_(),
+        "pid": task_struct.pid.value_(),
+        "tgid": task_struct.tgid.value_(),
+        "ppid": task_struct.real_parent.tgid.value_(),
+        "uid": task_struct.cred.uid.val.value_(),
+        "euid": task_struct.cred.euid.val.value_(),
+        "state": task_state_to_char(task_struct),
+        "cpu": task_cpu(task_struct),
+        "threads": task_struct.signal.nr_threads.value_(),
+        "comm": text(task_struct.comm.string_()),
+        "is_kernel": not task_struct.mm and bool(task_struct.flags & 0x0020_0000),
     }
 
 
@@ -53,57 +53,57 @@ def counter(value: Object) -> int:
     return value.counter.value_()
 
 
-def mm(one: Object) -> dict[str, int]:
-    found = {name: getattr(one, name).value_() for name in BOUNDARIES + COUNTERS}
-    pinned = one.pinned_vm
+def mm(mm_struct: Object) -> dict[str, int]:
+    found = {name: getattr(mm_struct, name).value_() for name in BOUNDARIES + COUNTERS}
+    pinned = mm_struct.pinned_vm
     found["pinned_vm"] = counter(pinned)
-    found["mm_users"] = counter(one.mm_users)
-    found["mm_count"] = counter(one.mm_count)
-    found["pgtables_bytes"] = counter(one.pgtables_bytes)
-    found["rss"] = [counter(value) for value in one.rss_stat.count]
-    found["auxv"] = one.saved_auxv.value_()
-    found["exe_file"] = one.exe_file.value_()
+    found["mm_users"] = counter(mm_struct.mm_users)
+    found["mm_count"] = counter(mm_struct.mm_count)
+    found["pgtables_bytes"] = counter(mm_struct.pgtables_bytes)
+    found["rss"] = [counter(value) for value in mm_struct.rss_stat.count]
+    found["auxv"] = mm_struct.saved_auxv.value_()
+    found["exe_file"] = mm_struct.exe_file.value_()
     return found
 
 
-def area(one: Object) -> dict[str, Any]:
+def area(vma: Object) -> dict[str, Any]:
     return {
-        "vma": one.value_(),
-        "start": one.vm_start.value_(),
-        "end": one.vm_end.value_(),
-        "pgoff": one.vm_pgoff.value_(),
-        "flags": one.vm_flags.value_(),
-        "anon_vma": one.anon_vma.value_(),
-        "file": text(d_path(one.vm_file.f_path)) if one.vm_file else "",
-        "inode": one.vm_file.f_inode.i_ino.value_() if one.vm_file else 0,
+        "vma": vma.value_(),
+        "start": vma.vm_start.value_(),
+        "end": vma.vm_end.value_(),
+        "pgoff": vma.vm_pgoff.value_(),
+        "flags": vma.vm_flags.value_(),
+        "anon_vma": vma.anon_vma.value_(),
+        "file": text(d_path(vma.vm_file.f_path)) if vma.vm_file else "",
+        "inode": vma.vm_file.f_inode.i_ino.value_() if vma.vm_file else 0,
     }
 
 
-def listed(one: Object) -> Iterator[Object]:
-    area = one.mmap
+def listed(mm_struct: Object) -> Iterator[Object]:
+    area = mm_struct.mmap
     while area:
         yield area
         area = area.vm_next
 
 
-def vmas(one: Object) -> dict[str, Any] | None:
+def vmas(mm_struct: Object) -> dict[str, Any] | None:
     """By the list, and by drgn's own red-black tree walk; else by drgn's for_each_vma."""
-    if hasattr(one, "mmap"):
+    if hasattr(mm_struct, "mmap"):
         in_tree = rbtree_inorder_for_each_entry(
-            "struct vm_area_struct", one.mm_rb.address_of_(), "vm_rb"
+            "struct vm_area_struct", mm_struct.mm_rb.address_of_(), "vm_rb"
         )
         return {
-            "list": [area(vma) for vma in listed(one)],
+            "list": [area(vma) for vma in listed(mm_struct)],
             "tree": [vma.value_() for vma in in_tree],
         }
     try:
         from drgn.helpers.linux.mm import for_each_vma
     except ImportError:
         return None
-    return {"list": [area(vma) for vma in for_each_vma(one)]}
+    return {"list": [area(vma) for vma in for_each_vma(mm_struct)]}
 
 
-def files(one: Object) -> list[dict[str, Any]]:
+def files(task_struct: Object) -> list[dict[str, Any]]:
     return [
         {
             "fd": fd,
@@ -113,14 +113,14 @@ def files(one: Object) -> list[dict[str, Any]]:
             "flags": file.f_flags.value_(),
             "inode": file.f_inode.i_ino.value_(),
         }
-        for fd, file in for_each_file(one)
+        for fd, file in for_each_file(task_struct)
     ]
 
 
-def stack(one: Object) -> list[int]:
+def stack(task_struct: Object) -> list[int]:
     """Where each frame of a sleeping task is; inlined frames have no place of their own."""
     found: list[int] = []
-    for frame in prog.stack_trace(one):
+    for frame in prog.stack_trace(task_struct):
         try:
             pc = frame.pc
         except LookupError:
@@ -131,18 +131,22 @@ def stack(one: Object) -> list[int]:
 
 
 def process(pid: int) -> dict[str, Any]:
-    one = find_task(prog, pid)
-    found: dict[str, Any] = {"stack": stack(one)}
-    if one.files:
-        found["files"] = files(one)
-    if one.mm:
-        found |= {"mm": mm(one.mm), "vmas": vmas(one.mm), "mm_at": one.mm.value_()}
+    task_struct = find_task(prog, pid)
+    found: dict[str, Any] = {"stack": stack(task_struct)}
+    if task_struct.files:
+        found["files"] = files(task_struct)
+    if task_struct.mm:
+        found |= {
+            "mm": mm(task_struct.mm),
+            "vmas": vmas(task_struct.mm),
+            "mm_at": task_struct.mm.value_(),
+        }
     return found
 
 
 json.dump(
     {
-        "tasks": [task(one) for one in for_each_task(prog)],
+        "tasks": [task(task_struct) for task_struct in for_each_task(prog)],
         "processes": {pid: process(int(pid)) for pid in sys.argv[1:]},
     },
     sys.stdout,

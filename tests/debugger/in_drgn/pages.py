@@ -31,12 +31,12 @@ FLAGS = (1 << prog.constant("__NR_PAGEFLAGS").value_()) - 1
 
 
 def page(pfn: int) -> dict[str, object]:
-    one = pfn_to_page(prog, pfn)
+    struct_page = pfn_to_page(prog, pfn)
     return {
-        "page": one.value_(),
-        "flags": one.flags.value_() & FLAGS,
-        "refcount": one._refcount.counter.value_(),
-        "head": page_to_pfn(compound_head(one)).value_(),
+        "page": struct_page.value_(),
+        "flags": struct_page.flags.value_() & FLAGS,
+        "refcount": struct_page._refcount.counter.value_(),
+        "head": page_to_pfn(compound_head(struct_page)).value_(),
     }
 
 

@@ -41,28 +41,28 @@ def tasks() -> list[tuple]:
     """Read what lab ps reads of each task."""
     return [
         (
-            one.value_(),
-            one.pid.value_(),
-            one.tgid.value_(),
-            one.real_parent.tgid.value_(),
-            one.cred.uid.val.value_(),
-            one.cred.euid.val.value_(),
-            task_state_to_char(one),
-            task_cpu(one),
-            one.signal.nr_threads.value_(),
-            one.comm.string_(),
-            one.flags.value_(),
+            task_struct.value_(),
+            task_struct.pid.value_(),
+            task_struct.tgid.value_(),
+            task_struct.real_parent.tgid.value_(),
+            task_struct.cred.uid.val.value_(),
+            task_struct.cred.euid.val.value_(),
+            task_state_to_char(task_struct),
+            task_cpu(task_struct),
+            task_struct.signal.nr_threads.value_(),
+            task_struct.comm.string_(),
+            task_struct.flags.value_(),
         )
-        for one in for_each_task(prog)
+        for task_struct in for_each_task(prog)
     ]
 
 
 def areas(mm: Object) -> Iterator[Object]:
     if hasattr(mm, "mmap"):
-        one = mm.mmap
-        while one:
-            yield one
-            one = one.vm_next
+        vma = mm.mmap
+        while vma:
+            yield vma
+            vma = vma.vm_next
         return
     from drgn.helpers.linux.mm import for_each_vma  # since drgn 0.0.25
 
@@ -72,13 +72,13 @@ def areas(mm: Object) -> Iterator[Object]:
 def members(mm: Object) -> list[tuple]:
     return [
         (
-            one.vm_start.value_(),
-            one.vm_end.value_(),
-            one.vm_flags.value_(),
-            one.vm_pgoff.value_(),
-            one.vm_file.value_(),
+            vma.vm_start.value_(),
+            vma.vm_end.value_(),
+            vma.vm_flags.value_(),
+            vma.vm_pgoff.value_(),
+            vma.vm_file.value_(),
         )
-        for one in areas(mm)
+        for vma in areas(mm)
     ]
 
 

@@ -74,10 +74,10 @@ ANEW = {  # everything from page 4 to 8 was unmapped, and mapped again
 }
 found = {}
 for name, (before, after) in CASES.items():
-    told = changes(snapshot(*before), snapshot(*after))
-    found[name] = [[one.kind, change_text(one)] for one in told]
+    changed = changes(snapshot(*before), snapshot(*after))
+    found[name] = [[change.kind, change_text(change)] for change in changed]
 for name, (before, after) in ANEW.items():
-    told = changes(snapshot(*before), snapshot(*after), (4 * 4096, 8 * 4096))
-    found[name] = [[one.kind, change_text(one)] for one in told]
+    changed = changes(snapshot(*before), snapshot(*after), (4 * 4096, 8 * 4096))
+    found[name] = [[change.kind, change_text(change)] for change in changed]
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(found, file)

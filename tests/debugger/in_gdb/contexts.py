@@ -46,42 +46,42 @@ def at(place: str, before: str) -> None:
 
 
 selected = gdb.selected_thread().num
-found: dict[str, object] = {"segment_info": {one: ask(one) for one in ASK}}
+found: dict[str, object] = {"segment_info": {command: ask(command) for command in ASK}}
 found["selected"] = gdb.selected_thread().num == selected
 rows = {row["comm"]: row for row in ask("threads")[0]["rows"]}
 for name in ("spinning", "in handler"):
     pid = rows[name]["pid"]
-    found[name] = {one: ask(f"{one} {pid}") for one in ASK[1:]}
+    found[name] = {command: ask(f"{command} {pid}") for command in ASK[1:]}
 
 at("wake_up_new_task", "")
 child = task.task(task.register("rdi")).pid
-found["new task"] = {one: ask(f"{one} {child}") for one in ASK[1:]}
+found["new task"] = {command: ask(f"{command} {child}") for command in ASK[1:]}
 
 # An interrupt may have come anywhere where it spins, so go to that loop.
 registers = found["spinning"]["regs"][1]["rows"]
 (ip,) = [row["value"] for row in registers if row["register"] == "ip"]
 at(f"*{ip:#x}", "")
-found["user mode"] = {one: ask(one) for one in ASK}
+found["user mode"] = {command: ask(command) for command in ASK}
 for place, before in STOPS.items():
     at(place, before)
-    found[place] = {one: ask(one) for one in ASK}
+    found[place] = {command: ask(command) for command in ASK}
     if place == ENTRY:  # rbp is still the program's, and may be any number
         rbp = gdb.selected_frame().read_register("rbp")
         for odd in range(2):
             gdb.execute(f"set $rbp = {int(rbp) & ~1 | odd}")
-            found[f"{place} {odd}"] = {one: ask(one) for one in ASK}
+            found[f"{place} {odd}"] = {command: ask(command) for command in ASK}
         gdb.execute(f"set $rbp = {int(rbp)}")
 at("syscall_exit_to_user_mode", "")
 ax = "*(long *)&((struct pt_regs *)$rdi)->ax"
 result = int(gdb.parse_and_eval(ax))
 for value in (7, -errno.ENOSYS):  # whichever call it is, that is its result now
     gdb.execute(f"set var {ax} = {value}")
-    found[f"returns {value}"] = {one: ask(one) for one in ASK}
+    found[f"returns {value}"] = {command: ask(command) for command in ASK}
 gdb.execute(f"set var {ax} = {result}")
 at("__switch_to_asm", "")
 rsp = gdb.selected_frame().read_register("rsp")
 while gdb.selected_frame().read_register("rsp") - rsp in range(-100, 1):
     gdb.execute("stepi", to_string=True)
-found["switch"] = {one: ask(one) for one in ASK}
+found["switch"] = {command: ask(command) for command in ASK}
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(found, file)

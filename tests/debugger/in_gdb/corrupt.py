@@ -78,7 +78,10 @@ def returning() -> None:
 def instructions(function: str) -> list[tuple[int, str, str]]:
     """Return address, operation and operands of each instruction of a function."""
     found = debugger().instructions(function)
-    return [(one.address, one.operation, one.operands) for one in found]
+    return [
+        (instruction.address, instruction.operation, instruction.operands)
+        for instruction in found
+    ]
 
 
 def returns(function: str) -> list[int]:

@@ -23,20 +23,20 @@ def peak() -> int:
 
 
 def run(command: str) -> dict[str, object]:
-    found: dict[str, object] = {"said": "", "error": ""}
+    found: dict[str, object] = {"output": "", "error": ""}
     before, start = peak(), time.monotonic()
     try:
-        found["said"] = gdb.execute(command, to_string=True)
+        found["output"] = gdb.execute(command, to_string=True)
     except gdb.error as problem:
         found["error"] = str(problem)
     return found | {"seconds": time.monotonic() - start, "grown": peak() - before}
 
 
 answers = {}
-for one in map(task.task, task.for_each_process()):
-    if one.comm.startswith(tuple(GIVEN["names"])):
-        answers[one.comm] = {
-            command: run(f"lab {command.format(pid=one.pid)}")
+for process in map(task.task, task.for_each_process()):
+    if process.comm.startswith(tuple(GIVEN["names"])):
+        answers[process.comm] = {
+            command: run(f"lab {command.format(pid=process.pid)}")
             for command in GIVEN["commands"]
         }
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:

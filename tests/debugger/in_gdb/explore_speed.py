@@ -50,24 +50,28 @@ def processes_by_gdb_value() -> list[tuple[int, int, str]]:
     first = gdb.parse_and_eval("&init_task")
     inside = structs.offsetof("struct task_struct", "tasks")
     found = []
-    one = first
+    task_struct = first
     while True:
-        link = int(one["tasks"]["next"])
-        one = gdb.Value(link - inside).cast(pointer)
-        if one == first:
+        link = int(task_struct["tasks"]["next"])
+        task_struct = gdb.Value(link - inside).cast(pointer)
+        if task_struct == first:
             return found
-        row = (int(one), int(one["pid"]), one["comm"].string("utf-8", "replace"))
+        row = (
+            int(task_struct),
+            int(task_struct["pid"]),
+            task_struct["comm"].string("utf-8", "replace"),
+        )
         for member in ("tgid", "flags", "exit_state", "cred", "signal", "real_parent"):
-            int(one[member])
+            int(task_struct[member])
         found.append(row)
 
 
 def tasks() -> dict[str, float]:
     mine, rows = timed(lambda: list(process.processes()))
     theirs, found = timed(processes_by_gdb_value, FEW)
-    assert [one.address for one in rows] == [address for address, *_ in found]
-    lx_ps, said = timed(lambda: gdb.execute("lx-ps", to_string=True), FEW)
-    assert len(said.splitlines()) > len(rows)  # init_task and a heading as well
+    assert [row.address for row in rows] == [address for address, *_ in found]
+    lx_ps, output = timed(lambda: gdb.execute("lx-ps", to_string=True), FEW)
+    assert len(output.splitlines()) > len(rows)  # init_task and a heading as well
     return {
         "tasks": len(rows),
         "walk_s": mine,
@@ -86,9 +90,9 @@ def areas_by_gdb_value(addresses: list[int]) -> int:
     pointer = gdb.lookup_type("struct vm_area_struct").pointer()
     total = 0
     for address in addresses:
-        one = gdb.Value(address).cast(pointer)
+        area = gdb.Value(address).cast(pointer)
         for member in ("vm_start", "vm_end", "vm_flags", "vm_file"):
-            total += int(one[member])
+            total += int(area[member])
     return total
 
 

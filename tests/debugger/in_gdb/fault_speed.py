@@ -24,9 +24,9 @@ gdb.execute(f"hbreak {MARK}", to_string=True)
 gdb.execute("continue", to_string=True)
 untraced = seconds("continue")
 started = time.perf_counter()
-said = gdb.execute("lab trace fault --limit 100000 --json", to_string=True)
+output = gdb.execute("lab trace fault --limit 100000 --json", to_string=True)
 traced = time.perf_counter() - started
-events = json.JSONDecoder().raw_decode(said)[0]["events"]
+events = json.JSONDecoder().raw_decode(output)[0]["events"]
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
     json.dump(
         {"events": len(events["data"]), "untraced_s": untraced, "traced_s": traced},

@@ -42,10 +42,10 @@ def at(pointer: gdb.Value, offset: int) -> gdb.Value:
     return gdb.Value(word).cast(pointer.type).dereference()
 
 
-def told(pfn: int) -> list:
+def row_of(pfn: int) -> list:
     """Return what the lab says about a frame."""
-    one = pageframe.page_of(pfn << 12)
-    return [pfn, one.order, one.kind, one.head and (one.head - vmemmap) // size]
+    frame = pageframe.page_of(pfn << 12)
+    return [pfn, frame.order, frame.kind, frame.head and (frame.head - vmemmap) // size]
 
 
 vmemmap, size = page.vmemmap(), structs.sizeof("struct page")
@@ -60,7 +60,7 @@ for pfn in range(regions.max_pfn()):
         what = kind.removeprefix("free, ")
         free[what] = free.get(what, 0) + 1
     if "changing hands" in kind and "later page" not in kind:
-        unknown.append(told(pfn))
+        unknown.append(row_of(pfn))
 blocks = {}
 with open(json.loads(os.environ["LAB_GIVEN"]), encoding="utf-8") as console:
     for line in console:
@@ -68,7 +68,7 @@ with open(json.loads(os.environ["LAB_GIVEN"]), encoding="utf-8") as console:
         if words[:1] in (["block"], ["exact"]):
             first, count = int(words[3], 16), int(words[4])
             blocks[" ".join(words[:3])] = [
-                told(first + i) for i in range(-1, count + 1)
+                row_of(first + i) for i in range(-1, count + 1)
             ]
 found = {"free": free, "counted": counted(), "unknown": unknown, "blocks": blocks}
 with open(os.environ["LAB_RESULT"], "w", encoding="ascii") as out:

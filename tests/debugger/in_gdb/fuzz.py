@@ -115,7 +115,7 @@ def of_task(address: int, pid: int) -> Iterator[Target]:
     yield from of("task_struct", address, pid)
     for path in OF_A_TASK:
         kind = {"thread_pid": "pid", "fs": "fs_struct", "files": "files_struct"}
-        kind |= {one: f"{one}_struct" for one in ("signal", "sighand")}
+        kind |= {field: f"{field}_struct" for field in ("signal", "sighand")}
         yield from of(kind.get(path, path), member(name, path, address), pid)
     stack = member(name, "stack", address)
     for page in range(4 * bool(stack)):
@@ -144,7 +144,9 @@ def of_tables(table: int, level: int, pid: int) -> Iterator[Target]:
     yield Target(f"a page table of level {level}", table, PAGE, "", pid)
     entries = struct.unpack("<512Q", guest.read(table, PAGE))
     present = [
-        one & 0xF_FFFF_FFFF_F000 for one in entries if one & 1 and not one & 0x80
+        entry & 0xF_FFFF_FFFF_F000
+        for entry in entries
+        if entry & 1 and not entry & 0x80
     ]
     if level == 1:
         for place in source.sample(present, min(2, len(present))):
@@ -176,14 +178,15 @@ def all_targets(users: list) -> dict[str, list[Target]]:
     found: dict[str, list[Target]] = {}
     parts: list[Iterator[Target]] = [of_kernel()]
     parts += [
-        of_task(one, task.task(one).pid) for one in task.for_each_process_thread()
+        of_task(address, task.task(address).pid)
+        for address in task.for_each_process_thread()
     ]
-    parts += [of_mm(one.mm, one.pid) for one in users]
+    parts += [of_mm(user.mm, user.pid) for user in users]
     for part in parts:
         try:
-            for one in part:
-                if ram_offset(one) is not None:
-                    found.setdefault(one.kind, []).append(one)
+            for target in part:
+                if ram_offset(target) is not None:
+                    found.setdefault(target.kind, []).append(target)
         except Fault:
             continue  # a user's table may lead to what is not RAM
     return found
@@ -323,7 +326,7 @@ def commands(target: Target, users: list) -> list[str]:
             continue
         words = f"lab {command.name} {arguments.get(command.name, pid)}"
         found += [words, f"{words} --json"]
-    found += [f"output ${one.name}({pid})" for one in FUNCTIONS]
+    found += [f"output ${function.name}({pid})" for function in FUNCTIONS]
     return [*found, "seginfo", "walk", "live"]
 
 
@@ -349,16 +352,16 @@ def run(command: str) -> tuple[str, str]:
         return "", str(problem)
 
 
-def rows(said: str) -> tuple[int, bool]:
+def rows(report: str) -> tuple[int, bool]:
     """Return the number of rows in all tables of a report, and whether each is complete."""
-    tables = [part for part in parts(said) if isinstance(part, dict)]
+    tables = [part for part in parts(report) if isinstance(part, dict)]
     counted = sum(len(part.get("rows", part.get("data", ()))) for part in tables)
-    return counted, '"broken": "' not in said.replace('"broken": ""', "")
+    return counted, '"broken": "' not in report.replace('"broken": ""', "")
 
 
-def faults(command: str, said: str, error: str, taken: float) -> Iterator[str]:
+def faults(command: str, report: str, error: str, taken: float) -> Iterator[str]:
     """Return what is wrong with a report."""
-    text = said + error
+    text = report + error
     if "Error occurred in Python" in text or "Traceback" in text:
         yield "an exception"
     if "mistake of the lab's" in text:
@@ -369,9 +372,9 @@ def faults(command: str, said: str, error: str, taken: float) -> Iterator[str]:
         yield "a byte that a terminal obeys"
     if taken > LIMIT:
         yield "slow"
-    if command.endswith("--json") and said:
+    if command.endswith("--json") and report:
         try:
-            number, whole = rows(said)
+            number, whole = rows(report)
         except ValueError:
             yield "no JSON"
         else:
@@ -390,19 +393,21 @@ def facts() -> tuple[int, ...]:
 
 
 def main() -> dict[str, object]:
-    users = [one for one in map(task.task, task.for_each_process()) if one.mm]
+    users = [
+        process for process in map(task.task, task.for_each_process()) if process.mm
+    ]
     targets = all_targets(users)
     kinds = sorted(targets) + ["task_struct", "mm_struct", "vm_area_struct", "file"] * 2
-    known = [one.address for group in targets.values() for one in group]
+    known = [target.address for group in targets.values() for target in group]
     fields_of.update(
         {t.type: fields(t.type) for g in targets.values() for t in g if t.type}
     )
-    for pid in [None, *(one.pid for one in users)]:
+    for pid in [None, *(user.pid for user in users)]:
         for name in COUNTED[:3] if pid is None else COUNTED[3:]:
             command = f"lab {name} {pid or ''} --json"
-            said, error = run(command)
+            output, error = run(command)
             if not error:  # a list that this kernel lacks is refused
-                right[command] = rows(said)[0]
+                right[command] = rows(output)[0]
     for command in commands(targets["mm_struct"][0], users):
         run(command)  # gdb reads symbols when they are first needed
     count: Counter[str] = Counter()
@@ -425,10 +430,10 @@ def main() -> dict[str, object]:
         with Damage(ram, target, known) as damage:
             for command in source.sample(commands(target, users), AT_ONCE):
                 kernel.refresh()
-                before, said, error = time.process_time(), "", ""
+                before, output, error = time.process_time(), "", ""
                 signal.setitimer(signal.ITIMER_VIRTUAL, 2 * LIMIT)
                 try:
-                    said, error = run(command)
+                    output, error = run(command)
                 except Hang:
                     found("a hang", command, "")
                 except BaseException as problem:
@@ -439,8 +444,8 @@ def main() -> dict[str, object]:
                 count["commands"] += 1
                 count["refusals"] += bool(error)
                 slowest = max(slowest, (round(taken, 2), f"{command}: {damage.what}"))
-                for what in faults(command, said, error, taken):
-                    found(what, command, said + error)
+                for what in faults(command, output, error, taken):
+                    found(what, command, output + error)
                 if memory_of_gdb() - first > GROWTH:
                     found("gdb has grown", command, f"by {memory_of_gdb() - first} MiB")
                     first = memory_of_gdb()

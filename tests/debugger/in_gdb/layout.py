@@ -31,9 +31,9 @@ def tell() -> None:
     """Write the reports, just before a prompt is shown."""
     global prompts
     prompts += 1
-    told = {"prompt": prompts, **{command: ask(command) for command in COMMANDS}}
+    reports = {"prompt": prompts, **{command: ask(command) for command in COMMANDS}}
     with open(f"{RESULT}.part", "w", encoding="utf-8") as file:
-        json.dump(told, file)
+        json.dump(reports, file)
     os.rename(f"{RESULT}.part", RESULT)
 
 

@@ -25,9 +25,9 @@ def names() -> list[str]:
 def typed(line: str) -> dict[str, str]:
     """Return the output of a line and its error, as a person sees them."""
     try:
-        return {"said": gdb.execute(line, to_string=True), "failed": ""}
+        return {"output": gdb.execute(line, to_string=True), "failed": ""}
     except gdb.error as problem:
-        return {"said": "", "failed": str(problem)}
+        return {"output": "", "failed": str(problem)}
 
 
 def all_of_them() -> dict[str, dict[str, dict[str, str]]]:
@@ -39,7 +39,7 @@ def all_of_them() -> dict[str, dict[str, dict[str, str]]]:
 
 def symbol() -> str:
     """Are the kernel's symbols loaded?"""
-    return typed("info address init_task")["said"]
+    return typed("info address init_task")["output"]
 
 
 result = {"before": all_of_them(), "symbols_before": symbol()}

@@ -17,7 +17,7 @@ COMM = "program"  # the name of PROGRAM in the image
 
 def run(command: str) -> dict[str, str]:
     try:
-        return {"said": gdb.execute(f"lab {command} --json", to_string=True)}
+        return {"output": gdb.execute(f"lab {command} --json", to_string=True)}
     except gdb.error as problem:
         return {"error": str(problem)}
 

@@ -47,8 +47,8 @@ KINDS = {
 
 
 def subclasses(kind):
-    for one in kind.__subclasses__():
-        yield from (one, *subclasses(one))
+    for subclass in kind.__subclasses__():
+        yield from (subclass, *subclasses(subclass))
 
 
 def ask(command):
@@ -86,14 +86,14 @@ def patched(owners, name, value):
 
 listing = "".join(gdb.execute(f"help {name}", to_string=True) for name in PREFIXES)
 names = [line.split(" -- ")[0] for line in listing.splitlines() if " -- " in line]
-commands = [one for one in subclasses(unforeseen.Command) if "do" in one.__dict__]
-functions = [one for one in subclasses(Function) if "find" in one.__dict__]
+commands = [kind for kind in subclasses(unforeseen.Command) if "do" in kind.__dict__]
+functions = [kind for kind in subclasses(Function) if "find" in kind.__dict__]
 found = {"commands": {}, "functions": {}}
 for kind, raises in KINDS.items():
     with patched(commands, "do", raises), patched(functions, "find", raises):
         found["commands"][kind] = {name: ask(name) for name in (*PREFIXES, *names)}
         found["functions"][kind] = {
-            one.name: ask(f"output ${one.name}()") for one in functions
+            function.name: ask(f"output ${function.name}()") for function in functions
         }
 gdb.execute("set lab debug on")
 with patched(commands, "do", KINDS["KeyError"]):

@@ -24,15 +24,15 @@ def as_json(wrong: list) -> list:
     """Return mismatches as lists, with names as hexadecimal text."""
     return [
         [
-            one.copy,
-            one.field,
-            one.offset,
+            mismatch.copy,
+            mismatch.field,
+            mismatch.offset,
             *(
                 v.hex() if isinstance(v, bytes) else v
-                for v in (one.expected, one.found)
+                for v in (mismatch.expected, mismatch.found)
             ),
         ]
-        for one in wrong
+        for mismatch in wrong
     ]
 
 
@@ -54,25 +54,25 @@ def place_of(assignment: list[str]) -> tuple[int, bytes]:
 
 def changed(changes: dict, ask) -> dict:
     """Return what the check reports for each change."""
-    said = {}
+    reports = {}
     for name, assignments in changes.items():
-        places = [place_of(one) for one in assignments]
+        places = [place_of(assignment) for assignment in assignments]
         before = [(address, write(address, data)) for address, data in places]
-        said[name] = as_json(ask())
+        reports[name] = as_json(ask())
         for address, data in reversed(before):
             write(address, data)
-    return said
+    return reports
 
 
 def flipped(address: int, ask) -> list:
     """Return what the check reports for each of the 1048 bytes."""
-    said = []
+    reports = []
     for at in range(address, address + 1048):
         before = gdb.selected_inferior().read_memory(at, 1)
         write(at, bytes([before[0][0] ^ 0xFF]))
-        said.append(as_json(ask()))
+        reports.append(as_json(ask()))
         write(at, bytes(before))
-    return said
+    return reports
 
 
 def name_areas(mm: int) -> int:

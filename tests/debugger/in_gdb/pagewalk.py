@@ -30,8 +30,8 @@ def page_list(pid: int) -> None:
         for inside in range(0, size, PAGE):
             mapcount = used_as = None
             if physical is not None and physical >> 32 == 0 and physical < RAM:
-                one = pageframe.page_of(physical + inside)
-                mapcount, used_as = one.mapcount, one.kind
+                frame = pageframe.page_of(physical + inside)
+                mapcount, used_as = frame.mapcount, frame.kind
             at = None if physical is None else physical + inside
             rows.append((address + inside, size, kind, at, mapcount, used_as))
     print(json.dumps(rows))

@@ -8,7 +8,7 @@ from lab.linux import syscalls as arguments
 from lab.trace import syscall
 
 found = {
-    name: [[one.name, one.type] for one in arguments.parameters(name)]
+    name: [[parameter.name, parameter.type] for parameter in arguments.parameters(name)]
     for name in syscall.all_names()
 }
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:

@@ -24,8 +24,8 @@ REGISTERS = "rax rbx rcx rdx rsi rdi rbp rsp rip r8 r9 r10 r11 r12 r13 r14 r15".
 
 def place() -> int:
     """Return the instructions since the start, from QEMU's monitor."""
-    said = gdb.execute("monitor info replay", to_string=True)
-    return int(re.search(r"instruction count = (\d+)", said)[1])
+    output = gdb.execute("monitor info replay", to_string=True)
+    return int(re.search(r"instruction count = (\d+)", output)[1])
 
 
 def registers() -> list[int]:
@@ -37,8 +37,8 @@ def real_registers() -> dict[str, int]:
     """Return the registers from QEMU's monitor, bypassing gdb's caches.
 
     Before the kernel is in 64-bit mode these are only the older ones, such as EAX."""
-    said = gdb.execute("monitor info registers", to_string=True)
-    found = re.findall(r"\b([RE]\w{1,2}) ?=([0-9a-f]{8,16})\b", said)
+    output = gdb.execute("monitor info registers", to_string=True)
+    found = re.findall(r"\b([RE]\w{1,2}) ?=([0-9a-f]{8,16})\b", output)
     return {name.lower().replace("e", "r", 1): int(value, 16) for name, value in found}
 
 
@@ -74,23 +74,26 @@ def run(command: str) -> str:
         return f"error: {error}"
 
 
-def hit(one: Any) -> list[Any]:
+def hit(checked: Any) -> list[Any]:
     """Return everything about a hit but the time it took."""
-    data = [part and part.hex() for part in (one.walk.data, one.buffer, one.delivered)]
-    failed = [str(mismatch) for mismatch in one.mismatches]
+    data = [
+        part and part.hex()
+        for part in (checked.walk.data, checked.buffer, checked.delivered)
+    ]
+    failed = [str(mismatch) for mismatch in checked.mismatches]
     return [
-        one.number,
-        one.task.pid,
-        one.mm,
-        one.info,
-        one.result,
-        one.checks,
+        checked.number,
+        checked.task.pid,
+        checked.mm,
+        checked.info,
+        checked.result,
+        checked.checks,
         failed,
     ] + data
 
 
 def all_hits() -> list[list[Any]]:
-    return [hit(one) for one in check.hits]
+    return [hit(checked) for checked in check.hits]
 
 
 def done(result: Any) -> None:

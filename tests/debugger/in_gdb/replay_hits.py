@@ -12,9 +12,9 @@ reports: list[list] = []
 report = check.log.report
 
 
-def note(one) -> None:
-    reports.append([place(), one.number, one.passed])
-    report(one)
+def note(hit) -> None:
+    reports.append([place(), hit.number, hit.passed])
+    report(hit)
 
 
 check.log.report = note

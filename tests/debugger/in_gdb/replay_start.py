@@ -32,7 +32,9 @@ done(
     {
         "stood": stood,
         "entry": int(gdb.parse_and_eval("(long)&pvh_start_xen")) & 0x7FFF_FFFF,
-        "checkpoints": [int(one) for one in re.findall(r" (\d+)\r?$", snapshots, re.M)],
+        "checkpoints": [
+            int(number) for number in re.findall(r" (\d+)\r?$", snapshots, re.M)
+        ],
         "before": run(f"lab goto #{stood[0][0] - 1}"),
     }
 )

@@ -10,11 +10,11 @@ from replay import done, json_of, moments, run, state  # noqa: E402
 
 run("seginfo disarm")
 first, *_, ended = json_of("lab trace mmap")
-told = [row for row in moments() if row["kind"].startswith("event")]
+events = [row for row in moments() if row["kind"].startswith("event")]
 visits = []
-for row in told:
-    said = run(f"lab goto {row['moment']}")
-    visits.append([row["instruction"], state()[0], said])
+for row in events:
+    output = run(f"lab goto {row['moment']}")
+    visits.append([row["instruction"], state()[0], output])
 run("lab goto 0")
 second, *_ = json_of("lab trace mmap")
 after = [row for row in moments() if row["kind"].startswith("event")]
@@ -24,7 +24,7 @@ done(
         "first": first["data"],
         "second": second["data"],
         "ended": ended,
-        "told": told,
+        "events": events,
         "after": after,
         "visits": visits,
         "breakpoints": breakpoints,

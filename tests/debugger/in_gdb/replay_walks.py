@@ -17,14 +17,14 @@ COMMANDS = "current", "ps", "threads", "vmas", "mm", "task", "kstack", "files", 
 
 def seen(number: int) -> list:
     """Return what there is to see at a moment; an error is a string."""
-    said = run(f"lab goto {number}")
-    told = []
+    output = run(f"lab goto {number}")
+    answers = []
     for command in COMMANDS:
         try:
-            told.append(json_of(f"lab {command}"))
+            answers.append(json_of(f"lab {command}"))
         except gdb.error as error:
-            told.append(str(error))
-    return [state(), said, told]
+            answers.append(str(error))
+    return [state(), output, answers]
 
 
 rows = moments()

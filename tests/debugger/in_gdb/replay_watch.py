@@ -34,7 +34,7 @@ for offset in GIVEN:
     gdb.execute(f"lab goto {number_of('hit 1')}")
     address = hit.info + offset
     gdb.execute(f"watch -l *(char *){address:#x}")
-    said, behind, after = run("reverse-continue"), place(), byte(address)
+    output, behind, after = run("reverse-continue"), place(), byte(address)
     functions, frame = [], gdb.newest_frame()
     while frame is not None and frame.is_valid() and len(functions) < 4:
         functions.append(frame.name())
@@ -46,7 +46,7 @@ for offset in GIVEN:
     gdb.execute("stepi")
     found.append(
         {
-            "said": said,
+            "output": output,
             "between": [behind, place()],
             "byte": [before, after, byte(address), hit.delivered[offset]],
             "instruction": line,

@@ -40,11 +40,11 @@ def fetch(name: str) -> None:
 def run(command: str) -> dict[str, str]:
     """Run a gdb command, and return its output and its error."""
     try:
-        return {"said": gdb.execute(command, to_string=True), "error": ""}
+        return {"output": gdb.execute(command, to_string=True), "error": ""}
     except gdb.error as problem:
-        return {"said": "", "error": str(problem)}
+        return {"output": "", "error": str(problem)}
     except BaseException:
-        return {"said": "", "error": traceback.format_exc()}
+        return {"output": "", "error": traceback.format_exc()}
 
 
 def answer(commands: list[str], name: str, limit: float) -> None:
@@ -54,10 +54,10 @@ def answer(commands: list[str], name: str, limit: float) -> None:
     """
     with open(f"{name}.where", "w", encoding="utf-8") as where:
         faulthandler.dump_traceback_later(limit, file=where)
-        said = [run(command) for command in commands]
+        replies = [run(command) for command in commands]
         faulthandler.cancel_dump_traceback_later()
     with open(f"{name}.part", "w", encoding="utf-8") as file:
-        json.dump(said, file)
+        json.dump(replies, file)
     os.rename(f"{name}.part", name)
 
 

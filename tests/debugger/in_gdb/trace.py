@@ -11,17 +11,17 @@ sys.path.insert(0, "tests")
 from support.reports import parts  # noqa: E402
 
 given = json.loads(os.environ["LAB_GIVEN"])
-said = []
+answers = []
 for command in given:
     try:
         text = gdb.execute(command, to_string=True)
     except gdb.error as refusal:
         text = f"error: {refusal}"
     try:
-        said.append(parts(text))
+        answers.append(parts(text))
     except ValueError:
-        said.append(text)
-if "every followed process has ended" in str(said[-1:]):
+        answers.append(text)
+if "every followed process has ended" in str(answers[-1:]):
     gdb.execute("continue", to_string=True)  # so that its console is complete
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
-    json.dump(said, file)
+    json.dump(answers, file)

@@ -44,8 +44,8 @@ def by_us(read, *arguments) -> bytes | int | None:
 
 def gva2gpa(address: int) -> int | None:
     """Translate with QEMU's monitor."""
-    said = gdb.execute(f"monitor gva2gpa {address:#x}", to_string=True)
-    found = re.search(r"gpa: (0x[0-9a-f]+)", said)
+    output = gdb.execute(f"monitor gva2gpa {address:#x}", to_string=True)
+    found = re.search(r"gpa: (0x[0-9a-f]+)", output)
     return int(found[1], 16) if found else None
 
 
@@ -97,18 +97,18 @@ def compare() -> dict:
     """Return everything in which two ways differ, and how much was compared."""
     differs, kinds, nonzero, translated, unmapped = [], {}, 0, 0, 0
     for address in kernel_places():
-        said = by_us(fast.read, address, 8), by_us(slow.read, address, 8)
-        if not said[0] == said[1] == by_stub(address, 8):
+        results = by_us(fast.read, address, 8), by_us(slow.read, address, 8)
+        if not results[0] == results[1] == by_stub(address, 8):
             differs.append(f"kernel {address:#x}")
-        nonzero += address > fast.page_offset + (4 << 30) and any(said[0] or b"")
+        nonzero += address > fast.page_offset + (4 << 30) and any(results[0] or b"")
         ours = by_us(fast.translate, pgd, address)
         if ours != gva2gpa(address):
             differs.append(f"translation of {address:#x}")
         kind = page_kind(address)
         kinds[kind] = kinds.get(kind, 0) + 1
     for address in user_pages():
-        said = [by_us(way.read_mapped, pgd, address, PAGE) for way in (fast, slow)]
-        if not said[0] == said[1] == by_stub(address, PAGE):
+        results = [by_us(way.read_mapped, pgd, address, PAGE) for way in (fast, slow)]
+        if not results[0] == results[1] == by_stub(address, PAGE):
             differs.append(f"user {address:#x}")
         ours = by_us(fast.translate, pgd, address + 123)
         if ours != gva2gpa(address + 123):

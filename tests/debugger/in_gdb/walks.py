@@ -53,7 +53,7 @@ def by_stub(mm_struct: int) -> Areas:
     areas = [
         VmAreaStruct.of(address, read(address, size)) for address, *_ in right[:SLOW]
     ]
-    return [members(one) for one in areas]
+    return [members(area) for area in areas]
 
 
 def by_ram_file(mm_struct: int) -> Areas:
@@ -82,7 +82,7 @@ def timed(way: Callable[[int], Areas]) -> tuple[Areas, float]:
 
 
 assert kernel.is_fast(), "this lab has no RAM file"
-right = [members(one) for one in timed(by_ram_file)[0]]
+right = [members(area) for area in timed(by_ram_file)[0]]
 took: dict[str, list[float]] = {"gdb_value_us": [], "stub_us": [], "ram_file_us": []}
 for _ in range(ROUNDS):  # in turn, so that other load on the machine affects all alike
     areas, us = timed(by_gdb_value)
@@ -94,7 +94,7 @@ for _ in range(ROUNDS):  # in turn, so that other load on the machine affects al
     for _ in range(FAST_PER_SLOW):
         areas, us = timed(by_ram_file)
         took["ram_file_us"].append(us)
-    assert [members(one) for one in areas] == right, "the RAM file gave another list"
+    assert [members(area) for area in areas] == right, "the RAM file gave another list"
 
 result = {"areas": len(right)}
 result |= {name: statistics.median(each) for name, each in took.items()}
