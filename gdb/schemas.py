@@ -33,12 +33,12 @@ Made from the lab's own dataclasses by `make schemas`; a test sees to it that it
 Every object begins with three members: `schema`, its name; `version`, which grows when a
 member is added, or gets another meaning; `seginfo`, the version of the lab that wrote it.
 Then the members below follow, in this order. An address is a number. Bytes of the guest are
-text in which what a terminal would obey is escaped (`\\x1b`), and a backslash doubled.
+text: what a terminal would obey is escaped (`\\x1b`), and a backslash is doubled.
 
 A **table** is an object with `title`, `rows` and `broken`. A row is an object with the members
 that are listed; `broken` says why the walk behind the table ended early, and is `""` if it did
-not. A **drawing** has `title`, `data` and `broken`. A **sentence** is a string. What a command
-has not to say is `null`.
+not. A **drawing** has `title`, `data` and `broken`. A **sentence** is a string. A member is `null`
+if the command has nothing to say there.
 
 `lab COMMAND --json` writes `seginfo-COMMAND`.
 """
