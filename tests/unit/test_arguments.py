@@ -62,7 +62,8 @@ def bench(gdb: Any, old: made_up.Guest, monkeypatch: Any) -> Bench:
     tasks, mms, pgds = tasks_of(old)
     current = old.room(64)
     old.write(current, made_up.WORD.pack(tasks[61]))
-    registers = {"gs_base": current - per_cpu_place("current_task")}
+    base = current - per_cpu_place("current_task")
+    registers = {"cs": 0x10, "gs_base": base, "k_gs_base": 0}
     vmlinux = debugger.debugger().vmlinux
     debugger.use(FilesDebugger(vmlinux, old.layout, old.image, (registers,)))
     monkeypatch.setattr(fits, "check_running", lambda: True)

@@ -7,7 +7,7 @@ import pytest
 
 from lab.linux.mm import mm_struct
 from lab.target import kernel
-from lab.target.memory import Fault
+from lab.target.memory import START_KERNEL_MAP, Fault
 from made_up import PAGE, PAGE_OFFSET, SIZE, WRITE, Guest
 
 
@@ -43,6 +43,16 @@ def test_a_string_without_an_end(guest: Guest) -> None:
 def test_behind_all_memory(guest: Guest) -> None:
     with pytest.raises(Fault):
         kernel.memory().read(PAGE_OFFSET + SIZE, 1)
+
+
+def test_only_the_kernel_image_is_mapped_there(guest: Guest) -> None:
+    """cleanup_highmap() unmaps the rest of its 1 GiB: there is no RAM behind it."""
+    start, end = (guest.layout.address_of(symbol) for symbol in ("_text", "_end"))
+    guest.write(end - 4, b"last")
+    assert kernel.memory().read(end - 4, 4) == b"last"
+    for address in (start - 1, end - 1, end, START_KERNEL_MAP, START_KERNEL_MAP + SIZE):
+        with pytest.raises(Fault):
+            kernel.memory().read(address, 4)
 
 
 def test_across_two_pages_that_lie_elsewhere(guest: Guest) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Iterator
 
+from ..linux import regions
 from ..printable import text_of
 from ..target import elffile, hostfiles, kernel, structs, vmlinux
-from ..target.memory import KERNEL_IMAGE_SIZE, PAGE_SIZE
+from ..target.memory import PAGE_SIZE
 
 DATA = ("vmcoreinfo_data", "vmcoreinfo_size")
 
@@ -76,7 +77,7 @@ def _lines() -> Iterator[str]:
     yield f"NUMBER(phys_base)={guest.phys_base}"
     yield f"NUMBER(pgtable_l5_enabled)={int(guest.levels == 5)}"
     yield "KERNELOFFSET=0"  # check_running() refuses a kernel that KASLR has moved
-    yield f"NUMBER(KERNEL_IMAGE_SIZE)={KERNEL_IMAGE_SIZE}"
+    yield f"NUMBER(KERNEL_IMAGE_SIZE)={regions.kernel_image_size()}"
 
 
 def _layout() -> Iterator[str]:

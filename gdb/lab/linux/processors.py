@@ -10,7 +10,7 @@ from ..target import kernel, structs
 from ..target.cstruct import NULL, Ptr
 from ..target.debugger import debugger
 from .structs.sched import TaskStruct
-from .task import per_cpu_place
+from .task import CPL, kernel_gs_bases, per_cpu_place
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
 REGISTERS = (
@@ -18,7 +18,6 @@ REGISTERS = (
     *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
     *("rip", "eflags", "cs", "ss", "fs_base", "gs_base", "k_gs_base"),
 )
-CPL = 3  # the lowest two bits of cs: 0 in the kernel, 3 in user mode
 
 # Bits of the preempt count, include/linux/preempt.h. On x86 the highest bit is
 # clear when the scheduler shall run: PREEMPT_NEED_RESCHED, asm/preempt.h.
@@ -38,6 +37,7 @@ class Processor:
 
     thread: int  # gdb's number of it
     cpu: int | None  # the kernel's number; None while the kernel does not use it
+    base: int  # its per-CPU offset, 0 while it has no number
     current: Ptr[TaskStruct]  # that runs on it, 0 while it has no number
     registers: dict[str, int]
 
@@ -133,11 +133,9 @@ def running_on(task: Ptr[TaskStruct]) -> Processor | None:
 
 def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
     registers = debugger().registers(number, REGISTERS)
-    # In the kernel GS has the per-CPU offset; in user mode, and for the few
-    # instructions between entry and swapgs, MSR_KERNEL_GS_BASE has.
-    bases = (registers["gs_base"], registers["k_gs_base"])
+    bases = kernel_gs_bases(*(registers[name] for name in ("cs", "gs_base", "k_gs_base")))
     base = next((base for base in bases if base and base in offsets), None)
     if base is None:
-        return Processor(number, None, NULL, registers)
+        return Processor(number, None, 0, NULL, registers)
     current = Ptr[TaskStruct](kernel.memory().u64(base + per_cpu_place("current_task")))
-    return Processor(number, offsets.index(base), current, registers)
+    return Processor(number, offsets.index(base), base, current, registers)

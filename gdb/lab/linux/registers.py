@@ -152,8 +152,8 @@ def bases(task: Ptr[TaskStruct], processor: Processor | None) -> dict[str, int]:
         read = TaskStruct(kernel.memory(), task)
         return {"fs_base": read.thread_fsbase, "gs_base": read.thread_gsbase}
     live = processor.registers
-    # The other one is the kernel's per-CPU offset, a kernel address.
-    gs = min(live["gs_base"], live["k_gs_base"])
+    swapped = not processor.in_user_mode and live["gs_base"] == processor.base
+    gs = live["k_gs_base" if swapped else "gs_base"]
     return {"fs_base": live["fs_base"], "gs_base": gs}
 
 

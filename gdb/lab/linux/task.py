@@ -17,6 +17,7 @@ from .structs.lib import ListHead
 from .structs.mm_types import MmStruct
 from .structs.sched import Pid, TaskStruct, Upid
 
+CPL = 3  # the lowest two bits of cs: 0 in the kernel, 3 in user mode
 PF_EXITING, PF_KTHREAD = 0x4, 0x0020_0000  # include/linux/sched.h
 DAMAGED = "is damaged"
 structs.expect("pcpu_hot", "current_task", "cpu_number", "init_task")
@@ -40,13 +41,20 @@ def register(name: str) -> int:
 
 
 def this_cpu_base() -> int:
-    """The per-CPU offset of the stopped CPU.
+    """The per-CPU offset of the stopped CPU."""
+    bases = kernel_gs_bases(*map(register, ("cs", "gs_base", "k_gs_base")))
+    return next((base for base in bases if base >= 1 << 63), bases[-1])
 
-    In kernel mode GS holds it; in user mode, and for the few instructions
-    between entry and swapgs, MSR_KERNEL_GS_BASE does.
+
+def kernel_gs_bases(cs: int, gs_base: int, k_gs_base: int) -> tuple[int, ...]:
+    """Where a CPU may hold its per-CPU offset, the likelier first.
+
+    In user mode MSR_KERNEL_GS_BASE does. What GS holds there is the program's: where the
+    CPU has FSGSBASE, wrgsbase sets it to anything, a kernel address included (since v5.9,
+    arch/x86/kernel/cpu/common.c). In kernel mode GS does, except for the few instructions
+    between entry and swapgs.
     """
-    base = register("gs_base")
-    return base if base >= 1 << 63 else register("k_gs_base")
+    return (k_gs_base,) if cs & CPL == CPL else (gs_base, k_gs_base)
 
 
 def per_cpu_place(name: str, symbol: str = "") -> int:

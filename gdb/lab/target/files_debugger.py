@@ -86,7 +86,7 @@ class FilesDebugger:
     def registers(self, thread: int, names: tuple[str, ...]) -> dict[str, int]:
         """See Debugger. A core file has no k_gs_base, which is 0 here."""
         try:
-            known = self._registers[thread - 1] | {"k_gs_base": 0}
+            known = {"k_gs_base": 0} | self._registers[thread - 1]
             return {name: known[name] for name in names}
         except (IndexError, KeyError):
             raise Missing(f"{self._image.name} has no such register") from None

@@ -22,7 +22,6 @@ PAGE_PSE = 1 << 7  # a large page, in a level 2 or 3 entry
 PAGE_PROTNONE = 1 << 8  # Linux: PROT_NONE, when not present
 PHYSICAL_MASK = 0x000F_FFFF_FFFF_F000
 START_KERNEL_MAP = 0xFFFF_FFFF_8000_0000  # __START_KERNEL_map, page_64_types.h
-KERNEL_IMAGE_SIZE = 1 << 30
 MOST = 64 << 20  # bytes of one object: a table of eight million descriptors
 
 _U64 = struct.Struct("<Q")
@@ -66,14 +65,15 @@ def read_stub(address: int, size: int) -> bytes:
 class Memory:
     """Virtual memory of the stopped guest over a physical source.
 
-    page_offset, phys_base, kernel_pgd and levels are facts of the running kernel, which
-    placement.py finds and sets.
+    page_offset, phys_base, image, kernel_pgd and levels are facts of the running kernel,
+    which placement.py finds and sets.
     """
 
     def __init__(self, physical: Stub | Mapped) -> None:
         self.physical = physical
         self.page_offset = 0  # page_offset_base: start of the direct map
         self.phys_base = 0  # physical address of the image less its link address
+        self.image = range(0)  # _text to _end: the rest of its 1 GiB is not mapped
         self.kernel_pgd = 0  # physical address of swapper_pg_dir
         self.levels = 4
         self._pages: dict[tuple[int, int], int] = {}
@@ -88,7 +88,7 @@ class Memory:
         if isinstance(self.physical, Stub):
             return read_stub(address, size), 0
         linear = None
-        if START_KERNEL_MAP <= address < START_KERNEL_MAP + KERNEL_IMAGE_SIZE:
+        if address in self.image and address + size <= self.image.stop:
             linear = address - START_KERNEL_MAP + self.phys_base
         elif self.page_offset and self.page_offset <= address < START_KERNEL_MAP:
             linear = address - self.page_offset

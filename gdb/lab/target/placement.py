@@ -37,6 +37,7 @@ class Placement(NamedTuple):
 def place(guest: Memory, placement: Placement) -> None:
     """Read by this placement from now on."""
     guest.phys_base, guest.page_offset, guest.levels = placement
+    guest.image = range(structs.address_of("_text"), structs.address_of("_end"))
     pgd = structs.address_of("init_top_pgt") - START_KERNEL_MAP
     guest.kernel_pgd = pgd + placement.phys_base
     if isinstance(guest.physical, Stub):
