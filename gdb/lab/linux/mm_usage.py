@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..target import kernel
 from ..target.cstruct import Ptr
-from ..target.memory import PAGE_PRESENT, PAGE_SIZE
+from ..target.memory import PAGE_PRESENT, PAGE_PROTNONE, PAGE_SIZE
 from . import mm as mm_, pagewalk, vma
 from .pgtable import PAGE_RW
 from .structs.mm_types import MmStruct
@@ -22,7 +22,8 @@ class Space:
     count: int  # mm_count: references to the mm_struct; all users are one
     tables: int  # bytes of page tables
     areas: dict[int, int]  # where each starts, and its vm_flags
-    mapped: dict[int, int]  # where each starts, and its mapped pages, of PAGE_SIZE
+    mapped: dict[int, int]  # where each starts, and its mapped pages, of PAGE_SIZE,
+    # those that PROT_NONE forbids among them: they are in RSS, are copied and freed
     writable: dict[int, int]  # entries of private areas: address, number of pages
     read_only: dict[int, int]
 
@@ -63,7 +64,7 @@ def space(mm: Ptr[MmStruct]) -> Space:
         for address, size, _, entry in pagewalk.walk_page_range(
             pgd, area.vm_start, area.vm_end
         ):
-            if not entry & PAGE_PRESENT:
+            if not entry & (PAGE_PRESENT | PAGE_PROTNONE):  # pte_present()
                 continue
             count = size // PAGE_SIZE
             mapped[area.vm_start] += count

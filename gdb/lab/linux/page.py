@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..target import kernel, structs
 from ..target.cstruct import Ptr
-from ..target.memory import START_KERNEL_MAP, Fault
+from ..target.memory import PAGE_SIZE, START_KERNEL_MAP, Fault
 from .structs.mm_types import Folio, Page, TailPage
 
 PAGE_MAPPING_ANON = 1
@@ -74,9 +74,20 @@ def flag_names(flags: int) -> tuple[str, ...]:
 
 
 def compound_head(page: Ptr[Page]) -> Ptr[Page]:
-    """The first page of a compound one, or the page itself: struct page *."""
-    head = TailPage(kernel.memory(), Ptr[TailPage](page)).compound_head
-    return Ptr[Page](head - 1) if head & 1 else page
+    """The first page of a compound one, or the page itself: struct page *.
+
+    Of a huge page whose struct pages were given back (hugetlb_optimize_vmemmap, since
+    v5.14) the later ones are the first ones mapped again, PG_head and all:
+    page_fixed_fake_head() in include/linux/page-flags.h.
+    """
+    guest = kernel.memory()
+    read = TailPage(guest, Ptr[TailPage](page))
+    if read.compound_head & 1:
+        return Ptr[Page](read.compound_head - 1)
+    if not page % PAGE_SIZE and "head" in flag_names(read.flags):
+        following = _second_page(page).compound_head
+        return Ptr[Page](following - 1) if following & 1 else page
+    return page
 
 
 def _second_page(head: Ptr[Page]) -> TailPage:
@@ -139,14 +150,15 @@ def _double_map() -> int | None:
 def is_huge(head: Ptr[Page]) -> bool | None:
     """PageHuge(): is it a page of the pool?
 
-    None where the kernel tells it in another way than by compound_dtor.
+    None where the kernel tells it in another way than by a destructor: since v6.6
+    (9c5ccf2db04b).
 
     :param head: struct page * of the first
     """
-    second = _second_page(head)
-    if second.compound_dtor is None:
-        return None
-    return second.compound_dtor == _hugetlb_page_dtor()
+    dtor = _second_page(head).compound_dtor
+    if dtor is None:
+        dtor = Folio(kernel.memory(), Ptr[Folio](head)).dtor
+    return None if dtor is None else dtor == _hugetlb_page_dtor()
 
 
 @structs.cached

@@ -235,9 +235,10 @@ def kind(entry: Entry) -> str:
         return "protnone"
     if entry.level == 2 and entry.value & PAGE_PSE:
         return "splitting"
-    if entry.level > 2:
-        return "invalid"
-    return swapops.pte_to_swp_entry(entry.value).kind
+    found = swapops.pte_to_swp_entry(entry.value).kind
+    if entry.level > 3 or entry.level == 3 and found not in ("migration", "hwpoison"):
+        return "invalid"  # a page of 1 GiB is moved and poisoned, never swapped out
+    return found
 
 
 def explain(entry: Entry) -> str:

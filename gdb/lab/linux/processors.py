@@ -133,7 +133,9 @@ def running_on(task: Ptr[TaskStruct]) -> Processor | None:
 
 def _processor(number: int, offsets: tuple[int, ...]) -> Processor:
     registers = debugger().registers(number, REGISTERS)
-    bases = kernel_gs_bases(*(registers[name] for name in ("cs", "gs_base", "k_gs_base")))
+    bases = kernel_gs_bases(
+        *(registers[name] for name in ("cs", "gs_base", "k_gs_base"))
+    )
     base = next((base for base in bases if base and base in offsets), None)
     if base is None:
         return Processor(number, None, 0, NULL, registers)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from ..target import kernel, structs
 from ..target.cstruct import NULL, Ptr
 from . import errno, kallsyms
-from .processors import CPL, MASK, Processor
+from .processors import MASK, Processor
 from .structs.sched import TaskStruct
 from .structs.x86 import PtRegs
+from .task import CPL
 
 # In the order of the structure; gdb's names beside the kernel's.
 GENERAL = {

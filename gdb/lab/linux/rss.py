@@ -28,7 +28,7 @@ class Counter(NamedTuple):
     """One kind of pages."""
 
     kind: str  # file, anon, shmem, swap
-    counted: int  # as /proc/PID/status shows it
+    counted: int  # as /proc/PID/status shows it, which has 0 for a negative one
     pending: int  # counted by tasks or CPUs, but not yet added
 
     @property

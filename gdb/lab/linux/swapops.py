@@ -28,8 +28,8 @@ class SwapEntry:
     def pfn(self) -> int | None:
         """The page frame, for kinds that keep one: swp_offset_pfn().
 
-        Above the frame number v6.1 (be45a4902c7c) keeps accessed and dirty bits;
-        MAX_PHYSMEM_BITS is 46 with four levels of page tables and 52 with five.
+        Above the frame number v6.1 (0d206b5d2e0d) keeps accessed and dirty bits, since
+        2e3468778dbe; MAX_PHYSMEM_BITS is 46 with four levels of page tables and 52 with five.
         """
         if self.kind not in ("migration", "hwpoison", "device"):
             return None
@@ -63,14 +63,17 @@ def swap_types() -> dict[int, tuple[str, str]]:
     """The types that are no swap area: kind and what to say of it.
 
     They are the highest of the 32, and which there are depends on the kernel's
-    options. From the top: swap-in errors (v5.19, 9f186f9e5fa9) and markers
-    (v5.19, 679d10331910), device memory, migration, poisoned pages.
+    options. From the top: swap-in errors (v5.19, 9f186f9e5fa9) and markers (v5.19,
+    679d10331910), device memory, migration, poisoned pages. In v6.2 swap-in errors became
+    markers (15520a3f0469), which every kernel has since then (ca92ea3dc5a2).
     """
     names = [("hwpoison", "the page is poisoned")] * structs.has_symbol(
         "memory_failure"
     )
     names += _migration_types() + _device_types()
-    if has_exclusive_pages():
+    if structs.has_symbol("pcpu_hot"):  # v6.2, e57ef2ed97c1
+        names += [("marker", "a marker of userfaultfd or of a failed read from swap")]
+    elif has_exclusive_pages():
         names += [("marker", "a marker of userfaultfd")] * structs.has_symbol(
             "userfaultfd_unmap_prep"
         )

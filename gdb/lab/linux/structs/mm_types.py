@@ -98,8 +98,7 @@ class Page(Struct, name="struct page"):
 class TailPage(Struct, name="struct page"):
     """A later one of a compound page; the second says what holds for all of it.
 
-    Since v6.2 (4375a553f4a7, 94688e8eb453) some of that is in struct folio instead, at
-    the same place.
+    Since v6.3 (94688e8eb453) some of that is in struct folio instead, at the same place.
     """
 
     flags: U64
@@ -112,8 +111,9 @@ class TailPage(Struct, name="struct page"):
 class Folio(Struct, name="struct folio"):
     """A compound page as a whole, since v5.16 (7b230db3b8d3): include/linux/mm_types.h."""
 
-    order: Optional[U8] = at("_folio_order")  # v6.2 to v6.6
-    entire_mapcount: Optional[S32] = at("_entire_mapcount.counter")  # since v6.2
+    dtor: Optional[U8] = at("_folio_dtor")  # v6.1 to v6.5
+    order: Optional[U8] = at("_folio_order")  # v6.1 to v6.6
+    entire_mapcount: Optional[S32] = at("_entire_mapcount.counter")  # since v6.3
 
 
 class VmOperationsStruct(Struct, name="struct vm_operations_struct"):
