@@ -34,17 +34,23 @@ def run(traced: Traced) -> Run:
 
 
 @pytest.fixture(scope="module")
-def kinds(run: Run) -> Iterator[Trace]:
-    """A fault of each kind, with a file that the guest reads from the host."""
+def on_the_host() -> Iterator[str]:
+    """The path in the guest of a file that it reads from the host."""
     file = labs.BUILD / "share" / f"fault-{labs.free_port()}"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(bytes(SIZE))
     try:
-        found = run("fault_kinds.c", f"/mnt/host_share/{file.name}")
+        yield f"/mnt/host_share/{file.name}"
     finally:
         file.unlink()
+
+
+@pytest.fixture(scope="module")
+def kinds(run: Run, on_the_host: str) -> Trace:
+    """A fault of each kind."""
+    found = run("fault_kinds.c", on_the_host)
     assert "FAILED" not in found.console and "exited with 0" in found.console
-    yield found
+    return found
 
 
 @pytest.fixture(scope="module", params=[(8, 24), (2, 40)], ids=["8 threads", "races"])
@@ -145,7 +151,7 @@ def test_every_kind_was_there(kinds: Trace) -> None:
     assert {row["kind"]: row["pages"] for row in table} == {k: pages[k] for k in shown}
     made = {kind for faults in announced(kinds).values() for *_, kind in faults}
     assert {kind for kinds in made for kind in kinds.split("|")[:1]} - set(shown) <= {
-        "made writable"  # when a reference of the kernel's makes it a copy
+        *("made writable", "huge page made writable")  # or a reference makes it a copy
     }
     assert shown["stack growth"] == 1
 
@@ -163,9 +169,10 @@ def test_entries_before_and_after(kinds: Trace, ways: Trace) -> None:
         if event["access"] == "write":
             assert after["entry"] & 2
         new = not before["entry"]
-        if kind in ("copy on write", "made writable", "shared write"):
+        copies = ("copy on write", "huge page of the pool copied")
+        if kind in (*copies, "shared write") or kind.endswith("made writable"):
             assert not new and not before["entry"] & 2
-            assert (before["pfn"] == after["pfn"]) == (kind != "copy on write")
+            assert (before["pfn"] == after["pfn"]) == (kind not in copies)
         else:
             assert new
         if "zero page" in kind:
@@ -199,6 +206,36 @@ def test_what_is_read_from_storage_is_major(kinds: Trace) -> None:
     assert read["after"]["page_cache"] and "read from storage" in read["what"]
     others = [e for e in kinds.events if "read from storage" in e["what"]]
     assert others == [read]
+
+
+def test_the_functions_are_called(
+    kinds: Trace,
+    on_the_host: str,
+    program: Callable[[str], Path],
+    vmlinux: Path,
+    port: int,
+    tmp_path: Path,
+) -> None:
+    """What an event names is entered so often, by breakpoints in a run of its own.
+
+    Where gdb has an inlined function begin need not be executed: those exist at least.
+    """
+    named = Counter(event["function"] for event in kinds.events)
+    called = labs.inside(
+        "fault_functions.py",
+        port,
+        tmp_path,
+        sorted(named),
+        before=("source gdb/seginfo.py",),
+        PROGRAM=program("fault_kinds.c"),
+        ARGS=on_the_host,
+    )
+    assert set(called) == set(named) and None not in called.values()
+    symbols = {name for names in symbol_table(vmlinux).values() for name in names}
+    counted = symbols & set(named) - {"wp_page_copy"}  # or made writable, see above
+    assert len(counted) >= 8
+    for function in counted:
+        assert called[function] >= named[function], function
 
 
 def test_the_stack_grows(kinds: Trace) -> None:

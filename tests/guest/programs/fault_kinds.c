@@ -123,17 +123,23 @@ static void after_fork(void)
 	memory_t *memory = map(PAGE, RW, PRIVATE, -1);
 	memory_t *alone = map(PAGE, RW, PRIVATE, -1);
 	memory_t *split = aligned();
+	memory_t *whole = aligned();
+	memory_t *pool = map(HUGE_PAGE, RW, PRIVATE | MAP_HUGETLB, -1);
 	int status;
 	pid_t pid;
 
 	writes(memory, "new page");
 	writes(alone, "new page");
 	writes(split, "huge page");
+	writes(whole, "huge page");
+	reads(pool, "huge page of the pool");
+	writes(pool, "huge page of the pool made writable");
 	pid = fork();
 	if (!pid) {
 		say("child %d\n", getpid());
 		writes(memory, "copy on write");
 		writes(split, "copy on write");
+		writes(pool, "huge page of the pool copied");
 		writes((memory_t *)0x1000, "signal");
 		_exit(0);
 	}
@@ -141,6 +147,9 @@ static void after_fork(void)
 	say("died %d %d\n", pid, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 	touch(alone, "write", "user", "made writable|copy on write");
 	*alone = 2;
+	touch(whole, "write", "user", "huge page made writable|copy on write");
+	*whole = 2;
+	writes(pool, "huge page of the pool made writable");
 }
 
 static void kernel_mode(int fd)

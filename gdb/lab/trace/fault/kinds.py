@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ...linux import pgtable
 from ...linux.structs.mm_types import VmAreaStruct
 from ...linux.vmflags import VM_HUGETLB
+from ...target import structs
 from . import look
 from .look import Access, Look
 
@@ -24,12 +25,23 @@ class Kind:
     function: str  # of the kernel, where this is done
     meaning: str  # for the summary
     resolves: bool = True  # did the page-table entry become better?
+    older: str = ""  # the function in kernels that do not have that one yet
+
+    @property
+    def done_in(self) -> str:
+        """The function of this kernel. Most are inlined, and have no symbol."""
+        if structs.has_symbol(self.function) or not structs.has_symbol(self.older):
+            return self.function
+        return self.older
 
 
 ZERO = Kind("zero page", "do_anonymous_page", "read before any write: one page for all")
 NEW = Kind("new page", "do_anonymous_page", "first write: a page of zeros")
 STACK = Kind(
-    "stack growth", "expand_stack", "below the stack: it grows, and gets a page"
+    "stack growth",
+    "expand_stack_locked",  # v6.5, v6.1.37: 8d7071af8907
+    "below the stack: it grows, and gets a page",
+    older="expand_stack",
 )
 FILE = Kind("file page", "do_read_fault", "the page cache's own page, and those around")
 COPY = Kind("private copy", "do_cow_fault", "first touch is a write: a copy at once")
@@ -40,7 +52,24 @@ REUSE = Kind("made writable", "wp_page_reuse", "nobody else has the page: no cop
 DIRTY = Kind("shared write", "wp_page_shared", "first write: the file's page is dirty")
 HUGE = Kind("huge page", "do_huge_pmd_anonymous_page", "2 MiB at once")
 HUGE_ZERO = Kind("huge zero page", "do_huge_pmd_anonymous_page", "2 MiB of zeros, read")
+HUGE_REUSE = Kind(
+    "huge page made writable",
+    "do_huge_pmd_wp_page",
+    "nobody else has the huge page: no copy",
+)
 HUGETLB = Kind("huge page of the pool", "hugetlb_no_page", "MAP_HUGETLB, hugetlbfs")
+HUGETLB_COW = Kind(
+    "huge page of the pool copied",
+    "hugetlb_wp",  # v5.19: c89357e27f20
+    "somebody else uses it: a copy of all of it",
+    older="hugetlb_cow",
+)
+HUGETLB_REUSE = Kind(
+    "huge page of the pool made writable",
+    "hugetlb_wp",
+    "nobody else has it: no copy",
+    older="hugetlb_cow",
+)
 SWAP = Kind("swapped in", "do_swap_page", "the page was elsewhere")
 MOVED = Kind("waited for a move", "migration_entry_wait", "the page was being moved")
 NUMA = Kind("NUMA hint", "do_numa_page", "asks from which node it is used")
@@ -59,7 +88,8 @@ KILLED = Kind("killed", "do_exit", "the task ends in the fault", False)
 
 ALL = (
     *(ZERO, NEW, STACK, FILE, COPY, SHARED, KERNELS, COW, REUSE, DIRTY),
-    *(HUGE, HUGE_ZERO, HUGETLB, SWAP, MOVED, NUMA, THERE, AGAIN),
+    *(HUGE, HUGE_ZERO, HUGE_REUSE, HUGETLB, HUGETLB_COW, HUGETLB_REUSE),
+    *(SWAP, MOVED, NUMA, THERE, AGAIN),
     *(SIGNAL, FIXUP, EMULATED, KILLED),
 )
 ELSEWHERE = {"swap": SWAP, "migration": MOVED, "protnone": NUMA}
@@ -99,10 +129,18 @@ def grown(before: Look, after: Look) -> int:
 
 
 def _of_present(before: Look, after: Look) -> Kind:
-    """There was a page, but it could not be written: do_wp_page()."""
-    if not _same_frame(before.entry, after.entry):
-        return COW
+    """There was a page, but it could not be written.
+
+    See do_wp_page(), do_huge_pmd_wp_page(), hugetlb_wp().
+    """
     area = area_of(before, after)
+    is_same = _same_frame(before.entry, after.entry)
+    if area is not None and area.vm_flags & VM_HUGETLB:
+        return HUGETLB_REUSE if is_same else HUGETLB_COW
+    if not is_same:
+        return COW
+    if after.entry is not None and after.entry.level > 1:
+        return HUGE_REUSE
     return DIRTY if area is not None and look.is_shared(area) else REUSE
 
 

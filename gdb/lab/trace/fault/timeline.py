@@ -135,7 +135,7 @@ class Faults(Timeline):
             outcome = words.phrase(kind, access, before, after, around, major)
             outcome += f", and {ends}" if ends else ""
         known = self._event(moment, opened, after, kind, outcome, pages, counted)
-        moment = replace(moment, function=kind.function)
+        moment = replace(moment, function=kind.done_in)
         self.tracer.emit(moment, FaultDone(**known, major=major, by=by))
 
     def _signal(self, moment: Moment) -> None:
@@ -156,7 +156,7 @@ class Faults(Timeline):
             code=words.code_name(number, code),
             handler=handler,
         )
-        self.tracer.emit(replace(moment, function=kinds.SIGNAL.function), event)
+        self.tracer.emit(replace(moment, function=kinds.SIGNAL.done_in), event)
 
     # --- What they mean -------------------------------------------------------
 
@@ -261,7 +261,7 @@ class Faults(Timeline):
                 kind.name,
                 self.faults[kind],
                 self.pages[kind],
-                kind.function + "()",
+                kind.done_in + "()",
                 kind.meaning,
             )
             for kind in kinds.ALL

@@ -16,6 +16,8 @@ PLAIN = {
     kinds.ZERO: "the zero page, since it is only read",
     kinds.NEW: "new page of zeros",
     kinds.REUSE: "made writable, nobody else has the page",
+    kinds.HUGE_REUSE: "made writable, nobody else has the huge page",
+    kinds.HUGETLB_REUSE: "made writable, nobody else has the huge page",
     kinds.DIRTY: "first write to a shared page, made writable",
     kinds.KERNELS: "a page of the kernel that every process can see",
     kinds.SWAP: "the page was elsewhere and is back",
@@ -47,7 +49,7 @@ def phrase(
 def _resolved(
     kind: Kind, access: Access, before: Look, after: Look, around: int, major: bool
 ) -> str:
-    if kind is kinds.COW:
+    if kind in (kinds.COW, kinds.HUGETLB_COW):
         return f"copied, {_owner(before)}"
     if kind is kinds.STACK:
         grown = kinds.grown(before, after)
