@@ -9,7 +9,6 @@ import os
 from collections import Counter
 
 import gdb
-
 from lab.linux.task import get_current, task
 
 PROGRAM = "/lab/program"
