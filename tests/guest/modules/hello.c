@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hello - a module that is found in stacks: /proc/hello
+ * hello - a module whose functions are on stacks: /proc/hello
  *
  * Reading sleeps until a signal comes, two calls deep. Writing prints the stack
- * to the console and then reads the first byte of the buffer, without a helper of
- * the kernel's in between: a page that is not there yet faults in wr() itself.
+ * to the console and then reads the first byte of the buffer directly, without
+ * copy_from_user(): if its page is not present, wr() itself faults.
  *
- * With nap=1 it is the loading that sleeps, in code that is dropped afterwards.
+ * With nap=1 loading sleeps instead, in init code that is discarded afterwards.
  */
 #include <linux/module.h>
 #include <linux/proc_fs.h>
@@ -29,7 +29,7 @@ static ssize_t rd(struct file *file, char __user *to, size_t size, loff_t *at)
 	return err ? err : size;
 }
 
-/* __cold: in a section of its own */
+/* __cold puts it into a section of its own */
 static noinline __cold void tell(void)
 {
 	dump_stack();

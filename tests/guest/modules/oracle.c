@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * oracle - what the kernel's own lists and allocator say, on the console
+ * oracle - prints the kernel's own lists and allocations to the console
  *
  * A line for each task, with pid, tgid, task_struct, where its stack starts and ends,
- * and its name; idle_task is the address of the kernel's function, which it does not
- * export.
- * Then a line for each block of pages that the module has taken: its order, whether it
- * is compound, frame and number of frames. It keeps them as long as it is loaded.
+ * and its name; idle_task is the address of the kernel's function, which is not
+ * exported.
+ * Then a line for each block of pages that the module has allocated: its order, whether
+ * it is compound, frame and number of frames. It keeps them as long as it is loaded.
  */
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
@@ -51,7 +51,7 @@ static const struct {
 };
 
 static struct page *taken[ARRAY_SIZE(wanted)];
-static void *exact; /* three pages: a block of four, split, the last given back */
+static void *exact; /* three pages: a block of four, split, with the last one given back */
 
 static void give_back(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * wrong - do one thing wrong when loaded, to see whether the kernel's judges say so
+ * wrong - do one thing wrong when loaded, to see whether the kernel's checkers report it
  *
  *	crime=	freed		read memory after it was freed
  *		shift		shift by more bits than there are

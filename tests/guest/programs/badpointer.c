@@ -2,8 +2,8 @@
 /*
  * badpointer - call segment_info() where it cannot write, then once well
  *
- * For tests of the debugger: an error the caller made is reported, and is no
- * fault of the kernel.
+ * For tests of the debugger: an error of the caller is reported, but not as a
+ * failure of the kernel.
  */
 #include "segment_info.h"
 #include <stdio.h>
@@ -18,7 +18,7 @@ int main(void)
 	static struct segment_info info;
 	char *half;
 
-	/* The struct would go over the end of what is mapped */
+	/* The struct would extend beyond the end of what is mapped */
 	half = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (half == MAP_FAILED || munmap(half + PAGE, PAGE)) {
 		perror("badpointer: cannot map");

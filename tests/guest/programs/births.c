@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * births - new processes and threads in many ways, each with its account
+ * births - start processes and threads in many ways, and print what each should be
  *
  * Lines "NAME KEY=VALUE ..." for tests/debugger/test_trace_fork.py.
  */
@@ -34,7 +34,7 @@ static void check(int holds, const char *what)
 	exit(1);
 }
 
-/* A file of /proc; no page but those of text is touched */
+/* Read a file of /proc without touching pages other than text */
 static void read_proc(const char *path)
 {
 	int fd = open(path, O_RDONLY);
@@ -46,7 +46,7 @@ static void read_proc(const char *path)
 	close(fd);
 }
 
-/* Lines of /proc/self/maps; the vsyscall page is no area */
+/* The number of lines in /proc/self/maps, but for the vsyscall page, which is no area */
 static int areas(void)
 {
 	int count = 0;
@@ -57,9 +57,9 @@ static int areas(void)
 	return count - !!strstr(text, "[vsyscall]");
 }
 
-static long unshared; /* pages of areas without an anonymous one: files, shared ones */
+static long unshared; /* pages in areas without anonymous pages: files, shared memory */
 
-/* Anonymous pages of private areas that can be written to */
+/* Anonymous pages of private, writable areas */
 static long anonymous(void)
 {
 	long pages = 0, resident = 0;
@@ -69,7 +69,7 @@ static long anonymous(void)
 	for (char *line = text; line && *line; line = strchr(line, '\n') + 1) {
 		static int writable;
 
-		if (strchr("0123456789abcdef", *line)) /* fields have capitals */
+		if (strchr("0123456789abcdef", *line)) /* names of fields begin with capitals */
 			writable = !strncmp(strchr(line, ' ') + 1, "rw-p", 4) ||
 				   !strncmp(strchr(line, ' ') + 1, "rwxp", 4);
 		if (writable && !strncmp(line, "Anonymous:", 10))
@@ -89,7 +89,7 @@ static void reap(pid_t child)
 	check(child > 0 && waitpid(child, &status, 0) == child && !status, "wait");
 }
 
-/* The child says how many areas it has, and how much is left of them */
+/* The child prints how many areas it has, and how many pages are left of them */
 static void with_areas(void)
 {
 	char *map = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
@@ -108,7 +108,7 @@ static void with_areas(void)
 	check(!madvise(map, PAGE, MADV_DONTFORK), "MADV_DONTFORK");
 	check(!madvise(map + 2 * PAGE, PAGE, MADV_WIPEONFORK), "MADV_WIPEONFORK");
 	ours = areas();
-	dirty = anonymous(); /* warms up what it uses */
+	dirty = anonymous(); /* touches what it uses, so that it is counted */
 	dirty = anonymous();
 	child = syscall(SYS_fork);
 	if (!child) {
@@ -152,7 +152,7 @@ static void with_vfork(void)
 	printf("vfork child=%d\n", child);
 }
 
-/* A caller that is killed while it waits for its child to let go of the memory */
+/* The caller is killed while it waits for its child to release the memory */
 static void with_killed_vfork(unsigned long flags)
 {
 	volatile pid_t *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
@@ -196,7 +196,7 @@ static int ends(void *unused)
 	return 0;
 }
 
-/* Two processes in one memory that have the same parent */
+/* Two processes that share a memory and have the same parent */
 static void with_sibling(void)
 {
 	char *stack = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
@@ -213,8 +213,8 @@ static void with_sibling(void)
 			usleep(1000);
 		_exit(0);
 	}
-	child = wait(NULL); /* who made it waits for its end */
-	while (!told[0]) /* and may not know its number yet */
+	child = wait(NULL); /* the one that made it waits for its end */
+	while (!told[0]) /* which may come before its number is known */
 		usleep(1000);
 	check(child == told[0], "wait");
 	reap(maker);

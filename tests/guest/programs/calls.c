@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * calls - threads that make system calls which can be counted
+ * calls - threads that make a known number of system calls
  *
  *	calls THREADS ROUNDS
  *
  * Each thread calls lseek(1000, ROUND, 0), which fails, with ROUND from 0 on, and
- * once gettid(). At the end one thread per line is told: its id.
+ * once gettid(). At the end prints the thread ids, one per line.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #define CARRIED_H
 
 /*
- * The modules that tests/guest/modules.py has linked into a program, so that it can load
+ * The modules that tests/support/guest_modules.py has linked into a program, so that it can load
  * them into any guest of the lab: load("hello", "nap=1").
  */
 #include <errno.h>
@@ -19,7 +19,7 @@ struct carried {
 
 extern const struct carried carried[]; /* the last one has no name */
 
-/* Load a module; 0, or -1 with errno */
+/* Load a module. Returns 0, or -1 with errno */
 static inline int load(const char *name, const char *parameters)
 {
 	for (const struct carried *one = carried; one->name; one++) {
@@ -30,7 +30,7 @@ static inline int load(const char *name, const char *parameters)
 	return -1;
 }
 
-/* Unload a module; 0, or -1 with errno */
+/* Unload a module. Returns 0, or -1 with errno */
 static inline int unload(const char *name)
 {
 	return syscall(SYS_delete_module, name, 0);

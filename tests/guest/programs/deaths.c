@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * deaths - threads and processes that end in many ways, each with its account
+ * deaths - end threads and processes in many ways, and print what each should be
  *
  * Lines "NAME KEY=VALUE ..." for tests/debugger/test_trace_exit.py.
  */
@@ -24,7 +24,7 @@ static void *sleep_on(void *unused)
 
 static pthread_barrier_t barrier;
 
-/* Says which thread it is, and then does nothing */
+/* Prints its thread id, and then does nothing */
 static void *named(void *unused)
 {
 	say("thread id=%d process=%d\n", gettid(), getpid());
@@ -62,7 +62,7 @@ static void ends(const char *name, void (*what)(void))
 
 static void by_exit(void)
 {
-	_exit(0x1003); /* its parent sees the lowest byte */
+	_exit(0x1003); /* its parent gets the lowest byte */
 }
 
 static void by_exit_of_a_thread(void)
@@ -102,14 +102,14 @@ static void by_fault(void)
 	*nowhere = 0;
 }
 
-/* Nobody may read its memory: no core dump, and who kills the others is another */
+/* Nobody may read its memory: there is no core dump, and another function kills the threads */
 static void by_fault_of_a_secret(void)
 {
 	must(!prctl(PR_SET_DUMPABLE, 0), "PR_SET_DUMPABLE");
 	by_fault();
 }
 
-/* Ends behind the first thread, which is a zombie by then */
+/* Ends after the first thread, which is a zombie by then */
 static void *last(void *unused)
 {
 	until_zombie(getpid());
@@ -132,7 +132,7 @@ static void *executes(void *unused)
 	return unused;
 }
 
-/* A thread executes a program: it is the process then */
+/* A thread executes a program, and becomes the process */
 static void by_exec_of_a_thread(void)
 {
 	pthread_t thread;
@@ -142,7 +142,7 @@ static void by_exec_of_a_thread(void)
 	sleep_on(NULL);
 }
 
-/* The child of vfork() ends first, in a memory that is not its own */
+/* The child of vfork() ends first, in memory that is not its own */
 static void by_exec_after_vfork(void)
 {
 	pid_t child = vfork();
@@ -194,7 +194,7 @@ static void orphan(const char *name)
 	    told->before, told->parent);
 }
 
-/* No zombie: wait() finds none and says so */
+/* There is no zombie: wait() finds none and says so */
 static void nobody_asks(const char *name, void (*what)(void))
 {
 	pid_t child = fork();
@@ -219,7 +219,7 @@ static void without_zombies(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* The number of a first thread may be that of another process's soon after */
+/* The number of a first thread may soon belong to another process */
 static void leaders_again(void)
 {
 	signal(SIGCHLD, SIG_IGN);
@@ -230,7 +230,7 @@ static void leaders_again(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* A zombie whose tracer, not its parent, ends; and who traces it until then */
+/* A zombie whose tracer, which is not its parent, ends; and who traces it until then */
 static void traced(void)
 {
 	pid_t child = fork(), tracer;
@@ -252,7 +252,7 @@ static void traced(void)
 	say("traced child=%d tracer=%d\n", child, tracer);
 }
 
-/* A tracer hands over a fatal signal behind an execve() that has failed */
+/* A tracer delivers a fatal signal after an execve() that has failed */
 static void killed_behind_exec(void)
 {
 	pid_t child = fork(), tracer;
@@ -273,7 +273,7 @@ static void killed_behind_exec(void)
 		must(waitpid(child, NULL, __WALL) == child, "wait");
 		must(!ptrace(PTRACE_SYSCALL, child, 0, 0), "PTRACE_SYSCALL");
 		must(waitpid(child, NULL, __WALL) == child, "wait");
-		/* It stands at one end of execve() */
+		/* It is stopped at the entry or exit of execve() */
 		must(!syscall(SYS_tgkill, child, child, SIGTERM), "tgkill");
 		must(!ptrace(PTRACE_CONT, child, 0, 0), "PTRACE_CONT");
 		must(waitpid(child, &status, __WALL) == child, "wait");

@@ -27,7 +27,7 @@ static inline void *begin(int argc, char **argv, size_t size)
 	return found;
 }
 
-/* What /proc says of it: Z for a zombie */
+/* Its state in /proc: Z for a zombie */
 static inline char state_of(pid_t child)
 {
 	char path[64], text[512];

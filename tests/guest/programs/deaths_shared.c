@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * deaths_shared - the ends of processes that share a memory with others
+ * deaths_shared - the ends of processes that share their memory with others
  *
  * Lines "NAME KEY=VALUE ..." for tests/debugger/test_trace_exit.py: whose memory it is, which
  * others were in it, and who was the last.
@@ -17,13 +17,13 @@
 
 #define STACK	(64 * 1024)
 
-/* Shared with all children, also those that have a memory of their own */
+/* Shared with all children, even those with a memory of their own */
 static struct {
 	volatile pid_t guest, second;
 	volatile int may_end;
 } *told;
 
-/* Somebody waits for it: its number is free again then */
+/* Once somebody has waited for it, its number is free again */
 static void until_gone(pid_t process)
 {
 	while (!kill(process, 0))
@@ -31,7 +31,7 @@ static void until_gone(pid_t process)
 	must(errno == ESRCH, "kill");
 }
 
-/* Without the C library's exit(): its memory is that of others, too */
+/* Without the C library's exit(), since its memory is used by others */
 static int ends_at_once(void *unused)
 {
 	syscall(SYS_exit_group, unused ? 1 : 0);
@@ -45,7 +45,7 @@ static int ends_when_it_may(void *unused)
 	return ends_at_once(unused);
 }
 
-/* A process in the caller's memory */
+/* Start a process in the caller's memory */
 static pid_t in_this_memory(int (*what)(void *), int flags)
 {
 	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * deaths_traced - the ends of threads that somebody traces, and of their processes
+ * deaths_traced - the ends of traced threads, and of their processes
  *
- * The kernel tells a tracer of each thread that ends, the parent of processes only.
+ * The kernel tells a tracer about each thread that ends, but the parent only about processes.
  * Lines "NAME KEY=VALUE ..." for tests/debugger/test_trace_exit.py.
  */
 #include <errno.h>
@@ -26,7 +26,7 @@ static void until(volatile int *happens)
 		usleep(1000);
 }
 
-/* Says which thread it is, and ends when it may */
+/* Prints its thread id, and ends when it may */
 static void *ends_when_it_may(void *unused)
 {
 	say("thread id=%d process=%d\n", gettid(), getpid());
@@ -69,7 +69,7 @@ static void leader_first(void)
 	syscall(SYS_exit, 5);
 }
 
-/* With a thread that nobody waits for: it is in the way of the other */
+/* With another thread, which nobody waits for and which is in the way */
 static void thread_executes(void)
 {
 	start(ends_when_it_may);
@@ -78,14 +78,14 @@ static void thread_executes(void)
 		pause();
 }
 
-/* Let a traced task that has stopped go on, with the signal it has stopped for */
+/* Let a traced task continue with the signal that stopped it */
 static void let_go_on(pid_t task, int status)
 {
 	int number = WSTOPSIG(status);
 
 	if (status >> 16 || number == SIGTRAP)
 		number = 0;
-	/* ESRCH: it was killed meanwhile */
+	/* ESRCH: it was killed in the meantime */
 	must(!ptrace(PTRACE_CONT, task, 0, number) || errno == ESRCH, "PTRACE_CONT");
 }
 
@@ -106,7 +106,7 @@ static void by_its_parent(const char *name, void (*what)(void))
 	      "PTRACE_SEIZE");
 	told->seized = 1;
 	for (;;) {
-		/* No wait() for a first thread before the others are gone */
+		/* wait() does not return a first thread before the others are gone */
 		if (what == leader_first && !told->may_end)
 			told->may_end = told->thread && state_of(child) == 'Z';
 		task = waitpid(-1, &status, __WALL | WNOHANG);
@@ -125,7 +125,7 @@ static void by_its_parent(const char *name, void (*what)(void))
 	say("traced name=%s child=%d status=%d\n", name, child, last);
 }
 
-/* Somebody else traces the thread that ends last, and nobody the process */
+/* Another process traces the thread that ends last, and nobody the process */
 static void by_another(const char *name, int ignored)
 {
 	pid_t child, tracer, thread;

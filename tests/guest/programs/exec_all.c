@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * exec_all - executes files in all ways, and says how each went
+ * exec_all - executes files in all ways, and prints how each went
  *
  *	exec_all		one case after the other
  *	exec_all THREADS COUNT	THREADS threads, each forks and executes COUNT times
  *
  * The files are in this program: FILES names them for the assembler, and they are
- * written to where they belong before the first exec. A child in which an exec is
- * refused ends with the error.
+ * written to their places before the first exec. A child whose exec is refused exits
+ * with the error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,12 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LONG_STRING (128 * 1024 + 1) /* MAX_ARG_STRLEN and one more */
+#define LONG_STRING (128 * 1024 + 1) /* MAX_ARG_STRLEN plus one */
 #define MANY_STRINGS 300
 #define RACERS 5
 #define KERNEL_TEXT ((const char *)0xffffffff81000000) /* _text */
 
-/* Each file: its path, its size, its bytes. An empty path is behind the last */
+/* Each file: its path, its size, its bytes. An empty path ends the list */
 __asm__(".section .rodata\n"
 	".globl files\n"
 	"files:\n"
@@ -96,7 +96,7 @@ static void finish(const char *name, pid_t pid)
 
 typedef void (*preparation)(void);
 
-/* A child executes path, as a first argument and two more */
+/* A child executes path, with path and two more as its arguments */
 static void run(const char *name, const char *path, preparation prepare)
 {
 	char *const arguments[] = { (char *)name, "two words", "", NULL };
@@ -121,7 +121,7 @@ static void old_layout(void)
 	personality(ADDR_COMPAT_LAYOUT);
 }
 
-/* The test says that this one is in a pid namespace of its own */
+/* Tell the test that this one is in a pid namespace of its own */
 static void be_nested(void)
 {
 	prctl(PR_SET_NAME, "nested");
@@ -194,7 +194,7 @@ static void run_by_descriptor(void)
 	finish("by-descriptor", pid);
 }
 
-/* The parent waits, and keeps the memory that both had */
+/* The parent waits, and keeps the memory that both shared */
 static void run_vfork(void)
 {
 	char *const arguments[] = { "vfork", NULL };
@@ -278,7 +278,7 @@ static void *execute_together(void *unused)
 	return unused;
 }
 
-/* Several threads ask at once: one becomes the process, it kills the others */
+/* Several threads execute at once: one becomes the process and kills the others */
 static void run_race(void)
 {
 	pid_t pid = fork();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * exec_dynamic - a program with a dynamic linker, which says what that was told
+ * exec_dynamic - a program with a dynamic linker, which prints what that was given
  */
 #include <elf.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 /*
  * exec_shown - a program that shows how it was started, before it changes anything
  *
- * No C library: its first instruction is the program's. It writes, with one write()
- * so that nobody's text comes between, where its stack pointer was, its arguments,
- * environment and auxiliary vector, and /proc/self/maps. Ends with 42.
+ * No C library: its first instruction is the program's. It prints, with one write()
+ * so that no other output comes in between, its initial stack pointer, its arguments,
+ * environment and auxiliary vector, and /proc/self/maps. Exits with 42.
  *
  * It is also an interpreter, for a program that names it in PT_INTERP. With "quiet"
  * as its first argument it writes nothing.

@@ -4,7 +4,7 @@
  *
  *	fault_churn THREADS ROUNDS
  *
- * Says
+ * Prints
  *	thread TID FAULTS	min_flt and maj_flt of a thread before it ends
  */
 #include "fault_together.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault_exec - a thread executes a program, and has the first one's number from then on
+ * fault_exec - a thread executes a program, and has the first thread's id from then on
  *
- * The first thread has touched many pages by then. Says
+ * The first thread has touched many pages by then. Prints
  *	other TID	the thread that executes
- *	after FAULTS	min_flt and maj_flt of that thread, which counts on
+ *	after FAULTS	min_flt and maj_flt of that thread, which are not reset
  */
 #include "fault_say.h"
 #include <pthread.h>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault_kinds - every kind of page fault, each at an address it says before
+ * fault_kinds - every kind of page fault, each at an address printed in advance
  *
  *	fault_kinds FILE
  *
  * FILE is on a file system that has to read its pages from somewhere. Memory is
- * never given back, so that an address stands for one thing only. Says
- *	touch ...			as fault_touch.h has it
- *	signal ADDRESS NUMBER CODE	as the handler got it
+ * never given back, so that an address stands for one thing only. Prints
+ *	touch ...			see fault_touch.h
+ *	signal ADDRESS NUMBER CODE	what the handler got
  *	mark ADDRESS MINOR MAJOR	getrusage() just before the next touch of it
  *	populated PAGES			without a fault, between the marks
  */
@@ -43,7 +43,7 @@ static void files(int fd)
 
 	reads(private, "file page");
 	writes(private, "copy on write");
-	writes(private + PAGE, "copy on write"); /* the read brought it as well */
+	writes(private + PAGE, "copy on write"); /* the read has touched it as well */
 	must(!madvise((void *)(private + 2 * PAGE), PAGE, MADV_DONTNEED), "madvise");
 	writes(private + 2 * PAGE, "private copy");
 	writes(shared, "shared page");
@@ -58,7 +58,7 @@ static void storage(const char *path)
 	reads(map(PAGE, PROT_READ, MAP_PRIVATE, fd), "file page");
 }
 
-/* A page whose first write the kernel wants to know of: page_mkwrite() */
+/* A page whose first write the file system is told about: page_mkwrite() */
 static void written(void)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
@@ -178,7 +178,7 @@ static void wrong(memory_t *where, const char *access)
 {
 	if (sigsetjmp(back, 1))
 		return;
-	/* The kernel asks what may be executed only when there is a page */
+	/* The kernel checks whether it may be executed only if there is a page */
 	if (*access == 'e')
 		touch(where, access, "user", "zero page");
 	touch(where, access, "user", "signal");
@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 	must(argc == 2 && fd >= 0, "use");
 	for (int i = 0; i < 16; i++)
 		must(pwrite(fd, "f", 1, (i + 1) * PAGE - 1) == 1, "pwrite");
-	mark(marks, "warm"); /* say() and getrusage() have their pages now */
+	mark(marks, "warm"); /* say() and getrusage() have touched their pages now */
 	mark(marks + PAGE, "first");
 	anonymous();
 	files(fd);

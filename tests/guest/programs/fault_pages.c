@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault_pages - touch new pages, twice as many in two equal parts
+ * fault_pages - touch new pages, in two parts of PAGES each
  *
  *	fault_pages PAGES
  *
- * A call of sched_get_priority_max(), which nobody else makes, stands before the
- * first part, between the two and behind the second: for a debugger to stop at.
+ * It calls sched_get_priority_max(), which nothing else calls, before the first
+ * part, between the two and after the second, for a debugger to stop there.
  */
 #include "fault_say.h"
 #include <sched.h>

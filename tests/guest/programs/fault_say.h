@@ -3,7 +3,7 @@
 #define FAULT_SAY_H
 
 /*
- * What the programs of test_trace_fault.py share: they say beforehand, on the
+ * What the programs of test_trace_fault.py share: they print in advance, on the
  * console, which faults will come, and what the kernel has counted.
  */
 #include <stdlib.h>

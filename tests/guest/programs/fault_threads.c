@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault_threads - threads touch pages at the same time, their own and the same
+ * fault_threads - threads touch pages at the same time, their own and shared ones
  *
  *	fault_threads THREADS PAGES
  *
- * Says
- *	own|common|file|split START PAGES	memory that is touched, all of it
+ * Prints
+ *	own|common|file|split START PAGES	memory that is touched, every page of it
  *	thread TID FAULTS	min_flt and maj_flt of a thread before it ends
  *
  * Every page of common is written, and every page of file read, by every thread, in
@@ -18,7 +18,7 @@
 static unsigned long threads, pages;
 static memory_t *own[MOST], *common, *file, *split;
 
-/* For two threads that run, without a call that would take one from its processor */
+/* For two running threads, without a system call that would put one to sleep */
 static void meet(unsigned long round)
 {
 	static _Atomic unsigned long arrived;
@@ -49,7 +49,7 @@ static void *work(void *argument)
 	return NULL;
 }
 
-static memory_t *said(const char *what, int prot, int flags, int fd)
+static memory_t *map_and_say(const char *what, int prot, int flags, int fd)
 {
 	memory_t *memory = map(pages * PAGE, prot, flags, fd);
 
@@ -68,11 +68,11 @@ int main(int argc, char **argv)
 	must(threads <= MOST, "so many threads");
 	for (i = 0; i < pages; i++)
 		must(pwrite(fd, "f", 1, i * PAGE) == 1, "pwrite");
-	common = said("common", RW, PRIVATE, -1);
-	file = said("file", PROT_READ, MAP_PRIVATE, fd);
-	split = said("split", RW, PRIVATE, -1);
+	common = map_and_say("common", RW, PRIVATE, -1);
+	file = map_and_say("file", PROT_READ, MAP_PRIVATE, fd);
+	split = map_and_say("split", RW, PRIVATE, -1);
 	for (i = 0; i < threads; i++)
-		own[i] = said("own", RW, PRIVATE, -1);
+		own[i] = map_and_say("own", RW, PRIVATE, -1);
 	start(threads, work);
 	say_counted(threads);
 	return 0;

@@ -13,7 +13,7 @@ static pthread_t all[MOST];
 static pthread_barrier_t barrier;
 static long tids[MOST], counted[MOST];
 
-/* Call work() in some threads, each with its number, from 0 */
+/* Call work() in some threads, with their numbers, from 0 */
 static inline void start(unsigned long threads, void *work(void *))
 {
 	must(threads <= MOST, "so many threads");
@@ -29,7 +29,7 @@ static inline void begin(unsigned long me)
 	pthread_barrier_wait(&barrier);
 }
 
-/* What /proc says of this thread: min_flt and maj_flt, see proc_pid_stat(5) */
+/* This thread's min_flt and maj_flt from /proc, see proc_pid_stat(5) */
 static inline void proc_counters(long *minor, long *major)
 {
 	char text[512] = "", *rest;
@@ -47,14 +47,14 @@ static inline void count(unsigned long me)
 {
 	long minor, major, proc_minor, proc_major;
 
-	proc_counters(&proc_minor, &proc_major); /* has its own faults, the first time */
+	proc_counters(&proc_minor, &proc_major); /* the first time it has faults of its own */
 	counters(&minor, &major);
 	proc_counters(&proc_minor, &proc_major);
 	must(minor == proc_minor && major == proc_major, "getrusage() against /proc");
 	counted[me] = minor + major;
 }
 
-/* Wait for all threads, and say what each has counted */
+/* Wait for all threads, and print what each has counted */
 static inline void say_counted(unsigned long threads)
 {
 	for (unsigned long i = 0; i < threads; i++)

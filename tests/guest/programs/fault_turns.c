@@ -2,9 +2,9 @@
 /*
  * fault_turns - files that take turns at the same address
  *
- * The kernel takes memory for its objects that it has just given back, so what is
- * mapped next has the same struct file * and mm_struct * as what was there before.
- * Files of one instruction, in one process; then copies of this program. Says
+ * The kernel reuses the memory of objects that it has just freed, so what is mapped
+ * next has the same struct file * and mm_struct * as what was there before.
+ * Files of one instruction, in one process; then copies of this program. Prints
  *	turn ADDRESS FILE	before it executes what is mapped there
  *	run PID FILE		after a program has ended
  */
@@ -40,7 +40,7 @@ static void code(memory_t *where, const char *path)
 	say("turn %p %s\n", where, path);
 	((void (*)(void))(unsigned long)where)();
 	must(!munmap((void *)where, PAGE), "munmap");
-	usleep(30000); /* the kernel gives a struct file back a little later */
+	usleep(30000); /* the kernel frees a struct file a little later */
 }
 
 static void run(const char *path)

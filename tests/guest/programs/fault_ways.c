@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault_ways - page faults that end in another way than their like
+ * fault_ways - page faults that end differently from similar ones
  *
- * One of the kernel that is not resolved, and yet no EFAULT; an area that grows for
- * a read; a huge page that is mapped piece by piece. Says what fault_touch.h does, and
+ * A fault of the kernel that is not resolved but gives no EFAULT; an area that grows for
+ * a read; a huge page that is mapped in pieces. Prints what fault_touch.h does, and
  *	grows ADDRESS BYTES	before an area grows down to it
  *	mapped ADDRESS COUNT	how many address spaces have the page at that moment
  */
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #define BELOW 60
-#define GAP 1024 /* pages, more than the 256 an area that grows keeps away */
+#define GAP 1024 /* pages, more than the 256 that a growing area keeps free */
 
 static pid_t forked(void)
 {
@@ -31,7 +31,7 @@ static void ended(pid_t pid)
 	say("died %d %d\n", pid, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
-/* It first looks at the word without waiting, and then as others do */
+/* It first reads the word without waiting, and then like any other access */
 static void futex(void)
 {
 	memory_t *word = map(PAGE, RW, PRIVATE, -1);
@@ -42,7 +42,7 @@ static void futex(void)
 		     -1 && errno == EAGAIN, "EAGAIN");
 }
 
-/* A path is read by words, of which the last may not be all there */
+/* A path is read by words, and the last word may extend into an unmapped page */
 static void end_of_page(void)
 {
 	memory_t *memory = map(2 * PAGE, RW, PRIVATE, -1);
@@ -54,7 +54,7 @@ static void end_of_page(void)
 	must(syscall(SYS_open, path, O_RDONLY | O_DIRECTORY) >= 0, "open");
 }
 
-/* The stack's start is where the first line of its kind in maps says */
+/* The stack's start, from the line of the stack in maps */
 static unsigned long stack_start(void)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -78,7 +78,7 @@ static void stack(void)
 	reads(start - BELOW * PAGE, "stack growth");
 }
 
-/* An area like a stack, up to where another one is too near */
+/* An area that grows like a stack, until another one is too near */
 static void grows_down(void)
 {
 	memory_t *gap = map(GAP * PAGE, PROT_NONE, PRIVATE, -1);
@@ -108,7 +108,7 @@ static void copied(memory_t *where, int holders)
 	writes(where, "copy on write");
 }
 
-/* Who writes first has it in pieces from then on, and the other one still as a whole */
+/* The first to write then has it in pieces, the other one still as a whole */
 static void huge(void)
 {
 	memory_t *memory = aligned();
@@ -138,6 +138,6 @@ int main(void)
 	stack();
 	grows_down();
 	huge();
-	end_of_page(); /* at last: nothing is mapped to where the page was */
+	end_of_page(); /* last: nothing is mapped any more after the page */
 	return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fixed - memory mapped where other memory is
+ * fixed - map memory over existing memory
  *
- * Says
+ * Prints
  *	fixed name=NAME at=ADDRESS covered=BYTES	what was there before
  *	hint asked=ADDRESS got=ADDRESS
  */
@@ -27,7 +27,7 @@ static char *map(void *where, size_t pages, int prot, int flags, int fd)
 	return found;
 }
 
-static void said(const char *name, char *at, size_t pages)
+static void print_fixed(const char *name, char *at, size_t pages)
 {
 	printf("fixed name=%s at=%p covered=%lu\n", name, at, pages * PAGE);
 }
@@ -41,29 +41,29 @@ int main(void)
 
 	if (fd < 0 || read_only < 0 || ftruncate(fd, 16 * PAGE))
 		return 1;
-	munmap(room, 100 * PAGE); /* from here on nobody else maps anything there */
+	munmap(room, 100 * PAGE); /* from here on nothing else maps memory there */
 	setbuf(stdout, NULL);
 
 	area = map(room, 8, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1);
 	area[0] = 5;
-	said("alike", map(area, 8, RW, ANONYMOUS | MAP_FIXED, -1), 8);
+	print_fixed("alike", map(area, 8, RW, ANONYMOUS | MAP_FIXED, -1), 8);
 	if (area[0])
 		return 1;
 
 	area = map(room + 20 * PAGE, 8, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1);
-	said("half", map(area + 4 * PAGE, 8, PROT_READ, ANONYMOUS | MAP_FIXED, -1), 4);
+	print_fixed("half", map(area + 4 * PAGE, 8, PROT_READ, ANONYMOUS | MAP_FIXED, -1), 4);
 
 	area = map(room + 40 * PAGE, 8, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, fd);
-	said("private", map(area, 3, RW, MAP_PRIVATE | MAP_FIXED, fd), 3);
+	print_fixed("private", map(area, 3, RW, MAP_PRIVATE | MAP_FIXED, fd), 3);
 
-	said("beside", map(area + 8 * PAGE, 2, PROT_READ, ANONYMOUS | MAP_FIXED, -1), 0);
+	print_fixed("beside", map(area + 8 * PAGE, 2, PROT_READ, ANONYMOUS | MAP_FIXED, -1), 0);
 
 	map(room + 60 * PAGE, 8, PROT_READ, ANONYMOUS | MAP_FIXED_NOREPLACE, -1);
 	area = map(room + 80 * PAGE, 6, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1);
-	said("moved", mremap(area, 6 * PAGE, 6 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+	print_fixed("moved", mremap(area, 6 * PAGE, 6 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
 			     room + 60 * PAGE), 6);
 
-	/* Refused behind mmap_lock, with the area that is there */
+	/* Refused after mmap_lock was taken, with the area in place */
 	if (mmap(room, 8 * PAGE, RW, MAP_SHARED | MAP_FIXED, read_only, 0) != MAP_FAILED)
 		return 1;
 

@@ -2,8 +2,8 @@
 /*
  * fork_churn - a thread forks while others make areas and remove them
  *
- * Says "forked COUNT". For tests/debugger/test_trace_fork.py: what fork() copies must be looked
- * at while nobody can change it.
+ * Prints "forked COUNT". For tests/debugger/test_trace_fork.py: what fork() copies must be read
+ * while nobody can change it.
  */
 #include "fault_say.h"
 #include <pthread.h>

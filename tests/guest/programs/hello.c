@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hello - write to the module it carries, from a page that is not there yet
+ * hello - write to the module it carries, from a page that is not present yet
  *
- * Says at which address /proc/kallsyms has the module's function.
+ * Prints the address of the module's function from /proc/kallsyms.
  */
 #include "carried.h"
 #include <fcntl.h>
@@ -34,7 +34,7 @@ int main(void)
 		return 1;
 	}
 	say_where("wr", "hello");
-	klogctl(8, NULL, 8); /* a stack goes to the console */
+	klogctl(8, NULL, 8); /* a stack is printed to the console */
 	fd = open("/proc/hello", O_WRONLY);
 	return write(fd, page, 4096) == 4096 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * helper - lets the kernel execute a program and wait for it, as it does modprobe
+ * helper - makes the kernel execute a program and wait for it, as it does with modprobe
  *
  * For tests/debugger/test_trace_exit.py.
  */
@@ -21,7 +21,7 @@ int main(void)
 		perror("helper: /proc/sys/kernel/modprobe");
 		return 1;
 	}
-	/* request_module() before it fails */
+	/* Calls request_module() before it fails */
 	if (!mount("none", "/", "unheard_of", 0, NULL) || errno != ENODEV) {
 		perror("helper: mount");
 		return 1;

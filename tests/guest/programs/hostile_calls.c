@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hostile_calls - segment_info() under each hostile name, and what timelines tell of
+ * hostile_calls - segment_info() under each hostile name, and events for timelines
  *
  *	hostile_calls STATUS
  *
- * Maps and unmaps files with these names, executes a program by them, says them on the
- * console, and ends with STATUS.
+ * Maps and unmaps files with these names, executes a program by them, prints them on the
+ * console, and exits with STATUS.
  */
 #include "hostile.h"
 #include "lab.h"

@@ -4,8 +4,8 @@
  *
  *	insmod [PROGRAM [ARGUMENT]...]
  *
- * They are loaded in the order in which tests/guest/modules.py was given them. The program
- * is /bin/demo unless told otherwise.
+ * They are loaded in the order in which tests/support/guest_modules.py was given them. The
+ * program is /bin/demo by default.
  */
 #include "carried.h"
 #include <stdio.h>

@@ -5,8 +5,8 @@
  *	interrupted [ROUNDS]
  *
  * In each round a child has two threads: one forks, which holds the lock for writing while
- * all page tables are copied, the other calls. Both end at a SIGKILL, and a call that waits
- * then gives EINTR: no program lives to see it, a debugger does.
+ * all page tables are copied, the other calls. A SIGKILL ends both, and a call that is waiting
+ * then returns EINTR, which no program lives to see, but a debugger does.
  */
 #include "lab.h"
 #include <pthread.h>

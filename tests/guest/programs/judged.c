@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * judged - throw at segment_info() whatever a caller can, for the kernel's own judges
+ * judged - pass segment_info() whatever a caller can, for the kernel's own checkers
  *
  *	judged SECONDS [SEED]
  *
- * Random pointers into a window whose pages come, go and change what they are, pointers to
- * nowhere and into the kernel, and anything in the registers of the arguments it has not:
- * each call must succeed where all of the struct can be written, and else give EFAULT.
- * Then each allocation and each copy in the call is let fail, one after the other, and at
- * the end nothing may have been lost. Says what it saw, and exits with 1 if anything was
- * wrong. The failing needs a kernel made with JUDGES=1.
+ * Random pointers into a window whose pages come, go and change their kind, pointers to
+ * nowhere and into the kernel, and anything in the registers of arguments that the call does
+ * not have: each call must succeed if all of the struct can be written, and else return
+ * EFAULT. Then each allocation and each copy in the call is made to fail, one after the other,
+ * and at the end no memory may have leaked. Prints what it saw, and exits with 1 if anything
+ * was wrong. Making things fail needs a kernel built with JUDGES=1.
  */
 #include "lab.h"
 #include <errno.h>
@@ -110,7 +110,7 @@ static void check_answer(const struct segment_info *info)
 	}
 }
 
-/* The call with nonsense in the registers that it does not use */
+/* Call with nonsense in the registers that it does not use */
 static long call(void *to)
 {
 	calls++;
@@ -133,7 +133,7 @@ static void expect(void *to, bool success)
 	}
 }
 
-/* A pointer that is good for nothing */
+/* A pointer to nothing useful */
 static void *nowhere(void)
 {
 	static const uint64_t odd[] = {
@@ -151,7 +151,7 @@ static void *nowhere(void)
 	at = any();
 	if (at >> 47)
 		return (void *)at;
-	/* In between, where this program has nothing */
+	/* In between, where nothing of this program is mapped */
 	return (void *)(0x100000000000UL | (at & 0xfffffffffffUL));
 }
 
@@ -169,11 +169,11 @@ static void throw(int seconds)
 	do {
 		for (int i = 0; i < 100; i++) {
 			uint64_t chance = any();
-			/* Up to its last byte, and often close to a page's end */
+			/* Up to its last byte, and often near the end of a page */
 			size_t offset = any() % (PAGES * PAGE);
 
 			if (chance % 8 == 0) {
-				/* Half of the pages can be written */
+				/* Half of the pages are writable */
 				enum kind kind = any() % 2 ? WRITABLE : any() % KINDS;
 
 				change(any() % PAGES, kind);
@@ -192,7 +192,7 @@ static void throw(int seconds)
 		die("one of the two never came");
 }
 
-/* A path of the guest's longer than PATH_MAX is mapped: the call needs a larger buffer */
+/* Map a path of the guest longer than PATH_MAX: the call needs a larger buffer */
 static void map_long_path(void)
 {
 	char name[201];
@@ -223,7 +223,7 @@ static void write_to(const char *path, const char *text)
 	close(fd);
 }
 
-/* All may fail, also what may wait; and quietly, for the console is watched */
+/* Anything may fail, even what may sleep; quietly, because the console is checked */
 static void prepare_failing(void)
 {
 	if (mount("debugfs", DEBUG, "debugfs", 0, NULL) && errno != EBUSY)
@@ -236,7 +236,7 @@ static void prepare_failing(void)
 	write_to(DEBUG "fail_usercopy/verbose", "0");
 }
 
-/* Let the 1st, 2nd, ... thing fail, until nothing is left that could; how many could */
+/* Let the 1st, 2nd, ... operation fail, until none is left that could. Returns how many did */
 static int fail_each(void)
 {
 	int fd = open("/proc/thread-self/fail-nth", O_RDWR);
@@ -246,7 +246,7 @@ static int fail_each(void)
 	for (int nth = 1;; nth++) {
 		char text[16] = "";
 		int length = snprintf(text, sizeof(text), "%d", nth);
-		/* Not there yet: the page comes while the kernel copies */
+		/* Not touched yet: the page is faulted in while the kernel copies */
 		void *to = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		long ret;
@@ -256,9 +256,9 @@ static int fail_each(void)
 			die("cannot ask for failure %d", nth);
 		ret = call(to);
 		error = errno;
-		/* Reading may be what fails; either way some of the count is left */
+		/* The read itself may fail; in both cases some of the count is left */
 		length = pread(fd, text, sizeof(text) - 1, 0);
-		/* As may writing, which then has ended it */
+		/* So may the write, which then has used it up */
 		if (pwrite(fd, "0", 1, 0) != 1 && pwrite(fd, "0", 1, 0) != 1)
 			die("cannot end the failing");
 		if (ret == gettid()) {
@@ -298,7 +298,7 @@ static void inject(const char *what)
 		die("one of the two never came");
 }
 
-/* What nobody points to any more, and who allocated it */
+/* Print memory that nothing points to any more, and who allocated it */
 static void look_for_leaks(void)
 {
 	static char text[1 << 20];
@@ -306,7 +306,7 @@ static void look_for_leaks(void)
 	ssize_t got;
 	int fd;
 
-	sleep(6); /* what is younger is no leak yet */
+	sleep(6); /* younger objects do not count as leaks yet */
 	write_to(DEBUG "kmemleak", "scan");
 	write_to(DEBUG "kmemleak", "scan");
 	fd = open(DEBUG "kmemleak", O_RDONLY);

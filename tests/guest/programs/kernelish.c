@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kernelish - has the symbols and types by which the debugger knows a kernel
+ * kernelish - has the symbols and types by which the debugger recognises a kernel
  *
- * To be compiled with -DCALL for one that has the system call, and with
+ * Compile with -DCALL for a kernel that has the system call, and with
  * -DRANDOMISED for one whose mm_struct is shuffled.
  */
 struct mm_struct {

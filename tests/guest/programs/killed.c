@@ -4,7 +4,7 @@
  *
  * For a test of the debugger, which makes the child's mmap_lock look taken: the
  * child waits for it (state D), until this parent kills it. Then the parent
- * calls, well.
+ * makes a call that succeeds.
  */
 #include "segment_info.h"
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 static struct segment_info info;
 
-/* The letter behind "(name)" in /proc/PID/stat */
+/* The letter after "(name)" in /proc/PID/stat */
 static char state_of(pid_t pid)
 {
 	char path[32], text[256], *at;

@@ -2,9 +2,9 @@
 /*
  * leader - a process whose first thread ends before the other does
  *
- * The first thread calls segment_info(), then ends. The other one waits until it is
- * a zombie, maps a page, and ends the process. What maps the page keeps its return address in
- * a register meanwhile, as vfork() does.
+ * The first thread calls segment_info(), then ends. The other one waits until the first is
+ * a zombie, maps a page, and ends the process. The function that maps the page keeps its
+ * return address in a register during the call, as vfork() does.
  */
 #include "lab.h"
 #include <fcntl.h>

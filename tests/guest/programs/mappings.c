@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mappings - map, protect, move and unmap at random, and tell what is mapped
+ * mappings - map, protect, move and unmap at random, and print what is mapped
  *
  *	mappings THREADS ROUNDS
  *
@@ -48,7 +48,7 @@ static void check(bool holds, const char *what)
 	_exit(1);
 }
 
-/* Without malloc(): it would map memory itself */
+/* Without malloc(), which would map memory itself */
 static void show(void)
 {
 	char line[32];
@@ -89,17 +89,17 @@ static void step(struct worker *me)
 		check(!mprotect(start + any(me, pages) * PAGE, PAGE, prots[any(me, 3)]),
 		      "mprotect");
 		break;
-	case 1: /* make it alike, and larger: it may move */
+	case 1: /* make it writable again, and larger: it may move */
 		check(!mprotect(start, pages * PAGE, PROT_READ), "mprotect");
 		me->calls++;
 		start = mremap(start, pages * PAGE, (pages + 3) * PAGE, MREMAP_MAYMOVE);
 		if (start == MAP_FAILED && errno == EFAULT)
-			break; /* two areas still: what was writable once counts as promised */
+			break; /* still two areas: what was writable once is accounted for */
 		check(start != MAP_FAILED, "mremap");
 		me->slot[i].start = start;
 		me->slot[i].size = (pages + 3) * PAGE;
 		break;
-	case 2: /* cut the lower half off */
+	case 2: /* unmap the lower half */
 		if (pages > 1) {
 			check(!munmap(start, pages / 2 * PAGE), "munmap");
 			me->slot[i].start = start + pages / 2 * PAGE;
@@ -124,7 +124,7 @@ static void *work(void *worker)
 		if (alone)
 			show();
 	}
-	pthread_barrier_wait(&barrier); /* nobody's stack goes before all are done */
+	pthread_barrier_wait(&barrier); /* no stack is unmapped before all are done */
 	pthread_barrier_wait(&barrier);
 	return NULL;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * odd - system calls whose arguments are easily told wrong
+ * odd - system calls whose arguments are easily decoded wrongly
  */
 #include <sched.h>
 #include <signal.h>
@@ -14,7 +14,7 @@ static void nothing(int number)
 	(void)number;
 }
 
-/* Flags whose lowest byte is the signal for the parent */
+/* The lowest byte of the flags is the signal for the parent */
 static int child(unsigned long flags)
 {
 	long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
@@ -38,7 +38,7 @@ int main(void)
 	syscall(SYS_unshare, CLONE_NEWTIME | CLONE_FS);
 	waitid(P_PID, child(SIGCHLD), &told, WEXITED | WSTOPPED);
 	child(CLONE_VFORK | SIGUSR1);
-	child(1UL << 32 | CLONE_VFORK | SIGUSR1); /* clone() has flags of 32 bits */
+	child(1UL << 32 | CLONE_VFORK | SIGUSR1); /* clone() has 32-bit flags */
 	syscall(335); /* no kernel has it */
 	mkdir("/tmp/\"quoted\"", 0750);
 	mkdir((const char *)8, 0750); /* in no area */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * oddelf - processes whose ELF files are odd, and files called as the host's are
+ * oddelf - processes with odd ELF files, and files with the names of the host's
  *
  *	oddelf [PATH...]
  *
  * Starts processes that each sleep: one for each way in which headers in memory can
- * be overwritten, called header-N; one for each way in which a file can be odd where
- * the kernel does not look, executed as /tmp/file-N; and one for each PATH, from a
- * copy of this program at that path, whatever the guest has there, called path-N.
- * When all sleep it calls segment_info().
+ * be overwritten, called header-N; one for each oddity of a file that the kernel does
+ * not check, executed as /tmp/file-N; and one for each PATH, executed from a copy of
+ * this program at that path, whatever the guest has there, called path-N. When all
+ * sleep it calls segment_info().
  */
 #include "lab.h"
 #include "say.h"
@@ -29,9 +29,9 @@
 
 static struct segment_info info;
 static char copy[FILE_ROOM];
-static int asleep[2]; /* a pipe: it ends when all sleep */
+static int asleep[2]; /* a pipe, which is closed when all sleep */
 
-/* Called by each process last of all; the name is what the test knows it by */
+/* The last call of each process; the test finds it by its name */
 static void sleeps(const char *kind, int number, int end)
 {
 	char name[16];
@@ -124,7 +124,7 @@ static void odd_section(Elf64_Shdr *section, int number)
 	}
 }
 
-/* Change the copy so that the kernel still executes it */
+/* Change the copy in a way that the kernel still executes it */
 static void odd_file(int number)
 {
 	Elf64_Ehdr *header = (void *)copy;
@@ -203,8 +203,8 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && !strcmp(argv[1], "--sleep"))
 		sleeps(argv[2], atoi(argv[3]), atoi(argv[4]));
-	mkdir("/tmp", 0755); /* or it is there */
-	/* The guest may give its files what names it likes */
+	mkdir("/tmp", 0755); /* unless it exists */
+	/* The guest may give its files any name */
 	must(!mount("tmpfs", SHARE, "tmpfs", 0, NULL) ||
 	     !mount("none", SHARE, "ramfs", 0, NULL), "mount");
 	must(!pipe(asleep), "pipe");

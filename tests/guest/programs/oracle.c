@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * oracle - ask the kernel by way of the module of this name, then make the call
+ * oracle - load the module of this name, which asks the kernel, then make the call
  *
- * The module is told where idle_task() is, which the kernel exports to nobody.
+ * The module is given the address of idle_task(), which the kernel does not export.
  */
 #include "carried.h"
 #include "lab.h"

@@ -5,7 +5,7 @@
  *	0: two areas of their own    1: another is new      2: the second is gone
  *	3: the first is read-only    4: the heap is larger  5: the first is in three
  *
- * For tests of what shows changes. The areas are at fixed places with gaps between.
+ * For tests of views that show changes. The areas are at fixed places with gaps between.
  */
 #include "lab.h"
 #include <stdio.h>

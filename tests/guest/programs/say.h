@@ -2,12 +2,12 @@
 #ifndef SAY_H
 #define SAY_H
 
-/* What a program tells the test that runs it. */
+/* How a program reports to the test that runs it. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* One line, in one write(): several processes may write at the same time */
+/* Print a line with one write(), since several processes may write at once */
 static inline __attribute__((__format__(printf, 1, 2))) void
 say(const char *format, ...)
 {

@@ -16,7 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define SCENE_READY 3 /* the descriptor on which the witness waits for a byte */
+#define SCENE_READY 3 /* on this descriptor the witness waits for a byte */
 #define PAGE 4096UL
 #define HUGE_PAGE (512 * PAGE)
 
@@ -26,7 +26,7 @@ static inline void scene_die(const char *what)
 	exit(1);
 }
 
-/* All is there that this scene has to show; the descriptor is free again */
+/* This scene is set up completely; the descriptor is closed */
 static inline void scene_ready(void)
 {
 	if (write(SCENE_READY, "", 1) != 1)
@@ -40,7 +40,7 @@ static inline void __attribute__((noreturn)) scene_sleep(void)
 		pause();
 }
 
-/* A child that ends with its parent, called name; it has no SCENE_READY */
+/* Start a child that ends with its parent, called name; it has no SCENE_READY */
 static inline pid_t scene_fork(const char *name)
 {
 	pid_t pid = fork();
@@ -61,7 +61,7 @@ static inline void scene_check(int ok, const char *what)
 		scene_die(what);
 }
 
-/* mmap() that does not fail */
+/* mmap(), which must not fail */
 static inline char *scene_map(void *at, size_t size, int prot, int flags, int fd, off_t offset)
 {
 	char *got = mmap(at, size, prot, flags, fd, offset);
@@ -71,7 +71,7 @@ static inline char *scene_map(void *at, size_t size, int prot, int flags, int fd
 	return got;
 }
 
-/* A new file of some pages, each filled with its number */
+/* Make a file of some pages, each filled with its number */
 static inline int scene_file(const char *path, int pages)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * exec - two processes that rest in the middle of an exec
+ * exec - two processes stopped in the middle of an exec
  *
- * "before exec" has asked for an exec, and waits until its other thread is gone; it
- * is traced and never goes. "exec" has a new memory, stopped for its tracer before
- * the first instruction of the new program.
+ * "before exec" has called execve(), and waits until its other thread is gone, which
+ * is traced and never goes. "exec" has a new memory, and is stopped by its tracer
+ * before the first instruction of the new program.
  *
  * exec=loop - a process that does nothing but exec itself, for a breakpoint
  */
@@ -13,13 +13,13 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-static int *other_thread; /* its id, in shared memory */
+static int *other_thread; /* its thread id, in shared memory */
 
 static void exec_self(const char *how)
 {
 	char path[64] = "";
 
-	/* Not by the link itself, or the process would be called "exe" */
+	/* The link itself must not be executed, or the process would be called "exe" */
 	scene_check(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0,
 		    "find the program");
 	execl(path, path, how, NULL);
@@ -55,7 +55,7 @@ static void wait_for_stop(pid_t pid, int event)
 	}
 }
 
-/* The other thread stops when it dies, and its tracer lets it: nobody can reap it */
+/* The other thread stops when it dies, and its tracer does not continue it: so it is never reaped */
 static void trace_thread(void)
 {
 	pid_t pid;

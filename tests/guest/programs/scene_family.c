@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * family - processes in every state a process can rest in, named after it
+ * family - processes in every state that can last, each named after its state
  */
 #include "scene.h"
 #include <grp.h>
@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static int told[2]; /* a pipe: one byte for each child that is as it shall be */
+static int told[2]; /* a pipe: one byte for each child that has reached its state */
 static int children;
 
 static void tell(void)
@@ -25,7 +25,7 @@ static void __attribute__((noreturn)) rest(void)
 	scene_sleep();
 }
 
-/* Run what in a child called name */
+/* Run what() in a child called name */
 static void child(const char *name, void (*what)(void))
 {
 	children++;
@@ -76,7 +76,7 @@ static void with_traced(void)
 	scene_check(!waitid(P_PID, pid, &info, WSTOPPED | WNOWAIT), "wait for the stop");
 }
 
-/* The parent of a vfork() waits until its child, in the same memory, execs or ends */
+/* The parent of a vfork() waits until its child, which shares its memory, execs or ends */
 static void with_vfork(void)
 {
 	pid_t pid = vfork();
@@ -95,7 +95,7 @@ static void *sleep_on(void *unused)
 	return unused;
 }
 
-/* The first thread has ended: the process looks like a zombie and is none */
+/* The first thread has ended: the process looks like a zombie but is not */
 static void without_leader(void)
 {
 	pthread_t id;
@@ -203,7 +203,7 @@ static int in_shared_memory(void *unused)
 	scene_sleep();
 }
 
-/* Another process, no thread, in the same memory */
+/* Another process, not a thread, in the same memory */
 static void with_shared_memory(void)
 {
 	static char stack[16 * PAGE];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hostile - processes that call themselves, their files and their threads all that a
- * terminal would obey
+ * hostile - processes with all names that a terminal would obey, for themselves, their
+ * files and their threads
  */
 #include "hostile.h"
 #include "scene.h"
@@ -35,7 +35,7 @@ static void listen_as(const char *name)
 	scene_check(!listen(fd, 1), "listen");
 }
 
-/* A folder of its own with a file in it, a file without a name, a thread, a socket */
+/* With a folder of its own, a file in it, a file without a name, a thread, a socket */
 static void __attribute__((noreturn)) child(size_t i)
 {
 	const char *name = hostile_names[i];
@@ -54,7 +54,7 @@ static void __attribute__((noreturn)) child(size_t i)
 	scene_sleep();
 }
 
-/* Become a copy of this program whose sections are called by escape sequences */
+/* Become a copy of this program whose sections' names are escape sequences */
 static void __attribute__((noreturn)) copy(const char *name)
 {
 	char *argv[] = { (char *)name, RESTS, (char *)name, NULL };

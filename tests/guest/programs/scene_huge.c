@@ -9,7 +9,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
 
-/* An area of pages huge pages, aligned to one, that wants to have them */
+/* Map an area of so many huge pages, aligned, that asks for huge pages */
 static char *aligned(size_t pages, int flags)
 {
 	size_t size = (pages + 1) * HUGE_PAGE;
@@ -48,18 +48,18 @@ int main(void)
 	char *memory;
 
 	set("/proc/sys/vm/nr_hugepages", "6");
-	/* Off by default on a machine of less than 512 MiB: hugepage_init() */
+	/* It is off by default on machines with less than 512 MiB: hugepage_init() */
 	set("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	set("/sys/kernel/mm/transparent_hugepage/use_zero_page", "1");
 
 	memory = aligned(2, MAP_PRIVATE);
 	memset(memory, 1, 2 * HUGE_PAGE);
 
-	memory = aligned(2, MAP_PRIVATE); /* one page in the middle has other rights */
+	memory = aligned(2, MAP_PRIVATE); /* one page in the middle gets other rights */
 	memset(memory, 2, 2 * HUGE_PAGE);
 	scene_check(!mprotect(memory + HUGE_PAGE / 2, PAGE, PROT_READ), "protect a page");
 
-	memory = aligned(1, MAP_PRIVATE); /* a hole in the page, none in the area */
+	memory = aligned(1, MAP_PRIVATE); /* a hole in the page, but not in the area */
 	memset(memory, 3, HUGE_PAGE);
 	scene_check(!madvise(memory + 3 * PAGE, PAGE, MADV_DONTNEED), "give a page back");
 
@@ -67,7 +67,7 @@ int main(void)
 	(void)*(volatile char *)memory;
 
 	memory = scene_map(NULL, 3 * HUGE_PAGE, RW, ANONYMOUS | MAP_HUGETLB, -1, 0);
-	memory[0] = 1; /* and two that were never touched */
+	memory[0] = 1; /* and two that are never touched */
 
 	hugetlb_file();
 	scene_ready();

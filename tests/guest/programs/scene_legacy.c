@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * legacy - a program for which mmap() goes up from mmap_base, as once on all machines
+ * legacy - a program for which mmap() searches up from mmap_base, as it used to everywhere
  *
- * Started once more, since execve() makes the layout, with ADDR_COMPAT_LAYOUT.
+ * It executes itself with ADDR_COMPAT_LAYOUT, since execve() sets up the layout.
  */
 #include "scene.h"
 #include <sys/personality.h>

@@ -17,7 +17,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
 
-/* Four pages of which the first and the third were written to */
+/* Map four pages, and write to the first and the third */
 static char *touched(int prot, int flags, int fd)
 {
 	char *memory = scene_map(NULL, 4 * PAGE, prot, flags, fd, 0);
@@ -40,7 +40,7 @@ static void of_files(void)
 	memory = scene_map(NULL, 2 * PAGE, R, MAP_PRIVATE, fd, 5 * PAGE);
 	scene_check(memory[PAGE] == 6, "read a mapped file");
 	scene_map(NULL, 3 * PAGE, R | PROT_EXEC, MAP_PRIVATE, fd, 0);
-	scene_map(NULL, 4 * PAGE, R, MAP_SHARED, fd, 6 * PAGE); /* two behind its end */
+	scene_map(NULL, 4 * PAGE, R, MAP_SHARED, fd, 6 * PAGE); /* two beyond its end */
 	close(fd);
 
 	fd = scene_file("/tmp/deleted", 4);
@@ -77,7 +77,7 @@ static void shared(void)
 
 	fd = open("/dev/mem", O_RDONLY);
 	scene_check(fd >= 0, "open /dev/mem");
-	scene_map(NULL, PAGE, R, MAP_SHARED, fd, 0xfee00000); /* of the local APIC: no RAM */
+	scene_map(NULL, PAGE, R, MAP_SHARED, fd, 0xfee00000); /* the local APIC, which is not RAM */
 	close(fd);
 }
 
@@ -119,7 +119,7 @@ static void advice(void)
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, memory, 4 * PAGE, "given name");
 }
 
-/* Pages that two processes share until one of them writes */
+/* Pages that two processes share until one writes to them */
 static void forked(void)
 {
 	char *memory = scene_map(NULL, 8 * PAGE, RW, ANONYMOUS, -1, 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * modules - two tasks asleep in code of modules that this program has brought along
+ * modules - two tasks asleep in code of modules that this program carries
  *
- * "reader" sleeps in a function of hello's, "loader" in the one that sets up napper.
+ * "reader" sleeps in a function of hello, "loader" in napper's init function.
  */
 #include "scene.h"
 #include "carried.h"

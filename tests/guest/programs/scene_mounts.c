@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * mounts - files mapped and open across mount points: a tmpfs in a tmpfs, a bind
- * mount, a mount that was taken away, the host's folder; and a process in a chroot
+ * mount, a detached mount, the host's folder; and a process in a chroot
  */
 #include "scene.h"
 #include <sys/mount.h>
@@ -19,7 +19,7 @@ static void mount_on(const char *path)
 	scene_check(!mount("scene", path, "tmpfs", 0, NULL), "mount a tmpfs");
 }
 
-/* A file, mapped and kept open */
+/* Map a file and keep it open */
 static void use(const char *path)
 {
 	scene_map(NULL, PAGE, PROT_READ, MAP_SHARED, scene_file(path, 1), 0);

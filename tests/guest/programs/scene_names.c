@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * names - of files and processes that are hard to print
+ * names - files and processes whose names are hard to print
  */
 #include "scene.h"
 #include <sys/stat.h>
@@ -10,7 +10,7 @@ static void use(const char *path)
 	scene_map(NULL, PAGE, PROT_READ, MAP_SHARED, scene_file(path, 1), 0);
 }
 
-/* A path longer than PATH_MAX, which no system call takes at once */
+/* Make a path longer than PATH_MAX, which no system call takes as a whole */
 static void deep(void)
 {
 	char name[201];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stacks - processes whose stacks are unusual, and processes without their leader
+ * stacks - processes with unusual stacks, and processes with threads that have ended
  *
  * "waits" waits in vfork() until its child, which sleeps, has ended. Of "leaderless"
- * the first thread has ended and two live, "heir" with the files that were open and
+ * the first thread has ended and two live, "heir" with the files that it had open and
  * "apart" with files of its own. Of "halved" the first thread lives and the other,
- * "gone", is a zombie, because the scene itself traces it.
+ * "gone", is a zombie, because the scene traces it.
  */
 #include "scene.h"
 #include <pthread.h>
@@ -16,7 +16,7 @@
 
 static int ready[2], ids[2], go[2];
 
-/* Another thread or process is where it belongs */
+/* Report that another thread or process is in place */
 static void say(void)
 {
 	scene_check(write(ready[1], "", 1) == 1, "tell the scene");
@@ -98,7 +98,7 @@ int main(void)
 
 	scene_check(!pipe(ready) && !pipe(ids) && !pipe(go), "make pipes");
 	if (!scene_fork("waits"))
-		return beget(1) == 1; /* not as the last thing, which would be a jump */
+		return beget(1) == 1; /* not as a tail call, which would be a jump */
 	if (!scene_fork("leaderless"))
 		leaderless();
 	if (!scene_fork("halved"))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * threads - a process of nine threads, each asleep in another place of the kernel
+ * threads - a process of nine threads, each asleep in a different place in the kernel
  */
 #include "scene.h"
 #include <linux/futex.h>
@@ -70,7 +70,7 @@ static void in_sigwait(void)
 	sigemptyset(&wanted);
 	sigaddset(&wanted, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &wanted, NULL);
-	syscall(SYS_setresuid, -1, 1234, -1); /* of this thread alone */
+	syscall(SYS_setresuid, -1, 1234, -1); /* for this thread alone */
 	sigwait(&wanted, &got);
 }
 

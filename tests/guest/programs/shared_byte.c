@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shared_byte - two processes write to one byte; then the first asks for its layout
+ * shared_byte - two processes write to one byte; then the first calls segment_info()
  *
- * Says
+ * Prints
  *	byte ADDRESS own ADDRESS twice ADDRESS parent PID child PID
  *
  * The first is shared with the child, the second is not; the third is mapped twice.
- * At last a second child asks, which has never written. Its mm_struct may well be at the
- * place of the first child's.
+ * Finally a second child calls, which has never written. Its mm_struct may well be where
+ * the first child's was.
  */
 #include <stdio.h>
 #include <sys/mman.h>
@@ -38,7 +38,7 @@ int main(void)
 	child = fork();
 	if (!child) {
 		*byte = 77;
-		*own = 78; /* a copy of the child's */
+		*own = 78; /* in the child's own copy */
 		_exit(0);
 	}
 	if (child < 0 || waitpid(child, NULL, 0) != child)

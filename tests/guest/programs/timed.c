@@ -2,7 +2,7 @@
 /*
  * timed - load the modules that this program carries, start a timer and call segment_info()
  *
- * So the kernel has a module and a timer to list.
+ * It gives the kernel a module and a timer to list.
  */
 #include "carried.h"
 #include "lab.h"

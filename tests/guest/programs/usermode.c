@@ -3,9 +3,9 @@
  * usermode - threads whose registers and callers in user mode are known
  *
  * "spinning" runs in user mode all the time, three calls deep, with a number in each
- * register that a function may not change. "in handler" runs likewise until a signal
- * comes, and rests in its handler. When both are there main() calls segment_info(),
- * then forks, then asks for the time for a while.
+ * callee-saved register. "in handler" does the same until a signal comes, and then
+ * sleeps in its handler. When both have got there, main() calls segment_info(), then
+ * forks, then asks for the time for a while.
  */
 #include "lab.h"
 #include <pthread.h>
@@ -37,7 +37,7 @@ static void pin(int cpu, const char *name)
 	prctl(PR_SET_NAME, name);
 }
 
-/* Never returns; the caller's frame must stay, so nothing says so */
+/* Never returns, but is not declared so, since the caller's frame must stay */
 static __attribute__((noinline)) int spin(volatile bool *there)
 {
 	*there = true;
@@ -106,10 +106,10 @@ int main(void)
 		complain_no_call("usermode");
 		return 1;
 	}
-	/* A new task, and a process none of whose pages are mapped yet */
+	/* A new task, a process that has none of its pages mapped yet */
 	if (!fork())
 		_exit(0);
-	/* The vdso makes a system call of this. Often, to be still there when looked for */
+	/* The vdso makes a system call for this. Repeated, so that gdb can still stop in it */
 	for (int i = 0; i < 10000; i++)
 		check(!clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time), "read the clock");
 	return 0;
