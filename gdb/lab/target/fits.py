@@ -8,7 +8,7 @@ import re
 from ..printable import text_of
 from . import structs
 from .debugger import Refused, debugger
-from .kernel import memory, refresh
+from .kernel import is_fast, is_placed, memory, refresh
 from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
 from .vmlinux import banner_of_symbols, file_contents
 
@@ -61,7 +61,8 @@ def check_running() -> bool:
 
     False while no kernel is mapped, so that nothing can be compared.
 
-    :raises Refused: it is another one, or KASLR has moved it
+    :raises Refused: it is another one, KASLR has moved it, or page-table isolation hides
+        it from a CPU in user mode
     """
     global _checked
     if _checked is memory():
@@ -70,7 +71,7 @@ def check_running() -> bool:
     expected = banner_of_symbols()
     address = structs.address_of("linux_banner")
     try:
-        found = read_stub(address, len(expected))
+        found = _read(address, len(expected))
     except Fault:
         found = b""
     if found == expected:
@@ -83,6 +84,11 @@ def check_running() -> bool:
         raise Refused(
             f"KASLR is on: the kernel runs {moved >> 20} MiB above the addresses in "
             "vmlinux. Boot it with nokaslr on its command line."
+        )
+    if not found and _in_user_mode():
+        raise Refused(
+            "This CPU is in user mode, where page-table isolation hides the kernel: "
+            "continue to a breakpoint in the kernel, or select another CPU with `thread`."
         )
     if not found and not _kernel_is_mapped():
         return False
@@ -118,7 +124,7 @@ def _check_build() -> None:
     The lab builds kernels with a fixed date, so two builds can have the same banner.
     """
     start, end = structs.address_of("__start_notes"), structs.address_of("__stop_notes")
-    if read_stub(start, end - start) != file_contents(start, end - start):
+    if _read(start, end - start) != file_contents(start, end - start):
         raise Refused(
             "vmlinux is not the kernel that runs: it is another build of the same "
             "version. Start gdb on the vmlinux of the running kernel."
@@ -128,6 +134,24 @@ def _check_build() -> None:
 def _short(banner: str) -> str:
     """Version and build of a banner without the compiler in the middle."""
     return re.sub(r"^Linux version (\S+) .*(#\d.*)$", r"\1 \2", banner.strip())
+
+
+def _read(address: int, size: int) -> bytes:
+    """Read the kernel as the stopped CPU sees it, before anything else is known of it.
+
+    With page-table isolation a CPU in user mode sees little of it. The RAM file has it.
+    """
+    try:
+        return read_stub(address, size)
+    except Fault:
+        if is_fast() and is_placed() and _in_user_mode():
+            return memory().read(address, size)
+        raise
+
+
+def _in_user_mode() -> bool:
+    registers = debugger()
+    return registers.register("cs") & 3 == 3 and registers.register("rip") < 1 << 63
 
 
 def _kernel_is_mapped() -> bool:

@@ -59,6 +59,11 @@ def forget() -> None:
     _memory = _placement = None
 
 
+def is_placed() -> bool:
+    """Is it known where the kernel's memory is?"""
+    return _placement is not None
+
+
 def source() -> str:
     """What reads come from, RAM file or debug stub, for the person."""
     return memory().physical.name
