@@ -12,7 +12,7 @@ from typing import Any, Optional
 import pytest
 
 import made_up
-from lab.linux import maple
+from lab.linux import lists, maple
 from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, x86
 from lab.schema import heading
 from lab.target import cstruct, kernel, structs
@@ -107,23 +107,92 @@ ALL = [
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
 ]
-NOT_EVERYWHERE = {
-    "VmAreaInTree": "until v6.1",
-    "MapleTree": "since v6.1",
-    "ModuleMemory": "since v6.4",
-    "Folio": "since v5.16",
+# The classes that cannot be read in a layout's kernel
+ABSENT = {
+    "5.10.223": {
+        "MapleTree",  # since v6.1
+        "MapleNode",
+        "Folio",  # since v5.16
+        "ModuleMemory",  # since v6.4
+    },
+    "6.1": {"VmAreaInTree", "ModuleMemory"},  # until v6.1, since v6.4
 }
+# Members that no layout has, with their types: each is here a second time, for a typo to show
+IN_NO_LAYOUT = {
+    ("struct folio", "_entire_mapcount.counter", "S32"),  # since v6.2
+    ("struct module_memory", "base", "Ptr"),  # since v6.4, ac3b43283923
+    ("struct module_memory", "size", "U32"),
+}
+# Optional members that all layouts have: what takes them from other kernels
+OPTIONAL_ELSEWHERE = {
+    ("struct linux_binfmt", "core_dump"): "CONFIG_COREDUMP",
+    ("struct module", "kallsyms"): "CONFIG_KALLSYMS",
+    ("struct mm_struct", "get_unmapped_area"): "until v6.10, 529ce23a764f",
+    ("struct mm_struct", "pgtables_bytes.counter"): "CONFIG_MMU",
+    ("struct mm_struct", "hugetlb_usage.counter"): "CONFIG_HUGETLB_PAGE",
+    ("struct page", "compound_dtor"): "in struct folio later",
+    ("struct page", "compound_order"): "in struct folio later",
+    ("struct page", "compound_mapcount.counter"): "in struct folio later",
+    ("struct task_struct", "rss_stat"): "until v6.2, f1a7941243c1",
+    ("struct task_struct", "sysvsem.undo_list"): "CONFIG_SYSVIPC",
+    ("struct task_struct", "io_context"): "CONFIG_BLOCK",
+    ("struct task_struct", "stack_refcount.refs.counter"): "CONFIG_THREAD_INFO_IN_TASK",
+}
+
+
+def look_up(kind: type[Struct]) -> None:
+    """Look up a structure and its members. Raises Missing."""
+    structs.lookup_type(kind.c_name)
+    kind.form()
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_every_structure_is_that_of_the_kernel(
     guest: Guest, kind: type[Struct]
 ) -> None:
-    """Names, types and which members are optional agree with the kernel's debug info."""
-    try:
-        kind.form()
-    except Missing:
-        assert kind.__name__ in NOT_EVERYWHERE
+    """Its name and its members' names and types agree with the kernel's debug info."""
+    if kind.__name__ not in ABSENT[guest.layout.kernel]:
+        look_up(kind)
+        return
+    with pytest.raises(Missing):
+        look_up(kind)
+
+
+def members_by_layout(folder: Path) -> dict[tuple[str, str], list[bool]]:
+    """Tell of each declared member, by structure and path, which layouts have it."""
+    found: dict[tuple[str, str], list[bool]] = {}
+    for name in sorted(made_up.LAYOUTS):
+        guest = made_up.Guest(made_up.layout(name), folder)
+        for kind in ALL:
+            for member in kind.declared:
+                has = structs.has_type(kind.c_name) and guest.has(
+                    kind.c_name, member.path
+                )
+                found.setdefault((kind.c_name, member.path), []).append(has)
+    return found
+
+
+def test_every_member_is_one_of_a_kernel_s(tmp_path: Path) -> None:
+    """Some layout has it, or it is among those that stand above a second time."""
+    found = members_by_layout(tmp_path)
+    declared = {
+        (kind.c_name, member.path, member.type)
+        for kind in ALL
+        for member in kind.declared
+    }
+    assert {entry for entry in declared if not any(found[entry[:2]])} == IN_NO_LAYOUT
+
+
+def test_an_optional_member_is_missing_somewhere(tmp_path: Path) -> None:
+    """Some layout lacks it, or it is among those of which a reason is given above."""
+    found = members_by_layout(tmp_path)
+    optional = {
+        (kind.c_name, member.path)
+        for kind in ALL
+        for member in kind.declared
+        if member.optional
+    }
+    assert {key for key in optional if all(found[key])} == {*OPTIONAL_ELSEWHERE}
 
 
 def moved(found: Layout, seed: int) -> Layout:
@@ -137,11 +206,8 @@ def moved(found: Layout, seed: int) -> Layout:
         "symbols": found.symbols,
         "constants": found.constants,
     }
-    kept = ("struct list_head",)  # its two pointers are read without debug info
-    order = list(data["types"])
-    for name in order:
-        kind = data["types"][name]
-        if kind["kind"] != "struct" or name in kept:
+    for kind in data["types"].values():
+        if kind["kind"] != "struct":
             continue
         members = list(kind["fields"].items())
         source.shuffle(members)
@@ -171,6 +237,17 @@ def test_maple_tree_the_other_way_round(new: Guest, tmp_path: Path) -> None:
     assert guest.read(tree + 4, 4) == b"\x20\0\0\0"
     read = maple.maple_tree(tree)
     assert (read.root, read.flags) == (0xABC0, 0x20)
+
+
+def test_a_list_the_other_way_round(tmp_path: Path) -> None:
+    data = json.loads(made_up.LAYOUTS["6.1"].read_text())
+    fields = data["types"]["struct list_head"]["fields"]
+    fields["next"][0], fields["prev"][0] = 64, 0
+    guest = made_up.Guest(Layout(data), tmp_path)
+    head, first, second = (guest.room(16) for _ in range(3))
+    guest.link(head, first, second)
+    assert guest.read(head, 8) == second.to_bytes(8, "little")
+    assert list(lists.list_for_each(head)) == [first, second]
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
