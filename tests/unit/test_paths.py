@@ -103,6 +103,93 @@ def test_a_mount_that_is_attached_nowhere(tree: Tree) -> None:
     assert tree.d_path(tree.name(top, b"file"), mount) == b"/file"
 
 
+@pytest.fixture
+def escaped(tree: Tree) -> int:
+    """A folder that was moved out of the bind mount by which it is reached.
+
+    Above it is the root of its file system, which no longer is below the mount's root.
+    """
+    top = tree.guest.put("struct dentry")
+    tree.guest.set("struct dentry", top, "d_parent", top)
+    return tree.name(top, b"folder")
+
+
+def test_what_was_moved_out_of_its_bind_mount(tree: Tree, escaped: int) -> None:
+    """prepend_path() gives up, and d_path() has only the slash."""
+    assert tree.d_path(tree.name(escaped, b"file")) == b"/"
+    gone = tree.name(escaped, b"file", hashed=False)
+    assert tree.d_path(gone) == b"/ (deleted)"
+
+
+def test_the_path_of_an_open_file(tree: Tree) -> None:
+    name = tree.name(tree.root, b"file")
+    mnt = tree.mount + structs.offsetof("struct mount", "mnt")
+    members = {"f_path.mnt": mnt, "f_path.dentry": name}
+    file = tree.guest.put("struct file", members)
+    assert path.file_path(file, tree.path(tree.mount, tree.root)) == b"/file"
+
+
+def test_a_rename_and_a_mount_change_the_numbers(tree: Tree) -> None:
+    before = path.moves()
+    member = "seqcount.seqcount.sequence"
+    for number, lock in enumerate(("rename_lock", "mount_lock")):
+        tree.guest.set("seqlock_t", structs.address_of(lock), member, 2 + number)
+    assert before == (0, 0) and path.moves() == (2, 3)
+
+
+def pseudo(tree: Tree, function: str, name: bytes, inode: int = 7) -> int:
+    """Make a struct dentry whose file system makes up its names by this function."""
+    guest = tree.guest
+    ops = guest.put(
+        "struct dentry_operations", {"d_dname": structs.address_of(function)}
+    )
+    made = tree.name(tree.root, name)
+    members = {"d_op": ops, "d_inode": guest.put("struct inode", {"i_ino": inode})}
+    return guest.put("struct dentry", members, made)
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        ("simple_dname", b"/name (deleted)"),
+        ("anon_inodefs_dname", b"anon_inode:name"),
+        ("pipefs_dname", b"pipe:[7]"),
+        ("sockfs_dname", b"socket:[7]"),
+        ("ns_dname", b"net:[7]"),
+    ],
+)
+def test_names_that_are_made_up(tree: Tree, function: str, text: bytes) -> None:
+    guest = tree.guest
+    guest.symbol(function)
+    dentry = pseudo(tree, function, b"name")
+    kind = {"name": guest.string(b"net")}
+    operations = guest.put("struct proc_ns_operations", kind)
+    guest.set("struct dentry", dentry, "d_fsdata", operations)
+    assert tree.d_path(dentry) == text
+
+
+def test_a_name_that_an_unknown_function_makes_up(tree: Tree) -> None:
+    tree.guest.symbol("shiny_dname")
+    with pytest.raises(Fault, match="that the lab does not know"):
+        tree.d_path(pseudo(tree, "shiny_dname", b"name"))
+
+
+def test_operations_without_a_function_for_names(tree: Tree) -> None:
+    dentry = tree.name(tree.root, b"name")
+    ops = tree.guest.put("struct dentry_operations")
+    tree.guest.set("struct dentry", dentry, "d_op", ops)
+    assert tree.d_path(dentry) == b"/name"
+
+
+def test_the_root_of_a_pseudo_file_system_has_a_plain_name(tree: Tree) -> None:
+    tree.guest.symbol("simple_dname")
+    root = pseudo(tree, "simple_dname", b"root")
+    tree.guest.set("struct dentry", root, "d_parent", root)
+    mount = tree.guest.put("struct mount", {"mnt.mnt_root": root})
+    tree.guest.set("struct mount", mount, "mnt_parent", mount)
+    assert tree.d_path(root, mount) == b"/"
+
+
 def test_parents_without_an_end(tree: Tree) -> None:
     first = tree.name(tree.root, b"one")
     second = tree.name(first, b"two")
