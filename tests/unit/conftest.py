@@ -43,3 +43,10 @@ def new(tmp_path: Path) -> Iterator[made_up.Guest]:
     """A guest whose areas are in a maple tree."""
     yield made_up.Guest(made_up.layout("6.1"), tmp_path)
     made_up.use(None)
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Iterator[made_up.Guest]:
+    """A guest with five levels of page tables."""
+    yield made_up.Guest(made_up.layout("6.1"), tmp_path, levels=5)
+    made_up.use(None)

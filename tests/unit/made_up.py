@@ -22,13 +22,14 @@ from lab.target.files_debugger import FilesDebugger
 from lab.target.layout import Layout
 from lab.target.memory import START_KERNEL_MAP, Fault
 from lab.target.physical import Block
+from lab.target.placement import PAGE_OFFSETS
 from lab.target.types import CType, Kind
 
 LAYOUTS = {
     file.stem: file for file in (Path(__file__).parent / "layouts").glob("*.json")
 }
 PAGE = 4096
-PAGE_OFFSET = 0xFFFF_8880_0000_0000  # __PAGE_OFFSET_BASE_L4
+PAGE_OFFSET = PAGE_OFFSETS[4]
 SIZE = 64 << 20
 HEAP = 48 << 20  # objects are put here, behind the kernel's image
 PRESENT, WRITE, USER, LARGE = 1, 2, 4, 1 << 7
@@ -55,8 +56,15 @@ class MadeUpRam:
 class Guest:
     """A kernel with just enough in its memory that the lab can read it."""
 
-    def __init__(self, layout: Layout, folder: Path) -> None:
+    def __init__(self, layout: Layout, folder: Path, levels: int = 4) -> None:
+        """Make one whose page tables have 4 or 5 levels; it is the debugger's from now on.
+
+        :param layout: the kernel's, see layout()
+        :param folder: where its vmlinux goes
+        """
         self.layout = layout
+        self.levels = levels
+        self.page_offset = PAGE_OFFSETS[levels]
         self.image = MadeUpRam()
         self._free = HEAP
         vmlinux = folder / "vmlinux"
@@ -68,14 +76,15 @@ class Guest:
         self.write(layout.address_of("linux_banner"), BANNER)
         self._map_direct_map()
         if "page_offset_base" in layout.symbols:
-            self.write(layout.address_of("page_offset_base"), WORD.pack(PAGE_OFFSET))
+            self.write(
+                layout.address_of("page_offset_base"), WORD.pack(self.page_offset)
+            )
 
     # --- Memory ------------------------------------------------------------------
 
-    @staticmethod
-    def physical(address: int) -> int:
+    def physical(self, address: int) -> int:
         """Translate an address of the kernel image or of the direct map."""
-        base = START_KERNEL_MAP if address >= START_KERNEL_MAP else PAGE_OFFSET
+        base = START_KERNEL_MAP if address >= START_KERNEL_MAP else self.page_offset
         return address - base
 
     def write(self, address: int, data: bytes) -> None:
@@ -93,7 +102,7 @@ class Guest:
         start = -(-self._free // align) * align
         self._free = start + size
         assert self._free <= SIZE, "this guest has no more memory"
-        return PAGE_OFFSET + start
+        return self.page_offset + start
 
     def string(self, text: bytes) -> int:
         """Put a string into kernel memory."""
@@ -126,6 +135,13 @@ class Guest:
         """Does this kernel have such a member?"""
         return structs.has_member(type_name, path)
 
+    def symbol(self, name: str, size: int = 8) -> int:
+        """Give the kernel another symbol, and return its address."""
+        address = self.room(size)
+        self.layout.symbols[name] = [address, size]
+        structs.forget()  # that there was none
+        return address
+
     def variable(self, symbol: str, value: int) -> None:
         """Set a variable of 8 bytes."""
         self.write(self.layout.address_of(symbol), WORD.pack(value % (1 << 64)))
@@ -157,7 +173,7 @@ class Guest:
     ) -> None:
         """Map a page, or a large one at level 2 or 3, with the tables in between."""
         table = pgd
-        for at in range(4, level, -1):
+        for at in range(self.levels, level, -1):
             index = address >> 12 + 9 * (at - 1) & 511
             (value,) = WORD.unpack_from(self.image.ram, table + 8 * index)
             if not value & PRESENT:
@@ -171,7 +187,7 @@ class Guest:
     def _map_direct_map(self) -> None:
         pgd = self.physical(self.layout.address_of("init_top_pgt"))
         for start in range(0, SIZE, 2 << 20):
-            self.map(pgd, PAGE_OFFSET + start, start, WRITE, level=2)
+            self.map(pgd, self.page_offset + start, start, WRITE, level=2)
 
 
 def _encoded(kind: CType, value: int | bytes) -> bytes:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lab.linux.mm import mm_struct
@@ -14,6 +16,28 @@ from made_up import PAGE, PAGE_OFFSET, SIZE, WRITE, Guest
 def test_the_direct_map_is_found(guest: Guest) -> None:
     memory = kernel.memory()
     assert (memory.phys_base, memory.page_offset, memory.levels) == (0, PAGE_OFFSET, 4)
+
+
+def test_the_direct_map_with_five_levels(five: Guest) -> None:
+    memory = kernel.memory()
+    assert (memory.page_offset, memory.levels) == (0xFF11_0000_0000_0000, 5)
+    assert memory.read_string(five.string(b"hello")) == b"hello"
+
+
+def test_what_is_not_canonical_is_not_translated(guest: Guest, tmp_path: Path) -> None:
+    """The bits above those that the tables translate are copies of the highest of them."""
+    pgd = guest.table()
+    guest.map(pgd, 0, 0x5000)
+    with pytest.raises(Fault, match="not canonical"):
+        kernel.memory().translate(pgd, 1 << 47)
+    guest.map(pgd, 1 << 47, 0x5000)
+    assert kernel.memory().translate(pgd, -1 << 47 & (1 << 64) - 1) == 0x5000
+    five = Guest(guest.layout, tmp_path, levels=5)
+    pgd = five.table()
+    five.map(pgd, 1 << 47, 0x6000)
+    assert kernel.memory().translate(pgd, 1 << 47) == 0x6000
+    with pytest.raises(Fault, match="not canonical"):
+        kernel.memory().translate(pgd, 1 << 56)
 
 
 def test_members_by_their_names(guest: Guest) -> None:
