@@ -16,6 +16,7 @@ import struct
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
+from lab.linux.processors import REGISTERS
 from lab.target import elffile, kernel, structs
 from lab.target.debugger import use
 from lab.target.files_debugger import FilesDebugger
@@ -35,6 +36,7 @@ HEAP = 48 << 20  # objects are put here, behind the kernel's image
 PRESENT, WRITE, USER, LARGE = 1, 2, 4, 1 << 7
 BANNER = b"Linux version made.up (seginfo@lab) #1\n\0"
 WORD = struct.Struct("<Q")
+PER_CPU_SIZE = 256 << 10
 
 
 class MadeUpRam:
@@ -69,7 +71,8 @@ class Guest:
         self._free = HEAP
         vmlinux = folder / "vmlinux"
         vmlinux.write_bytes(_vmlinux(layout.address_of("linux_banner")))
-        debugger = FilesDebugger(str(vmlinux), layout, self.image)
+        self._registers: Any = []
+        debugger = FilesDebugger(str(vmlinux), layout, self.image, self._registers)
         structs.forget()
         kernel.forget()
         use(debugger)
@@ -142,9 +145,42 @@ class Guest:
         structs.forget()  # that there was none
         return address
 
+    def without_symbol(self, name: str) -> None:
+        """Take a symbol from the kernel, if it has it."""
+        self.layout.symbols.pop(name, None)
+        structs.forget()
+
+    def has_also(self, type_name: str, member: str, kind: str) -> None:
+        """Give a structure another member, behind the others."""
+        found = self.layout._types[type_name]
+        found["fields"][member] = [8 * found["size"], 0, kind]
+        found["size"] += -(-self.layout.lookup_type(kind).size // 8) * 8
+        structs.forget()
+
     def variable(self, symbol: str, value: int) -> None:
         """Set a variable of 8 bytes."""
         self.write(self.layout.address_of(symbol), WORD.pack(value % (1 << 64)))
+
+    # --- Processors ----------------------------------------------------------------
+
+    def per_cpu_areas(self, count: int = 1) -> list[int]:
+        """Make the per-CPU variables of so many CPUs, and return the offset of each."""
+        size = self.layout.variable_size("__per_cpu_offset") // WORD.size
+        areas = [self.room(PER_CPU_SIZE, PAGE) for _ in range(count)]
+        none = self.layout.address_of("__per_cpu_load")
+        words = areas + [none] * (size - count)
+        place = self.layout.address_of("__per_cpu_offset")
+        self.write(place, b"".join(map(WORD.pack, words)))
+        return areas
+
+    def per_cpu(self, area: int, symbol: str, value: int) -> None:
+        """Set a per-CPU variable of 8 bytes."""
+        self.write(area + self.layout.address_of(symbol), WORD.pack(value))
+
+    def processor(self, **registers: int) -> int:
+        """Add a processor, and return the number of its thread; other registers are 0."""
+        self._registers.append(dict.fromkeys(REGISTERS, 0) | registers)
+        return len(self._registers)
 
     def link(self, head: int, *nodes: int) -> None:
         """Make a circular list of struct list_head."""
