@@ -119,7 +119,7 @@ ABSENT = {
 }
 # Members that no layout has, with their types: each is here a second time, for a typo to show
 IN_NO_LAYOUT = {
-    ("struct folio", "_entire_mapcount.counter", "S32"),  # since v6.2
+    ("struct folio", "_entire_mapcount.counter", "S32"),  # since v6.3, 94688e8eb453
     ("struct module_memory", "base", "Ptr"),  # since v6.4, ac3b43283923
     ("struct module_memory", "size", "U32"),
 }
