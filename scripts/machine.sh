@@ -34,8 +34,8 @@ QEMU_BASE=(
 # The default machine type.
 MICROVM=microvm,acpi=off
 
-# What every guest's kernel is told, those of the tests included. no_timer_check: on a busy host an emulated timer can fail
-# the kernel's test.
+# The words that every guest's kernel gets, including those of the tests. no_timer_check: on a busy host an emulated
+# timer can fail the kernel's test.
 BASE_WORDS="console=ttyS0 quiet reboot=t panic=-1 no_timer_check"
 # Under TCG: skip two calibrations, a quarter of a second of the boot. On a busy host that of the local APIC's timer can
 # fail, and chance would decide which timer the guest has.
