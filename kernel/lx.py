@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the lab adds to the kernel's own gdb commands: whatever goes wrong is one sentence.
+"""What the lab adds to the kernel's own gdb commands: every error becomes one sentence.
 
-And what the guest wrote is shown, never obeyed, in the one form that the lab has for it.
+What the guest wrote is escaped as everywhere in the lab, so that no terminal obeys it.
 
 kernel/wire.sh puts this into the lab's copy of scripts/gdb as linux/lab.py, with
-gdb/lab/printable.py beside it, and lets vmlinux-gdb.py import it before the modules with
-the commands and call ready() after them. It lets these take the guest's strings by the
-codecs lab_name and lab_text, which are here.
+gdb/lab/printable.py beside it, and makes vmlinux-gdb.py import it before the modules with
+the commands and call ready() after them. It also makes these decode the guest's strings
+with the codecs lab_name and lab_text, which are defined here.
 """
 
 import codecs
@@ -22,7 +22,7 @@ NOT_YET = (
     "continue and then Ctrl-C or a breakpoint"
 )
 
-# What a command does wrong that is not mended, told whenever it is typed
+# Bugs of a command that are not mended: printed whenever it is typed
 LIMITS = {
     "lx-symbols": (
         "lx-symbols: of a module's sections only .text, .text.hot, .text.unlikely, .data, "
@@ -35,7 +35,7 @@ LIMITS = {
 
 
 def _is_running():
-    """Whether the kernel's memory is there: not before its first instructions."""
+    """Is the kernel's memory set up? It is not before its first instructions."""
     try:
         gdb.parse_and_eval("system_state").fetch_lazy()
     except gdb.error:
@@ -44,29 +44,29 @@ def _is_running():
 
 
 def _sentence(name, problem):
-    """An unforeseen error as one sentence."""
-    said = str(problem).strip().rstrip(".")
+    """Return an unforeseen error as one sentence."""
+    cause = str(problem).strip().rstrip(".")
     if not _is_running():
         return f"{name}: {NOT_YET}."
     if isinstance(problem, gdb.MemoryError):
-        return f"{name}: {said}: the kernel has not set this up yet, or it is damaged."
+        return f"{name}: {cause}: the kernel has not set this up yet, or it is damaged."
     if isinstance(problem, gdb.error):
-        return f"{name}: {said}."
-    return f"{name} cannot do this: {type(problem).__name__}, {said}."
+        return f"{name}: {cause}."
+    return f"{name} cannot do this: {type(problem).__name__}, {cause}."
 
 
 def _name(raw):
-    """A string of the guest in one line, which no other string has."""
+    """Return a string of the guest as one line, different for different strings."""
     return text_of(bytes(raw))
 
 
 def _text(raw):
-    """Lines of the guest, such as its log's."""
+    """Return several lines of the guest, such as those of its log."""
     return "\n".join(map(text_of, bytes(raw).expandtabs().split(b"\n")))
 
 
 def _codec(name):
-    """What VALUE.string("lab_name") and BYTES.decode("lab_text") find."""
+    """Find the codec for VALUE.string("lab_name") and BYTES.decode("lab_text")."""
     form = {"lab_name": _name, "lab_text": _text}.get(name)
     if form is None:
         return None
@@ -78,7 +78,7 @@ def _codec(name):
 
 
 def _guarded(name, invoke, result_needed):
-    """The method invoke() of a command or function, which fails in one sentence."""
+    """Wrap the invoke() of a command or function so that its errors are one sentence."""
 
     def guarded(*args):
         if name in LIMITS:
@@ -117,7 +117,7 @@ class _Function(_FUNCTION):
 
 
 def ready():
-    """All the kernel's commands are there: those to come are none of ours."""
+    """Stop wrapping: all the kernel's commands are defined, later ones are not its own."""
     gdb.Command, gdb.Function = _COMMAND, _FUNCTION
 
 

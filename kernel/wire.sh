@@ -4,9 +4,9 @@
 # Wires the segment_info() system call into TREE the way Documentation/process/adding-syscalls.rst asks for: source
 # file, uapi header, Kconfig symbol, prototype, table entry, COND_SYSCALL. Also mends the kernel's own gdb commands.
 #
-# Every touched file is made from SRC's, which may be wired already and is only read. TREE is a farm of symlinks to
-# SRC (scripts/farm.sh): a link gives way to a real file, and a file that is right stays as it is, so that a second run
-# lets nothing be rebuilt. When something is in the way, TREE is not touched at all.
+# Every changed file is made from SRC's, which may be wired already and is only read. TREE is a farm of symlinks to SRC
+# (scripts/farm.sh): links are replaced by real files, and a file that is already right is left alone, so that a second
+# run causes no rebuild. If anything fails, TREE is not touched at all.
 set -euo pipefail
 
 readonly number=451
@@ -15,20 +15,22 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 stage=$(mktemp -d)
 trap 'rm -rf -- "$stage"' EXIT
 
+# die SENTENCE: print what is wrong and what to do next, and exit
 die() {
 	printf 'error: %s\n' "$*" >&2
 	exit 1
 }
 
-# last_line FILE PATTERN: the number of the last line that matches
+# last_line FILE PATTERN: the number of the last matching line, 0 if there is none
 last_line() {
 	awk -v pattern="$2" '$0 ~ pattern { line = NR } END { print line + 0 }' "$src/$1"
 }
 
-# add FILE WIRED LINE TEXT: TEXT goes behind that line of FILE, unless a line of FILE already matches WIRED
+# add FILE WIRED LINE TEXT: insert TEXT after that line of FILE, unless FILE already has a line that matches WIRED
 add() {
 	(($3 > 0)) ||
-		die "$src/$1 is not as expected, there is no place to wire segment_info() in: give an unchanged Linux, 5.10 to 6.4."
+		die "$src/$1 is not as expected, there is no place to wire segment_info() in: give an unchanged Linux, 5.10" \
+			"to 6.4."
 	mkdir -p -- "$stage/${1%/*}"
 	if grep -q -- "$2" "$src/$1"; then
 		cp -- "$src/$1" "$stage/$1"
@@ -37,18 +39,21 @@ add() {
 	fi
 }
 
-# check_number TABLE: our number must be free, or ours
+# check_number TABLE: die unless our number is free, or already ours
 check_number() {
 	local owner
 	owner=$(awk -v n="$number" '$1 == n && $3 != "segment_info" { print $3; exit }' "$src/$1")
 	[[ -z $owner ]] ||
-		die "system call $number is taken by $owner in $src/$1 (Linux 6.5 gave it to cachestat): give a Linux from 5.10 to 6.4."
+		die "system call $number is taken by $owner in $src/$1 (Linux 6.5 gave it to cachestat): give a Linux from" \
+			"5.10 to 6.4."
 	owner=$(awk -v n="$number" '$3 == "segment_info" && $1 != n { print $1; exit }' "$src/$1")
 	[[ -z $owner ]] ||
-		die "$src/$1 has segment_info() as system call $owner, but programs are compiled for $number: give a tree without it."
+		die "$src/$1 has segment_info() as system call $owner, but programs are compiled for $number: give a tree" \
+			"without it."
 }
 
-readonly table=arch/x86/entry/syscalls/syscall_64.tbl pvh=arch/x86/platform/pvh/Makefile lib=lib/Makefile gdb=scripts/gdb
+readonly table=arch/x86/entry/syscalls/syscall_64.tbl pvh=arch/x86/platform/pvh/Makefile lib=lib/Makefile
+readonly gdb=scripts/gdb
 readonly constants=$gdb/linux/constants.py.in
 touched=(mm/Makefile mm/Kconfig kernel/sys_ni.c include/linux/syscalls.h "$table" "$pvh" "$lib" "$constants")
 touched+=("$gdb/vmlinux-gdb.py")
@@ -66,33 +71,34 @@ add mm/Kconfig '^config SEGMENT_INFO$' "$(($(last_line mm/Kconfig '^endmenu') - 
 add kernel/sys_ni.c 'COND_SYSCALL(segment_info)' "$(last_line kernel/sys_ni.c '^')" \
 	$'\n/* mm/segment_info.c */\nCOND_SYSCALL(segment_info);'
 
-# The comment's first line, /*, is one line above.
+# Before that comment, whose first line, /*, is one line above.
 add include/linux/syscalls.h 'sys_segment_info(' \
 	"$(($(last_line include/linux/syscalls.h '^ [*] Architecture-specific system calls') - 2))" \
 	$'/* mm/segment_info.c */
 struct segment_info;
 asmlinkage long sys_segment_info(struct segment_info __user *info);\n'
 
-# Behind the last call below 512, where x32's own begin. Not "common": the struct is made of unsigned long, which x32
-# programs have with 4 bytes.
+# After the last call below 512, where x32's own calls begin. The ABI is "64", not "common": the struct consists of
+# unsigned long, which has 4 bytes in x32 programs.
 check_number "$table"
 add "$table" '[[:space:]]segment_info[[:space:]]' \
 	"$(awk '/^[0-9]/ && $1 < 512 { line = NR } END { print line + 0 }' "$src/$table")" \
 	"$number	64	segment_info		sys_segment_info"
 
-# xen_prepare_pvh() runs before KASAN's shadow is mapped and looks into it if it is instrumented: a fault without anybody
-# to take it, and the machine is reset without a word. As arch/x86/kernel/Makefile has it for head64.o; and memcmp(),
-# which it calls, as lib/Makefile has it where there is CONFIG_AMD_MEM_ENCRYPT.
+# xen_prepare_pvh() runs before KASAN's shadow is mapped. If it were instrumented, it would access the shadow, and the
+# unhandled fault would silently reset the machine. So exempt it, as arch/x86/kernel/Makefile does for head64.o, and
+# memcmp(), which it calls, as lib/Makefile does with CONFIG_AMD_MEM_ENCRYPT.
 add "$pvh" '^KASAN_SANITIZE_enlighten\.o' "$(last_line "$pvh" '^')" "KASAN_SANITIZE_enlighten.o := n"
-add "$lib" '^# called by xen_prepare_pvh' "$(last_line "$lib" '^')" $'\n# called by xen_prepare_pvh()\nKASAN_SANITIZE_string.o := n'
+add "$lib" '^# called by xen_prepare_pvh' "$(last_line "$lib" '^')" \
+	$'\n# called by xen_prepare_pvh()\nKASAN_SANITIZE_string.o := n'
 
-# The kernel's own gdb commands. They are not ours, but what upstream has wrong in them is in the way; each line below
-# changes only what it finds.
+# The kernel's own gdb commands are not ours, but upstream's bugs in them get in the way. Each line below changes only
+# what it finds.
 while IFS= read -r file; do
 	touched+=("$gdb/linux/${file##*/}")
 done < <(find "$src/$gdb/linux/" -name '*.py' ! -name constants.py ! -name lab.py ! -name printable.py | sort)
 
-# mend FILE SED-SCRIPT: not every kernel has every file
+# mend FILE SED-SCRIPT: edit FILE, if this kernel has it
 mend() {
 	[[ -f $src/$1 ]] || return 0
 	mkdir -p -- "$stage/${1%/*}"
@@ -101,23 +107,23 @@ mend() {
 }
 
 for file in "${touched[@]}"; do
-	# A string of the guest, whatever bytes it has, is text that nobody can forge and that ends no list and no line:
-	# see kernel/lx.py.
+	# Whatever bytes a string of the guest has, it is shown unambiguously and neither ends a list nor breaks a line: see
+	# kernel/lx.py.
 	[[ $file != *.py ]] || mend "$file" 's/\.string()/.string("lab_name")/g'
-	# Two types are the same if C calls them so. gdb compares what is in them, and one file of the kernel may know only
-	# the name of what another one knows whole: whose type gdb finds first depends on whether it has an index.
+	# Compare types by name, as C does. gdb compares their members, but one object file may have only a declaration of
+	# what another one defines, and which of them gdb finds first depends on whether it has an index.
 	[[ $file != *.py ]] || mend "$file" \
 		's/(*\([][a-z_.()0-9]*\.type\) \([!=]=\) \(\w*\.get_type()\(\.pointer()\)\?\))*:$/str(\1.strip_typedefs()) \2 str(\3):/'
 done
 mend "$gdb/linux/proc.py" '/linux_banner/s/lab_name/lab_text/'
 mend "$gdb/linux/dmesg.py" "/encode(/!s/encoding='utf8', errors='replace'/\"lab_text\"/"
 
-# In 5.10.223 and other stable kernels SB_RDONLY and the like have become BIT(n), 1UL << n, which is no Python and has to
-# be read by gdb. Upstream mended this in 6.5.
+# In 5.10.223 and other stable kernels SB_RDONLY and the like have become BIT(n), 1UL << n, which is not Python and has
+# to be parsed by gdb. Fixed upstream in 6.5.
 mend "$constants" 's/^LX_VALUE(SB_/LX_GDBPARSED(SB_/'
 
-# lx-timerlist: a timerqueue has no `next` since 5.4 (511885d7061e); xrange(), an enumerator's number as text and bytes
-# joined to text are Python 2; the function of a timer that is in a module has no name.
+# lx-timerlist: a timerqueue has no `next` since 5.4 (511885d7061e); xrange(), an enumerator used as a string and bytes
+# added to a string are Python 2; the function of a timer that belongs to a module has no name.
 mend "$gdb/linux/timerlist.py" "s/\<xrange(/range(/
 	s/curr = base\['active'\]\['next'\]\['node'\]/curr = base['active']['rb_root']['rb_leftmost']/
 	/curr = curr\.address\.cast(rbtree\.rb_node_type/d
@@ -125,32 +131,32 @@ mend "$gdb/linux/timerlist.py" "s/\<xrange(/range(/
 	s/binascii\.b2a_hex(buf)$/&.decode()/
 	s/\.split(\" \")\[1\]/.split(\" \")[-1]/"
 
-# $lx_rb_prev() compares a pointer with what another one points to.
+# $lx_rb_prev() compares a pointer with a dereferenced one.
 mend "$gdb/linux/rbtree.py" '/^def rb_prev/,/^class/ s/\.dereference()//'
 
 # lx-symbols: from Python 3.12 on, "\." without an r is a warning.
 mend "$gdb/linux/symbols.py" 's/module_pattern = "/module_pattern = r"/'
 
-# Whatever else goes wrong is one sentence: see kernel/lx.py.
+# Any other error becomes one sentence: see kernel/lx.py.
 mend "$gdb/vmlinux-gdb.py" '/linux\.lab/d'
 mend "$gdb/vmlinux-gdb.py" "s/^else:\$/&\n    import linux.lab/
 	\$a\    linux.lab.ready()"
 
-# A folder of TREE that is itself a link leads into SRC, and nothing may be written there.
+# If a folder of TREE is itself a link, it leads into SRC, where nothing may be written.
 real_tree=$(realpath -e -- "$tree")
 for file in "${touched[@]}" include/uapi/linux/segment_info.h; do
 	[[ $(realpath -e -- "$tree/${file%/*}") == "$real_tree/${file%/*}" ]] ||
 		die "$tree/${file%/*} is a link to a folder elsewhere: make a farm for kernel/wire.sh with scripts/farm.sh."
 done
 
-# place FILE: from the stage into TREE, unless it is there. Never through a link.
+# place FILE: move it from the stage into TREE, unless the same file is there. Never writes through a link.
 place() {
 	[[ -L $tree/$1 ]] || ! cmp -s -- "$stage/$1" "$tree/$1" || return 0
 	install -m 644 -- "$stage/$1" "$tree/$1.new"
 	mv -f -- "$tree/$1.new" "$tree/$1"
 }
 
-# place_link FILE TARGET: our own files, so that editing them where the debugger shows them edits ours
+# place_link FILE TARGET: link to a file of ours, so that editing it where the debugger shows it edits the original
 place_link() {
 	[[ $(readlink -- "$tree/$1" || true) == "$2" ]] || ln -sfn -- "$2" "$tree/$1"
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/configure.sh TREE OBJ
 #
-# Configures the kernel tree TREE for the lab in OBJ: tinyconfig, kernel/lab.config on top, and with JUDGES=1
-# kernel/judges.config too. Fails, and names them, if options asked for there are missing from the result. An OBJ/.config
-# made from the same files is kept as it is.
+# Configures the kernel tree TREE for the lab, in OBJ: tinyconfig plus kernel/lab.config, and with JUDGES=1
+# kernel/judges.config too. Fails and names the options that are asked for there but missing from the result. An
+# OBJ/.config made from the same files is kept.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -12,13 +12,13 @@ readonly log=$2/lab.config.log
 mapfile -t names < <(kernel_options)
 readonly names fragments=("${names[@]/#/$ROOT/kernel/}")
 
-# Whatever the choice of options depends on, the kernel's version included
+# A hash of all that the configuration depends on, including the kernel's version
 made_from=$(cat "${fragments[@]}" "$ROOT/kernel/Kconfig" "$tree/Makefile" | sha256sum)
 
-mkdir -p "$obj"
+mkdir -p -- "$obj"
 if [[ ! -f $obj/.config || $(cat "$obj/.config.made_from" 2>/dev/null) != "$made_from" ]]; then
-	# merge_config.sh cannot read a path with spaces. Its warnings, that lab.config overrides tinyconfig, say nothing
-	# new; what got lost is found below.
+	# merge_config.sh cannot read a path with spaces. Its warnings that lab.config overrides tinyconfig are expected;
+	# options that got lost are found below.
 	cp -- "${fragments[@]}" "$obj/"
 	{
 		rm -f -- "$obj/.config.made_from" &&
@@ -31,18 +31,18 @@ if [[ ! -f $obj/.config || $(cat "$obj/.config.made_from" 2>/dev/null) != "$made
 	}
 fi
 
-# wanted MARKED: the lines above (0) or below (1) the "# Optional" mark of their file
+# wanted MARKED: the options above (0) or below (1) the "# Optional" mark of their file
 wanted() {
 	awk -v marked="$1" 'FNR == 1 { below = 0 } /^# Optional/ { below = 1 } /^CONFIG_/ && below == marked' \
 		"${fragments[@]}"
 }
 
-# missing_lines: those of standard input that are not in .config
+# missing_lines: the lines of standard input that are not in .config
 missing_lines() {
 	grep -Fxv -f "$obj/.config" || true
 }
 
-# in_tree LINE: has this tree such an option?
+# in_tree LINE: does this kernel tree have the option at all?
 in_tree() {
 	local name=${1%%=*}
 	[[ -n $(find -L "$tree" -name 'Kconfig*' -exec grep -lE "^[[:space:]]*(menu)?config ${name#CONFIG_}\$" {} +) ]]

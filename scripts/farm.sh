@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Usage: scripts/farm.sh SRC TREE
 #
-# Makes TREE look like the kernel tree SRC without its build products: real folders where something has to differ from
-# SRC (a file that is wired, a build product that is left out), symlinks to SRC for all the rest. So SRC stays as it is
-# and what is changed in it is seen at once. Run again, it adds and removes links only where that is needed.
+# Makes TREE look like the kernel tree SRC without its build products: real folders where TREE has to differ from SRC (a
+# file that is wired, a build product that is left out), symlinks to SRC for everything else. So SRC is not modified,
+# and changes in it take effect at once. Run again, it adds and removes only the links that differ.
 #
-# TREE.files is the list of SRC's files, TREE.links the list of links, each name ended by a NUL.
+# TREE.files lists SRC's files, TREE.links the links; each name ends with a NUL.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 export LC_ALL=C
@@ -14,11 +14,11 @@ src=$(realpath -e -- "$1")
 tree=$(realpath -m -- "$2")
 readonly src tree
 
-# Real folders in any case: those of the files that kernel/wire.sh touches, and what Kbuild enters with `make -C`, which
-# would find itself in SRC, where there may be a space in the path.
+# Always real: the folders of files that kernel/wire.sh changes, and those that Kbuild enters with `make -C`: through a
+# link, make would end up in SRC, whose path may contain a space.
 readonly real_folders='^(mm|kernel|lib|include(/linux|/uapi(/linux)?)?|arch(/x86(/entry(/syscalls)?|/platform(/pvh)?)?)?|scripts(/gdb(/linux)?)?|tools(/(arch|build|include|lib|objtool|scripts)(/.*)?)?)$'
 
-# What the kernel's own .gitignore says, for trees that have lost it (archives made without dot files).
+# The patterns of the kernel's own .gitignore, for trees without one (archives made without dot files).
 readonly build_products=(
 	'.*' '!.gitignore' '*.a' '*.asn1.[ch]' '*.bin' '*.dtb' '*.gz' '*.ko' '*.lex.c' '*.mod' '*.mod.c' '*.o' '*.o.*' '*.s'
 	'*.so' '*.so.dbg' '*.tab.[ch]' 'Module.symvers' 'modules.builtin' 'modules.order' '/vmlinux*' '/System.map'
@@ -31,22 +31,23 @@ trap 'rm -rf -- "$stage"' EXIT
 # An empty repository beside SRC lets git list any folder by the rules of its .gitignore files.
 git init -q --bare "$stage/git"
 ignore=(--exclude-per-directory=.gitignore)
-# Debian's linux-source ignores all that is at the top, since its own repository has no kernel in it.
+# Debian's linux-source ignores everything at the top, since Debian's repository does not contain the kernel itself.
 if grep -qsx '/[*]' "$src/.gitignore"; then ignore+=('--exclude=!/*'); fi
 if [[ ! -f $src/.gitignore || ${#ignore[@]} -gt 1 ]]; then
 	for pattern in "${build_products[@]}"; do ignore+=("--exclude=$pattern"); done
 fi
 
+# list OPTION...: the names that git ls-files prints with these options, except git repositories inside SRC, whose names
+# end with a slash
 list() {
-	# A name with a slash at its end is another git repository inside SRC.
 	git --git-dir="$stage/git" --work-tree="$src" ls-files -z --others "$@" | grep -zv '/$' || true
 }
 
 list "${ignore[@]}" >"$stage/files"
 list --ignored "${ignore[@]}" >"$stage/products"
 
-# A folder is real if it must be, or if there is a build product below it. For each file, the link is the first part of
-# its path that is no real folder: the file itself or a folder above it.
+# A folder is real if it must be, or if there is a build product below it. Each file is reached through one link: the
+# first part of its path that is not a real folder, which is the file itself or a folder above it.
 REAL=$real_folders awk -v RS='\0' '
 	function is_real(folder) {
 		if (!(folder in real))
@@ -69,7 +70,7 @@ REAL=$real_folders awk -v RS='\0' '
 		}
 	}' "$stage/products" "$stage/files" | sort -z >"$stage/links"
 
-# keep NAME: from the stage to TREE.NAME, at once and only if it is different
+# keep NAME: copy it from the stage to TREE.NAME, atomically and only if it differs
 keep() {
 	if ! cmp -s "$stage/$1" "$tree.$1"; then
 		cp -- "$stage/$1" "$tree.$1.new"
@@ -77,7 +78,7 @@ keep() {
 	fi
 }
 
-# link FOLDER: to what is in $batch
+# link FOLDER: make links in it to the files in $batch
 link() {
 	((${#batch[@]})) || return 0
 	mkdir -p -- "$tree/$1"
@@ -92,9 +93,9 @@ if [[ ! -f $tree.links ]]; then
 fi
 if ! cmp -s "$stage/links" "$tree.links"; then
 	comm -z -23 "$tree.links" "$stage/links" | (cd "$tree" && xargs -0r rm -f --)
-	# What was a real folder may have become a link.
+	# A folder that was real may have to become a link.
 	find "$tree" -mindepth 1 -type d -empty -delete
-	batch=() last=
+	batch=() last=''
 	while IFS= read -r -d '' path; do
 		folder=${path%"${path##*/}"}
 		if [[ $folder != "$last" ]]; then
