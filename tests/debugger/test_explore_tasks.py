@@ -291,6 +291,9 @@ def test_task_in_every_state(moment: Moment) -> None:
     assert facts("fifo").row("sched_class")["says"] == "rt_sched_class"
     assert facts("fifo").row("prio")["says"] == "real time 42"
     assert facts("not nice").row("static_prio")["says"] == "nice -13"
+    assert signals.row("static_prio")["says"] == "nice 0"
+    weight = signals.row("se.load.weight")
+    assert f"{signals.number('se.load.weight'):,} at nice 0" in weight["meaning"]
     assert facts("pinned").row("cpus_mask")["says"] == "0"
 
 

@@ -83,9 +83,9 @@ def test_at_the_borders_of_an_area(guest: Guest, ends: int) -> None:
 def test_the_area_before(guest: Guest) -> None:
     made = space(guest, *FEW)
     for address, before in ((0x3800, 0x1000), (0x5000, 0x3000), (0xFFFF_0000, 0x8000)):
-        area = vma.find_vma_prev(made.mm, address)
+        area = vma.area_before(made.mm, address)
         assert area is not None and area.vm_start == before
-    assert vma.find_vma_prev(made.mm, 0x1800) is None
+    assert vma.area_before(made.mm, 0x1800) is None
 
 
 def test_an_area_of_another_mm(guest: Guest) -> None:

@@ -95,7 +95,7 @@ SCHEDULING = (
     Member("normal_prio", "the priority without a borrowed one", **PRIO),
     Member("static_prio", "the priority that nice gives", **PRIO),
     Member("rt_priority", "the real-time priority, 1 to 99"),
-    Member("se.load.weight", "its share of the CPU, 1,024 times that of nice 0"),
+    Member("se.load.weight", "its share of the CPU: 1,048,576 at nice 0"),
     Member("se.vruntime", "time it ran, by weight: the lowest is next"),
     Member("se.sum_exec_runtime", "time it ran", **TIME),
     Member("se.exec_start", "when its run was last accounted", **TIME),

@@ -17,7 +17,7 @@ from .maps import MINOR_BITS
 from .structs.fs import Fdtable, File, FilesStruct, Inode, Mount, Path, Sock, Socket
 from .structs.sched import TaskStruct
 
-NR_OPEN = 1 << 20  # INR_OPEN_MAX: the most a process may have, unless raised
+NR_OPEN = 1 << 20  # what sysctl_nr_open starts with: the most a process may have
 WORD = 64  # bits of an unsigned long
 
 O_ACCMODE = 0o3

@@ -22,8 +22,8 @@ TASK_RTLOCK_WAIT = 0x1000  # v5.15, cd781d0ce8cb: shown as uninterruptible
 TASK_FROZEN = 0x8000  # v6.1, f5d39b020809: likewise
 STATE_LETTERS = "RSDTtXZP"  # by the highest bit set: task_index_to_char()
 
-# task_struct.state became __state in v5.14 (2f064a59a11f); cpu moved into
-# thread_info in v5.16 (bcf9033e5449); 64-bit states became 32-bit with it.
+# task_struct.state, of 64 bits, became __state, of 32, in v5.14 (2f064a59a11f); cpu
+# moved into thread_info in v5.16 (bcf9033e5449).
 structs.expect("runqueues")
 
 

@@ -192,8 +192,11 @@ def vma_lookup(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
     return found if found is not None and found.vm_start <= address else None
 
 
-def find_vma_prev(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
-    """The last area that starts below what find_vma() gives. Raises Broken."""
+def area_before(mm: Ptr[MmStruct], address: int) -> VmAreaStruct | None:
+    """The area before the one that find_vma() gives; the last one if it gives none.
+
+    What find_vma_prev() in mm/mmap.c gives by its third argument. Raises Broken.
+    """
     found = find_vma(mm, address)
     if not is_listed():
         return _find_maple_below(mm, found.vm_start if found else 1 << 63)

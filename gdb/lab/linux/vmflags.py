@@ -24,7 +24,7 @@ class Flag:
 
 
 # Macros, so not in the debug info. From 5.10 to 6.4 no bit changed its meaning:
-# VM_DENYWRITE ended with v5.16 (8d0920bde5eb), VM_UFFD_MINOR came with v5.13.
+# VM_DENYWRITE ended with v5.15 (8d0920bde5eb), VM_UFFD_MINOR came with v5.13.
 FLAGS = (
     Flag(0, "rd", "VM_READ", "may be read"),
     Flag(1, "wr", "VM_WRITE", "may be written"),

@@ -111,7 +111,7 @@ def describe(mm: Ptr[MmStruct], address: int) -> VmaReport:
     :raises Broken: the tree is damaged
     """
     found = vma.find_vma(mm, address)
-    before = vma.find_vma_prev(mm, address)
+    before = vma.area_before(mm, address)
     if found is None or address < found.vm_start:
         return _gap(mm, address, before, found)
     after = vma.find_vma(mm, found.vm_end)

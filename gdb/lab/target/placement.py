@@ -21,8 +21,8 @@ PAGE_OFFSETS = {  # __PAGE_OFFSET_BASE_L4 and _L5, by the levels of page tables
     4: 0xFFFF_8880_0000_0000,
     5: 0xFF11_0000_0000_0000,
 }
-PAGE_OFFSET_ALIGN = 1 << 30  # PUD_SIZE: kernel_randomize_memory(), mm/kaslr.c
-PHYS_BASE_ALIGN = 2 << 20  # PMD_SIZE: __startup_64(), kernel/head64.c
+PAGE_OFFSET_ALIGN = 1 << 30  # PUD_SIZE: kernel_randomize_memory(), arch/x86/mm/kaslr.c
+PHYS_BASE_ALIGN = 2 << 20  # PMD_SIZE: __startup_64(), arch/x86/kernel/head64.c
 WORD = struct.Struct("<Q")
 
 

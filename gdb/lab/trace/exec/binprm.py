@@ -56,7 +56,7 @@ def read(bprm: Ptr[LinuxBinprm]) -> LinuxBinprm:
 def point_of_no_return(bprm: Ptr[LinuxBinprm]) -> bool:
     """Is every error fatal from now on? See begin_new_exec() since v5.8.
 
-    Before 6834e0bb41bb it was set later. Raises Fault.
+    "exec: Set the point of no return sooner" (v5.8) moved it there. Raises Fault.
     """
     place = members.place_of(LinuxBinprm.c_name, "point_of_no_return")
     return place is None or bool(members.read(place, bprm))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """lab trace exec: the way from execve() to the first instruction of a new program.
 
-See fs/exec.c. An exec is an execstate.Exec from the call to its return; the steps
-between are in execbefore.py, execafter.py and execload.py.
+See fs/exec.c. An exec is a state.Exec from the call to its return; the steps between
+are in before.py, after.py and load.py.
 """
 
 from __future__ import annotations

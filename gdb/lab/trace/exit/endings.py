@@ -15,7 +15,7 @@ from .events import Ends
 
 AUTOREAP = 0xFF  # bool of do_notify_parent(): nobody will wait
 WAIT_CALLS = ("wait4", "waitid")
-# Who makes the kernel forget a task, if not one of WAIT_CALLS or kin.EXEC
+# Who makes the kernel forget a task, if not one of WAIT_CALLS or relatives.EXEC
 ITSELF, LAST_THREAD = "itself", "its last thread"
 KERNEL_WAIT, PARENT_ENDED = "kernel_wait", "parent ended"
 SIGCHLD = 17

@@ -106,8 +106,10 @@ def _owner(before: Look) -> str:
     """Why a page is not written to but copied.
 
     A reference is enough, such as one of a list of the kernel's by which a new page
-    waits: since v5.9 (09854ba94c6a) who might be alone is not asked for longer. Those
-    to any part of a huge page are counted for all of it.
+    waits: from v5.9 (09854ba94c6a) to v5.17 do_wp_page() copies any page with more than
+    one. Since then it first gets rid of what this CPU's lists (d4c470970d45) and the
+    swap cache (53a05ad9f21d) hold, then counts again. References to any part of a huge
+    page are counted for all of it.
     """
     if before.use == "zero":
         return "it was the zero page"

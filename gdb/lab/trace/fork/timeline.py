@@ -27,7 +27,6 @@ from .events import (
 )
 from .offspring import CLONE_THREAD, CLONE_VFORK, CLONE_VM, Request
 
-# struct kernel_clone_args, include/linux/sched/task.h
 CLONE3 = "clone3"
 EXECUTES = "exec_mm_release"
 
@@ -174,7 +173,7 @@ class Fork(Timeline):
         request: Request = call.note
         self._requests.pop(moment.task.address, None)
         self._stop_meanwhile()
-        result = moment.int_result  # pid_t since v5.10 (cad6967ac108), then long
+        result = moment.int_result  # pid_t since v5.10 (cad6967ac108), long before
         if result < 0:
             if request.call == CLONE3:
                 self._failed.add(moment.task.address)
