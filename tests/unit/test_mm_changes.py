@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import pytest
+from areas import space
 
+from lab.linux import maps, mm_changes
 from lab.linux.mm_changes import FOLLOWED, Piece, Snapshot, changes
 from lab.schema import plain
+from lab.target import structs
 from lab.view import timeline
+from made_up import Guest
 
 READ, WRITE, EXEC, SHARED = 1, 2, 4, 8
 RW = READ | WRITE
@@ -21,7 +25,15 @@ def piece(
     """Make an area; numbers are pages. By default vm_pgoff is that of anonymous memory."""
     begins = pgoff if pgoff >= 0 else start
     name = "/file" if file else ""
-    return Piece(start * PAGE, end * PAGE, flags, begins, file, name, vma or start)
+    return Piece(
+        start=start * PAGE,
+        end=end * PAGE,
+        flags=flags,
+        pgoff=begins,
+        file=file,
+        name=name,
+        vma=vma or start,
+    )
 
 
 def snapshot(*pieces: Piece, **boundaries: int) -> Snapshot:
@@ -132,3 +144,52 @@ def test_in_words(before: list[Piece], after: list[Piece], lines: list[str]) -> 
 def test_a_moved_boundary_in_words() -> None:
     (found,) = changes(snapshot(brk=0x1000), snapshot(brk=0x22000))
     assert timeline.change_text(found) == "brk 1000 -> 22000, 132 KiB up"
+
+
+def test_a_name_is_no_part_of_an_area() -> None:
+    """The heap's changes when brk moves across an area; a struct may be a new one."""
+    assert kinds([A], [A._replace(name="[heap]", vma=0x77)]) == []
+
+
+@pytest.mark.parametrize("name", ["start", "end", "flags", "pgoff", "file"])
+def test_what_makes_an_area_the_same(name: str) -> None:
+    assert kinds([A], [A._replace(**{name: getattr(A, name) + PAGE})])
+
+
+def shared_file(guest: Guest) -> tuple[int, int]:
+    """Make the file /shm: its struct file *, and the struct path * of the root."""
+    root = guest.put("struct dentry")
+    guest.set("struct dentry", root, "d_parent", root)
+    mount = guest.put("struct mount", {"mnt.mnt_root": root})
+    guest.set("struct mount", mount, "mnt_parent", mount)
+    mnt = mount + structs.offsetof("struct mount", "mnt")
+    name = {"d_name.name": guest.string(b"shm"), "d_name.len": 3}
+    dentry = guest.put("struct dentry", {"d_parent": root, "d_hash.pprev": 1, **name})
+    kind = guest.put("struct file_system_type", {"name": guest.string(b"tmpfs")})
+    device = guest.put("struct super_block", {"s_type": kind})
+    inode = guest.put("struct inode", {"i_sb": device})
+    at = {"f_path.mnt": mnt, "f_path.dentry": dentry, "f_inode": inode}
+    return (
+        guest.put("struct file", at),
+        guest.put("struct path", {"mnt": mnt, "dentry": root}),
+    )
+
+
+def test_names_are_those_of_maps(new: Guest) -> None:
+    """Two areas show one file, and prctl(PR_SET_VMA_ANON_NAME) named the second.
+
+    Since v6.2 (d09e8ca6cb93) it names shared memory too, which has a file.
+    """
+    file, root = shared_file(new)
+    made = space(new, (PAGE, 2 * PAGE), (2 * PAGE, 3 * PAGE), (4 * PAGE, 5 * PAGE))
+    name = new.room(64) + structs.offsetof("struct anon_vma_name", "name")
+    new.write(name, b"mine\0")
+    for number in (0, 1):
+        made.member(number, "vm_file", file)
+    made.member(1, "anon_name", name - structs.offsetof("struct anon_vma_name", "name"))
+    taken = mm_changes.snapshot(made.mm, root)
+    assert [piece.name for piece in taken.pieces] == ["/shm", "[anon_shmem:mine]", ""]
+    areas = [maps.area_of(area, made.mm, root) for area in made.areas]
+    assert [piece.data for piece in taken.pieces] == [
+        (area.start, area.end, area.perms, area.name) for area in areas
+    ]

@@ -104,32 +104,50 @@ def _area(
     root: Ptr[Path],
     files: dict[Ptr[File], MappedFile],
 ) -> Area:
-    file = name = None
+    file = None
     try:
         if area.vm_file:
             file = files.get(area.vm_file)
             if file is None:
                 file = files[area.vm_file] = file_of(area.vm_file, root)
-            name = file.name
-        if name is None or vma.is_named(area):
-            name = text_of(vma.vma_name(area, mm, root))
+        name = area_name(area, mm, root, file.name if file else None)
     except Fault as fault:
         name = f"? {fault}"
     return Area(
-        area.vm_start,
-        area.vm_end,
-        permissions(area.vm_flags),
-        area.vm_pgoff * PAGE_SIZE if area.vm_file else 0,
-        file.device if file else "00:00",
-        file.inode if file else 0,
-        name,
-        area.vm_end - area.vm_start,
-        flag_codes(area.vm_flags),
-        backing(area, name, file),
-        area.vm_pgoff,
-        area.anon_vma,
-        area.address,
+        start=area.vm_start,
+        end=area.vm_end,
+        perms=permissions(area.vm_flags),
+        offset=area.vm_pgoff * PAGE_SIZE if area.vm_file else 0,
+        dev=file.device if file else "00:00",
+        inode=file.inode if file else 0,
+        name=name,
+        size=area.vm_end - area.vm_start,
+        flags=flag_codes(area.vm_flags),
+        backing=backing(area, name, file),
+        pgoff=area.vm_pgoff,
+        anon_vma=area.anon_vma,
+        vma=area.address,
     )
+
+
+def area_name(
+    area: VmAreaStruct, mm: MmStruct, root: Ptr[Path], of_file: str | None
+) -> str:
+    """What /proc/PID/maps calls an area, "" for plain anonymous memory.
+
+    :param root: struct path * of the root directory from which names are told
+    :param of_file: the file_name() of its file, which takes long to read; None if it
+        has no file
+    :raises Fault: it cannot be read
+    """
+    if of_file is None or vma.is_named(area):
+        return text_of(vma.vma_name(area, mm, root))
+    return of_file
+
+
+def file_name(file: Ptr[File], root: Ptr[Path]) -> str:
+    """What /proc/PID/maps calls a file: struct file *. Raises Fault."""
+    return text_of(path.mangle_path(path.file_path(file, root)))
 
 
 @dataclass(frozen=True)
@@ -158,7 +176,7 @@ def file_of(file: Ptr[File], root: Ptr[Path]) -> MappedFile:
     major, minor = device.s_dev >> MINOR_BITS, device.s_dev & (1 << MINOR_BITS) - 1
     return MappedFile(
         address=file,
-        name=text_of(path.mangle_path(path.file_path(file, root))),
+        name=file_name(file, root),
         device=f"{major:02x}:{minor:02x}",
         inode=inode.i_ino,
         mode=inode.i_mode,

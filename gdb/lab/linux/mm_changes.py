@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator, Literal, NamedTuple
 
-from ..printable import text_of
 from ..result import Address, Words
 from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE
-from . import mm as mm_, path, vma
+from . import maps, mm as mm_, vma
 from .structs.fs import File, Path
 from .structs.mm_types import MmStruct, VmAreaStruct
 from .vmflags import VM_SHARED, permissions
@@ -97,6 +96,14 @@ class Piece(NamedTuple):
         begins = self.pgoff * PAGE_SIZE - self.start
         return self.file, begins, self.flags & VM_SHARED
 
+    @property
+    def identity(self) -> tuple[int, int, int, int, Ptr[File]]:
+        """What makes two areas of two moments the same one.
+
+        Not the name: the heap's changes when brk moves across an area.
+        """
+        return self.start, self.end, self.flags, self.pgoff, self.file
+
     def overlaps(self, places: tuple[int, int]) -> bool:
         """Has it an address from a start to an end?"""
         return self.start < places[1] and places[0] < self.end
@@ -142,29 +149,21 @@ def snapshot(mm: Ptr[MmStruct], root: Ptr[Path]) -> Snapshot:
     names: dict[Ptr[File], str] = {}
     pieces = []
     for area in vma.for_each_vma(mm):
-        name = names.get(area.vm_file) if area.vm_file else None
-        if name is None:
-            name = _name(area, read, root)
-            if area.vm_file:
-                names[area.vm_file] = name
+        file = area.vm_file
+        if file and file not in names:
+            names[file] = maps.file_name(file, root)
         pieces.append(
             Piece(
-                area.vm_start,
-                area.vm_end,
-                area.vm_flags,
-                area.vm_pgoff,
-                area.vm_file,
-                name,
-                area.address,
+                start=area.vm_start,
+                end=area.vm_end,
+                flags=area.vm_flags,
+                pgoff=area.vm_pgoff,
+                file=file,
+                name=maps.area_name(area, read, root, names.get(file)),
+                vma=area.address,
             )
         )
     return Snapshot(mm, tuple(pieces), {name: getattr(read, name) for name in FOLLOWED})
-
-
-def _name(area: VmAreaStruct, read: MmStruct, root: Ptr[Path]) -> str:
-    if area.vm_file:
-        return text_of(path.mangle_path(path.file_path(area.vm_file, root)))
-    return text_of(vma.vma_name(area, read, root))
 
 
 def changes(
@@ -187,22 +186,14 @@ def _of_areas(
     before: tuple[Piece, ...], after: tuple[Piece, ...], anew: tuple[int, int]
 ) -> Iterator[Change]:
     kept = (piece for piece in before if not piece.overlaps(anew))
-    same = {_look(piece) for piece in kept} & {_look(piece) for piece in after}
-    old = [piece for piece in before if _look(piece) not in same]
-    new = [piece for piece in after if _look(piece) not in same]
+    same = {piece.identity for piece in kept} & {piece.identity for piece in after}
+    old = [piece for piece in before if piece.identity not in same]
+    new = [piece for piece in after if piece.identity not in same]
     for group_old, group_new in _groups(old, new):
         kind = _kind(group_old, group_new)
         if group_new and any(piece.overlaps(anew) for piece in group_old):
             kind = "replaced"
         yield Change(kind, tuple(group_old), tuple(group_new))
-
-
-def _look(piece: Piece) -> tuple[object, ...]:
-    """What makes two areas of two moments the same one.
-
-    Not the name: the heap's changes when brk moves across an area.
-    """
-    return piece[:5]
 
 
 def _groups(
