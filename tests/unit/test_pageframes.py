@@ -10,6 +10,7 @@ from typing import Iterable
 import pytest
 
 from lab.linux import buddy, page, pageframe
+from lab.linux.buddy import FreeBlock
 from lab.target import structs
 from lab.target.memory import Broken, Fault
 from made_up import PAGE, PAGE_OFFSET, START_KERNEL_MAP, Guest
@@ -200,7 +201,8 @@ def test_the_start_of_a_free_block(frames: Frames) -> None:
 def test_the_frames_of_a_free_block(frames: Frames, first: int, order: int) -> None:
     frames.block(first, order)
     last = first + (1 << order) - 1
-    assert buddy.free_block(first) == buddy.free_block(last) == (first, order)
+    expected = FreeBlock(first, order, "in the buddy allocator")
+    assert buddy.free_block(first) == buddy.free_block(last) == expected
     assert buddy.free_block(first - 1) is None and buddy.free_block(last + 1) is None
 
 
@@ -213,7 +215,8 @@ def test_an_order_that_no_block_has(frames: Frames) -> None:
 def test_a_block_whose_start_has_no_struct_page(frames: Frames) -> None:
     """In RAM that ends early the smaller blocks are found all the same."""
     frames.block(PAGES - 4, 1)
-    assert buddy.free_block(PAGES - 3) == (PAGES - 4, 1)
+    expected = FreeBlock(PAGES - 4, 1, "in the buddy allocator")
+    assert buddy.free_block(PAGES - 3) == expected
 
 
 def test_what_a_cpu_keeps(frames: Frames) -> None:
@@ -229,21 +232,20 @@ def test_what_a_cpu_keeps(frames: Frames) -> None:
 
 def test_which_of_some_blocks_a_frame_is_in(guest: Guest) -> None:
     blocks = {17: 0, 40: 2, 512: 9}
-    assert buddy.is_among(17, blocks) == (17, 0)
-    for pfn in (40, 43):
-        assert buddy.is_among(pfn, blocks) == (40, 2)
-    for pfn in (512, 1023):
-        assert buddy.is_among(pfn, blocks) == (512, 9)
+    for order, pfns in ((0, (17,)), (2, (40, 43)), (9, (512, 1023))):
+        for pfn in pfns:
+            expected = FreeBlock(pfns[0], order, "on a list of a CPU's")
+            assert buddy.block_of_cpus(pfn, blocks) == expected
     for pfn in (39, 44, 1024):
-        assert buddy.is_among(pfn, blocks) is None
+        assert buddy.block_of_cpus(pfn, blocks) is None
 
 
 def test_whose_a_free_block_is(frames: Frames) -> None:
     frames.block(256, 3)
     frames.keep(0, 300)
     free = buddy.Lists()
-    assert free.block(260) == (256, 3, "in the buddy allocator")
-    assert free.block(300) == (300, 0, "on a list of a CPU's")
+    assert free.block(260) == FreeBlock(256, 3, "in the buddy allocator")
+    assert free.block(300) == FreeBlock(300, 0, "on a list of a CPU's")
     assert free.block(301) is None
     frames.keep(0)
     assert free.block(300) is not None, "the lists are those of one moment"
@@ -305,18 +307,19 @@ def test_uses_of_a_page(
     assert kind(77).startswith(expected)
 
 
-def test_an_anonymous_page(frames: Frames) -> None:
+@pytest.mark.parametrize("anonymous", [ANON, KSM])
+def test_an_anonymous_page(frames: Frames, anonymous: int) -> None:
+    """PageAnon() asks for one bit of page->mapping, which a page of KSM's has too."""
     flags = ["uptodate", "owner_priv_1", "mappedtodisk"]
-    mapping = PAGE_OFFSET | ANON
+    mapping = PAGE_OFFSET | anonymous
     address = frames.set(77, flags, refcount=3, mapcount=1, mapping=mapping)
     found = pageframe.page_of(77 * PAGE)
     assert (found.address, found.refcount, found.mapcount) == (address, 3, 2)
     assert (found.order, found.head) == (0, address)
     assert found.flags == ("uptodate", "swapcache", "anon_exclusive")
-    frames.set(77, flags, refcount=3, mapping=PAGE_OFFSET)
-    assert pageframe.page_of(77 * PAGE).flags == (
-        *("uptodate", "owner_priv_1", "mappedtodisk"),
-    )
+    for mapping in (PAGE_OFFSET, PAGE_OFFSET | MOVABLE):
+        frames.set(77, flags, refcount=3, mapping=mapping)
+        assert pageframe.page_of(77 * PAGE).flags == tuple(flags)
 
 
 def test_a_page_of_a_file(frames: Frames) -> None:

@@ -9,6 +9,7 @@ ones do.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Iterator
 
 from ..target import kernel, structs
@@ -24,16 +25,25 @@ HPAGE_PMD_ORDER = 9  # pageblock_order, with huge pages
 structs.expect("contig_page_data", "node_data")
 
 
+@dataclass(frozen=True)
+class FreeBlock:
+    """A free block of 2**order page frames."""
+
+    first: int  # its first frame
+    order: int
+    where: str  # whose it is
+
+
 @structs.cached
 def nr_orders() -> int:
     """How many orders blocks have: MAX_ORDER, plus one since v6.4 (23baf831a32c)."""
     return structs.member("struct zone", "free_area")[1].count
 
 
-def free_block(pfn: int) -> tuple[int, int] | None:
-    """First frame and order of the buddy allocator's block that a frame is in.
+def free_block(pfn: int) -> FreeBlock | None:
+    """The buddy allocator's block that a frame is in, None if it is in none.
 
-    None if it is in none. As is_free_buddy_page().
+    As is_free_buddy_page().
     """
     for order in range(nr_orders()):
         first = pfn & -(1 << order)
@@ -42,7 +52,7 @@ def free_block(pfn: int) -> tuple[int, int] | None:
         except Fault:
             continue
         if found is not None and order <= found < nr_orders():
-            return first, found
+            return FreeBlock(first, found, "in the buddy allocator")
     return None
 
 
@@ -59,12 +69,12 @@ def free_for_cpus() -> dict[int, int]:
     return found
 
 
-def is_among(pfn: int, blocks: dict[int, int]) -> tuple[int, int] | None:
-    """Which of these blocks a frame is in: first frame and order."""
+def block_of_cpus(pfn: int, blocks: dict[int, int]) -> FreeBlock | None:
+    """The one of free_for_cpus() that a frame is in, None if it is in none."""
     for order in range(nr_orders()):
         first = pfn & -(1 << order)
         if blocks.get(first, -1) >= order:
-            return first, blocks[first]
+            return FreeBlock(first, blocks[first], "on a list of a CPU's")
     return None
 
 
@@ -118,15 +128,14 @@ class Lists:
     def __init__(self) -> None:
         self._of_cpus: dict[int, int] | None = None
 
-    def block(self, pfn: int) -> tuple[int, int, str] | None:
-        """The free block a frame is in: first frame, order, and whose it is.
+    def block(self, pfn: int) -> FreeBlock | None:
+        """The free block a frame is in, None if it is in none.
 
-        None if it is in none. Raises Broken, memory.Fault where a list is damaged.
+        Raises Broken, memory.Fault where a list is damaged.
         """
         found = free_block(pfn)
         if found is not None:
-            return *found, "in the buddy allocator"
+            return found
         if self._of_cpus is None:
             self._of_cpus = free_for_cpus()
-        found = is_among(pfn, self._of_cpus)
-        return None if found is None else (*found, "on a list of a CPU's")
+        return block_of_cpus(pfn, self._of_cpus)

@@ -77,9 +77,18 @@ def page_of(physical: int) -> Page:
                     f"own, a block of up to {1 << largest}, of which nothing is written"
                 )
     flags = flag_names(own.flags)
-    if head.mapping & 3 == PAGE_MAPPING_ANON:
+    if head.mapping & PAGE_MAPPING_ANON:  # PageAnon(): those of KSM too
         flags = tuple(ANONYMOUS_NAMES.get(name, name) for name in flags)
-    return Page(address, pfn, flags, own.refcount, mapcount, order, first, kind)
+    return Page(
+        address=address,
+        pfn=pfn,
+        flags=flags,
+        refcount=own.refcount,
+        mapcount=mapcount,
+        order=order,
+        head=first,
+        kind=kind,
+    )
 
 
 def _has_nothing(read: mm_types.Page) -> bool:
@@ -94,7 +103,7 @@ def _without_count(pfn: int) -> tuple[Ptr[mm_types.Page] | None, int | None, str
     try:
         found = free.block(pfn)
         if found is not None:
-            return page.pfn_to_page(found[0]), found[1], f"free, {found[2]}"
+            return page.pfn_to_page(found.first), found.order, f"free, {found.where}"
         first = _first_of(pfn, free)
     except (Broken, Fault) as trouble:
         return None, None, f"free or a later page of a block: {trouble}"
