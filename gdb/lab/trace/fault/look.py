@@ -24,11 +24,11 @@ from ...target.memory import PAGE_PRESENT, PAGE_SIZE, Broken, Fault
 from .events import LookData
 
 PF_PROT, PF_WRITE, PF_INSTR = 1, 2, 16  # X86_PF_...
-FAULT_AROUND = 65536  # bytes, what fault_around_bytes starts with
+FAULT_AROUND = 65536  # bytes, what it starts with: mm/memory.c
 PMD_SIZE = 1 << 21  # what one page table maps
 ENTRY = 8  # bytes of a page-table entry
-RLIMIT_STACK = 3  # asm-generic/resource.h
-structs.expect("fault_around_bytes", "empty_zero_page", "huge_zero_page")
+structs.expect("fault_around_bytes", "fault_around_pages")
+structs.expect("empty_zero_page", "huge_zero_page")
 
 Use = Literal["none", "zero", "anonymous", "file", "kernel"]
 Verb = Literal["read", "write", "execute"]
@@ -109,21 +109,24 @@ def look(mm: Ptr[MmStruct], task: Ptr[TaskStruct], address: int) -> Look:
     vma, area, is_changing = _area(mm, task, address)
     walk = pgtable.walk(mm_.pgd_of(mm), address)
     entry = None if walk.broken else walk.last
-    frame: tuple[Use, int, int, bool] = ("none", 0, 0, False)
+    frame = Frame("none")
     if entry is not None and entry.is_leaf and entry.is_present:
         frame = _frame((entry.target + address % entry.size) // PAGE_SIZE)
     is_file = area is not None and vma and area.vm_file and area.vm_ops
     return Look(
-        address,
-        vma,
-        area,
-        is_changing,
-        entry,
-        *frame,
-        bool(is_file) and _is_cached(area, address),
-        _around(area, entry, address) if is_file else {},
-        counters.min_flt,
-        counters.maj_flt,
+        address=address,
+        vma=vma,
+        area=area,
+        is_changing=is_changing,
+        entry=entry,
+        use=frame.use,
+        holders=frame.holders,
+        references=frame.references,
+        is_part=frame.is_part,
+        is_cached=bool(is_file) and _is_cached(area, address),
+        around=_around(area, entry, address) if is_file else {},
+        min_flt=counters.min_flt,
+        maj_flt=counters.maj_flt,
     )
 
 
@@ -157,21 +160,35 @@ def _may_grow(task: Ptr[TaskStruct], area: VmAreaStruct, address: int) -> bool:
     return area.vm_end - (address & -PAGE_SIZE) <= limit
 
 
-def _frame(pfn: int) -> tuple[Use, int, int, bool]:
-    """The members use, holders, references and is_part of a Look."""
+@dataclass(frozen=True)
+class Frame:
+    """What a page frame is: see the members of these names of a Look."""
+
+    use: Use
+    holders: int = 0
+    references: int = 0
+    is_part: bool = False
+
+
+def _frame(pfn: int) -> Frame:
     if page.is_zero_page(pfn):
-        return "zero", 0, 0, False
+        return Frame("zero")
     guest = kernel.memory()
     try:
         own = page.pfn_to_page(pfn)
         head = Page(guest, page.compound_head(own))
         holders = page.page_mapcount(own)
     except Fault:
-        return "kernel", 0, 0, False  # no struct page: a device
+        return Frame("kernel")  # no struct page: a device
     use: Use = "file" if head.mapping else "kernel"
     if head.mapping & page.PAGE_MAPPING_ANON:
         use = "anonymous"
-    return use, holders, head.refcount, "head" in page.flag_names(head.flags)
+    return Frame(
+        use=use,
+        holders=holders,
+        references=head.refcount,
+        is_part="head" in page.flag_names(head.flags),
+    )
 
 
 def _is_cached(area: VmAreaStruct, address: int) -> bool:
@@ -210,9 +227,11 @@ def _around(
 
 def fault_around_bytes() -> int:
     """How much is mapped along with a page of a file, if it is in the page cache."""
-    if not structs.has_symbol("fault_around_bytes"):
-        return FAULT_AROUND
-    return kernel.memory().u64(structs.address_of("fault_around_bytes"))
+    units = {"fault_around_pages": PAGE_SIZE, "fault_around_bytes": 1}
+    for symbol, unit in units.items():  # pages since v6.4 (53d36a56d8c4)
+        if structs.has_symbol(symbol):
+            return kernel.memory().u64(structs.address_of(symbol)) * unit
+    return FAULT_AROUND  # without debugfs nothing changes it
 
 
 def mapped_around(before: Look, after: Look, page_address: int) -> list[int]:
