@@ -81,7 +81,8 @@ def facts(
             yield Fact(member.path, "unreadable", fault.reason, "", member.meaning)
             continue
         if found is not None:
-            yield _fact(member, *found, address)
+            place, holder = found
+            yield _fact(member, place, holder, address)
 
 
 def _find(type_name: str, address: int, path: str) -> tuple[members.Place, int] | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..target import kernel
@@ -11,33 +12,41 @@ from .mm import is_topdown
 from .structs.mm_types import MmStruct, VmAreaStruct
 from .vma import vma_lookup
 
-# Name, meaning, and whether it is the first byte behind something: then the
-# area it belongs to is the one that ends there.
-BOUNDARIES = (
-    ("start_code", "the program's code starts", False),
-    ("end_code", "the program's code ends", True),
-    ("start_data", "initialised data starts", False),
-    ("end_data", "initialised data ends", True),
-    ("start_brk", "the heap starts", False),
-    ("brk", "the heap ends: moved by brk()", True),
-    ("mmap_base", "mmap() starts here to look for room", False),
-    ("mmap_legacy_base", "the legacy layout starts here", False),
-    ("start_stack", "the stack pointer when the program started", False),
-    ("arg_start", "the arguments start", False),
-    ("arg_end", "the arguments end", True),
-    ("env_start", "the environment starts", False),
-    ("env_end", "the environment ends", True),
-    ("highest_vm_end", "the highest area ends", True),
-    ("task_size", "the user's half ends", True),
-)
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a boundary is."""
+
+    text: str
+    # Is it the first byte behind something? Then its area is the one that ends there.
+    is_end: bool = False
+
+
+BOUNDARIES = {
+    "start_code": Meaning("the program's code starts"),
+    "end_code": Meaning("the program's code ends", is_end=True),
+    "start_data": Meaning("initialised data starts"),
+    "end_data": Meaning("initialised data ends", is_end=True),
+    "start_brk": Meaning("the heap starts"),
+    "brk": Meaning("the heap ends: moved by brk()", is_end=True),
+    "mmap_base": Meaning("mmap() starts here to look for room"),
+    "mmap_legacy_base": Meaning("the legacy layout starts here"),
+    "start_stack": Meaning("the stack pointer when the program started"),
+    "arg_start": Meaning("the arguments start"),
+    "arg_end": Meaning("the arguments end", is_end=True),
+    "env_start": Meaning("the environment starts"),
+    "env_end": Meaning("the environment ends", is_end=True),
+    "highest_vm_end": Meaning("the highest area ends", is_end=True),
+    "task_size": Meaning("the user's half ends", is_end=True),
+}
 # What the two mean depends on the direction, which each mm has of its own
 DOWN = {
-    "mmap_base": ("mmap() places areas below", True),
-    "mmap_legacy_base": ("or above this, where there is no room below", False),
+    "mmap_base": Meaning("mmap() places areas below", is_end=True),
+    "mmap_legacy_base": Meaning("or above this, where there is no room below"),
 }
 UP = {
-    "mmap_base": ("mmap() places areas above: the legacy layout", False),
-    "mmap_legacy_base": ("the same in this layout", False),
+    "mmap_base": Meaning("mmap() places areas above: the legacy layout"),
+    "mmap_legacy_base": Meaning("the same in this layout"),
 }
 
 
@@ -61,22 +70,25 @@ def boundaries(mm: Ptr[MmStruct]) -> list[Boundary]:
     """
     read = MmStruct(kernel.memory(), mm)
     found = []
-    directions: dict[bool | None, dict[str, tuple[str, bool]]] = {
+    directions: dict[bool | None, dict[str, Meaning]] = {
         True: DOWN,
         False: UP,
         None: {},
     }
-    directed = directions[is_topdown(mm)]
-    for name, meaning, is_end in BOUNDARIES:
-        meaning, is_end = directed.get(name, (meaning, is_end))
+    for name, meaning in (BOUNDARIES | directions[is_topdown(mm)]).items():
         address = getattr(read, name)
         if address is None:  # highest_vm_end ended in v6.1 (763ecb035029)
             continue
-        inside = address - 1 if is_end and address else address
+        inside = address - 1 if meaning.is_end and address else address
         area = vma_lookup(mm, inside)
-        if area is None:
-            place = NULL, 0, 0
-        else:
-            place = area.address, area.vm_start, area.vm_end
-        found.append(Boundary(name, address, meaning, *place, is_end))
+        boundary = Boundary(
+            name=name,
+            address=address,
+            meaning=meaning.text,
+            vma=NULL if area is None else area.address,
+            start=0 if area is None else area.vm_start,
+            end=0 if area is None else area.vm_end,
+            is_end=meaning.is_end,
+        )
+        found.append(boundary)
     return sorted(found, key=lambda boundary: boundary.address)

@@ -132,7 +132,16 @@ def open_file(
     try:
         read = File(kernel.memory(), file)
     except Fault as fault:
-        return OpenFile(fd, f"({fault})", "unreadable", 0, 0, None, None, file)
+        return OpenFile(
+            fd=fd,
+            path=f"({fault})",
+            kind="unreadable",
+            pos=0,
+            flags=0,
+            mnt_id=None,
+            inode=None,
+            file=file,
+        )
     try:
         name = text_of(path.file_path(file, root))
     except Fault as fault:

@@ -87,17 +87,17 @@ def reader() -> Callable[[Ptr[TaskStruct]], Process]:
         found = read_task(address)
         cred = read_cred(found.cred)
         return Process(
-            address,
-            found.pid,
-            found.tgid,
-            read_parent(found.real_parent).tgid,
-            cred.uid,
-            cred.euid,
-            task_state_to_char(state_of(found), found.exit_state),
-            cpu_of(found),
-            read_signal(found.signal).nr_threads,
-            task.comm_text(found.comm),
-            bool(found.flags & task.PF_KTHREAD),
+            address=address,
+            pid=found.pid,
+            tgid=found.tgid,
+            ppid=read_parent(found.real_parent).tgid,
+            uid=cred.uid,
+            euid=cred.euid,
+            state=task_state_to_char(state_of(found), found.exit_state),
+            cpu=cpu_of(found),
+            threads=read_signal(found.signal).nr_threads,
+            comm=task.comm_text(found.comm),
+            is_kernel_thread=bool(found.flags & task.PF_KTHREAD),
         )
 
     return read

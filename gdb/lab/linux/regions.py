@@ -20,7 +20,7 @@ PMD_SIZE = 2 << 20
 # The last page of the fixmap, in which vsyscall has a place: asm/fixmap.h
 FIXADDR_TOP = -(-(VSYSCALL + PAGE_SIZE) // PMD_SIZE) * PMD_SIZE - PAGE_SIZE
 MODULES_END = 0xFFFF_FFFF_FF00_0000
-EFI = WORD - (68 << 30), WORD - (4 << 30)  # EFI_VA_END, EFI_VA_START
+EFI_VA_END, EFI_VA_START = WORD - (68 << 30), WORD - (4 << 30)  # from high to low
 P4D_SHIFT = 39
 
 
@@ -121,7 +121,7 @@ def regions() -> list[Region]:
         Region(ldt, ldt + (1 << shift), "LDT remap", "LDTs, with page-table isolation"),
         *_movable_regions(),
         *_entry_regions(),
-        Region(*EFI, "EFI", "the firmware's runtime services"),
+        Region(EFI_VA_END, EFI_VA_START, "EFI", "the firmware's runtime services"),
         *_image_regions(),
         *_fixed_regions(),
     ]

@@ -138,7 +138,16 @@ class UserStack:
                 symbol = f"{found[0]}+{found[1] + ip - inside:#x}"
         place = self.places.text(ip)
         sp = registers[RSP]
-        return UserFrame(kind, ip, sp, symbol, module, inside, place, found_by)
+        return UserFrame(
+            kind=kind,
+            ip=ip,
+            sp=sp,
+            symbol=symbol,
+            module=module,
+            inside=inside,
+            place=place,
+            found_by=found_by,
+        )
 
     def _apply(self, rules: Rules, registers: dict[int, int]) -> dict[int, int] | None:
         """The caller's registers, None where the stack ends. Raises Broken."""

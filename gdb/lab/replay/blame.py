@@ -121,7 +121,8 @@ def _search(here: Replay, address: int, whose: Owner, now: int) -> Change | None
                 if later != after:
                     passed = _at_checkpoints(here, address, whose, origin)
                     if passed is not None:
-                        return Change(here.now, *passed, now, stops)
+                        before, after = passed
+                        return Change(here.now, before, after, now, stops)
         finally:
             watch.delete()
     return None

@@ -89,16 +89,16 @@ def _row(processor: Processor, cpu: int, table: Table[ProcessorRow]) -> Processo
         table.broken = "; ".join(filter(None, (table.broken, broken)))
     read = task.task(processor.current)
     return ProcessorRow(
-        cpu,
-        processor.thread,
-        read.pid,
-        read.comm,
-        entry.mode(processor),
-        preempt_count(cpu).context,
-        " in ".join(whats),
-        ways[-1].syscall,
-        frames[0].symbol or f"{processor.ip:#x}",
-        processor.current,
+        cpu=cpu,
+        thread=processor.thread,
+        pid=read.pid,
+        comm=read.comm,
+        mode=entry.mode(processor),
+        context=preempt_count(cpu).context,
+        entry=" in ".join(whats),
+        syscall=ways[-1].syscall,
+        at=frames[0].symbol or f"{processor.ip:#x}",
+        task=processor.current,
     )
 
 
@@ -106,12 +106,12 @@ def _count_row(cpu: int) -> CountRow:
     """The row of a CPU's preempt count."""
     count = preempt_count(cpu)
     return CountRow(
-        cpu,
-        count.value,
-        count.preempt,
-        count.softirq_disabled,
-        int(count.in_softirq),
-        count.hardirq,
-        count.nmi,
-        "yes" if count.need_resched else "no",
+        cpu=cpu,
+        preempt_count=count.value,
+        preempt=count.preempt,
+        softirqs_disabled=count.softirq_disabled,
+        in_softirq=int(count.in_softirq),
+        hardirq=count.hardirq,
+        nmi=count.nmi,
+        need_resched="yes" if count.need_resched else "no",
     )

@@ -35,8 +35,13 @@ def describe(core: vmcore.Core) -> DumpReport:
     """Describe a core file that was written."""
     table = Table(CoreRow)
     for segment in core.segments:
-        row = segment.physical, segment.virtual, segment.size, segment.offset
-        table.rows.append(CoreRow(*row))
+        row = CoreRow(
+            physical=segment.physical,
+            virtual=segment.virtual,
+            size=segment.size,
+            file_offset=segment.offset,
+        )
+        table.rows.append(row)
     own = "its own" if vmcoreinfo.is_kernels_own() else "made from debug info"
     symbols, path = shlex.quote(vmlinux.path()), shlex.quote(core.path)
     return DumpReport(

@@ -149,15 +149,15 @@ def _kind(what: elf.Program) -> str:
 def _segments(what: elf.Program) -> Table[SegmentRow]:
     rows = [
         SegmentRow(
-            number,
-            segment.name,
-            segment.perms,
-            segment.p_offset,
-            segment.p_vaddr,
-            segment.p_vaddr + what.bias if segment.p_memsz else None,
-            segment.p_filesz,
-            segment.p_memsz,
-            segment.p_align,
+            header=number,
+            type=segment.name,
+            perms=segment.perms,
+            offset=segment.p_offset,
+            vaddr=segment.p_vaddr,
+            loaded=segment.p_vaddr + what.bias if segment.p_memsz else None,
+            filesz=segment.p_filesz,
+            memsz=segment.p_memsz,
+            align=segment.p_align,
         )
         for number, segment in enumerate(what.segments)
     ]

@@ -76,14 +76,14 @@ def _whose(ended: Ptr[TaskStruct], owner: Ptr[TaskStruct]) -> str:
 def _row(file: files.OpenFile) -> FileRow:
     """The row of a descriptor."""
     return FileRow(
-        file.fd,
-        file.path,
-        file.kind,
-        file.pos,
-        f"0{file.flags:o}",
-        tuple(file.flag_names),
-        "yes" if file.flags & files.O_CLOEXEC else "no",
-        file.mnt_id,
-        file.inode,
-        file.file,
+        fd=file.fd,
+        path=file.path,
+        kind=file.kind,
+        position=file.pos,
+        flags=f"0{file.flags:o}",
+        opened_with=tuple(file.flag_names),
+        close_on_exec="yes" if file.flags & files.O_CLOEXEC else "no",
+        mnt_id=file.mnt_id,
+        inode=file.inode,
+        file=file.file,
     )

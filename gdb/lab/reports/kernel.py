@@ -71,8 +71,13 @@ class KernelReport(Report, schema="kernel"):
 
 def describe() -> KernelReport:
     """Walk the kernel's page tables."""
-    found = _regions(), _sections(), _fixmap()
-    return KernelReport(_heading(), *found, _modules())
+    return KernelReport(
+        regions=_regions(),
+        image=_sections(),
+        fixmap=_fixmap(),
+        levels=_heading(),
+        modules=_modules(),
+    )
 
 
 def _heading() -> str:
@@ -104,8 +109,15 @@ def _regions() -> Table[RegionRow]:
                 mapped = _mapped(start, end)
         except Broken as broken:
             table.broken = str(broken)
-        row = start, end, region.size, mapped, region.name, region.meaning
-        table.rows.append(RegionRow(*row))
+        row = RegionRow(
+            start=start,
+            end=end,
+            size=region.size,
+            mapped=mapped,
+            name=region.name,
+            use=region.meaning,
+        )
+        table.rows.append(row)
     return table
 
 
@@ -133,8 +145,16 @@ def _sections() -> Table[ImageRow]:
             mapped = _mapped(start, end)
         except Broken as broken:
             mapped, table.broken = None, str(broken)
-        row = start, end, end - start, mapped, rights, section.physical, section.name
-        table.rows.append(ImageRow(*row))
+        row = ImageRow(
+            start=start,
+            end=end,
+            size=end - start,
+            mapped=mapped,
+            rights=rights,
+            physical=section.physical,
+            name=section.name,
+        )
+        table.rows.append(row)
     return table
 
 
@@ -165,8 +185,14 @@ def _modules() -> Table[ModuleRow] | str:
     table = Table(ModuleRow, "modules")
     try:
         for part in module.for_each_module():
-            row = part.start, part.size, part.module, part.what, part.address
-            table.rows.append(ModuleRow(*row))
+            row = ModuleRow(
+                start=part.start,
+                size=part.size,
+                name=part.module,
+                what=part.what,
+                module=part.address,
+            )
+            table.rows.append(row)
     except Broken as broken:
         table.broken = str(broken)
     return table if table.rows or table.broken else "No module is loaded."

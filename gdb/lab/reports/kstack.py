@@ -84,12 +84,12 @@ def _row(number: int, frame: stack.Frame) -> FrameRow:
         kind = "scheduler"
     inlined = source.function if not symbol.startswith(f"{source.function}+") else ""
     return FrameRow(
-        number,
-        kind,
-        symbol,
-        str(source),
-        inlined,
-        frame.stack,
-        frame.ip,
-        frame.place,
+        frame=number,
+        kind=kind,
+        symbol=symbol,
+        source=str(source),
+        function=inlined,
+        stack=frame.stack,
+        address=frame.ip,
+        place=frame.place,
     )

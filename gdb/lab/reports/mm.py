@@ -151,20 +151,27 @@ def _rss(mm: Ptr[MmStruct], owners: list[Ptr[TaskStruct]]) -> Table[RssRow]:
     counters = rss.rss_stat(mm, owners)
     resident = [counter for counter in counters if counter.kind != "swap"]
     for counter in counters:
-        size = counter.pages * PAGE_SIZE
-        table.rows.append(RssRow(*counter, counter.pages, size, MEANINGS[counter.kind]))
+        row = RssRow(
+            pages_of=counter.kind,
+            counted=counter.counted,
+            pending=counter.pending,
+            pages=counter.pages,
+            size=counter.pages * PAGE_SIZE,
+            meaning=MEANINGS[counter.kind],
+        )
+        table.rows.append(row)
     counted, pages = (
         sum(counter.counted for counter in resident),
         sum(counter.pages for counter in resident),
     )
     table.rows.append(
         RssRow(
-            "resident",
-            counted,
-            pages - counted,
-            pages,
-            pages * PAGE_SIZE,
-            "file, anon and shmem: VmRSS",
+            pages_of="resident",
+            counted=counted,
+            pending=pages - counted,
+            pages=pages,
+            size=pages * PAGE_SIZE,
+            meaning="file, anon and shmem: VmRSS",
         )
     )
     return table

@@ -43,7 +43,13 @@ def describe(address: Ptr[TaskStruct]) -> TaskReport:
     for theme, catalogue in THEMES.items():
         table = Table(FactRow, theme)
         for fact in facts.facts("struct task_struct", address, catalogue):
-            row = fact.path, fact.value, fact.decoded, fact.type, fact.meaning
-            table.rows.append(FactRow(*row))
+            row = FactRow(
+                member=fact.path,
+                value=fact.value,
+                says=fact.decoded,
+                type=fact.type,
+                meaning=fact.meaning,
+            )
+            table.rows.append(row)
         themes.append(table)
     return TaskReport(heading, themes)

@@ -48,15 +48,15 @@ def describe(replay: Replay) -> TimelineReport:
         hits += moment.kind == "hit"
         table.rows.append(
             MomentRow(
-                number,
-                HERE if here else "",
-                moment.count,
-                "" if moment.time is None else time_text(moment.time),
-                f"hit {hits}" if moment.kind == "hit" else moment.kind,
-                moment.pid,
-                moment.comm,
-                moment.what,
-                "yes" if replay.checkpoints.is_near(moment.count) else "",
+                moment=number,
+                here=HERE if here else "",
+                instruction=moment.count,
+                time="" if moment.time is None else time_text(moment.time),
+                kind=f"hit {hits}" if moment.kind == "hit" else moment.kind,
+                pid=moment.pid,
+                comm=moment.comm,
+                what=moment.what,
+                checkpoint="yes" if replay.checkpoints.is_near(moment.count) else "",
             )
         )
     if not passed:
@@ -66,4 +66,14 @@ def describe(replay: Replay) -> TimelineReport:
 
 def _between(now: int) -> MomentRow:
     """Where gdb stands, between two moments."""
-    return MomentRow(None, HERE, now, "", "", None, "", "", "")
+    return MomentRow(
+        moment=None,
+        here=HERE,
+        instruction=now,
+        time="",
+        kind="",
+        pid=None,
+        comm="",
+        what="",
+        checkpoint="",
+    )

@@ -81,14 +81,14 @@ def describe(address: Ptr[TaskStruct], given: str) -> UstackReport:
 def _user_row(number: int, frame: UserFrame) -> UserFrameRow:
     """The row of a frame."""
     return UserFrameRow(
-        number,
-        frame.kind,
-        frame.symbol,
-        frame.source,
-        frame.place,
-        frame.found_by,
-        frame.ip,
-        frame.sp,
+        frame=number,
+        kind=frame.kind,
+        symbol=frame.symbol,
+        source=frame.source,
+        place=frame.place,
+        found_by=frame.found_by,
+        address=frame.ip,
+        stack_pointer=frame.sp,
     )
 
 

@@ -133,7 +133,8 @@ def _around(mm: Ptr[MmStruct], **places: VmAreaStruct | None) -> Table[PlaceRow]
     table = Table(PlaceRow)
     for place, area in places.items():
         if area is not None:
-            table.rows.append(PlaceRow(place, *maps.area_of(area.address, mm, root)))
+            members = maps.area_of(area.address, mm, root)._asdict()
+            table.rows.append(PlaceRow(place=place, **members))
     return table
 
 

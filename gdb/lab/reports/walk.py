@@ -80,7 +80,7 @@ def describe(address: int, pgd: int, whose: str, mm: Ptr[MmStruct]) -> WalkRepor
     if walk.physical is None:
         report.why = f"{_explain_user(walk, mm) if mm else _explain(walk)}."
     else:
-        flags = [FlagRow(*flag) for flag in walk.last.flags()]
+        flags = [FlagRow(flag, meaning) for flag, meaning in walk.last.flags()]
         report.flags = Table(FlagRow, f"{walk.last.name} flags", flags)
     frame = walk.physical if walk.physical is not None else walk.kept
     if frame is not None:
@@ -89,10 +89,15 @@ def describe(address: int, pgd: int, whose: str, mm: Ptr[MmStruct]) -> WalkRepor
 
 
 def _entry(entry: pgtable.Entry) -> EntryRow:
-    target = entry.target if entry.is_present else None
-    names = tuple(name for name, _ in entry.flags())
-    place = entry.name, entry.table, entry.index, entry.address
-    return EntryRow(*place, entry.value, target, names)
+    return EntryRow(
+        level=entry.name,
+        table=entry.table,
+        index=entry.index,
+        entry=entry.address,
+        value=entry.value,
+        target=entry.target if entry.is_present else None,
+        flags=tuple(name for name, _ in entry.flags()),
+    )
 
 
 def _user_copy(pgd: int, walk: pgtable.Walk) -> Table[EntryRow]:

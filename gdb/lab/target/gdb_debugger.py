@@ -191,7 +191,10 @@ class GdbDebugger:
         finally:
             gdb.execute(f"set trust-readonly-sections {before}", to_string=True)
         lines = re.findall(r"(0x[0-9a-f]+) <[^>]*>:\t(\S+) *(.*)", listing)
-        return [Instruction(int(place, 16), *rest) for place, *rest in lines]
+        return [
+            Instruction(int(place, 16), mnemonic, operands)
+            for place, mnemonic, operands in lines
+        ]
 
 
 def _monitor(command: str) -> str:

@@ -179,8 +179,14 @@ class ExecTimeline(Timeline):
     def _row(self, exec_: Exec, moment: Moment, result: str) -> None:
         if exec_.wanted:
             areas = exec_.areas if result == "started" else None
-            row = exec_.number, moment.task.pid, _short(exec_), result, areas
-            self.rows.append(ExecutedRow(*row))
+            row = ExecutedRow(
+                exec=exec_.number,
+                task=moment.task.pid,
+                program=_short(exec_),
+                result=result,
+                areas=areas,
+            )
+            self.rows.append(row)
 
     def summary(self) -> list[Any]:
         under_way = [

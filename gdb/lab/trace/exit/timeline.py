@@ -272,8 +272,14 @@ class Exit(Timeline):
             if how not in (ITSELF, LAST_THREAD):
                 by = relatives.who(moment.task.address)
                 by += f" in {how}()" if how in (*WAIT_CALLS, KERNEL_WAIT) else ""
-            row = ended.pid, ended.comm, exit_text(status), parent, by
-            self._ended.append(EndedRow(*row))
+            row = EndedRow(
+                pid=ended.pid,
+                name=ended.comm,
+                ended=exit_text(status),
+                reported_to=parent,
+                released_by=by,
+            )
+            self._ended.append(row)
         event = Released(
             what=release_text(name, is_process, how),
             task=found.pid,

@@ -240,9 +240,14 @@ class Fork(Timeline):
         self.tracer.emit(moment, VforkDone(what=what, parent=parent))
 
     def summary(self) -> list[Any]:
-        names = ("processes", "threads", "failed", "read-only")
         rows = [
-            ForkRow(call, *(counts[name] for name in names))
+            ForkRow(
+                syscall=call,
+                processes=counts["processes"],
+                threads=counts["threads"],
+                failed=counts["failed"],
+                pages_made_read_only=counts["read-only"],
+            )
             for call, counts in self._counts.items()
         ]
         return [Table(ForkRow, "New tasks by system call", rows)] if rows else []
