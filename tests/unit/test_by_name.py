@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Objects with many members are made by the members' names, not by their order."""
+"""Members have names where objects are made; structures and constants are declared once."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Iterator
 
@@ -18,6 +19,9 @@ UNPACKED = {
         "replay/session.py Moment",
     ),
 }
+# What makes a value of others, so that it is no plain number or string
+DERIVED = (ast.Name, ast.Call, ast.Attribute, ast.JoinedStr, ast.comprehension)
+DERIVED += (ast.Dict, ast.Set, ast.List, ast.Tuple, ast.Lambda, ast.Subscript)
 
 
 def made() -> Iterator[tuple[str, ast.Call]]:
@@ -45,3 +49,50 @@ def test_members_do_not_come_from_a_sequence() -> None:
         if any(isinstance(value, ast.Starred) for value in node.args)
     }
     assert not found - UNPACKED
+
+
+def constants(file: Path) -> Iterator[tuple[str, object]]:
+    """Yield name and value of each number and string at the top of a file."""
+    for node in ast.parse(file.read_text()).body:
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts))
+            for name, value in pairs:
+                is_plain = not any(
+                    isinstance(part, DERIVED) for part in ast.walk(value)
+                )
+                if isinstance(name, ast.Name) and is_plain:
+                    yield name.id, eval(ast.unparse(value), {"__builtins__": {}})
+
+
+def test_a_constant_is_declared_once() -> None:
+    """For example SIGCHLD: one name and one value in one file."""
+    values: dict[tuple[str, object], list[str]] = {}
+    for file in sorted(LAB.rglob("*.py")):
+        for name, value in constants(file):
+            values.setdefault((name, value), []).append(str(file.relative_to(LAB)))
+    twice = {name: files for (name, _), files in values.items() if len(files) > 1}
+    assert len(values) > 200
+    assert set(twice) <= {"MASK"}, twice  # 64 bits, no constant of the kernel's
+
+
+def test_no_class_repeats_a_structure() -> None:
+    """What linux/structs declares is no tuple elsewhere: "struct maple_tree."."""
+    declared, repeated = set(), {}
+    for file in sorted(LAB.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            names = {k.arg: k.value for k in node.keywords}
+            if "name" in names:
+                declared.add(ast.literal_eval(names["name"]))
+                continue
+            is_told = re.match(r"struct \w+", ast.get_docstring(node) or "")
+            if is_told:
+                repeated[is_told[0]] = f"{file.relative_to(LAB)} {node.name}"
+    assert "struct maple_tree" in declared and "struct elf64_phdr" in repeated
+    wrong = [where for name, where in repeated.items() if name in declared]
+    assert not wrong, "\n".join(wrong)

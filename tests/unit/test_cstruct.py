@@ -225,7 +225,7 @@ def test_reordered_members_change_nothing(tmp_path: Path, seed: int) -> None:
     guest = made_up.Guest(moved(made_up.layout("6.1"), seed), tmp_path)
     tree = guest.put("struct maple_tree", {"ma_root": 0x1234_5678, "ma_flags": 0x30B})
     read = maple.maple_tree(tree)
-    assert (read.root, read.flags) == (0x1234_5678, 0x30B)
+    assert (read.ma_root, read.ma_flags) == (0x1234_5678, 0x30B)
 
 
 def test_maple_tree_the_other_way_round(new: Guest, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_maple_tree_the_other_way_round(new: Guest, tmp_path: Path) -> None:
     tree = guest.put("struct maple_tree", {"ma_root": 0xABC0, "ma_flags": 0x20})
     assert guest.read(tree + 4, 4) == b"\x20\0\0\0"
     read = maple.maple_tree(tree)
-    assert (read.root, read.flags) == (0xABC0, 0x20)
+    assert (read.ma_root, read.ma_flags) == (0xABC0, 0x20)
 
 
 def test_a_list_the_other_way_round(tmp_path: Path) -> None:

@@ -16,13 +16,12 @@ from typing import IO, Callable, Iterator
 
 from ..linux import processors, task
 from ..target import core_file, kernel, structs
-from ..target.core_file import ET_CORE, NT_PRSTATUS, NT_VMCOREINFO
+from ..target.core_file import NT_PRSTATUS, NT_VMCOREINFO
 from ..target.debugger import debugger
-from ..target.elffile import EHDR, NOTE, PHDR, PT_LOAD, PT_NOTE
+from ..target.elffile import EHDR, EM_X86_64, ET_CORE, NOTE, PHDR, PT_LOAD, PT_NOTE
 from ..target.memory import PAGE_SIZE, START_KERNEL_MAP
 from . import ram, vmcoreinfo
 
-EM_X86_64 = 62
 PF_RWX = 7
 
 

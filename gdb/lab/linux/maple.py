@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator
 
 from ..target import kernel, structs
 from ..target.cstruct import NULL, Ptr
@@ -28,24 +28,6 @@ ROOT_PARENT = 1  # MA_ROOT_PARENT: the rest is the address of the tree
 PARENT_SLOT_SHIFT, PARENT_SLOT_MASK = 3, 0xF8  # of nodes with 64-bit pivots
 XA_ZERO_ENTRY = 257 << 2 | 2  # a reserved slot: include/linux/xarray.h
 MAX_DEPTH = 31  # MAPLE_HEIGHT_MAX
-
-
-class Tree(NamedTuple):
-    """struct maple_tree."""
-
-    root: Ptr[Any]  # an encoded node, or the only entry
-    flags: int
-
-    @property
-    def height(self) -> int:
-        """How many nodes stand above one another: mt_height()."""
-        return (self.flags & HEIGHT_MASK) >> HEIGHT_SHIFT
-
-    @property
-    def flag_names(self) -> list[str]:
-        names = [name for bit, name in FLAGS.items() if self.flags & bit]
-        lock = LOCKS[(self.flags & LOCK_MASK) >> LOCK_SHIFT]
-        return [*names, lock] if lock else names
 
 
 @dataclass(frozen=True)
@@ -173,10 +155,21 @@ def _data_end(pivots: tuple[int, ...], last: int) -> int:
     return len(pivots)
 
 
-def maple_tree(tree: Ptr[MapleTree]) -> Tree:
-    """The head of a tree. Raises Fault."""
-    read = MapleTree(kernel.memory(), tree)
-    return Tree(root=read.ma_root, flags=read.ma_flags)
+def maple_tree(tree: Ptr[MapleTree]) -> MapleTree:
+    """Read a struct maple_tree. Raises Fault."""
+    return MapleTree(kernel.memory(), tree)
+
+
+def mt_height(tree: MapleTree) -> int:
+    """How many nodes stand above one another."""
+    return (tree.ma_flags & HEIGHT_MASK) >> HEIGHT_SHIFT
+
+
+def flag_names(tree: MapleTree) -> list[str]:
+    """The names of ma_flags without MT_FLAGS_, the lock's last."""
+    names = [name for bit, name in FLAGS.items() if tree.ma_flags & bit]
+    lock = LOCKS[(tree.ma_flags & LOCK_MASK) >> LOCK_SHIFT]
+    return [*names, lock] if lock else names
 
 
 def for_each_node(tree: Ptr[MapleTree]) -> Iterator[Node]:
@@ -187,7 +180,7 @@ def for_each_node(tree: Ptr[MapleTree]) -> Iterator[Node]:
 
     :param tree: struct maple_tree *
     """
-    root = MapleTree(kernel.memory(), tree).ma_root
+    root = maple_tree(tree).ma_root
     if not xa_is_node(root):
         return
     seen: set[int] = set()
@@ -213,7 +206,7 @@ def mas_for_each(tree: Ptr[MapleTree]) -> Iterator[tuple[int, int, Ptr[Any]]]:
 
     :param tree: struct maple_tree *
     """
-    root = MapleTree(kernel.memory(), tree).ma_root
+    root = maple_tree(tree).ma_root
     if root and not xa_is_node(root):
         yield 0, 0, root
     for node in for_each_node(tree):
@@ -231,7 +224,7 @@ def mas_walk(tree: Ptr[MapleTree], index: int) -> tuple[int, int, Ptr[Any]]:
     :param tree: struct maple_tree *
     :raises Broken: a list or tree is damaged
     """
-    entry: Ptr[Any] = MapleTree(kernel.memory(), tree).ma_root
+    entry: Ptr[Any] = maple_tree(tree).ma_root
     first, last = 0, (1 << 64) - 1
     if not xa_is_node(entry):  # empty, or one entry, which stands at 0
         if entry and index == 0:

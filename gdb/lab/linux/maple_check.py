@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..target.cstruct import Ptr
-from .maple import NODE_MASK, Node, for_each_node, maple_tree
+from .maple import NODE_MASK, Node, for_each_node, maple_tree, mt_height
 from .structs.lib import MapleTree
 
 META_MAX = 15  # MAPLE_ARANGE64_META_MAX: there is no gap
@@ -86,7 +86,7 @@ def _unsorted(nodes: list[Node]) -> str:
 
 
 def _uneven(tree: Ptr[MapleTree], nodes: list[Node]) -> str:
-    height = maple_tree(tree).height
+    height = mt_height(maple_tree(tree))
     for node in nodes:
         if node.is_leaf != (node.depth + 1 == height):
             return f"{node.type} {node.address:#x} is {node.depth + 1} high of {height}"

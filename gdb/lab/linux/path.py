@@ -18,7 +18,7 @@ from .structs.fs import (
 )
 from .structs.lib import Seqlock
 
-PATH_MAX = 4096  # include/uapi/linux/limits.h
+PATH_MAX = 4096  # bytes: include/uapi/linux/limits.h
 structs.expect("rename_lock", "mount_lock")
 
 

@@ -16,7 +16,7 @@ from ..target.placement import PAGE_OFFSETS
 TIB = 1 << 40
 WORD = 1 << 64
 VSYSCALL = WORD - (10 << 20)  # VSYSCALL_ADDR
-PMD_SIZE = 2 << 20
+PMD_SIZE = 2 << 20  # what one page table maps
 # The last page of the fixmap, in which vsyscall has a place: asm/fixmap.h
 FIXADDR_TOP = -(-(VSYSCALL + PAGE_SIZE) // PMD_SIZE) * PMD_SIZE - PAGE_SIZE
 MODULES_END = 0xFFFF_FFFF_FF00_0000

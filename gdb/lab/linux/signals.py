@@ -14,6 +14,7 @@ from .structs.sched import KSigaction, SighandStruct, Sigpending, Sigqueue
 
 NSIG = 64
 ALL = (1 << NSIG) - 1
+SIGCHLD = 17  # arch/x86/include/uapi/asm/signal.h
 SIG_DFL, SIG_IGN = 0, 1  # sa_handler, include/uapi/asm-generic/signal-defs.h
 SIGRTMIN, SIGRTMAX = 34, 64  # as glibc counts; it keeps 32 and 33 for itself
 

@@ -18,7 +18,10 @@ from ..target.cstruct import Ptr
 from ..target.elffile import PT_LOAD, BadElf, ElfFile, Header, Segment
 from ..target.memory import PAGE_SIZE, Broken, Fault
 
-TYPES = {2: "ET_EXEC", 3: "ET_DYN", 1: "ET_REL", 4: "ET_CORE"}
+TYPES = {
+    **{elffile.ET_EXEC: "ET_EXEC", elffile.ET_DYN: "ET_DYN"},
+    **{elffile.ET_REL: "ET_REL", elffile.ET_CORE: "ET_CORE"},
+}
 
 AT_PHDR, AT_BASE, AT_ENTRY = 3, 7, 9
 AT_PLATFORM, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 15, 25, 31, 33

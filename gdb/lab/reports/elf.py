@@ -141,7 +141,7 @@ def _kind(what: elf.Program) -> str:
         how = "needs an interpreter, which loads its libraries"
     else:
         how = "needs no interpreter"
-    if what.header.e_type == 3:
+    if what.header.e_type == elffile.ET_DYN:
         return f"can be loaded anywhere, {how}"
     return f"has its place, {how}"
 

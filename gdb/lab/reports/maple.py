@@ -45,24 +45,22 @@ def describe(mm: Ptr[MmStruct]) -> MapleReport:
             nodes[node.address] = node
     except Broken as broken:
         drawing.broken = str(broken)
-    drawing.data |= head._asdict()
+    drawing.data |= {"root": head.ma_root, "flags": head.ma_flags}
     drawing.data["nodes"] = [_maple_data(node) for node in nodes.values()]
     name = namer(mm)
-    if maple.xa_is_node(head.root):
-        first = head.root & ~maple.NODE_MASK
+    if maple.xa_is_node(head.ma_root):
+        first = head.ma_root & ~maple.NODE_MASK
         drawing.lines += _maple_lines(nodes, first, "", "└─ ", name)
-    elif head.root:
-        drawing.lines.append(f"└─ one area: {name(head.root)}")
+    elif head.ma_root:
+        drawing.lines.append(f"└─ one area: {name(Ptr[VmAreaStruct](head.ma_root))}")
     if drawing.broken:
         return MapleReport(tree=drawing)
     return MapleReport(None, drawing, rules_table(maple_check.check(tree)))
 
 
-def _maple_head(tree: Ptr[MapleTree], head: maple.Tree) -> str:
-    flags = " ".join(head.flag_names)
-    return (
-        f"maple_tree {tree:#x}: ma_root {head.root:#x}, height {head.height}, {flags}"
-    )
+def _maple_head(tree: Ptr[MapleTree], head: MapleTree) -> str:
+    flags, height = " ".join(maple.flag_names(head)), maple.mt_height(head)
+    return f"maple_tree {tree:#x}: ma_root {head.ma_root:#x}, height {height}, {flags}"
 
 
 def _maple_lines(

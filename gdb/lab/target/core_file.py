@@ -10,12 +10,11 @@ import struct
 from dataclasses import dataclass
 
 from . import elffile
-from .elffile import PT_LOAD, PT_NOTE, BadElf
+from .elffile import ET_CORE, PT_LOAD, PT_NOTE, BadElf
 from .hostfiles import Unfit, opened
 from .physical import Block
 from .ram_file import RamFile
 
-ET_CORE = 4
 NT_PRSTATUS, NT_VMCOREINFO = 1, 0
 MOST_NOTES = 16 << 20  # bytes; a processor has some 400
 MASK = (1 << 64) - 1

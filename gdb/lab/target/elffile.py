@@ -16,6 +16,8 @@ from ..printable import text_of
 
 MAGIC = b"\x7fELF"
 ELFCLASS64, ELFDATA2LSB = 2, 1
+ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+EM_X86_64 = 62  # include/uapi/linux/elf-em.h
 PT_LOAD, PT_INTERP, PT_NOTE = 1, 3, 4
 PT_GNU_RELRO = 0x6474_E552
 SEGMENTS = {

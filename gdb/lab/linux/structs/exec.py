@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What execve() works with: include/linux/binfmts.h, include/uapi/linux/elf.h."""
+"""What execve() works with: include/linux/binfmts.h."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from ...target.cstruct import S32, U32, U64, Ptr, Raw, Struct
+from ...target.cstruct import S32, U64, Ptr, Raw, Struct
 
 if TYPE_CHECKING:
     from .fs import File
@@ -30,13 +30,3 @@ class LinuxBinfmt(Struct, name="struct linux_binfmt"):
     """A format of programs: include/linux/binfmts.h."""
 
     core_dump: Optional[Ptr[object]]  # with CONFIG_COREDUMP
-
-
-class Elf64Phdr(Struct, name="struct elf64_phdr"):
-    """A segment of an ELF file: include/uapi/linux/elf.h."""
-
-    p_flags: U32
-    p_offset: U64
-    p_vaddr: U64
-    p_filesz: U64
-    p_memsz: U64

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from ...linux import filemap, maps, mm as mm_, pgtable, task, vma
+from ...linux.path import PATH_MAX
 from ...linux.structs.exec import LinuxBinprm
 from ...linux.structs.fs import File
 from ...linux.structs.mm_types import MmStruct
@@ -17,12 +18,10 @@ from ...printable import quoted, text_of
 from ...programs import elf
 from ...target import elffile, kernel, members
 from ...target.cstruct import Ptr
-from ...target.elffile import Header, Segment
+from ...target.elffile import EM_X86_64, ET_DYN, ET_EXEC, Header, Segment
 from ...target.memory import PAGE_SIZE, Broken, Fault
 
-ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62  # include/uapi/linux/elf.h and elf-em.h
 SCRIPT = b"#!"
-PATH_MAX = 4096  # bytes
 POINTER = 8  # bytes
 LONGEST = 32  # characters of such a string
 SHOWN = 6  # strings of a list in a sentence

@@ -10,12 +10,12 @@ from typing import Any
 
 from ...linux.errno import error_text, is_error
 from ...linux.mm_changes import Change
-from ...linux.structs.exec import Elf64Phdr
 from ...linux.structs.fs import File
 from ...programs import elf
 from ...sizes import counted, rough_size, size_text
-from ...target import kernel, structs
+from ...target import elffile, kernel, structs
 from ...target.cstruct import Ptr
+from ...target.elffile import Segment
 from ..event import Moment, Point
 from . import binprm
 from .events import (
@@ -34,7 +34,6 @@ from .state import ZEROES, Exec, Steps
 FILLED = ("arg_start", "arg_end", "env_start", "env_end", "start_stack")
 RANDOM_BYTES = 16  # AT_RANDOM
 PLATFORM = b"x86_64\0"  # ELF_PLATFORM, arch/x86/include/asm/elf.h
-POINTER = 8  # bytes
 SHOWN = (elf.AT_PHDR, elf.AT_ENTRY, elf.AT_BASE, elf.AT_RANDOM, elf.AT_EXECFN)
 FAR = 1 << 32  # bytes; a random gap behind the program has 1 GiB at most
 
@@ -65,11 +64,12 @@ class Load(Steps):
             point("start_thread", "where user mode begins", self._started),
         ]
 
-    def _before_map(self, exec_: Exec, moment: Moment) -> tuple[Ptr[File], Elf64Phdr]:
-        return moment.argument(0), Elf64Phdr(kernel.memory(), moment.argument(2))
+    def _before_map(self, exec_: Exec, moment: Moment) -> tuple[Ptr[File], Segment]:
+        raw = kernel.memory().read(moment.argument(2), elffile.PHDR.size)
+        return moment.argument(0), elffile.segments(raw)[0]
 
     def _mapped(
-        self, exec_: Exec, moment: Moment, note: tuple[Ptr[File], Elf64Phdr]
+        self, exec_: Exec, moment: Moment, note: tuple[Ptr[File], Segment]
     ) -> None:
         file, header = note
         number, count = exec_.segment(file, header)
@@ -178,7 +178,7 @@ class Load(Steps):
         known = dict(auxv)
         stack = exec_.stack(read.p)
         pointers = 1 + (read.argc + 1) + (read.envc + 1) + 2 * len(auxv)
-        tables = read.p + POINTER * pointers
+        tables = read.p + binprm.POINTER * pointers
         random = known.get(elf.AT_RANDOM, tables) + RANDOM_BYTES
         if elf.AT_PLATFORM in known:  # stands above the random bytes
             random = known[elf.AT_PLATFORM] + len(PLATFORM)

@@ -9,11 +9,12 @@ from typing import Any, Callable
 from ...linux import task
 from ...linux.errno import is_error
 from ...linux.mm_changes import Change, Piece, Snapshot, changes, snapshot
-from ...linux.structs.exec import Elf64Phdr, LinuxBinprm
+from ...linux.structs.exec import LinuxBinprm
 from ...linux.structs.fs import File
 from ...linux.structs.mm_types import MmStruct
 from ...linux.vmflags import VM_RAND_READ, VM_SEQ_READ
 from ...target.cstruct import NULL, Ptr
+from ...target.elffile import Segment
 from ...target.memory import Broken
 from ..engine import Tracer
 from ..event import Call, Moment, Point
@@ -107,7 +108,7 @@ class Exec:
         self.refused = self.refused or moment.function
         return True
 
-    def segment(self, file: Ptr[File], header: Elf64Phdr) -> tuple[int, int]:
+    def segment(self, file: Ptr[File], header: Segment) -> tuple[int, int]:
         """Which PT_LOAD of its file this is, counted from 1, and of how many."""
         number = self.loaded[file] = self.loaded.get(file, 0) + 1
         known = self.program.loads if self.program else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ...linux import relatives, signals
 from ...linux.errno import to_int
+from ...linux.signals import SIGCHLD
 from ...linux.structs.sched import TaskStruct
 from ...linux.task import Task
 from ...linux.taskflags import exit_text
@@ -18,7 +19,6 @@ WAIT_CALLS = ("wait4", "waitid")
 # Who makes the kernel forget a task, if not one of WAIT_CALLS or relatives.EXEC
 ITSELF, LAST_THREAD = "itself", "its last thread"
 KERNEL_WAIT, PARENT_ENDED = "kernel_wait", "parent ended"
-SIGCHLD = 17
 
 
 def end_of(

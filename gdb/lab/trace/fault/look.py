@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...linux import filemap, mm as mm_, page, pgtable, signals, vma as lookup
+from ...linux.regions import PMD_SIZE
 from ...linux.registers import Registers, user_mode
 from ...linux.structs.fs import File
 from ...linux.structs.mm_types import MmStruct, Page, VmAreaStruct
@@ -25,7 +26,6 @@ from .events import LookData
 
 PF_PROT, PF_WRITE, PF_INSTR = 1, 2, 16  # X86_PF_...
 FAULT_AROUND = 65536  # bytes, what it starts with: mm/memory.c
-PMD_SIZE = 1 << 21  # what one page table maps
 ENTRY = 8  # bytes of a page-table entry
 structs.expect("fault_around_bytes", "fault_around_pages")
 structs.expect("empty_zero_page", "huge_zero_page")

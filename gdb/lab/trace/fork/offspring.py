@@ -8,7 +8,7 @@ from typing import Any
 
 from ...linux import relatives, uapi_flags
 from ...linux.mm_usage import Space, mm_users, space
-from ...linux.signals import signal_name
+from ...linux.signals import SIGCHLD, signal_name
 from ...linux.structs.sched import KernelCloneArgs, TaskStruct
 from ...linux.task import Task
 from ...linux.vmflags import VM_DONTCOPY, VM_WIPEONFORK
@@ -21,7 +21,6 @@ from .events import NewTask, NewTaskInSameMemory, NewTaskWithCopy
 CLONE_VM, CLONE_VFORK, CLONE_PARENT = 0x100, 0x4000, 0x8000
 CLONE_THREAD, CLONE_SETTLS = 0x1_0000, 0x8_0000
 FORK_TOO = 0x120_0000  # CLONE_CHILD_CLEARTID, _SETTID: with them it is still a fork()
-SIGCHLD = 17
 PARTS = {  # members of task_struct that point to what a task has or shares
     "mm": "memory",
     "files": "open files",
