@@ -54,6 +54,8 @@ def test_an_entry_of_several_slots(guest: Guest) -> None:
     """In the later slots stands in which slot it begins."""
     head = node(guest, 0, {4: ENTRY, 5: sibling(4), 6: sibling(4), 7: sibling(4)})
     assert [filemap.xa_load(head, index) for index in (4, 5, 7)] == [ENTRY] * 3
+    last = node(guest, 0, {14: ENTRY, 15: sibling(14)})
+    assert filemap.xa_load(last, 15) == ENTRY
     wide = node(guest, 4, {8: ENTRY, 9: sibling(8)})
     assert filemap.xa_load(wide, 9 * 16 + 5) == ENTRY
 

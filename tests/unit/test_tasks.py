@@ -76,6 +76,9 @@ def test_the_memory_of_a_process_whose_leader_has_ended(tasks: Tasks) -> None:
     assert found is not None and (found.address, found.mm) == (other, MM)
     own = task.with_memory(other)
     assert own is not None and own.address == other
+    third = tasks.thread(leader, 3, mm=MM)
+    own = task.with_memory(third)
+    assert own is not None and own.address == third
 
 
 @pytest.mark.parametrize(
