@@ -19,7 +19,7 @@ FIRMWARE = {"cs": 0xF000, "rip": 0xFFF0}
 
 
 class Isolated(FilesDebugger):
-    """A guest whose stopped CPU sees nothing of the kernel."""
+    """A guest whose stopped CPU cannot read the kernel's memory."""
 
     def read_memory(self, address: int, size: int) -> bytes:
         raise Fault(address, "not mapped")
@@ -27,12 +27,12 @@ class Isolated(FilesDebugger):
 
 @pytest.fixture(autouse=True)
 def only_the_banner(monkeypatch: Any) -> None:
-    """A made-up vmlinux has no notes to compare."""
+    """The made-up vmlinux has no notes to compare."""
     monkeypatch.setattr(fits, "_check_build", lambda: None)
 
 
 def stop(guest: Guest, kind: type[FilesDebugger], state: dict[str, int]) -> None:
-    """The guest stands there, and nothing is known of it."""
+    """Stop the guest in this state, and forget what is known about it."""
     vmlinux = debugger.debugger().vmlinux
     kernel.forget()
     debugger.use(kind(vmlinux, guest.layout, guest.image, (state,)))
@@ -53,7 +53,7 @@ def test_another_one(guest: Guest) -> None:
 
 
 def test_one_that_page_table_isolation_hides(guest: Guest) -> None:
-    """From a CPU in user mode, but not from the RAM file."""
+    """Page-table isolation hides it from a CPU in user mode, but not from the RAM file."""
     stop(guest, Isolated, USER)
     assert fits.check_running()
 

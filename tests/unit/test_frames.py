@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""struct page of compound pages, and what an address space has mapped."""
+"""struct page of compound pages, and what is mapped in an address space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDER, POOL_ORDER = 2, 9
 
 
 def mem_map(guest: Guest, pages: int) -> list[Ptr[Page]]:
-    """Put so many zeroed struct page into memory, as the array that the kernel has."""
+    """Put so many zeroed struct pages into memory, as the kernel's array of them."""
     size = structs.sizeof("struct page")
     start = guest.room(pages * size, PAGE)
     guest.variable("vmemmap_base", start)
@@ -25,7 +25,7 @@ def mem_map(guest: Guest, pages: int) -> list[Ptr[Page]]:
 
 
 def compound(guest: Guest, pages: list[Ptr[Page]], order: int) -> None:
-    """Make one page of the kernel's out of 2**order of them."""
+    """Make one compound page of 2**order pages."""
     bit = structs.enumerators("enum pageflags")["PG_head"]
     guest.set("struct page", pages[0], "flags", 1 << bit)
     guest.set("struct page", pages[1], "compound_order", order)
@@ -43,7 +43,7 @@ def test_the_head_of_a_compound_page(guest: Guest) -> None:
 
 
 def test_a_head_that_is_mapped_again_is_none(guest: Guest) -> None:
-    """Of a huge page of the pool whose struct pages were given back."""
+    """A huge page of the pool whose struct pages were given back."""
     pages = mem_map(guest, 1 << POOL_ORDER)
     compound(guest, pages, POOL_ORDER)
     first = guest.read(pages[0], PAGE)
@@ -78,7 +78,7 @@ def test_a_page_that_prot_none_forbids_is_mapped(guest: Guest) -> None:
 
 
 def test_markers_are_one_type_since_v6_2(new: Guest) -> None:
-    """There, with userfaultfd, v6.1 has two more types, and v6.2 one."""
+    """v6.1 with userfaultfd has two more types, v6.2 one."""
     symbols = new.layout.symbols
     symbols.setdefault("userfaultfd_unmap_prep", symbols["linux_banner"])
     structs.forget()
@@ -103,7 +103,7 @@ def test_markers_are_one_type_since_v6_2(new: Guest) -> None:
 def test_large_pages_that_are_elsewhere(
     guest: Guest, level: int, kind: str, told: str
 ) -> None:
-    """A page of 1 GiB, which only the pool has, is moved but never swapped out."""
+    """A page of 1 GiB, which only the pool has, is migrated but never swapped out."""
     types = {name: number for number, (name, _) in swapops.swap_types().items()}
     number = types.get(kind, 1)
     value = number << 59 | (~0x1234 & (1 << 50) - 1) << 9

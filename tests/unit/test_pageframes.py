@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Page frames: what struct page says, what is free, and what a frame is used for."""
+"""Page frames: what struct page says, which are free, and what a frame is used for."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from lab.target import structs
 from lab.target.memory import Broken, Fault
 from made_up import PAGE, PAGE_OFFSET, START_KERNEL_MAP, Guest
 
-PAGES = 8192  # that have a struct page
+PAGES = 8192  # pages that have a struct page
 PG_BUDDY, PG_TABLE = 0x80, 0x400  # page_type, include/linux/page-flags.h
 ANON, MOVABLE, KSM = 1, 2, 3  # the lowest bits of page->mapping
-PAGESETS = 0x28000  # where a CPU has the lists of free pages in these tests
+PAGESETS = 0x28000  # where a CPU's lists of free pages are in these tests
 
 
 @dataclass
 class Frames:
-    """The struct pages of a guest with one CPU, as they are without any use."""
+    """The struct pages of a guest with one CPU; none of them is in use."""
 
     guest: Guest
     pages: int  # struct page *
-    cpu: int  # where its per-CPU variables are
+    cpu: int  # the address of its per-CPU variables
 
     def set(self, pfn: int, flags: Iterable[str] = (), **members: int) -> int:
         """Set flags and members of a struct page, and return its address."""
@@ -53,14 +53,14 @@ class Frames:
         return head
 
     def list_head(self, number: int) -> int:
-        """Return a list of the CPU's, by its number."""
+        """Return one of the CPU's lists, by number."""
         inside = structs.offsetof("struct per_cpu_pages", "lists")
         if self.guest.has("struct zone", "pageset"):
             inside += structs.offsetof("struct per_cpu_pageset", "pcp")
         return self.cpu + PAGESETS + inside + 16 * number
 
     def keep(self, number: int, *pfns: int) -> None:
-        """Put pages on a list of the CPU's."""
+        """Put pages on one of the CPU's lists."""
         lru = structs.offsetof("struct page", "lru")
         nodes = (self.pages + 64 * pfn + lru for pfn in pfns)
         self.guest.link(self.list_head(number), *nodes)
@@ -68,7 +68,7 @@ class Frames:
 
 @pytest.fixture
 def frames(guest: Guest) -> Frames:
-    """Struct pages of which none has a use."""
+    """Struct pages none of which is in use."""
     pages = guest.room(PAGES * 64, PAGE)
     guest.variable("vmemmap_base", pages)
     empty = struct.pack("<48xii8x", -1, 0)  # _mapcount, _refcount
@@ -95,7 +95,7 @@ def test_a_frame_and_its_struct_page(frames: Frames) -> None:
 
 
 def test_where_the_struct_pages_are(frames: Frames, guest: Guest) -> None:
-    """vmemmap_base, else mem_map of flat memory, else where they are unless moved."""
+    """At vmemmap_base, else in mem_map of flat memory, else at the fixed vmemmap."""
     guest.variable("mem_map", 0x1234)
     guest.without_symbol("vmemmap_base")
     assert page.vmemmap() == 0x1234
@@ -114,7 +114,7 @@ def test_no_fixed_place_with_five_levels(five: Guest) -> None:
 
 
 def test_flags_have_one_name_each(guest: Guest) -> None:
-    """The first of enum pageflags; the count of them is no flag."""
+    """It is the first one in enum pageflags; their count is not a flag."""
     assert page.flag_names(1 << 10 | 1) == ("locked", "owner_priv_1")
     assert page.flag_names(1 << 22) == ("arch_2",)
     assert page.flag_names(1 << 23) == ()
@@ -155,7 +155,12 @@ def test_how_often_a_small_page_is_mapped(frames: Frames, mapping: int) -> None:
 @pytest.mark.parametrize(
     ("mapping", "double", "hugetlb", "count"),
     [
-        (PAGE_OFFSET, False, False, 2),  # a file's page counts all by itself
+        (
+            PAGE_OFFSET,
+            False,
+            False,
+            2,
+        ),  # a file's page has all mappings in its own count
         (PAGE_OFFSET, False, True, 2 + 4),
         (PAGE_OFFSET | ANON, False, False, 2 + 4),
         (PAGE_OFFSET | ANON, True, False, 2 + 4 - 1),
@@ -213,7 +218,7 @@ def test_an_order_that_no_block_has(frames: Frames) -> None:
 
 
 def test_a_block_whose_start_has_no_struct_page(frames: Frames) -> None:
-    """In RAM that ends early the smaller blocks are found all the same."""
+    """If RAM ends early, the smaller blocks are still found."""
     frames.block(PAGES - 4, 1)
     expected = FreeBlock(PAGES - 4, 1, "in the buddy allocator")
     assert buddy.free_block(PAGES - 3) == expected
@@ -273,7 +278,7 @@ def test_nodes_of_a_kernel_for_several(frames: Frames) -> None:
 
 
 def kind(pfn: int) -> str:
-    """What a frame is used for."""
+    """Return what a frame is used for."""
     return pageframe.page_of(pfn * PAGE).kind
 
 
@@ -350,7 +355,7 @@ def test_a_page_in_the_pool_of_huge_ones(frames: Frames, dtor: int, free: bool) 
 
 
 def test_a_block_that_is_not_compound(frames: Frames) -> None:
-    """Only its first page has a count; how large it is stands nowhere."""
+    """Only its first page has a count; its size is recorded nowhere."""
     first = frames.set(64, refcount=1)
     frames.set(66, refcount=1)
     found = pageframe.page_of(64 * PAGE)
@@ -370,7 +375,7 @@ def test_a_block_that_is_not_compound(frames: Frames) -> None:
 def test_how_large_such_a_block_can_be(
     frames: Frames, behind: int, largest: int | None
 ) -> None:
-    """As far as pages without a count reach, and as the alignment of the first allows."""
+    """As far as pages without a count go, and the alignment of the first page allows."""
     frames.set(64, refcount=1)
     frames.block(behind, 0)
     if largest is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which CPU stopped, and what it runs, told from its registers."""
+"""Which CPU stopped, and what it runs, derived from its registers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lab.target.files_debugger import FilesDebugger
 from made_up import PAGE, WORD, Guest
 
 KERNEL_CS, USER_CS = 0x10, 0x33
-THREAD_POINTER = 0x7F00_0000_1000  # of the program, behind its gs
+THREAD_POINTER = 0x7F00_0000_1000  # of the program, in its gs base
 
 
 @pytest.fixture
 def cpus(guest: Guest) -> list[tuple[int, int]]:
-    """The per-CPU offset and current of each of two CPUs."""
+    """The per-CPU offset and current of two CPUs."""
     size = structs.variable_size("__per_cpu_offset")
     none = structs.address_of("__per_cpu_load")
     area = guest.room(16 * PAGE, PAGE)
@@ -37,7 +37,7 @@ def cpus(guest: Guest) -> list[tuple[int, int]]:
 
 
 def stop(guest: Guest, cs: int, gs_base: int, k_gs_base: int) -> Processor:
-    """The one CPU of a guest that stands there."""
+    """Make a guest with one CPU that has stopped with these registers."""
     state = dict.fromkeys(REGISTERS, 0)
     state |= {"cs": cs, "gs_base": gs_base, "k_gs_base": k_gs_base}
     vmlinux = debugger.debugger().vmlinux
@@ -47,7 +47,7 @@ def stop(guest: Guest, cs: int, gs_base: int, k_gs_base: int) -> Processor:
 
 
 def user_gs(processor: Processor) -> int:
-    """The base of gs that the program has, or had before it entered the kernel."""
+    """Return the gs base that the program has, or had before it entered the kernel."""
     return registers.bases(processor.current, processor)["gs_base"]
 
 
@@ -60,7 +60,7 @@ def test_in_the_kernel(guest: Guest, cpus: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("cs", [USER_CS, KERNEL_CS])
 def test_before_swapgs(guest: Guest, cpus: list[tuple[int, int]], cs: int) -> None:
-    """In user mode, and in the first instructions of the kernel."""
+    """In user mode, and in the kernel's first instructions."""
     (base, task) = cpus[1]
     processor = stop(guest, cs, THREAD_POINTER, base)
     assert (processor.cpu, processor.current, get_current()) == (1, task, task)
@@ -70,7 +70,7 @@ def test_before_swapgs(guest: Guest, cpus: list[tuple[int, int]], cs: int) -> No
 def test_a_program_that_sets_gs_to_another_cpu_s(
     guest: Guest, cpus: list[tuple[int, int]]
 ) -> None:
-    """With FSGSBASE wrgsbase takes any address: it is never believed in user mode."""
+    """With FSGSBASE, wrgsbase takes any address, so gs is not trusted in user mode."""
     (other, _), (base, task) = cpus
     processor = stop(guest, USER_CS, other, base)
     assert (processor.cpu, processor.current, get_current()) == (1, task, task)

@@ -16,7 +16,7 @@ calls: Counter[str] = Counter()
 
 
 class Entered(gdb.Breakpoint):
-    """Counts, and never stops."""
+    """Count how often it is reached, and never stop."""
 
     def __init__(self, function: str) -> None:
         super().__init__(function, internal=True)
