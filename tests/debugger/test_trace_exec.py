@@ -523,7 +523,7 @@ def test_paths_of_the_kernels_are_not_read(alone: Trace) -> None:
 @pytest.mark.once
 def test_who_fails_to_execute_is_not_followed(runner: Path, traced: Traced) -> None:
     """Before bprm_execve() or in it: the failed exec is reported, and nothing after it."""
-    named = traced("exec /t/text", runner)
+    named = traced("exec /t/text", runner, ARGS="text")
     pids = [
         cases(named.console)[name][0] for name in ("text", "too-long", "bad-pointer")
     ]
@@ -531,7 +531,7 @@ def test_who_fails_to_execute_is_not_followed(runner: Path, traced: Traced) -> N
         steps = [event["step"] for event in named.events if event["pid"] == pid]
         assert steps[:2] == ["call", "bprm"] and steps[-1] == "return"
     assert {event["pid"] for event in named.events} == set(pids)
-    assert traced("exit /t/text", runner).events == []
+    assert traced("exit /t/text", runner, ARGS="text").events == []
 
 
 def test_a_torn_program_is_noticed_too_late(alone: Trace) -> None:
