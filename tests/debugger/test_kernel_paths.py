@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files of the kernel that the lab's sources name, and its constants that they repeat."""
+"""Files of the kernel that the lab's sources name, and constants of the kernel that they repeat."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ TASK, SIGNAL = "struct task_struct", "struct signal_struct"
 
 
 class Tasks:
-    """The tasks of a guest; in the beginning there is init_task alone, whose pid is 0."""
+    """The tasks of a guest; at first init_task alone, whose pid is 0."""
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
         self.init = guest.layout.address_of("init_task")
-        self._processes: dict[int, list[int]] = {}  # leaders, and all their threads
+        self._processes: dict[int, list[int]] = {}  # leaders, and all threads of each
         self._children: dict[int, list[int]] = {}
         cred = guest.put("struct cred")
         guest.put(TASK, {"real_parent": self.init, "cred": cred}, self.init)
@@ -53,7 +53,7 @@ class Tasks:
         return self.guest.put(TASK, known | more | members)
 
     def _threads(self, leader: int, threads: list[int]) -> None:
-        """Have these share a signal_struct."""
+        """Make these threads share a signal_struct."""
         signal = self.guest.put(SIGNAL, {"nr_threads": len(threads)})
         for thread in threads:
             self.guest.set(TASK, thread, "signal", signal)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The boundaries of an address space, and the area each lies in."""
+"""The boundaries of an address space, and the area that each is in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def found(made: Space) -> dict[str, Boundary]:
 
 
 def test_the_area_of_a_boundary(guest: Guest) -> None:
-    """What is the first byte behind something belongs to what ends there."""
+    """The first byte after something belongs to what ends there."""
     code, data = (PAGE, 2 * PAGE), (2 * PAGE, 4 * PAGE)
     ends = {"start_code": PAGE, "end_code": 2 * PAGE, "start_data": 2 * PAGE}
     made = space(guest, code, data, **ends, brk=4 * PAGE, start_brk=5 * PAGE)

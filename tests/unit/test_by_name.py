@@ -10,7 +10,7 @@ from typing import Iterator
 
 LAB = Path(__file__).resolve().parents[2] / "gdb" / "lab"
 MOST = 7  # members by position
-# Where an order is known elsewhere: struct.unpack(), and what a class says of its members
+# Where the order is defined elsewhere: struct.unpack(), and a class that describes its members
 UNPACKED = {
     *("check/payload.py Area", "target/elffile.py Header"),
     *(
@@ -19,13 +19,13 @@ UNPACKED = {
         "replay/session.py Moment",
     ),
 }
-# What makes a value of others, so that it is no plain number or string
+# Calls that make a value from others, so that it is not a plain number or string
 DERIVED = (ast.Name, ast.Call, ast.Attribute, ast.JoinedStr, ast.comprehension)
 DERIVED += (ast.Dict, ast.Set, ast.List, ast.Tuple, ast.Lambda, ast.Subscript)
 
 
 def made() -> Iterator[tuple[str, ast.Call]]:
-    """Yield each call of a class, and what a test calls it: FILE CLASS."""
+    """Yield each call of a class, and how a test names it: FILE CLASS."""
     for file in sorted(LAB.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call):
@@ -52,7 +52,7 @@ def test_members_do_not_come_from_a_sequence() -> None:
 
 
 def constants(file: Path) -> Iterator[tuple[str, object]]:
-    """Yield name and value of each number and string at the top of a file."""
+    """Yield name and value of each number and string defined at the top of a file."""
     for node in ast.parse(file.read_text()).body:
         if not isinstance(node, ast.Assign):
             continue
@@ -69,18 +69,18 @@ def constants(file: Path) -> Iterator[tuple[str, object]]:
 
 
 def test_a_constant_is_declared_once() -> None:
-    """For example SIGCHLD: one name and one value in one file."""
+    """Each, such as SIGCHLD, has one name and one value, in one file."""
     values: dict[tuple[str, object], list[str]] = {}
     for file in sorted(LAB.rglob("*.py")):
         for name, value in constants(file):
             values.setdefault((name, value), []).append(str(file.relative_to(LAB)))
     twice = {name: files for (name, _), files in values.items() if len(files) > 1}
     assert len(values) > 200
-    assert set(twice) <= {"MASK"}, twice  # 64 bits, no constant of the kernel's
+    assert set(twice) <= {"MASK"}, twice  # 64 bits, not a constant of the kernel's
 
 
 def test_no_class_repeats_a_structure() -> None:
-    """What linux/structs declares is no tuple elsewhere: "struct maple_tree."."""
+    """What linux/structs declares is not declared again elsewhere, as a tuple of its members."""
     declared, repeated = set(), {}
     for file in sorted(LAB.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):

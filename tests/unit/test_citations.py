@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What comments and docstrings in gdb/ refer to is there."""
+"""What comments and docstrings in gdb/ refer to exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "gdb").rglob("*.py"))
-# X.py stands for any name; vmlinux-gdb.py is the kernel's
+# X.py stands for any name; vmlinux-gdb.py belongs to the kernel
 NOT_OURS = {"X.py", "vmlinux-gdb.py"}
 
 

@@ -17,7 +17,7 @@ from made_up import PAGE
     ("symbol", "unit"), [("fault_around_bytes", 1), ("fault_around_pages", PAGE)]
 )
 def test_what_was_set(tmp_path: Path, symbol: str, unit: int, pages: int) -> None:
-    """In pages since v6.4 (53d36a56d8c4)."""
+    """The unit is pages since v6.4 (53d36a56d8c4)."""
     found = made_up.layout("6.1")
     found.symbols[symbol] = found.symbols.pop("fault_around_bytes")
     guest = made_up.Guest(found, tmp_path)

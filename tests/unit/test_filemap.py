@@ -51,7 +51,7 @@ def test_an_array_of_two_levels(guest: Guest) -> None:
 
 
 def test_an_entry_of_several_slots(guest: Guest) -> None:
-    """In the later slots stands in which slot it begins."""
+    """The later slots tell in which slot it begins."""
     head = node(guest, 0, {4: ENTRY, 5: sibling(4), 6: sibling(4), 7: sibling(4)})
     assert [filemap.xa_load(head, index) for index in (4, 5, 7)] == [ENTRY] * 3
     last = node(guest, 0, {14: ENTRY, 15: sibling(14)})
@@ -72,11 +72,11 @@ def test_nodes_that_lead_nowhere(guest: Guest) -> None:
 
 
 class Cached:
-    """An open file, and what is in memory of it."""
+    """An open file, and its pages in memory."""
 
     def __init__(self, guest: Guest, size: int) -> None:
         self.guest = guest
-        self.pages = guest.room(256 * 64, PAGE)  # struct page, of all RAM below
+        self.pages = guest.room(256 * 64, PAGE)  # struct pages for all RAM below
         first = guest.physical(guest.room(PAGE, PAGE)) // PAGE
         guest.variable("vmemmap_base", self.pages - 64 * first)
         self.first = first
@@ -92,12 +92,12 @@ class Cached:
         return self.struct_page(place)
 
     def struct_page(self, place: int) -> int:
-        """The struct page * of a page of the direct map."""
+        """Return the struct page * of a page in the direct map."""
         pfn = self.guest.physical(place) // PAGE
         return self.pages + 64 * (pfn - self.first)
 
     def cache(self, entries: dict[int, int]) -> None:
-        """Have these entries in the page cache, by index."""
+        """Put these entries into the page cache, by index."""
         head = node(self.guest, 0, entries)
         kind = "struct address_space"
         self.guest.set(kind, self.mapping, "i_pages.xa_head", head)
@@ -105,7 +105,7 @@ class Cached:
 
 @pytest.fixture
 def cached(guest: Guest) -> Cached:
-    """A file of two pages and a half, of which all is in memory."""
+    """A file of two and a half pages, all of them in memory."""
     made = Cached(guest, 2 * PAGE + PAGE // 2)
     entries = {number: made.page(b"%d" % number * PAGE) for number in range(3)}
     made.cache(entries)
@@ -128,7 +128,7 @@ def test_a_file_that_is_too_large(cached: Cached) -> None:
 
 @pytest.mark.parametrize("entry", [0, 0x1001, 257 << 2 | 2])
 def test_a_page_that_is_not_in_memory(cached: Cached, entry: int) -> None:
-    """There is no entry, or the shadow of a page that is gone, or an internal one."""
+    """There is no entry, or the shadow of an evicted page, or an internal entry."""
     cached.cache({0: cached.page(b"0" * PAGE), 1: entry})
     assert filemap.kernel_read(cached.file, 0, PAGE) == b"0" * PAGE
     with pytest.raises(Fault, match="not in the page cache") as trouble:
@@ -137,7 +137,7 @@ def test_a_page_that_is_not_in_memory(cached: Cached, entry: int) -> None:
 
 
 def test_a_large_page_of_a_file(cached: Cached) -> None:
-    """One entry of four slots, and as many frames."""
+    """It is one entry of four slots, and four frames."""
     guest = cached.guest
     place = guest.room(4 * PAGE, 4 * PAGE)
     for number in range(4):

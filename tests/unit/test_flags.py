@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bits and codes by name: of tasks, of signals, and what programs pass to the kernel."""
+"""Bits and codes by name: of tasks, of signals, and of what programs pass to the kernel."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_exit_states(value: int, names: list[str]) -> None:
     assert taskflags.exit_state_names(value) == names
 
 
-# What include/linux/sched.h of a version has, told by members that came with it
+# What a version's include/linux/sched.h has, determined from members that came with it
 V5_10: list[str] = []
 V5_10_223 = ["pf_io_worker"]
 V6_1 = ["worker_private"]

@@ -38,7 +38,7 @@ NAMES = [LONG, b"[heap]", b"", b"[vdso]", b"[stack]"]
 
 @dataclass
 class Caller:
-    """A process that calls."""
+    """A process that makes the call."""
 
     guest: Guest
     made: Space
@@ -46,7 +46,7 @@ class Caller:
 
     @property
     def walk(self) -> payload.Walk:
-        """What the payload must be, as the call's observation found it."""
+        """Return the expected payload, as found when the call was observed."""
         assert self.call.walk is not None
         return self.call.walk
 
@@ -57,13 +57,13 @@ class Caller:
         return place
 
     def observe(self) -> None:
-        """Have the kernel fill its struct, all right, and look at it."""
+        """Have the kernel fill its struct correctly, and observe it."""
         task, call = self.call.task, self.call
         walk = payload.walk(task, call.mm, call.thread_sp, call.info)
         hit.observe(call, self.fill(walk.data))
 
     def judge(self, result: int = TID, user: bytes | None = None) -> list[str]:
-        """Judge the call: copy and field of each mismatch."""
+        """Judge the call, and return copy and field of each mismatch."""
         data = self.walk.data if user is None and self.call.walk else user
         _, wrong = hit.judge(self.call, result, data)
         return [f"{mismatch.copy} {mismatch.field}" for mismatch in wrong]
@@ -170,7 +170,7 @@ def test_a_name_that_cannot_be_read(caller: Caller) -> None:
         (0x7000_0000_3000 - SIZE, True),
         (0x7000_0000_3000 - SIZE + 1, False),
         (0x7000_0000_0000 - 1, False),
-        (0xB000, False),  # [vdso] is read only
+        (0xB000, False),  # [vdso] is read-only
         (0xA000, False),
         (0x2000, True),
     ],
@@ -194,7 +194,7 @@ def renamed(data: bytes, name: bytes) -> bytes:
 
 
 def test_a_file_that_was_renamed_meanwhile(caller: Caller) -> None:
-    """Then the kernel's name counts; that it is deleted counts at any time."""
+    """Then the kernel's name is taken; that the file is deleted is always noticed."""
     walk = payload.walk(caller.call.task, caller.made.mm, 0)
     other = renamed(walk.data, b"/other")
     assert payload.settle_names(walk, other, moved=True).data == other

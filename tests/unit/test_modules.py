@@ -28,7 +28,7 @@ class Loaded:
         self.modules: list[int] = []
 
     def module(self, name: bytes, **members: int) -> tuple[int, int]:
-        """Load one, and return its struct module * and where its memory starts."""
+        """Load a module, and return its struct module * and where its memory starts."""
         base = self.guest.room(4 * PAGE, PAGE)
         known: dict[str, int | bytes] = {"name": name, "state": LIVE}
         if self.guest.has("struct module", "core_layout"):
@@ -58,7 +58,7 @@ class Loaded:
 
 @pytest.fixture
 def loaded(guest: Guest) -> Loaded:
-    """A guest without any module."""
+    """A guest without modules."""
     guest.link(structs.address_of("modules"))
     return Loaded(guest)
 

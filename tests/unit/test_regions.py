@@ -38,12 +38,12 @@ BOTH = {
 
 
 def found() -> dict[str, tuple[int, int]]:
-    """The regions by name: first and last address."""
+    """Return the first and last address of the regions, by name."""
     return {region.name: (region.start, region.end - 1) for region in regions.regions()}
 
 
 def unmoved(guest: Guest) -> None:
-    """Have a kernel with all optional regions, of which none is moved."""
+    """Make a kernel with all optional regions, none of which is moved."""
     guest.without_symbol("vmemmap_base")
     guest.symbol("init_espfix_ap")
     guest.symbol("kasan_init")
@@ -82,7 +82,7 @@ def test_a_kernel_image_that_cannot_be_moved(guest: Guest) -> None:
 
 
 def test_the_fixmap(guest: Guest) -> None:
-    """It reaches to FIXADDR_TOP, with vsyscall in it or without."""
+    """It extends to FIXADDR_TOP, with or without vsyscall."""
     numbers = guest.layout._types["enum fixed_addresses"]["enumerators"]
     numbers["__end_of_permanent_fixed_addresses"] = 643
     structs.forget()
@@ -130,11 +130,13 @@ def test_what_the_kernel_says_of_ram_and_processor(guest: Guest) -> None:
 
 
 def test_the_kernel_s_half_without_holes(guest: Guest) -> None:
-    """Regions and gaps follow one another to the last byte."""
+    """Regions and gaps follow one another up to the last byte."""
     unmoved(guest)
     half = segments.kernel_half()
     assert half[0].start == 0xFFFF_8000_0000_0000 and half[-1].end == 1 << 64
-    assert all(one.end == other.start for one, other in zip(half, half[1:]))
+    assert all(
+        region.end == following.start for region, following in zip(half, half[1:])
+    )
     assert {part.name for part in half if part.is_gap} == {""}
     names = {part.name for part in half}
     assert "vmalloc" in names and "kernel image" not in names

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel stacks: frames from a frame pointer on, and how a task entered the kernel."""
+"""Kernel stacks: frames from a frame pointer, and how a task entered the kernel."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Kernel:
 
     @property
     def regs(self) -> int:
-        """Where the registers of user mode are saved."""
+        """Return where the user-mode registers are saved."""
         return self.start + SIZE - structs.sizeof("struct pt_regs")
 
     @property
     def last(self) -> int:
-        """Where the frame below them starts."""
+        """Return where the frame below them starts."""
         return self.regs - 16
 
     def frame(self, place: int, caller: int, ip: int) -> int:
@@ -51,7 +51,7 @@ class Kernel:
         return place | 1
 
     def sleep(self, *ips: int) -> None:
-        """Have the task sleep, its stack a frame for each of these return addresses.
+        """Put the task to sleep, with a frame for each of these return addresses on its stack.
 
         The last one stands right below the registers of user mode.
         """
@@ -62,18 +62,18 @@ class Kernel:
         self.sleeps_at(places[0])
 
     def sleeps_at(self, frame: int) -> None:
-        """Have the task sleep with this frame pointer pushed."""
+        """Put the task to sleep with this frame pointer pushed."""
         inside = structs.offsetof("struct inactive_task_frame", "bp")
         thread = {"thread.sp": frame - inside}
         self.guest.put("struct task_struct", thread, self.task)
 
     def unwind(self) -> list[tuple[str, int]]:
-        """The frames of the sleeping task: kind and address."""
+        """Return the frames of the sleeping task: kind and address."""
         found = stack.unwind(self.task, None)
         return [(frame.kind, frame.ip) for frame in found]
 
     def run(self, **regs: int) -> list[tuple[str, int, str]]:
-        """The frames of the task as it runs on a CPU: kind, address and stack."""
+        """Return the frames of the task while it runs on a CPU: kind, address and stack."""
         (area,) = self.guest.per_cpu_areas()
         self.guest.per_cpu(area, "current_task", self.task)
         irq = self.guest.room(SIZE, SIZE) + SIZE
@@ -135,7 +135,7 @@ def test_a_last_frame_that_the_compiler_aligned(kernel: Kernel) -> None:
 
 
 def test_registers_that_entry_code_marks(kernel: Kernel) -> None:
-    """Those of the kernel are followed, those of user mode are the end."""
+    """Those of the kernel are followed; those of user mode are the end."""
     inner, outer = kernel.start + 0x200, kernel.start + 0x800
     user = kernel.saved(kernel.regs, cs=USER_CS, ip=0x40_1234)
     kernel.frame(outer, user, TEXT + 4)
@@ -225,7 +225,7 @@ def test_in_entry_code(kernel: Kernel) -> None:
 
 
 def test_from_the_interrupt_stack_to_the_task_s(kernel: Kernel) -> None:
-    """The frame pointer may go down where it changes stacks, and never back."""
+    """The frame pointer may go down where it changes stacks, but never back."""
     irq = kernel.guest.room(SIZE, SIZE)
     cpu = processors.Processor(1, 0, 0, kernel.task, {})
     (area,) = kernel.guest.per_cpu_areas()
@@ -258,7 +258,10 @@ def test_stacks_of_a_processor(kernel: Kernel) -> None:
     nmi = estacks + inside
     page = area + structs.offsetof("struct cpu_entry_area", "entry_stack_page")
     entry_size = structs.sizeof("struct entry_stack")
-    assert [(one.name, one.start, one.end) for one in found] == [
+    assert [
+        (processor_stack.name, processor_stack.start, processor_stack.end)
+        for processor_stack in found
+    ] == [
         ("irq", top - size, top),
         ("NMI", nmi, nmi + entry_size),
         ("entry", page, page + entry_size),
@@ -300,7 +303,7 @@ def test_flags_of_the_processor(flags: int, names: list[str]) -> None:
 
 
 def frames(*kinds: stack.Kind) -> list[stack.Frame]:
-    """Make frames of these kinds, at no place that has a name."""
+    """Make frames of these kinds, at addresses without a name."""
     return [stack.Frame(kind, TEXT, "task", 0x1000 * i) for i, kind in enumerate(kinds)]
 
 
@@ -317,13 +320,13 @@ def test_how_a_task_entered_the_kernel(kernel: Kernel) -> None:
 
 def test_a_task_that_never_came_from_user_mode(kernel: Kernel) -> None:
     found = entry.entries(kernel.task, frames("call", "start"))
-    assert [one.what for one in found] == ["kernel thread"]
+    assert [way.what for way in found] == ["kernel thread"]
     kernel.guest.set("struct task_struct", kernel.task, "pid", 0)
     found = entry.entries(kernel.task, frames("running", "interrupted", "call"))
-    assert [one.what for one in found] == ["interrupt or exception", "idle"]
+    assert [way.what for way in found] == ["interrupt or exception", "idle"]
     assert found[0].regs == 0x1000
 
 
 def test_entry_code_that_has_not_saved_the_registers(kernel: Kernel) -> None:
     alone = [stack.Frame("running", ENTRY, "task", 0)]
-    assert [one.what for one in entry.entries(kernel.task, alone)] == ["entry code"]
+    assert [way.what for way in entry.entries(kernel.task, alone)] == ["entry code"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Page-table entries for pages that are elsewhere: include/linux/swap.h has the types."""
+"""Page-table entries for pages that are not present: include/linux/swap.h has the types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def entry(kind: int, offset: int) -> int:
 
 
 def only(guest: Guest, *symbols: str) -> None:
-    """Give the kernel these of the symbols that tell which types there are."""
+    """Leave the kernel only these of the symbols that tell which types it has."""
     for name in (
         *("memory_failure", "migrate_pages", "migrate_vma_setup", "pcpu_hot"),
         *("make_device_exclusive_range", "userfaultfd_unmap_prep"),
@@ -29,7 +29,7 @@ def only(guest: Guest, *symbols: str) -> None:
 
 
 def kinds() -> list[str]:
-    """The kinds of all 32 types but the lowest ones, which are swap areas."""
+    """Return the kinds of all 32 types but the lowest, which are swap areas."""
     found = swapops.swap_types()
     assert sorted(found) == list(range(32 - len(found), 32))
     return [found[number][0] for number in sorted(found)]
@@ -76,7 +76,7 @@ def test_the_types_of_5_10(old: Guest, symbols: list[str], expected: list[str]) 
     ],
 )
 def test_the_types_of_6_1(new: Guest, symbols: list[str], expected: list[str]) -> None:
-    """Exclusive pages and errors of reading from swap came with v5.19."""
+    """v5.19 added exclusive pages and errors of reading from swap."""
     only(new, *symbols)
     assert kinds() == expected
 
@@ -93,7 +93,7 @@ def test_which_migration_it_is(guest: Guest) -> None:
 
 @pytest.mark.parametrize("symbol", ["memory_failure", "migrate_pages"])
 def test_the_frame_in_an_entry(guest: Guest, symbol: str) -> None:
-    """Above the frame's 34 bits v6.1 keeps whether the page was accessed and is dirty."""
+    """In v6.1, bits above the frame's 34 tell whether the page was accessed and is dirty."""
     only(guest, symbol)
     number = min(swapops.swap_types())
     value = entry(number, 1 << 34 | 1 << 35 | 0x3_1234_5678)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks of a made-up guest: who they are, who runs where, and what they count."""
+"""Tasks of a made-up guest: what they are, which run where, and what they count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MM = 0xFFFF_8880_0000_1000
 
 @pytest.fixture
 def tasks(guest: Guest) -> Tasks:
-    """Tasks of which there is init_task alone."""
+    """Tasks, at first init_task alone."""
     return Tasks(guest)
 
 
@@ -97,7 +97,7 @@ def test_why_there_is_no_memory(
 
 
 def test_whose_root_names_start_from(tasks: Tasks) -> None:
-    """That of the first task that has not ended, init_task's without any."""
+    """It is the root of the first task that has not ended, init_task's if there is none."""
     inside = structs.offsetof("struct fs_struct", "root")
     fs = [tasks.guest.put("struct fs_struct") for _ in range(3)]
     tasks.guest.set(TASK, tasks.init, "fs", fs[0])
@@ -145,7 +145,7 @@ def test_where_cpus_have_their_variables(guest: Guest) -> None:
 
 
 def test_the_first_cpu_before_the_areas_are_set_up(guest: Guest) -> None:
-    """All have BOOT_PERCPU_OFFSET, which is __per_cpu_load; the first one uses it."""
+    """All have BOOT_PERCPU_OFFSET, which is __per_cpu_load; the first CPU uses it."""
     guest.per_cpu_areas(0)
     none = guest.layout.address_of("__per_cpu_load")
     assert processors.per_cpu_offsets() == (none, 0, 0, 0, 0, 0, 0, 0)
@@ -230,7 +230,7 @@ def test_no_cpu_has_a_clock(guest: Guest) -> None:
     ],
 )
 def test_letters_of_states(state: int, exit_state: int, letter: str) -> None:
-    """As task_state_to_char() makes them."""
+    """Like task_state_to_char()."""
     assert process.task_state_to_char(state, exit_state) == letter
 
 
@@ -262,7 +262,7 @@ def test_processes_and_threads(tasks: Tasks) -> None:
 
 
 def test_an_idle_task_that_is_not_found(tasks: Tasks) -> None:
-    """All others come before the error."""
+    """All others are yielded before the error."""
     tasks.guest.per_cpu_areas(1)
     place = tasks.guest.layout.address_of("__per_cpu_offset")
     tasks.guest.write(place + 8, bytes(8))
@@ -312,7 +312,7 @@ def test_names_of_tasks(tasks: Tasks) -> None:
 
 
 def test_whose_memory_it_is(tasks: Tasks) -> None:
-    """The eldest process that runs in it, whoever has it from that one."""
+    """The eldest process that runs in it, whichever process has it from that one."""
     tasks.process(1, mm=MM + 64)
     eldest = tasks.process(2, exit_state=0x20)
     tasks.thread(eldest, 3, mm=MM)
@@ -346,7 +346,7 @@ def test_the_first_process_of_a_namespace(
 def test_the_status_of_a_process_that_ended(
     tasks: Tasks, flags: int, status: int
 ) -> None:
-    """That of the group if exit_group() or a signal ended it, else the leader's own."""
+    """The group's if exit_group() or a signal ended it, else the leader's own."""
     made = tasks.process(1, exit_code=0x100)
     signal = relatives.task_struct(made).signal
     tasks.guest.put(SIGNAL, {"flags": flags, "group_exit_code": 0x200}, signal)
@@ -403,7 +403,7 @@ def test_what_cpus_have_counted_and_not_added(tmp_path: Path) -> None:
         "element": "struct percpu_counter",
     }
     data["types"]["struct mm_struct"]["fields"] |= {"rss_stat": [8 * 8, 0, array]}
-    # mm_count and others that the array now lies on are not asked for here
+    # mm_count and others, which the array now overlaps, are not read here
     del data["types"][TASK]["fields"]["rss_stat"]
     data["constants"] |= COUNTERS
     guest = Guest(Layout(data), tmp_path)
