@@ -119,6 +119,15 @@ def test_codes_in_words(
     assert function(value) == expected
 
 
+@pytest.mark.parametrize(
+    "table", ["STATE", "PF", "PT", "JOBCTL", "PFA", "SIGNAL", "PERSONALITY"]
+)
+def test_each_flag_is_one_bit(table: str) -> None:
+    found: dict[int, str] = getattr(taskflags, table)
+    assert all(bit.bit_count() == 1 for bit in found)
+    assert len(set(found.values())) == len(found)
+
+
 def test_names_of_bits() -> None:
     assert taskflags.names(0, {1: "one"}) == []
     assert taskflags.names(0x8000_0001, {1: "one"}) == ["one", "0x80000000"]

@@ -260,6 +260,15 @@ def test_memory_that_cannot_be_read(caller: Caller) -> None:
     assert caller.judge(ERROR["EFAULT"]) == ["guest memory"]
 
 
+def test_an_mm_that_cannot_be_read(caller: Caller) -> None:
+    """The kernel's struct is there, but there is nothing to compare it with."""
+    call = replace(caller.call, mm=0xDEAD_0000_0000)
+    hit.observe(call, caller.fill(bytes(SIZE)))
+    assert call.buffer is not None and call.walk is None
+    _, wrong = hit.judge(call, ERROR["EFAULT"], None)
+    assert [mismatch.copy for mismatch in wrong] == ["guest"]
+
+
 @pytest.mark.parametrize(
     ("error", "filled", "writable", "may"),
     [
@@ -323,14 +332,16 @@ def test_the_verdict_in_words(
 
 def test_hits_as_a_file_has_them(caller: Caller) -> None:
     caller.observe()
-    hits = [finished(caller, TID), finished(caller, TID, WRONG)]
-    made = hits_file.hits_file("6.1.0", hits)
-    assert (made.kernel, made.passed, made.failed) == ("6.1.0", 1, 1)
-    first, second = made.hits
+    result = payload.Mismatch("return", "result", None, "a thread id", -4)
+    hits = [finished(caller, TID), finished(caller, TID, WRONG, result)]
+    made = hits_file.hits_file("6.1.0", [*hits, hits[0]])
+    assert (made.kernel, made.passed, made.failed) == ("6.1.0", 2, 1)
+    first, second, _ = made.hits
     assert (first.comm, first.pid, first.tid, first.areas) == ("demo", 700, 700, 5)
     assert (first.checks, first.result, first.verdict_ms) == (99, TID, 1.235)
     assert first.mismatches == []
-    (wrong,) = second.mismatches
+    wrong, other = second.mismatches
+    assert (other.offset, other.expected, other.found) == (None, "a thread id", -4)
     assert (wrong.copy, wrong.field, wrong.offset) == ("kernel", "ma[0].name", 104)
     assert (wrong.expected, wrong.found) == (b"/a".hex(), b"/b".hex())
     caller.call.walk = None
