@@ -187,20 +187,23 @@ def test_a_buffer_in_two_areas(caller: Caller) -> None:
         assert walk.takes_payload == writable
 
 
-def renamed(data: bytes, name: bytes) -> bytes:
-    """Change the first area's name in a payload."""
-    at = next(field.offset for field in FIELDS if field.name == "ma[0].name")
+def renamed(data: bytes, name: bytes, number: int = 0) -> bytes:
+    """Change an area's name in a payload."""
+    (at,) = (field.offset for field in FIELDS if field.name == f"ma[{number}].name")
     return data[:at] + name.ljust(24, b"\0") + data[at + 24 :]
 
 
-def test_a_file_that_was_renamed_meanwhile(caller: Caller) -> None:
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_a_file_that_was_renamed_meanwhile(caller: Caller, number: int) -> None:
     """Then the kernel's name is taken; that the file is deleted is always noticed."""
     walk = payload.walk(caller.call.task, caller.made.mm, 0)
-    other = renamed(walk.data, b"/other")
+    other = renamed(walk.data, b"/other", number)
     assert payload.settle_names(walk, other, moved=True).data == other
     assert payload.settle_names(walk, other, moved=False).data == walk.data
-    gone = replace(walk, names=(b"/file (deleted)", *walk.names[1:]))
-    before = renamed(walk.data, b"/file")
+    names = [*walk.names]
+    names[number] = b"/file (deleted)"
+    gone = replace(walk, names=tuple(names))
+    before = renamed(walk.data, b"/file", number)
     assert payload.settle_names(gone, before, moved=False).data == before
     assert payload.settle_names(gone, other, moved=False).data == walk.data
 
