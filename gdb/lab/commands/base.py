@@ -40,9 +40,7 @@ def check_kernel() -> None:
     fits.check_symbols()
     kernel.memory()
     if not fits.check_running():
-        raise Refused(
-            "The kernel does not run yet: continue to a breakpoint in it first."
-        )
+        raise Refused(fits.NOT_BOOTED)
 
 
 class Lab(Command):

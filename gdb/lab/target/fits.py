@@ -12,6 +12,7 @@ from .kernel import is_fast, is_placed, memory, refresh
 from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
 from .vmlinux import banner_of_symbols, file_contents
 
+NOT_BOOTED = "The kernel does not run yet: continue to a breakpoint in it first."
 _checked: Memory | None = None  # of the kernel that the symbols are known to fit
 
 

@@ -38,7 +38,6 @@ SHOWN = (
     *("start_stack", "mmap_base"),
 )
 MOST = 8  # address spaces that History remembers
-NOT_BOOTED = "The kernel does not run yet: continue to a breakpoint in it first."
 UNUSED = "The kernel does not use this processor yet: select another, or continue."
 INTERRUPTED = "Interrupted while reading: the next stop reads it anew."
 
@@ -95,7 +94,7 @@ def look(history: History) -> Picture:
         kernel.memory()
         kernel.refresh()
         if not fits.check_running():
-            return Picture(trouble=NOT_BOOTED)
+            return Picture(trouble=fits.NOT_BOOTED)
         processor = processors.this_processor()
         if not processor.current:
             return Picture(trouble=UNUSED)
