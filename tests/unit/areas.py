@@ -15,7 +15,7 @@ VMA = "struct vm_area_struct"
 RED, BLACK = 0, 1
 GUARD = 256 * PAGE  # stack_guard_gap
 TOP = (1 << 64) - 1
-ALLOC_RANGE = 1
+MM_MT_FLAGS = 0x303  # ALLOC_RANGE, USE_RCU, LOCK_EXTERN: include/linux/mm_types.h
 
 Range = tuple[int, int]
 
@@ -119,7 +119,7 @@ def _maple_tree(made: Space, ranges: list[Range]) -> None:
         root = encoded(leaf, "leaf_64")
     else:
         root, height = _two_levels(made, slots, tree), 2
-    flags = height << maple.HEIGHT_SHIFT | ALLOC_RANGE
+    flags = height << maple.HEIGHT_SHIFT | MM_MT_FLAGS
     made.guest.put("struct maple_tree", {"ma_root": root, "ma_flags": flags}, tree)
 
 

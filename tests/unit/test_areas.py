@@ -88,6 +88,12 @@ def test_the_area_before(guest: Guest) -> None:
     assert vma.area_before(made.mm, 0x1800) is None
 
 
+def test_an_address_space_without_areas(guest: Guest) -> None:
+    made = space(guest)
+    assert vma.find_vma(made.mm, 0) is None
+    assert vma.area_before(made.mm, 0x1000) is None
+
+
 def test_an_area_of_another_mm(guest: Guest) -> None:
     made = space(guest, *FEW)
     made.member(1, "vm_mm", made.mm + 64)
@@ -130,6 +136,11 @@ def tree_rules(made: Space) -> dict[str, str]:
 def test_a_sound_red_black_tree(old: Guest, count: int) -> None:
     made = space(old, *some(count))
     assert [node.vma for node in nodes(made)] == made.areas
+    assert set(tree_rules(made).values()) <= {""}
+
+
+def test_a_sound_tree_without_gaps(old: Guest) -> None:
+    made = space(old, *((PAGE * i, PAGE * (i + 1)) for i in range(7)))
     assert set(tree_rules(made).values()) <= {""}
 
 
@@ -322,6 +333,26 @@ def test_metadata_that_tells_another_end(new: Guest) -> None:
     meta = structs.offsetof("struct maple_range_64", "meta")
     made.guest.write(made.nodes[0] + meta, b"\x09")
     assert maple_rules(made)["metadata tells the last slot in use"]
+
+
+@pytest.mark.parametrize(
+    ("slot", "says"),
+    [(0, "another is wider"), (3, "is unused"), (15, "there is no gap below")],
+)
+def test_metadata_that_tells_another_gap(new: Guest, slot: int, says: str) -> None:
+    made = space(new, *some(12))
+    meta = structs.offsetof("struct maple_arange_64", "meta")
+    made.guest.write(made.nodes[0] + meta + 1, bytes([slot]))
+    assert any(says in broken for broken in maple_rules(made).values())
+
+
+@pytest.mark.parametrize("end", [1, 3])
+def test_metadata_of_a_node_that_tells_another_end(new: Guest, end: int) -> None:
+    made = space(new, *some(12))
+    meta = structs.offsetof("struct maple_arange_64", "meta")
+    made.guest.write(made.nodes[0] + meta, bytes([end]))
+    broken = maple_rules(made)["metadata tells the last slot in use"]
+    assert broken.endswith(f"tells {end}, it is 2")
 
 
 def test_many_members_are_read_by_name(guest: Guest) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from tasks import Tasks
 
-from lab.linux import entry, processors, registers, stack
+from lab.linux import entry, kallsyms, processors, registers, stack
 from lab.target import structs
 from lab.target.debugger import Refused
 from lab.target.memory import Broken
@@ -330,3 +330,43 @@ def test_a_task_that_never_came_from_user_mode(kernel: Kernel) -> None:
 def test_entry_code_that_has_not_saved_the_registers(kernel: Kernel) -> None:
     alone = [stack.Frame("running", ENTRY, "task", 0)]
     assert [way.what for way in entry.entries(kernel.task, alone)] == ["entry code"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 450])
+def test_a_system_call_by_its_number(kernel: Kernel, number: int) -> None:
+    kernel.saved(kernel.regs, cs=USER_CS, orig_ax=number)
+    kernel.sleep(TEXT + 1)
+    (only,) = entry.entries(kernel.task, list(stack.unwind(kernel.task, None)))
+    assert (only.what, only.syscall) == (f"system call {number}", number)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ip", "on", "what"),
+    [
+        ("call", ENTRY + 0x20, "task", "exception asm_exc_page_fault"),
+        ("call", ENTRY + 0x21, "task", "interrupt asm_sysvec_apic_timer"),
+        ("call", ENTRY + 0x21, "NMI", "NMI asm_sysvec_apic_timer"),
+        ("running", ENTRY + 0x21, "task", "interrupt or exception"),
+        ("call", TEXT + 0x21, "task", "interrupt or exception"),
+    ],
+)
+def test_the_entry_point_of_an_interrupt(
+    kernel: Kernel,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: stack.Kind,
+    ip: int,
+    on: str,
+    what: str,
+) -> None:
+    """It is that of the frame before, whose return address is behind the call."""
+
+    def symbol_name(address: int) -> str:
+        if address < ENTRY + 0x20:
+            return "asm_exc_page_fault"
+        return "asm_sysvec_apic_timer"
+
+    monkeypatch.setattr(kallsyms, "symbol_name", symbol_name)
+    before = stack.Frame(kind, ip, on, 0)
+    regs = stack.Frame("interrupted", TEXT, "task", 0x1000)
+    found = entry.entries(kernel.task, [before, regs])
+    assert found[0].what == what
