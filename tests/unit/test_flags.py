@@ -133,6 +133,15 @@ def test_each_flag_is_one_bit(table: dict[int, str]) -> None:
     assert len(set(table.values())) == len(table)
 
 
+def test_all_bits_of_jobctl() -> None:
+    """From bit 16 on: include/linux/sched/jobctl.h."""
+    assert taskflags.jobctl_names(0x0FFF_0000) == [
+        *("STOP_DEQUEUED", "STOP_PENDING", "STOP_CONSUME", "TRAP_STOP", "TRAP_NOTIFY"),
+        *("TRAPPING", "LISTENING", "TRAP_FREEZE", "PTRACE_FROZEN", "0x2000000"),
+        *("STOPPED", "TRACED"),
+    ]
+
+
 def test_names_of_bits() -> None:
     assert taskflags.names(0, {1: "one"}) == []
     assert taskflags.names(0x8000_0001, {1: "one"}) == ["one", "0x80000000"]
@@ -218,6 +227,7 @@ def test_signals_that_wait(guest: Guest) -> None:
         ("mremap", "flags", 3, "MREMAP_MAYMOVE|MREMAP_FIXED"),
         ("open", "flags", 0o102, "O_RDWR|O_CREAT"),
         ("openat", "flags", 0xFFFF_FFFF_0000_0000, "O_RDONLY"),
+        ("wait4", "options", 1, "WNOHANG"),
         ("wait4", "options", 2, "WUNTRACED"),
         ("waitid", "options", 6, "WSTOPPED|WEXITED"),
         ("kill", "sig", 15, "SIGTERM"),
