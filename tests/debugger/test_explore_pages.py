@@ -197,7 +197,8 @@ def special_types(moment: Moment) -> dict[str, int]:
     exclusive = "PG_anon_exclusive" in moment.gdb("ptype enum pageflags")
     if "CONFIG_MIGRATION=y" in config:
         names += ["readable"] + ["exclusive"] * exclusive + ["writable"]
-    if "struct pcpu_hot" in moment.gdb("whatis pcpu_hot"):  # 6.2: one for both
+    there, _ = moment.try_gdb("whatis pcpu_hot")  # an error before 6.2
+    if "struct pcpu_hot" in there:  # one for both
         names += ["marker"]
     elif exclusive:
         names += ["marker"] if "CONFIG_PTE_MARKER=y" in config else []
