@@ -10,6 +10,7 @@ finds the direct map by itself. This needs no kernel, gdb or QEMU.
 
 from __future__ import annotations
 
+import functools
 import json
 import mmap
 import struct
@@ -247,7 +248,12 @@ def _vmlinux(banner: int) -> bytes:
 
 def layout(kernel_name: str) -> Layout:
     """Load a kernel's layout from tests/unit/layouts."""
-    return Layout(json.loads(LAYOUTS[kernel_name].read_text()))
+    return Layout(json.loads(_text(LAYOUTS[kernel_name])))
+
+
+@functools.cache
+def _text(file: Path) -> str:
+    return file.read_text()
 
 
 MakeGuest = Callable[[], Guest]
