@@ -13,11 +13,7 @@ MOST = 7  # members by position
 # Where the order is defined elsewhere: struct.unpack(), and a class that describes its members
 UNPACKED = {
     *("check/payload.py Area", "target/elffile.py Header"),
-    *(
-        "trace/exec/binprm.py Header",
-        "linux/rss.py Counter",
-        "replay/session.py Moment",
-    ),
+    *("trace/exec/binprm.py Header", "replay/session.py Moment"),
 }
 # Calls that make a value from others, so that it is not a plain number or string
 DERIVED = (ast.Name, ast.Call, ast.Attribute, ast.JoinedStr, ast.comprehension)

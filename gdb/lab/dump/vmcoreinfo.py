@@ -42,9 +42,7 @@ ENUMERATORS = {
     + ("PG_slab", "PG_hwpoison"),
 }
 
-# Of memory models, by the number of paging levels: arch/x86/include/asm/sparsemem.h
-SECTION_SIZE_BITS = 27
-MAX_PHYSMEM_BITS = {4: 46, 5: 52}
+SECTION_SIZE_BITS = 27  # arch/x86/include/asm/sparsemem.h
 
 
 def vmcoreinfo() -> bytes:
@@ -103,7 +101,7 @@ def _sections() -> Iterator[str]:
     if not structs.has_symbol("mem_section"):
         return
     guest = kernel.memory()
-    physical = MAX_PHYSMEM_BITS[guest.levels]
+    physical = regions.MAX_PHYSMEM_BITS[guest.levels]
     per_root = PAGE_SIZE // structs.sizeof("struct mem_section")
     roots = -(-(1 << physical - SECTION_SIZE_BITS) // per_root)
     yield f"SYMBOL(mem_section)={guest.u64(structs.address_of('mem_section')):x}"

@@ -22,6 +22,7 @@ FIXADDR_TOP = -(-(VSYSCALL + PAGE_SIZE) // PMD_SIZE) * PMD_SIZE - PAGE_SIZE
 MODULES_END = 0xFFFF_FFFF_FF00_0000
 EFI_VA_END, EFI_VA_START = WORD - (68 << 30), WORD - (4 << 30)  # from high to low
 P4D_SHIFT = 39
+MAX_PHYSMEM_BITS = {4: 46, 5: 52}  # by the levels of page tables: asm/sparsemem.h
 
 
 class Region(NamedTuple):

@@ -47,7 +47,10 @@ def rss_stat(mm: Ptr[MmStruct], tasks: list[Ptr[TaskStruct]]) -> list[Counter]:
         counts = [_of_tasks(mm, tasks, index) for index in _indices()]
     else:
         counts = [_of_cpus(mm, index) for index in _indices()]
-    return [Counter(kind, *found) for kind, found in zip(KINDS, counts)]
+    return [
+        Counter(kind=kind, counted=counted, pending=pending)
+        for kind, (counted, pending) in zip(KINDS, counts)
+    ]
 
 
 def _indices() -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..target import kernel, structs
+from .regions import MAX_PHYSMEM_BITS
 
 SWP_TYPE_BITS = 5
 SWP_OFFSET_SHIFT = 9 + SWP_TYPE_BITS  # SWP_OFFSET_FIRST_BIT is above PROT_NONE's
@@ -29,11 +30,11 @@ class SwapEntry:
         """The page frame, for kinds that keep one: swp_offset_pfn().
 
         Above the frame number v6.1 (0d206b5d2e0d) keeps accessed and dirty bits, since
-        2e3468778dbe; MAX_PHYSMEM_BITS is 46 with four levels of page tables and 52 with five.
+        2e3468778dbe.
         """
         if self.kind not in ("migration", "hwpoison", "device"):
             return None
-        bits = 52 if kernel.memory().levels == 5 else 46
+        bits = MAX_PHYSMEM_BITS[kernel.memory().levels]
         return self.offset & (1 << bits - 12) - 1
 
 
