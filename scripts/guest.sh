@@ -36,6 +36,22 @@ start_lab() {
 		die "there is no room left in $LOGS or in $RUN: make some."
 	: >"$RUN/also"
 	mind_output
+	! leads_session || mind_terminal
+}
+
+# leads_session: is this script in the process group of its session's leader? Then no shell with job control is in
+# between. If the leader is make (ssh -t, tmux, a window with a command), a terminal that is closed sends SIGHUP to make
+# alone, which waits for this script. What nohup started goes on.
+leads_session() {
+	local group session
+	read -r _ _ _ _ group session _ <"/proc/$$/stat"
+	[[ $group == "$session" && $(trap -p HUP) != "trap -- '' "* ]] && : 2>/dev/null </dev/tty
+}
+
+# mind_terminal: end this script when the terminal goes away, which SIGHUP may not tell it: a child looks for it
+mind_terminal() {
+	# shellcheck disable=SC2016 # expanded by that bash
+	child bash -c 'while sleep 1; do : </dev/tty || kill "$PPID"; done' >/dev/null 2>&1
 }
 
 # mind_output: send output to a file or pipe through writer.py, which notices failed writes: gdb and QEMU do not. Errors
@@ -244,10 +260,7 @@ open_gdb() {
 
 # await_at_terminal COMMAND...: await it in the terminal's foreground, see foreground.sh
 await_at_terminal() {
-	# If the terminal goes away while gdb waits for the guest and this script for gdb, SIGHUP is not reliable: so a
-	# child looks for it.
-	# shellcheck disable=SC2016 # expanded by that bash
-	child bash -c 'while sleep 1; do [[ -t 0 ]] || kill "$PPID"; done' >/dev/null 2>&1
+	leads_session || mind_terminal # SIGHUP goes to the foreground, which is gdb
 	remember_terminal
 	BOUND_BY=TERM child "$ROOT/scripts/foreground.sh" "$@"
 	wait_for "$CHILD"

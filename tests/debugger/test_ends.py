@@ -5,6 +5,7 @@ removes the files that are left."""
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import termios
 from pathlib import Path
@@ -102,6 +103,41 @@ def test_all_ends_with_a_lab_at_a_terminal(port: int, victim: str) -> None:
         assert lab_processes.gone_after(whole, lab_processes.SECONDS) is not None
         assert termios.tcgetattr(person.child.child_fd) == before
     sweep()
+
+
+@pytest.mark.parametrize("target", ["boot", "verify", "record"])
+def test_all_ends_with_the_terminal_that_make_leads(
+    port: int, tmp_path: Path, target: str
+) -> None:
+    """As with ssh -t, or a window that runs make: only make is told, and it waits."""
+    program = labs.script(tmp_path / "sleeps", *SLEEPS)
+    settings = {"PROGRAM": program, "RECORDING": tmp_path / "recording"}
+    make = ("make", "--old-file=kernel", "--old-file=image", target)
+    with labs.session(*make, PORT=port, **settings) as person:
+        assert labs.wait_until(lambda: labs.guests(port))
+        person.hang_up()
+        assert labs.wait_until(lambda: not labs.guests(port))
+        assert labs.wait_until(lambda: not labs.run_folder(port).exists())
+        assert labs.wait_until(lambda: not person.child.isalive())
+
+
+ASKS = "trap 'exit 129' HUP; . scripts/guest.sh; leads_session && echo yes || echo no"
+
+
+@pytest.mark.parametrize(
+    ("script", "leads"),
+    [
+        (ASKS, "yes"),
+        (f"trap '' HUP; bash -c {shlex.quote(ASKS)}", "no"),  # as nohup does
+        (f"set -m; bash -c {shlex.quote(ASKS)}", "no"),  # as a shell at a prompt does
+        (f"setsid bash -c {shlex.quote(ASKS)}", "no"),
+    ],
+)
+def test_who_minds_the_terminal(script: str, leads: str) -> None:
+    """What nohup or disown keep must not be ended; what a shell started, it tells."""
+    with labs.session("bash", "-c", f"{script}; exit") as person:
+        output, status = person.end()
+    assert (output.split(), status) == ([leads], 0)
 
 
 # Makes a script end right after it has started its ${NUMBER}th child: nothing else is done in between.
