@@ -4,6 +4,7 @@
 import os
 import runpy
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def load_lx_commands(vmlinux: Path) -> None:
         runpy.run_path(str(vmlinux.with_name("vmlinux-gdb.py")), known)
 
 
+def allow_ctrl_c() -> None:
+    """End the lab if Ctrl-C was pressed while gdb started; from now on gdb obeys it.
+
+    open_gdb() in scripts/guest.sh has blocked it until here.
+    """
+    if signal.SIGINT in signal.sigpending():
+        print("interrupted while gdb started: the lab ends.", file=sys.stderr)
+        gdb.execute("quit 130")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 try:
     from lab.replay import session  # found only now
@@ -121,6 +133,7 @@ with unforeseen.reported("the guest cannot be reached"):
     load_lx_commands(Path(gdb.objfiles()[0].filename))
     gdb_debugger.connect(os.environ["LAB_SOCKET"])
     session.register([])
+    allow_ctrl_c()
     Path(os.environ["LAB_STARTED"]).touch()
     Confirmation()
     Loss(int(os.environ["LAB_QEMU_PID"]))

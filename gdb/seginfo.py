@@ -8,13 +8,26 @@ copied to the user against it.
 """
 
 import os
+import signal
 import sys
 
 import gdb
 
 
+def _without_ctrl_c(function):
+    """Call a function that Ctrl-C must not stop halfway; it is obeyed afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return function()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _load():
-    """Load the package afresh, so that sourcing again picks up changes."""
+    """Load the package afresh, so that sourcing again picks up changes.
+
+    Returns the function that starts the check, which may wait for the guest.
+    """
     # Not __file__: in what a Python script has gdb source, gdb leaves it the script's.
     here = os.path.dirname(os.path.abspath(_load.__code__.co_filename))
     if here not in sys.path:
@@ -40,11 +53,13 @@ def _load():
     session.register(moments)
     seginfo.register()
     explore.register()
-    seginfo.start()
+    return seginfo.start
 
 
 try:
-    _load()
+    _without_ctrl_c(_load)()
+except KeyboardInterrupt:
+    gdb.write("seginfo: interrupted: type source gdb/seginfo.py again.\n", gdb.STDERR)
 except Exception as problem:
     try:
         from lab.target import terminal, unforeseen

@@ -139,10 +139,10 @@ if [[ -w $KDIR/obj ]]; then
 fi
 readonly KEEP_INDEX
 
-# gdb in batch mode, which ignores the user's own settings for gdb and Python.
-PYTHONS=("${!PYTHON@}")
+# gdb in batch mode, which ignores the user's own settings for gdb and Python, and Ctrl-C: the script ends it.
+SET_PYTHON=("${!PYTHON@}") # a name that begins with PYTHON would be among them
 # shellcheck disable=SC2034 # used by the scripts that source this file
-BATCH_GDB=(env "${PYTHONS[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -iex "set auto-load no"
+BATCH_GDB=(env --block-signal=INT "${SET_PYTHON[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -iex "set auto-load no"
 	"${KEEP_INDEX[@]}")
 
 # end_guest: kill what was started, then remove the folder, however the script ends
@@ -236,7 +236,8 @@ remember_terminal() {
 # open_gdb: run gdb with the kernel's symbols and the kernel's own lx- commands until it ends, at a terminal or with
 # commands from standard input
 open_gdb() {
-	local command=(gdb -q)
+	# A Ctrl-C while gdb starts would leave half a lab, and some of Python: connect.py answers it
+	local command=(env --block-signal=INT gdb -q)
 	cd "$ROOT"
 	# The lx- commands are loaded by connect.py, so gdb must not load them with vmlinux; it remembers the user's setting
 	command+=(-iex "python loaded_by_gdb = gdb.parameter('auto-load python-scripts')")
@@ -253,8 +254,8 @@ open_gdb() {
 	fi
 	die_of_room
 	! was_killed || note "$KILL_SENTENCE"
-	[[ -e $LAB_STARTED ]] ||
-		die "gdb did not load the lab: see above${PYTHONS[*]:+; it may be because of ${PYTHONS[*]}, which is set}."
+	[[ -e $LAB_STARTED || $status == 130 ]] ||
+		die "gdb did not load the lab: see above${SET_PYTHON[*]:+; it may be because of ${SET_PYTHON[*]}, which is set}."
 	return "$status"
 }
 

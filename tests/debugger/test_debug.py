@@ -282,6 +282,57 @@ def test_closing_the_terminal_ends_everything(
     assert labs.wait_until(lambda: not labs.run_folder(port).exists())
 
 
+CTRL_C = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.once
+def test_ctrl_c_while_gdb_starts(port: int, tmp_path: Path) -> None:
+    """The lab ends as it does before, and says so: gdb would go on without it."""
+    (tmp_path / ".gdbinit").write_text(f"python {CTRL_C}\n")
+    with labs.session("scripts/debug.sh", PORT=port, HOME=tmp_path) as person:
+        output, status = person.end()
+    assert status == 130 and "interrupted while gdb started" in output
+    assert not re.search(r"Traceback|Python|error|\(gdb\)", output), output
+
+
+@pytest.mark.once
+def test_no_variable_is_blamed_that_is_not_set(port: int, tmp_path: Path) -> None:
+    """Those for Python may be why the lab is not loaded."""
+    (tmp_path / ".gdbinit").write_text("quit\n")
+    start = 'unset "${!PYTHON@}"; exec scripts/debug.sh'
+    ended = labs.run("bash", "-c", start, PORT=port, HOME=tmp_path)
+    last = ended.stderr.splitlines()[-1]
+    assert last == "error: gdb did not load the lab: see above."
+
+
+@pytest.mark.once
+def test_ctrl_c_at_any_time_of_loading(vmlinux: Path, tmp_path: Path) -> None:
+    """One sentence; sourced again, it is whole."""
+    hook = f"""
+import sys
+class Pressed:
+    def find_spec(name, path, target=None):
+        if name == WHERE:
+            sys.meta_path.remove(Pressed)
+            {CTRL_C}
+"""
+    (tmp_path / "hook.py").write_text(hook)
+    for where in ("lab.commands", "lab.replay.session", "lab.commands.vma"):
+        ended = labs.gdb(
+            f"python WHERE = {where!r}",
+            f"source {tmp_path / 'hook.py'}",
+            "python sys.meta_path.insert(0, Pressed)",
+            "source gdb/seginfo.py",
+            "echo then\\n",
+            "source gdb/seginfo.py",
+            program=vmlinux,
+        )
+        first, then = ended.stderr.splitlines()
+        assert first == "seginfo: interrupted: type source gdb/seginfo.py again."
+        assert then.startswith("seginfo: ") and "is connected" in then, then
+        assert ended.stdout == "then\n"
+
+
 @pytest.mark.once
 def test_source_again(person: labs.Session) -> None:
     first = person.gdb("maint info breakpoints").count("keep y")
