@@ -5,12 +5,24 @@ Exit status 0 only if there was a hit and every check of every hit passed.
 """
 
 import os
+import re
 import sys
+from pathlib import Path
 
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
 from lab.target import gdb_debugger, terminal, unforeseen  # noqa: E402 (found only now)
+
+
+def program_ended() -> int | None:
+    """The exit status of the guest's program, None if the guest ended first.
+
+    As program_status() in scripts/guest.sh, which knows it only later.
+    """
+    log = Path(os.environ["LAB_CONSOLE"]).read_bytes()
+    found = re.findall(rb"lab: [^ ]* exited with ([0-9]{1,3})\r*$", log, re.M)
+    return int(found[-1]) if found else None
 
 
 def main() -> int:
@@ -26,7 +38,7 @@ def main() -> int:
     gdb.execute("seginfo run")
     gdb.execute("continue")
     if os.environ["LAB_JSON"]:
-        write_hits(os.environ["LAB_JSON"])
+        write_hits(os.environ["LAB_JSON"], program_ended())
     terminal.write(f"seginfo: {totals(check.hits)}.\n")
     if not check.hits:
         terminal.write(

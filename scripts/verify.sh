@@ -23,7 +23,7 @@ prepare_machine reboot
 compose_qemu verify
 launch_guest
 cd "$ROOT"
-export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON
+export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON LAB_CONSOLE=$LOGS/console.log
 child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null
 status=0
 wait_for "$CHILD" || status=$?

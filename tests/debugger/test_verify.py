@@ -34,8 +34,9 @@ def test_three_hits_of_the_demo_as_text_and_as_json(port: int, tmp_path: Path) -
     assert ended.returncode == 0, ended.stdout + ended.stderr
     result = json.loads(file.read_text())
     stamp = {"schema", "version", "seginfo"}
-    assert set(result) == stamp | {"kernel", "hits", "passed", "failed"}
-    assert (result["passed"], result["failed"]) == (3, 0)
+    how = {"unreturned", "errors", "program_ended", "verified"}
+    assert set(result) == stamp | {"kernel", "hits", "passed", "failed"} | how
+    assert (result["passed"], result["failed"], result["verified"]) == (3, 0, True)
     assert f"Linux {result['kernel']} booted" in labs.console_log(port)
     hits = result["hits"]
     assert [set(hit) for hit in hits] == [HIT] * 3
@@ -89,10 +90,27 @@ def test_program_that_never_calls(port: int, tmp_path: Path) -> None:
 @pytest.mark.once
 def test_program_that_fails_after_good_hits(port: int, tmp_path: Path) -> None:
     program = labs.script(tmp_path / "fails", "demo >/dev/null", "exit 3")
-    ended = labs.verify(port, PROGRAM=program)
+    file = tmp_path / "result.json"
+    ended = labs.verify(port, PROGRAM=program, JSON=file)
     assert "3 hits, 3 passed" in ended.stdout
     assert ended.returncode != 0
     assert "the guest's program ended with 3" in ended.stderr
+    result = json.loads(file.read_text())
+    assert (result["passed"], result["program_ended"]) == (3, 3)
+    assert not result["verified"]
+
+
+@pytest.mark.once
+def test_a_panic_after_good_hits(port: int, tmp_path: Path) -> None:
+    commands = ("demo >/dev/null", "echo c >/proc/sysrq-trigger")
+    program = labs.script(tmp_path / "panics", *commands)
+    file = tmp_path / "result.json"
+    ended = labs.verify(port, PROGRAM=program, JSON=file)
+    assert ended.returncode != 0 and "3 hits, 3 passed" in ended.stdout
+    assert ended.stderr.splitlines()[-1].startswith("error: the kernel panicked")
+    result = json.loads(file.read_text())
+    assert (result["passed"], result["program_ended"]) == (3, None)
+    assert not result["verified"]
 
 
 def test_a_bad_pointer_of_the_caller_is_no_mismatch(

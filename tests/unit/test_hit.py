@@ -337,7 +337,7 @@ def test_hits_as_a_file_has_them(caller: Caller) -> None:
     caller.observe()
     result = payload.Mismatch("return", "result", None, "a thread id", -4)
     hits = [finished(caller, TID), finished(caller, TID, WRONG, result)]
-    made = hits_file.hits_file("6.1.0", [*hits, hits[0]])
+    made = hits_file.hits_file("6.1.0", [*hits, hits[0]], 0, [], 0)
     assert (made.kernel, made.passed, made.failed) == ("6.1.0", 2, 1)
     first, second, _ = made.hits
     assert (first.comm, first.pid, first.tid, first.areas) == ("demo", 700, 700, 5)
@@ -348,4 +348,23 @@ def test_hits_as_a_file_has_them(caller: Caller) -> None:
     assert (wrong.copy, wrong.field, wrong.offset) == ("kernel", "ma[0].name", 104)
     assert (wrong.expected, wrong.found) == (b"/a".hex(), b"/b".hex())
     caller.call.walk = None
-    assert hits_file.hits_file("", [finished(caller, -4)]).hits[0].areas == 0
+    killed = hits_file.hits_file("", [finished(caller, -4)], 0, [], 0)
+    assert killed.hits[0].areas == 0
+
+
+def test_only_a_whole_run_in_which_all_is_well_is_verified(caller: Caller) -> None:
+    caller.observe()
+    good, bad = finished(caller, TID), finished(caller, TID, WRONG)
+    for hits, unreturned, errors, ended in (
+        ([], 0, [], 0),
+        ([good, bad], 0, [], 0),
+        ([good], 1, [], 0),
+        ([good], 0, ["memory that cannot be read"], 0),
+        ([good], 0, [], 3),
+        ([good], 0, [], None),  # a panic: the guest ended before the program
+    ):
+        made = hits_file.hits_file("", hits, unreturned, errors, ended)
+        assert not made.verified, made
+        found = (made.unreturned, made.errors, made.program_ended)
+        assert found == (unreturned, errors, ended)
+    assert hits_file.hits_file("", [good], 0, [], 0).verified

@@ -36,20 +36,42 @@ class HitRecord:
 
 
 @dataclass
-class HitsFile(Schema, schema="hits"):
-    """All hits of a run."""
+class HitsFile(Schema, schema="hits", version=2):
+    """All hits of a run; verified if there are some, all is well, and the program ended with 0."""
 
     kernel: str  # uname -r
     hits: list[HitRecord]
     passed: int
     failed: int
+    unreturned: int  # calls that have not returned
+    errors: list[str]  # why something could not be checked
+    program_ended: int | None  # the program's exit status; None if it runs, or the guest ended first
+    verified: bool
 
 
-def hits_file(release: str, hits: list[Hit]) -> HitsFile:
-    """All hits as a file has them."""
+def hits_file(
+    release: str,
+    hits: list[Hit],
+    unreturned: int,
+    errors: list[str],
+    program_ended: int | None,
+) -> HitsFile:
+    """All hits as a file has them.
+
+    :param release: of the kernel: uname -r
+    """
     failed = sum(not hit.passed for hit in hits)
-    records = [_record(hit) for hit in hits]
-    return HitsFile(release, records, len(hits) - failed, failed)
+    wrong = failed or unreturned or errors or program_ended != 0
+    return HitsFile(
+        kernel=release,
+        hits=[_record(hit) for hit in hits],
+        passed=len(hits) - failed,
+        failed=failed,
+        unreturned=unreturned,
+        errors=errors,
+        program_ended=program_ended,
+        verified=bool(hits) and not wrong,
+    )
 
 
 def _record(hit: Hit) -> HitRecord:

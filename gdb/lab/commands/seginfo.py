@@ -9,6 +9,7 @@ import platform
 import gdb
 
 from ..check.hit import Hit
+from ..check.hits_file import hits_file
 from ..check.stops import Check, Stop
 from ..target import debugger, gdb_debugger, kernel, terminal, vmlinux
 from ..target.debugger import Refused
@@ -229,11 +230,17 @@ class Version(Command):
         )
 
 
-def write_hits(name: str) -> None:
-    """Write all hits to a file as JSON. Raises gdb.GdbError."""
+def write_hits(name: str, program_ended: int | None = None) -> None:
+    """Write all hits to a file as JSON. Raises gdb.GdbError.
+
+    :param program_ended: the exit status of the guest's program, None if it is not known
+    """
+    hits = hits_file(
+        vmlinux.release(), check.hits, len(check.calls), check.errors, program_ended
+    )
     try:
         with open(name, "w", encoding="ascii") as out:
-            out.write(hits_json(vmlinux.release(), check.hits))
+            out.write(hits_json(hits))
     except OSError as error:
         raise gdb.GdbError(f"Cannot write {name}: {error.strerror}.") from None
 

@@ -6,15 +6,14 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 
-from ..check.hit import Hit
-from ..check.hits_file import hits_file
+from ..check.hits_file import HitsFile
 from ..result import Drawing, Part, Report
 from ..schema import heading, plain, written
 
 
-def hits_json(release: str, hits: list[Hit]) -> str:
+def hits_json(hits: HitsFile) -> str:
     """All hits; names and paddings that differ are in hexadecimal."""
-    return json.dumps(written(hits_file(release, hits)), indent=2) + "\n"
+    return json.dumps(written(hits), indent=2) + "\n"
 
 
 def report_json(report: Report) -> str:
