@@ -42,13 +42,21 @@ check() {
 	} &
 }
 
+# check_format FILE...: black remembers the files that it found well formatted, but not if it is asked for the diff
+check_format() {
+	export BLACK_CACHE_DIR=$BUILD/black
+	"$python" -m black --quiet --check "$@" && return
+	"$python" -m black --quiet --diff "$@"
+	return 1
+}
+
 # The longest first. Each way to call mypy has a cache of its own.
 ((${#tests[@]} == 0)) || check "unit tests" "$python" -m pytest -q -p no:cacheprovider "${tests[@]}"
 check "mypy --strict" "$python" -m mypy --no-error-summary --strict --cache-dir "$BUILD/mypy/strict" \
 	gdb/lab/{target,linux,check}
 check "mypy" "$python" -m mypy --no-error-summary --cache-dir "$BUILD/mypy/normal"
 check "shellcheck" shellcheck -x --source-path=SCRIPTDIR "${shell_files[@]}"
-check "black" "$python" -m black --quiet --check --diff "${python_files[@]}"
+check "black" check_format "${python_files[@]}"
 check "isort" "$python" -m isort --quiet --filter-files --check --diff "${python_files[@]}"
 # gdb and drgn define these names for their scripts.
 check "pyflakes" env PYFLAKES_BUILTINS=prog,GIVEN "$python" -m pyflakes "${python_files[@]}"
