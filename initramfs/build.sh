@@ -31,7 +31,7 @@ check_script() {
 
 # check_elf FILE: die unless it is a static x86-64 program
 check_elf() {
-	local file=$1 facts
+	local file=$1 facts parts bytes offset size
 	facts=$(LC_ALL=C readelf --wide --file-header --program-headers --dynamic "$file" 2>/dev/null) ||
 		die "$file is neither an ELF program nor a script: give a static x86-64 program."
 	[[ $facts =~ Machine:\ +Advanced\ Micro\ Devices\ X86-64 && $facts =~ Class:\ +ELF64 ]] ||
@@ -40,6 +40,12 @@ check_elf() {
 		die "$file is not a linked program: link it with gcc -static."
 	[[ $facts =~ Type:\ +EXEC || $facts =~ FLAGS_1.*PIE ]] ||
 		die "$file is a shared library: give a program, linked with gcc -static."
+	parts=$(awk '$1 == "LOAD" { print $2, $5 }' <<<"$facts") # offset and size in the file
+	[[ -n $parts ]] || die "$file has nothing to load: it is cut off or damaged, so link it again."
+	bytes=$(stat -L -c %s -- "$file")
+	while read -r offset size; do
+		((offset + size <= bytes)) || die "$file is cut off after $bytes bytes: copy or link it again."
+	done <<<"$parts"
 	[[ ! $facts =~ INTERP && ! $facts =~ \(NEEDED\) ]] ||
 		die "$file needs shared libraries, which the guest has not: link it with -static."
 }

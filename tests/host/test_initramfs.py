@@ -266,6 +266,16 @@ def test_refuses_what_is_no_program(content: bytes, tmp_path: Path) -> None:
     assert "neither an ELF program nor" in refusal("--program", tmp_path / "o", file)
 
 
+@pytest.mark.parametrize("size", [100, 1000, 100_000])
+def test_refuses_a_program_that_is_cut_off(
+    size: int, tmp_path: Path, program: Path
+) -> None:
+    """The guest would run it as a script, or it would be killed there."""
+    file = tmp_path / "f"
+    file.write_bytes(program.read_bytes()[:size])
+    assert "is cut off" in refusal("--program", tmp_path / "o", file)
+
+
 @pytest.mark.parametrize("first", ["#!/bin/bash", "#!/usr/bin/env python3", "#!"])
 def test_refuses_a_script_that_the_guest_cannot_run(first: str, tmp_path: Path) -> None:
     file = tmp_path / "f"
