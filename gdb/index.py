@@ -12,6 +12,7 @@ from pathlib import Path
 import gdb
 
 sys.path.insert(0, os.path.join(os.getcwd(), "gdb"))
+from lab import mistakes  # noqa: E402
 from lab.printable import text_of  # noqa: E402
 from lab.target import (  # noqa: E402 (found only now)
     gdb_debugger,
@@ -125,10 +126,10 @@ def main() -> int:
         how = "the kernel resets the machine"
     here.moments.finish(end, how, time)
     here.moments.save(Path(os.environ["LAB_RECORDING"]) / "moments.json")
-    failed = sum(not hit.passed for hit in check.hits)
+    failed, hits = sum(not hit.passed for hit in check.hits), len(check.hits)
     terminal.write(
-        f"indexed: {len(here.moments)} moments, {len(check.hits)} hits, {failed} of them "
-        f"failed, {len(here.checkpoints)} checkpoints.\n"
+        f"indexed: {len(here.moments)} moments, {hits} hit{'s' * (hits != 1)}, {failed} of "
+        f"them failed, {len(here.checkpoints)} checkpoints.\n"
     )
     # Not kill, which from QEMU 8.1 on only pauses a QEMU that was told -no-shutdown
     monitor("quit")
@@ -140,7 +141,8 @@ status = 1
 try:
     status = main()
 except (gdb.error, gdb.GdbError, OSError, KeyboardInterrupt) as problem:
-    terminal.write(f"error: the recording cannot be indexed: {problem}.\n", gdb.STDERR)
+    why = mistakes.refused(problem) if isinstance(problem, OSError) else str(problem)
+    terminal.write(f"error: the recording cannot be indexed: {why}.\n", gdb.STDERR)
 except Exception as mistake:  # a bug of ours must not look like success
     terminal.write(f"{unforeseen.sentence('make record', mistake)}\n", gdb.STDERR)
 gdb.execute(f"quit {status}")

@@ -74,7 +74,8 @@ def main() -> None:
 try:
     main()
 except (recording.Refused, OSError) as problem:
-    sys.exit(printable(f"error: {one_line(str(problem))}."))
+    words = mistakes.refused(problem) if isinstance(problem, OSError) else str(problem)
+    sys.exit(printable(f"error: {one_line(words)}."))
 except Exception as problem:
     why = mistakes.mistake("make record", problem, mistakes.wanted(), "LAB_DEBUG=1")
     sys.exit(printable(why))

@@ -31,6 +31,8 @@ QEMU_BASE=(
 	-global apic-common.vapic=off
 )
 
+KVM=/dev/kvm
+
 # The default machine type.
 MICROVM=microvm,acpi=off
 
@@ -50,6 +52,8 @@ RAM_FILE=''  # set by make_room
 RR_LOG='' RR_DISK=''
 
 check_settings() {
+	[[ -z ${JSON:-} ]] || # verify.sh has taken it
+		die "JSON=$JSON: only make verify and make bench write a result: leave JSON unset."
 	[[ $PORT =~ ^[1-9][0-9]{0,4}$ && $PORT -le 65535 ]] ||
 		die "PORT=$PORT is no number of a lab: give 1 to 65535."
 	[[ -z $GDB_TCP || ($GDB_TCP =~ ^[1-9][0-9]{0,4}$ && $GDB_TCP -le 65535) ]] ||
@@ -86,15 +90,18 @@ set_guest() {
 # check_kvm: die unless the guest runs under KVM. A /dev/kvm that opens may still never run an instruction, so boot the
 # kernel without an initramfs and look for its banner.
 check_kvm() {
-	[[ -r /dev/kvm && -w /dev/kvm ]] ||
-		die "ACCEL=kvm: /dev/kvm cannot be opened: join the group kvm, or leave ACCEL unset."
+	[[ -r $KVM && -w $KVM ]] ||
+		die "ACCEL=kvm: $KVM cannot be opened: join the group kvm, or leave ACCEL unset."
 	local log=$RUN/probe.log MEM=128M SMP=1 INITRAMFS='' GUEST
 	local WORDS="console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1"
 	set_guest -accel kvm -cpu host -machine "$MICROVM"
+	local status=0 why="the guest ran no instruction within 5 s"
 	HOLDS_LOCK=1 child_within 5 "${GUEST[@]}" -serial "file:$log" </dev/null >"$RUN/probe.err" 2>&1
-	wait_for "$CHILD" || true
-	grep -qs "Linux version" "$log" || die "ACCEL=kvm: the guest ran no instruction within 5 s" \
-		"($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)): leave ACCEL unset to emulate the processor."
+	wait_for "$CHILD" || status=$?
+	! grep -qs "Linux version" "$log" || return 0
+	is_over "$status" || why="QEMU failed before the guest ran an instruction"
+	die "ACCEL=kvm: $why ($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)):" \
+		"leave ACCEL unset to emulate the processor."
 }
 
 # free_in FOLDER: the number of bytes free there
@@ -213,13 +220,23 @@ compose_qemu() {
 	[[ -z $stub ]] || QEMU+=(-gdb "unix:${STUB//,/,,},server=on,wait=off")
 }
 
+# make_command TARGET: the command that does this with the recording and the kernel that were given
+make_command() {
+	local name
+	printf 'make %s' "$1"
+	[[ $RECORDING == "$BUILD/recording" ]] || printf ' RECORDING=%q' "$RECORDING"
+	for name in KERNEL KERNEL_SRC JUDGES; do
+		[[ -z ${!name} ]] || printf ' %s=%q' "$name" "${!name}"
+	done
+}
+
 # recording_step seal|check NAME=VALUE...: run gdb/recording.py, which prints what is wrong
 recording_step() {
 	local machine=$RUN/machine KERNEL_IMAGE=@kernel INITRAMFS=@initramfs RAM_FILE=@ram MEM=@memory WORDS=@words
 	local RR_LOG=@log RR_DISK=@disk
 	set_machine MODE
 	printf '%s\n' "${MACHINE[@]}" >"$machine"
-	await env -C "$ROOT" LAB_STEP="$1" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
+	await env -C "$ROOT" LAB_STEP="$1" LAB_RECORD="$(make_command record)" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
 		LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
 		/usr/bin/python3 -I gdb/recording.py </dev/null
 }

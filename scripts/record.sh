@@ -43,7 +43,14 @@ mkdir -- "$part" 2>/dev/null || die "nothing can be made in ${RECORDING%/*}: nam
 exec {part_lock}<"$part"
 flock "$part_lock"
 exec {parent}<&-
-await cp -- "$INITRAMFS" "$part/initramfs.cpio"
+
+# die_of_any_room: die if there is no room left, here or for the recording
+die_of_any_room() {
+	die_of_room
+	(($(free_in "$part") >= 4096)) ||
+		die "no room is left in ${RECORDING%/*}: make some, or name another folder with RECORDING=."
+}
+await cp -- "$INITRAMFS" "$part/initramfs.cpio" || die_of_any_room
 await qemu-img create -q -f qcow2 "$part/disk.qcow2" 1M
 INITRAMFS=$part/initramfs.cpio RR_LOG=$part/log RR_DISK=$part/disk.qcow2
 
@@ -59,7 +66,7 @@ shown=''
 wait_for "$CHILD" || status=$?
 wait "$console" || true # show all of the console before the lines below
 ! is_over "$status" || die "the guest did not end within $LIMIT s: give it more with LIMIT=, or a PROGRAM that ends."
-[[ $status == 0 ]] || die_of_room
+[[ $status == 0 ]] || die_of_any_room
 [[ $status == 0 ]] || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 ended=$(program_status "$part/console.log")
 
@@ -72,12 +79,14 @@ export LAB_SOCKET=$GDB_SOCKET
 LAB_RECORDING=$part child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/index.py "$KDIR/obj/vmlinux" </dev/null
 wait_for "$CHILD" || status=$?
 ! is_over "$status" || die "indexing did not end within $LIMIT s: give it more with LIMIT=."
-[[ $status == 0 ]] || die_of_room
+[[ $status == 0 ]] || die_of_any_room
 [[ $status == 0 ]] || ! was_killed || die "$KILL_SENTENCE"
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
 wait_for "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
-	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended"
+	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended" || status=$?
+[[ $status == 0 ]] || die_of_any_room
+[[ $status == 0 ]] || exit "$status"
 exec {parent}<"${RECORDING%/*}"
 flock "$parent"      # or another make record would take the .old folder for a left-over
 trap '' INT TERM HUP # being interrupted between the two moves would leave no recording
@@ -85,4 +94,5 @@ trap '' INT TERM HUP # being interrupted between the two moves would leave no re
 mv -T -- "$part" "$RECORDING"
 also_ours "$part.old" # not before: a lab killed between the moves would then have both removed
 size=$(du -sh -- "$RECORDING" | cut -f 1)
-note "recorded in $RECORDING ($size); the program ended with ${ended:-nothing, the guest before it}: type make replay"
+note "recorded in $RECORDING ($size); the program ended with ${ended:-nothing, the guest before it}:" \
+	"type $(make_command replay)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the lab reports a mistake of its own, in gdb and outside. Plain Python."""
+"""How the lab reports a mistake of its own, or what the system refused. Plain Python."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ def mistake(what: str, problem: BaseException, debugs: bool, switch: str) -> str
 def wanted() -> bool:
     """Does the environment ask to see where mistakes happen?"""
     return os.environ.get("LAB_DEBUG", "") not in ("", "0")
+
+
+def refused(problem: OSError) -> str:
+    """What the system refused, in words without a number."""
+    why = problem.strerror or str(problem)
+    return f"{problem.filename}: {why}" if problem.filename else why

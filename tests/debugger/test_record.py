@@ -352,6 +352,7 @@ def test_a_crash_can_be_replayed(
     program = labs.script(tmp_path / "crash", *lines)
     ended = recordings.record(tmp_path / "crashed", port, PROGRAM=program)
     assert ended.returncode == 0 and ends in ended.stderr, ended.stderr
+    assert f": type make replay RECORDING={tmp_path / 'crashed'}" in ended.stderr
     output = recordings.output(
         tmp_path / "crashed", port, "continue", "continue", "bt 8", "reverse-stepi"
     )
@@ -621,7 +622,17 @@ def test_what_is_no_file(copied: Path, port: int, name: str, change: Any) -> Non
 def test_no_recording(port: int, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):
         line = refused(folder, port)
-        assert f"there is no recording in {folder}" in line and "make record" in line
+        assert f"there is no recording in {folder}" in line
+        assert line.endswith(f": type make record RECORDING={folder}.")
+
+
+@pytest.mark.once
+def test_what_to_type_next_is_the_whole_command() -> None:
+    """With the same recording and kernel, as a shell takes them."""
+    given = {"RECORDING": "/a b/c", "KERNEL": "6.1"}
+    source = ". scripts/guest.sh && make_command replay"
+    ended = labs.run("bash", "-c", source, **given)
+    assert ended.stdout == r"make replay RECORDING=/a\ b/c KERNEL=6.1"
 
 
 @pytest.mark.once
@@ -717,6 +728,7 @@ def test_settings_that_cannot_be_recorded(port: int, tmp_path: Path) -> None:
     assert "one processor only" in not_recorded(folder, port, GIVEN="SMP", SMP=2)
     assert "ACCEL=kvm" in not_recorded(folder, port, ACCEL="kvm")
     assert "LIMIT=soon" in not_recorded(folder, port, LIMIT="soon")
+    assert "leave JSON unset" in not_recorded(folder, port, JSON=tmp_path / "result")
     folder.mkdir()
     (folder / "mine").write_text("not a recording")
     line = not_recorded(folder, port)
@@ -811,7 +823,9 @@ def test_a_full_disk(port: int, tmp_path: Path) -> None:
     finally:
         labs.run("umount", full)
     assert ended.returncode != 0 and "Traceback" not in ended.stderr, ended.stderr
-    assert "error: " in ended.stderr and left == []
+    assert "[Errno" not in ended.stderr and left == []
+    says = f"error: no room is left in {full}: make some, or name another folder"
+    assert ended.stderr.splitlines()[-1].startswith(says), ended.stderr
 
 
 @pytest.mark.once

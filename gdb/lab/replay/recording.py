@@ -22,7 +22,8 @@ from ..schema import Schema, heading
 
 MANIFEST = "manifest.json"
 FILES = ("log", "disk.qcow2", "initramfs.cpio", "console.log", "moments.json")
-AGAIN = "type make record to make a new one"
+RECORD = os.environ.get("LAB_RECORD", "make record")  # with its variables
+AGAIN = f"type {RECORD} to make a new one"
 # All that a manifest holds
 FORM = {
     "schema": str,
@@ -87,7 +88,7 @@ def read(folder: Path) -> dict[str, Any]:
     """The manifest of a whole recording. Raises Refused for a damaged one."""
     file = folder / MANIFEST
     if not file.exists():
-        raise Refused(f"there is no recording in {folder}: type make record")
+        raise Refused(f"there is no recording in {folder}: type {RECORD}")
     damaged = Refused(f"{file} is damaged: {AGAIN}")
     try:
         with opened(file) as data:
@@ -228,7 +229,7 @@ def check(manifest: dict[str, Any], kernel: str, qemu: str, command: list[str]) 
         raise Refused(
             f"the recording is of another kernel, {recorded['name']} with build id "
             f"{_short(recorded['build_id'])}, but the selected one has {_short(kernel)}: "
-            "select that one with KERNEL= or KERNEL_SRC=, or type make record"
+            f"select that one with KERNEL= or KERNEL_SRC=, or type {RECORD}"
         )
     if manifest["qemu"]["version"] != qemu:
         raise Refused(
