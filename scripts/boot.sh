@@ -5,7 +5,8 @@
 # are as `make help` says.
 #
 # Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. If standard input is not a terminal,
-# the guest runs it as a shell script (or runs PROGRAM) and ends; its output is then made printable for the terminal.
+# the guest runs it as a shell script (or runs PROGRAM) and ends; its output is then made printable for the terminal, and
+# it succeeds only if the script or program ended with status 0.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
@@ -35,4 +36,9 @@ else
 	HOLDS_LOCK=1 await "${QEMU[@]}" 1>&"$shown"
 	exec {shown}>&-
 	wait "$console" || true
+fi
+[[ ! -t 0 ]] || exit 0
+if [[ $(program_status "$LOGS/console.log") != 0 ]]; then
+	die_of_room
+	die "$(how_it_ended "$LOGS/console.log"): see $LOGS/console.log."
 fi

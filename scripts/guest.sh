@@ -95,6 +95,20 @@ program_status() {
 	LC_ALL=C sed -n 's/\r$//; s/.*lab: [^ ]* exited with \([0-9]\{1,3\}\)$/\1/p' "$1" | tail -n 1
 }
 
+# how_it_ended LOG: how the guest's program ended, as half a sentence, from the console log LOG
+how_it_ended() {
+	local status panic
+	status=$(program_status "$1")
+	panic=$(LC_ALL=C sed -n 's/\r$//; /.*Kernel panic - not syncing: /{s///p;q}' "$1" | printable)
+	if [[ -n $status ]]; then
+		echo "the guest's program ended with $status"
+	elif [[ -n $panic ]]; then
+		echo "the kernel panicked ($panic) before the guest's program had ended"
+	else
+		echo "the guest ended before its program"
+	fi
+}
+
 # stub_listens: does QEMU listen on the stub's socket? Read from /proc/net/unix, since connecting would stop the guest.
 stub_listens() {
 	[[ $(grep -F -- " $STUB" /proc/net/unix) == *" 00010000 "* ]] # __SO_ACCEPTCON

@@ -8,22 +8,22 @@
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 
-JSON=${JSON:-}
+given=${JSON:-} JSON=''
 check_limit
-[[ -z $JSON ]] || JSON=$(realpath -m -- "$JSON")
+file=${given:+$(realpath -m -- "$given")}
 # Refused now and not after the run; opening a pipe would even wait for a reader, for ever.
-if [[ -d $JSON || -p $JSON || -S $JSON || (-n $JSON && ! -e $JSON && ! -w ${JSON%/*}/) ]]; then
-	die "JSON=$JSON cannot be written: give the name of a file, in a folder that is there and yours."
+if [[ $given == */ || -d $file || -p $file || -S $file || (-n $file && ! -e $file && ! -w ${file%/*}/) ]]; then
+	die "JSON=$given cannot be written: give the name of a file, in a folder that is there and yours."
 fi
 # The result of an earlier run must not be mistaken for this one's.
-[[ ! -f $JSON ]] || rm -- "$JSON"
+[[ ! -f $file ]] || rm -- "$file"
 check_settings
 start_lab
 prepare_machine reboot
 compose_qemu verify
 launch_guest
 cd "$ROOT"
-export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$JSON LAB_CONSOLE=$LOGS/console.log
+export LAB_SOCKET=$GDB_SOCKET LAB_JSON=$file LAB_CONSOLE=$LOGS/console.log
 child_within "$LIMIT" "${BATCH_GDB[@]}" -x gdb/verify.py "$KDIR/obj/vmlinux" </dev/null
 status=0
 wait_for "$CHILD" || status=$?
@@ -34,6 +34,6 @@ if [[ $ended != 0 ]]; then
 	! was_killed || die "$KILL_SENTENCE"
 	[[ -s $LOGS/console.log ]] || die "gdb ended before the guest had started: see above, and $LOGS/qemu.log."
 	tail -c 4096 "$LOGS/console.log" | tail -n 5 | printable >&2
-	die "the guest's program ended with ${ended:-nothing}: see $LOGS/console.log."
+	die "$(how_it_ended "$LOGS/console.log"): see $LOGS/console.log."
 fi
 exit "$status"

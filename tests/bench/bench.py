@@ -160,11 +160,12 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def main() -> None:
-    target = Path(os.environ.get("JSON") or os.devnull)
+    given = os.environ.get("JSON") or os.devnull
+    target = Path(given)
     try:
-        target.touch()
+        os.close(os.open(given, os.O_WRONLY | os.O_CREAT, 0o666))
     except OSError as error:
-        sys.exit(f"bench: cannot write JSON={target}: {error.strerror}.")
+        sys.exit(f"bench: cannot write JSON={given}: {error.strerror}.")
     try:
         result = measure()
     finally:

@@ -60,7 +60,8 @@ def test_json_to_a_place_that_is_not_there(port: int, tmp_path: Path) -> None:
     """It is reported before the run, which would be in vain."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for place in (tmp_path / "none" / "result.json", tmp_path, pipe):
+    nowhere = (tmp_path / "none" / "result.json", f"{tmp_path / 'folder'}/")
+    for place in (*nowhere, tmp_path, pipe):
         ended = labs.verify(port, JSON=place)
         assert ended.returncode != 0 and ended.stdout == ""
         assert ended.stderr.startswith(f"error: JSON={place} cannot be written: ")
@@ -107,7 +108,9 @@ def test_a_panic_after_good_hits(port: int, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     ended = labs.verify(port, PROGRAM=program, JSON=file)
     assert ended.returncode != 0 and "3 hits, 3 passed" in ended.stdout
-    assert ended.stderr.splitlines()[-1].startswith("error: the kernel panicked")
+    assert ended.stderr.splitlines()[-1].startswith(
+        "error: the kernel panicked (sysrq triggered crash) before the guest's program"
+    )
     result = json.loads(file.read_text())
     assert (result["passed"], result["program_ended"]) == (3, None)
     assert not result["verified"]
@@ -190,6 +193,42 @@ def test_kvm_is_used_or_refused_with_a_reason(port: int) -> None:
         assert "3 hits, 3 passed" in ended.stdout
         pytest.skip("KVM works here, so it is not refused")
     assert "ACCEL" in refused(ended)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("echo 'assertion failed' >&2; exit 134", "QEMU failed before"),
+        ("sleep 1000", "the guest ran no instruction within 5 s"),
+    ],
+)
+def test_why_kvm_does_not_work(port: int, tmp_path: Path, does: str, says: str) -> None:
+    labs.script(tmp_path / "qemu-system-x86_64", does)
+    probe = ". scripts/guest.sh; KVM=/dev/null; check_settings; start_lab; check_kvm"
+    settings = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ACCEL": "kvm"}
+    refusal = refused(labs.run("bash", "-c", probe, PORT=port, **settings))
+    assert refusal.startswith(f"error: ACCEL=kvm: {says}")
+    assert ("(assertion failed)" in refusal) == ("assertion" in does)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("commands", "says"),
+    [
+        ("echo fine", None),
+        ("exit 3", "the guest's program ended with 3"),
+        ("echo c >/proc/sysrq-trigger", "the kernel panicked (sysrq triggered crash)"),
+        ("reboot -f", "the guest ended before its program"),
+    ],
+)
+def test_boot_tells_how_its_commands_ended(
+    port: int, commands: str, says: str | None
+) -> None:
+    boot = 'scripts/boot.sh <<<"$COMMANDS"'
+    ended = labs.run("bash", "-c", boot, PORT=port, COMMANDS=commands)
+    assert (ended.returncode == 0) == (says is None), ended.stdout
+    assert ended.stderr.startswith(f"error: {says}" if says else ""), ended.stderr
 
 
 @pytest.mark.once
