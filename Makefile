@@ -26,6 +26,7 @@ LIMIT      ?= 300#   seconds after which verify and record give up
 V          ?=#       V=1 shows the kernel's build in full
 
 export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
+unexport POSIXLY_CORRECT # which changes bash's rules
 
 # make would ignore a misspelt variable, so names close to ours are refused. Any other name is none of our business.
 VARIABLES := $(shell sed -n 's/^\([A-Z_]*\) *?=.*/\1/p' Makefile) BUILD T CFLAGS

@@ -10,6 +10,10 @@
 
 set -euo pipefail
 
+# It would change bash's own rules, and those of the programs called here.
+set +o posix
+unset POSIXLY_CORRECT
+
 # usage: print the head of the script, up to the first line that is not a comment or is meant for shellcheck
 usage() {
 	sed -n '2,${/^# shellcheck/q; /^# SPDX/d; /^#/!q; s/^# \{0,1\}//p}' "$0" | sed '/./,$!d'

@@ -44,6 +44,11 @@ BASE_WORDS="console=ttyS0 quiet reboot=t panic=-1 no_timer_check"
 TCG_WORDS="lpj=2000000 nolapic_timer"
 readonly BASE_WORDS TCG_WORDS
 
+# What the kernel's command line takes: COMMAND_LINE_SIZE on x86, with a null byte at its end, and less what QEMU adds for
+# each of a microvm's devices, such as " virtio_mmio.device=512@0xfeb00e00:12".
+MOST_WORDS=$((2048 - 1 - 2 * 40))
+readonly MOST_WORDS
+
 # The guest's files, and its command line. RR_LOG and RR_DISK are set for a recording only.
 KERNEL_IMAGE=$KDIR/vmlinux.pvh
 INITRAMFS='' # set by make_initramfs
@@ -150,6 +155,10 @@ set_words() {
 	WORDS="$BASE_WORDS nokaslr lab.run=$RUNS lab.then=$1"
 	[[ $ACCEL != tcg ]] || WORDS+=" $TCG_WORDS"
 	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
+	local LC_ALL=C # count bytes
+	local over=$((${#WORDS} - MOST_WORDS))
+	((over <= 0)) || die "ARGS is $over byte$( ((over == 1)) || echo s) too long for the kernel's command line, which would be cut" \
+		"off: give less, or a script with the arguments in it as PROGRAM."
 }
 
 # prepare_machine THEN: after check_settings and start_lab, prepare all that compose_qemu needs. THEN is what the guest

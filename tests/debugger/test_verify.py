@@ -179,6 +179,25 @@ def test_bad_values_are_named(port: int, name: str, value: str, says: str) -> No
 
 
 @pytest.mark.once
+def test_arguments_are_never_cut_off(port: int, tmp_path: Path) -> None:
+    """The kernel would do so silently. The longest that are taken arrive whole."""
+    shares = "ls -d /mnt/host_share && grep -c host_share /proc/mounts"
+    program = labs.script(tmp_path / "says", 'echo "${#1} bytes"', shares)
+
+    def boot(size: int) -> subprocess.CompletedProcess[str]:
+        settings = {"PORT": port, "PROGRAM": program, "ARGS": "x" * size}
+        return labs.run("scripts/boot.sh", **settings)
+
+    refusal = refused(boot(3000))
+    over = re.search(r"ARGS is (\d+) bytes too long", refusal)
+    assert over, refusal
+    most = 3000 - int(over[1])
+    assert "ARGS is 1 byte too long" in refused(boot(most + 1))
+    ended = boot(most)
+    assert ended.returncode == 0 and f"{most} bytes" in ended.stdout, ended.stderr
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("program", ["/bin/ls", "/etc/passwd"])
 def test_program_that_cannot_run_in_the_guest(port: int, program: str) -> None:
     ended = labs.verify(port, PROGRAM=program)

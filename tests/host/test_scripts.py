@@ -68,6 +68,13 @@ def test_options_are_set_in_one_place(name: str) -> None:
     assert sets == (name == "scripts/lib.sh" or stands_alone), name
 
 
+def test_posix_mode_is_left() -> None:
+    """It changes what bash does in the scripts, even how they are read."""
+    asks = ". scripts/lib.sh; shopt -qo posix || echo ${POSIXLY_CORRECT-unset}"
+    ended = labs.run("bash", "-c", asks, POSIXLY_CORRECT=1)
+    assert (ended.stdout, ended.stderr) == ("unset\n", "")
+
+
 # --- make ------------------------------------------------------------------------------
 
 
