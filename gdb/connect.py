@@ -83,9 +83,9 @@ class Loss:
         if gdb.selected_inferior().pid:
             return
         if select.select([self.qemu], [], [], 0.2)[0]:  # gdb may be told first
+            Path(os.environ["LAB_LOST"]).touch()
             terminal.write(
-                "QEMU was killed or has failed, and the guest has ended with it: type "
-                "quit, which says more.\n"
+                "QEMU has ended, and the guest with it: type quit, which says more.\n"
             )
         self.forget()
 

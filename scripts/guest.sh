@@ -238,8 +238,30 @@ die_of_room() {
 was_killed() {
 	ask_qemu
 	((${QEMU_STATUS:-0} > 128)) || return
-	KILL_SENTENCE="QEMU was killed by SIG$(kill -l "$QEMU_STATUS"), and the guest with it: it may have been the kernel,"
-	KILL_SENTENCE+=" for want of memory (see dmesg)."
+	KILL_SENTENCE="QEMU was killed by SIG$(kill -l "$QEMU_STATUS"), and the guest with it: "
+	if [[ $QEMU_STATUS == 137 ]]; then
+		KILL_SENTENCE+="it may have been the kernel, for want of memory (see dmesg)."
+	else
+		KILL_SENTENCE+="see $LOGS/qemu.log."
+	fi
+}
+
+# tell_of_loss: after gdb has ended, say why QEMU had ended before, unless the guest did by itself; die if that was not
+# the person's own doing. connect.py, which only sees that QEMU is gone, has promised it.
+tell_of_loss() {
+	local last
+	die_of_room
+	! was_killed || die "$KILL_SENTENCE"
+	[[ -n $QEMU_STATUS ]] || return 0
+	last=$(tail -n 1 "$LOGS/qemu.log" | printable)
+	case $last in
+	*"Terminated via GDBstub"*) note "QEMU was told to end by gdb, and the guest with it." ;;
+	*"terminating on signal"*) die "QEMU was told to end, and the guest with it: $last" ;;
+	*)
+		[[ $QEMU_STATUS == 0 ]] || die "QEMU failed, and the guest with it: ${last:-see $LOGS/qemu.log.}"
+		[[ ! -e $LAB_LOST ]] || note "QEMU was told to end by its monitor, and the guest with it."
+		;;
+	esac
 }
 
 # remember_terminal: save the terminal's settings; end_guest restores them
@@ -258,7 +280,7 @@ open_gdb() {
 	command+=(-iex "set auto-load python-scripts off")
 	command+=("${KEEP_INDEX[@]}")
 	command+=(-ex "set pagination off" -ex "set confirm off" -ex "source gdb/connect.py" "$KDIR/obj/vmlinux")
-	export LAB_SOCKET=$GDB_SOCKET LAB_STARTED=$RUN/started LAB_QEMU_PID=$QEMU_PID
+	export LAB_SOCKET=$GDB_SOCKET LAB_STARTED=$RUN/started LAB_LOST=$RUN/lost LAB_QEMU_PID=$QEMU_PID
 	local status=0
 	if [[ -t 0 ]]; then
 		await_at_terminal "${command[@]}" || status=$?
@@ -266,8 +288,7 @@ open_gdb() {
 		child "${command[@]}"
 		wait_for "$CHILD" || status=$?
 	fi
-	die_of_room
-	! was_killed || note "$KILL_SENTENCE"
+	tell_of_loss
 	[[ -e $LAB_STARTED || $status == 130 ]] ||
 		die "gdb did not load the lab: see above${SET_PYTHON[*]:+; it may be because of ${SET_PYTHON[*]}, which is set}."
 	return "$status"
