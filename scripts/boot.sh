@@ -5,8 +5,8 @@
 # are as `make help` says.
 #
 # Ctrl-C goes to the guest. Leave the guest's shell, or type Ctrl-A X, to end it. If standard input is not a terminal,
-# the guest runs it as a shell script (or runs PROGRAM) and ends; its output is then made printable for the terminal, and
-# it succeeds only if the script or program ended with status 0.
+# the guest runs it as a shell script (or runs PROGRAM) and ends; its output is then made printable for the terminal,
+# and it succeeds only if the script or program ended with status 0.
 # shellcheck source-path=SCRIPTDIR source=guest.sh
 . "$(dirname "$0")/guest.sh"
 

@@ -156,7 +156,8 @@ readonly KEEP_INDEX
 # gdb in batch mode, which ignores the user's own settings for gdb and Python, and Ctrl-C: the script ends it.
 SET_PYTHON=("${!PYTHON@}") # a name that begins with PYTHON would be among them
 # shellcheck disable=SC2034 # used by the scripts that source this file
-BATCH_GDB=(env --block-signal=INT "${SET_PYTHON[@]/#/--unset=}" PYTHONNOUSERSITE=1 gdb -nx -q -batch -iex "set auto-load no"
+BATCH_GDB=(env --block-signal=INT "${SET_PYTHON[@]/#/--unset=}" PYTHONNOUSERSITE=1
+	gdb -nx -q -batch -iex "set auto-load no"
 	"${KEEP_INDEX[@]}")
 
 # end_guest: kill what was started, then remove the folder, however the script ends
@@ -290,7 +291,8 @@ open_gdb() {
 	fi
 	tell_of_loss
 	[[ -e $LAB_STARTED || $status == 130 ]] ||
-		die "gdb did not load the lab: see above${SET_PYTHON[*]:+; it may be because of ${SET_PYTHON[*]}, which is set}."
+		die "gdb did not load the lab:" \
+			"see above${SET_PYTHON[*]:+; it may be because of ${SET_PYTHON[*]}, which is set}."
 	return "$status"
 }
 

@@ -44,8 +44,8 @@ BASE_WORDS="console=ttyS0 quiet reboot=t panic=-1 no_timer_check"
 TCG_WORDS="lpj=2000000 nolapic_timer"
 readonly BASE_WORDS TCG_WORDS
 
-# What the kernel's command line takes: COMMAND_LINE_SIZE on x86, with a null byte at its end, and less what QEMU adds for
-# each of a microvm's devices, such as " virtio_mmio.device=512@0xfeb00e00:12".
+# What the kernel's command line takes: COMMAND_LINE_SIZE on x86, with a null byte at its end, and less what QEMU adds
+# for each of a microvm's devices, such as " virtio_mmio.device=512@0xfeb00e00:12".
 MOST_WORDS=$((2048 - 1 - 2 * 40))
 readonly MOST_WORDS
 
@@ -157,7 +157,8 @@ set_words() {
 	[[ -z $ARGS ]] || WORDS+=" lab.args=$ARGS"
 	local LC_ALL=C # count bytes
 	local over=$((${#WORDS} - MOST_WORDS))
-	((over <= 0)) || die "ARGS is $over byte$( ((over == 1)) || echo s) too long for the kernel's command line, which would be cut" \
+	((over <= 0)) ||
+		die "ARGS is $over byte$( ((over == 1)) || echo s) too long for the kernel's command line, which would be cut" \
 		"off: give less, or a script with the arguments in it as PROGRAM."
 }
 
@@ -245,7 +246,7 @@ recording_step() {
 	local RR_LOG=@log RR_DISK=@disk
 	set_machine MODE
 	printf '%s\n' "${MACHINE[@]}" >"$machine"
-	await env -C "$ROOT" LAB_STEP="$1" LAB_RECORD="$(make_command record)" LAB_MACHINE="$machine" LAB_VMLINUX="$KDIR/obj/vmlinux" \
-		LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
+	await env -C "$ROOT" LAB_STEP="$1" LAB_RECORD="$(make_command record)" LAB_MACHINE="$machine" \
+		LAB_VMLINUX="$KDIR/obj/vmlinux" LAB_QEMU="$(qemu-system-x86_64 --version | head -n 1)" "${@:2}" \
 		/usr/bin/python3 -I gdb/recording.py </dev/null
 }

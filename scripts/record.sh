@@ -84,7 +84,8 @@ wait_for "$CHILD" || status=$?
 [[ $status == 0 ]] || die "there is no recording without its moments: see above, and $LOGS/qemu.log."
 wait_for "$QEMU_PID" || die "QEMU failed: $(tail -n 1 "$LOGS/qemu.log" | printable)"
 recording_step seal LAB_RECORDING="$part" LAB_MEM="$MEM" LAB_WORDS="$WORDS" LAB_KERNEL="$(kernel_name)" \
-	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" LAB_ENDED="$ended" || status=$?
+	LAB_RELEASE="$(cat "$KDIR/obj/include/config/kernel.release")" LAB_PROGRAM="${PROGRAM:-demo}" \
+	LAB_ENDED="$ended" || status=$?
 [[ $status == 0 ]] || die_of_any_room
 [[ $status == 0 ]] || exit "$status"
 exec {parent}<"${RECORDING%/*}"

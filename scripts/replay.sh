@@ -8,7 +8,8 @@
 . "$(dirname "$0")/guest.sh"
 
 # The recording determines the guest.
-[[ -z $PROGRAM$ARGS ]] || die "a recording has its own program: leave PROGRAM and ARGS unset, or type $(make_command record)."
+[[ -z $PROGRAM$ARGS ]] ||
+	die "a recording has its own program: leave PROGRAM and ARGS unset, or type $(make_command record)."
 [[ -z ${GIVEN:-} ]] ||
 	die "a recording has its own memory and processor: leave ${GIVEN// / and } unset, or type $(make_command record)."
 MEM=256M SMP=1 ACCEL=tcg PROGRAM='' ARGS=''

@@ -701,15 +701,11 @@ def at_work(folder: Path) -> list[int]:
     """Return the processes that name a folder or a file in it.
 
     A QEMU that records has no port by which labs.leaks() would find it."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes()
-        except OSError:
-            continue  # it has ended
-        if os.fsencode(folder) in words and int(entry.parent.name) != os.getpid():
-            found.append(int(entry.parent.name))
-    return found
+    return [
+        pid
+        for pid, cmdline in labs.processes("cmdline")
+        if os.fsencode(folder) in cmdline and pid != os.getpid()
+    ]
 
 
 def not_recorded(folder: Path, port: int, **settings: Any) -> str:

@@ -37,12 +37,9 @@ _spec.loader.exec_module(relay)
 def family(pid: int) -> list[int]:
     """Return a process and all its descendants."""
     parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    for child, stat in labs.processes("stat"):
+        fields = stat.rpartition(b")")[2].split()
+        parents.setdefault(int(fields[1]), []).append(child)
     found = [pid]
     for descendant in found:
         found += parents.get(descendant, [])

@@ -289,17 +289,12 @@ def start_and_wait_for_guest(port: int, tmp_path: Path) -> subprocess.Popen[byte
 
 def gdbs(port: int) -> list[Path]:
     """Return the gdbs of a lab, by their environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if (
-                f"LAB_SOCKET={labs.gdb_socket(port)}".encode()
-                in entry.read_bytes().split(b"\0")
-            ):
-                found.append(entry.parent)
-        except OSError:
-            continue  # it has ended, or is somebody else's
-    return found
+    mark = f"LAB_SOCKET={labs.gdb_socket(port)}".encode()
+    return [
+        Path(f"/proc/{pid}")
+        for pid, environ in labs.processes("environ")
+        if mark in environ.split(b"\0")
+    ]
 
 
 @pytest.mark.once

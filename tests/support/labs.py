@@ -451,17 +451,27 @@ def is_listening(path: Path) -> bool:
     return any(row.is_listening and row.path == str(path) for row in unix_sockets())
 
 
+def processes(file: str) -> Iterator[tuple[int, bytes]]:
+    """Yield each process id with what is in a file of /proc/PID, if it can be read.
+
+    Path.glob() must not look for the file itself: it fails if a process ends meanwhile.
+    """
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            data = (entry / file).read_bytes()
+        except OSError:
+            continue  # it has ended, or is somebody else's
+        yield int(entry.name), data
+
+
 def guests(port: int) -> list[int]:
     """Return the process ids of the QEMUs that use a lab's private folder."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has ended
+    for pid, cmdline in processes("cmdline"):
+        words = cmdline.split(b"\0")
         folder = os.fsencode(f"{run_folder(port)}/")
         if b"qemu-system" in words[0] and any(folder in word for word in words):
-            found.append(int(entry.parent.name))
+            found.append(pid)
     return found
 
 

@@ -6,15 +6,20 @@ Sourced at the first hit, before anything else is done there.
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, "tests")
+
+from support import labs  # noqa: E402 (found only now)
 
 now = time.clock_gettime(time.CLOCK_BOOTTIME)
 stub = f"unix:{Path(os.environ['LAB_SOCKET']).with_name('stub')},server=on,wait=off"
 [guest] = [
-    entry.parent
-    for entry in Path("/proc").glob("[0-9]*/cmdline")
-    if stub.encode() in entry.read_bytes().split(b"\0")
+    Path(f"/proc/{pid}")
+    for pid, cmdline in labs.processes("cmdline")
+    if stub.encode() in cmdline.split(b"\0")
 ]
 # Field 22 in proc(5)'s stat, counted after the name, which may contain spaces
 started = int((guest / "stat").read_text().rpartition(")")[2].split()[19])
