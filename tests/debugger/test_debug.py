@@ -155,7 +155,7 @@ def test_what_goes_wrong_may_go_to_a_file(port: int, tmp_path: Path) -> None:
         os.kill(qemu, signal.SIGKILL)
         person.type("quit")
         output, status = person.end()
-    assert status == 0 and "Killed" not in output and "Terminated" not in output
+    assert status == 1 and "Killed" not in output and "Terminated" not in output
     assert "Undefined command" in file.read_text() and "Killed" not in file.read_text()
 
 
