@@ -165,6 +165,7 @@ class Stops:
             calls.remove(call)
         for call in done:
             moment = self._moment(current, cpu, call.entered.function)
+            assert call.point.leave is not None  # or _enter() would expect no return
             self._try(call.point.leave, moment, call)
 
     def _moment(self, current: Task, cpu: int, function: str) -> Moment:

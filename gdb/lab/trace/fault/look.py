@@ -20,7 +20,7 @@ from ...linux.structs.sched import KSigaction, SignalStruct, TaskStruct
 from ...linux.structs.x86 import PtRegs
 from ...linux.vmflags import VM_GROWSDOWN, VM_HUGETLB, VM_MAYSHARE
 from ...target import kernel, structs
-from ...target.cstruct import Ptr
+from ...target.cstruct import NULL, Ptr
 from ...target.memory import PAGE_PRESENT, PAGE_SIZE, Broken, Fault
 from .events import LookData
 
@@ -112,7 +112,9 @@ def look(mm: Ptr[MmStruct], task: Ptr[TaskStruct], address: int) -> Look:
     frame = Frame("none")
     if entry is not None and entry.is_leaf and entry.is_present:
         frame = _frame((entry.target + address % entry.size) // PAGE_SIZE)
-    is_file = area is not None and vma and area.vm_file and area.vm_ops
+    mapped = None
+    if area is not None and vma and area.vm_file and area.vm_ops:
+        mapped = area
     return Look(
         address=address,
         vma=vma,
@@ -123,8 +125,8 @@ def look(mm: Ptr[MmStruct], task: Ptr[TaskStruct], address: int) -> Look:
         holders=frame.holders,
         references=frame.references,
         is_part=frame.is_part,
-        is_cached=bool(is_file) and _is_cached(area, address),
-        around=_around(area, entry, address) if is_file else {},
+        is_cached=mapped is not None and _is_cached(mapped, address),
+        around={} if mapped is None else _around(mapped, entry, address),
         min_flt=counters.min_flt,
         maj_flt=counters.maj_flt,
     )
@@ -135,16 +137,16 @@ def _area(
 ) -> tuple[Ptr[VmAreaStruct], VmAreaStruct | None, bool]:
     """The members vma, area and is_changing of a Look."""
     if address >= pgtable.USER_HALF:
-        return 0, None, False
+        return NULL, None, False
     try:
         found = lookup.find_vma(mm, address)
     except (Broken, Fault):
-        return 0, None, True
+        return NULL, None, True
     if found is None:
-        return 0, None, False
+        return NULL, None, False
     if address >= found.vm_start:
         return found.address, found, False
-    return 0, found if _may_grow(task, found, address) else None, False
+    return NULL, found if _may_grow(task, found, address) else None, False
 
 
 def _may_grow(task: Ptr[TaskStruct], area: VmAreaStruct, address: int) -> bool:
@@ -250,20 +252,19 @@ def is_shared(area: VmAreaStruct) -> bool:
     return bool(area.vm_flags & VM_MAYSHARE)
 
 
-def handler_of(address: int, number: int) -> int:
+def handler_of(task: Ptr[TaskStruct], number: int) -> int:
     """The function a program has for a signal that is forced on it, 0 for none.
 
     There is none for a blocked or ignored signal: force_sig_info_to_task() in
     kernel/signal.c. Raises memory.Fault.
 
-    :param address: struct task_struct *
     :param number: the signal's
     """
     guest = kernel.memory()
-    read = TaskStruct(guest, address)
-    place = read.sighand + structs.offsetof("struct sighand_struct", "action")
-    place += (number - 1) * structs.sizeof("struct k_sigaction")
-    handler = KSigaction(guest, place).sa_handler
+    read = TaskStruct(guest, task)
+    action = read.sighand + structs.offsetof("struct sighand_struct", "action")
+    action += (number - 1) * structs.sizeof("struct k_sigaction")
+    handler = KSigaction(guest, Ptr[KSigaction](action)).sa_handler
     is_blocked = int.from_bytes(read.blocked, "little") >> (number - 1) & 1
     return 0 if is_blocked or handler in (signals.SIG_DFL, signals.SIG_IGN) else handler
 

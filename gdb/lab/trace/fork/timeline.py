@@ -11,9 +11,10 @@ from ...linux.errno import result_text
 from ...linux.mm import mmap_lock
 from ...linux.mm_usage import space
 from ...linux.registers import WRAPPER
-from ...linux.structs.sched import KernelCloneArgs
+from ...linux.structs.sched import KernelCloneArgs, TaskStruct
 from ...result import Number, Table, Words
 from ...target import kernel
+from ...target.cstruct import Ptr
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
 from . import offspring
@@ -51,7 +52,8 @@ class Fork(Timeline):
         super().__init__(tracer)
         self._requests: dict[int, Request] = {}  # under way, by the caller's task
         self._new: dict[int, tuple[str, str]] = {}  # not run: system call, where it is
-        self._vforked: dict[int, int] = {}  # tasks for which one waits, and that one
+        # tasks for which one waits, and that one
+        self._vforked: dict[Ptr[TaskStruct], Ptr[TaskStruct]] = {}
         self._failed: set[int] = set()  # tasks whose clone3() was reported already
         self._counts: dict[str, Counter[str]] = {}
 
@@ -225,10 +227,11 @@ class Fork(Timeline):
 
     def _releases(self, moment: Moment) -> None:
         """mm_release() wakes who waits; the task still has the memory it had."""
-        found = relatives.task_struct(moment.argument(0))
+        released = Ptr[TaskStruct](moment.argument(0))
+        found = relatives.task_struct(released)
         if not found.vfork_done:
             return
-        caller = self._vforked.pop(moment.argument(0), found.real_parent)
+        caller = self._vforked.pop(released, found.real_parent)
         why = "it ends"
         if moment.function == EXECUTES:
             shared = moment.task.mm == task.task(caller).mm
