@@ -10,6 +10,7 @@ from typing import Iterator
 
 LAB = Path(__file__).resolve().parents[2] / "gdb" / "lab"
 MOST = 7  # members by position
+REPEATED = 6  # members of the same names are no chance
 # Where the order is defined elsewhere: struct.unpack(), and a class that describes its members
 UNPACKED = {
     *("check/payload.py Area", "target/elffile.py Header"),
@@ -45,6 +46,32 @@ def test_members_do_not_come_from_a_sequence() -> None:
         if any(isinstance(value, ast.Starred) for value in node.args)
     }
     assert not found - UNPACKED
+
+
+def test_no_class_has_all_members_of_a_structure() -> None:
+    """A class with all members of one that is read from the kernel is that one again."""
+    structures: dict[str, frozenset[str]] = {}
+    others: dict[str, frozenset[str]] = {}
+    for file in sorted(LAB.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            is_structure = any(ast.unparse(base) == "Struct" for base in node.bases)
+            members = frozenset(
+                ast.unparse(line.target)
+                for line in node.body
+                if isinstance(line, ast.AnnAssign)
+            )
+            place = f"{file.relative_to(LAB)} {node.name}"
+            (structures if is_structure else others)[place] = members
+    assert len(structures) > 50 and len(others) > 150
+    repeated = [
+        f"{other} is {place} again"
+        for place, members in structures.items()
+        for other, own in others.items()
+        if len(members) >= REPEATED and members <= own
+    ]
+    assert not repeated, "\n".join(repeated)
 
 
 def constants(file: Path) -> Iterator[tuple[str, object]]:

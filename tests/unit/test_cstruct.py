@@ -65,6 +65,17 @@ def test_where_nothing_is(guest: Guest) -> None:
         Plain(kernel.memory(), made_up.PAGE_OFFSET + made_up.SIZE)
 
 
+def test_one_that_stands_nowhere(guest: Guest) -> None:
+    members = {member.name: n for n, member in enumerate(x86.PtRegs.declared)}
+    made = x86.PtRegs.holding(**members)
+    assert made.address == 0
+    assert {name: getattr(made, name) for name in members} == members
+    with pytest.raises(KeyError, match="ax"):
+        x86.PtRegs.holding(**{name: 0 for name in members if name != "ax"})
+    with pytest.raises(TypeError, match="struct pt_regs has no zx"):
+        x86.PtRegs.holding(**members, zx=1)
+
+
 def test_another_type_than_declared_is_missing(guest: Guest) -> None:
     class Wrong(Struct, name="struct mm_struct"):
         map_count: U64

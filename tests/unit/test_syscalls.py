@@ -10,6 +10,7 @@ from tasks import Tasks
 from test_maps import table
 
 from lab.linux import registers, syscalls
+from lab.linux.structs.x86 import PtRegs
 from lab.target.debugger import Argument as CArgument
 from lab.target.files_debugger import FilesDebugger
 from lab.target.types import CType, Kind
@@ -65,7 +66,7 @@ def told(decoder: syscalls.Decoder, call: str, *values: int) -> list[str]:
     """The arguments of a call as text."""
     passed = [value % (1 << 64) for value in values]
     named = dict.fromkeys(registers.NAMES, 0) | dict(zip(registers.ARGUMENTS, passed))
-    regs = registers.Registers(**named)
+    regs = PtRegs.holding(**named)
     return [argument.text for argument in decoder.arguments(call, regs)]
 
 

@@ -66,7 +66,7 @@ def _from_user(before: Frame | None, frame: Frame) -> Entry:
     return Entry(syscall_text(number), regs, number)
 
 
-def result_text(regs: registers.Registers, frames: list[Frame]) -> str:
+def result_text(regs: PtRegs, frames: list[Frame]) -> str:
     """What pt_regs->ax says about a system call: its result, once there is one.
 
     Until the call returns it is -ENOSYS, which entry code put there.

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..target import kernel, structs
 from ..target.cstruct import NULL, Ptr
 from . import errno, kallsyms
@@ -21,7 +19,7 @@ GENERAL = {
     **{"ax": "rax", "cx": "rcx", "dx": "rdx", "si": "rsi", "di": "rdi"},
 }
 FRAME = {"ip": "rip", "cs": "cs", "flags": "eflags", "sp": "rsp", "ss": "ss"}
-NAMES = (*GENERAL, "orig_ax", *FRAME)
+NAMES = tuple(member.name for member in PtRegs.declared)
 # The arguments of a system call in order: syscall_get_arguments(), asm/syscall.h
 ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")
 NO_SYSCALL = -1  # what entry code leaves in orig_ax for an interrupt or exception
@@ -44,32 +42,6 @@ FLAGS = {  # arch/x86/include/uapi/asm/processor-flags.h
     **{11: "OF", 14: "NT", 16: "RF", 17: "VM", 18: "AC", 19: "VIF", 20: "VIP"},
     **{21: "ID"},
 }
-
-
-class Registers(NamedTuple):
-    """The members of struct pt_regs, saved or live."""
-
-    r15: int
-    r14: int
-    r13: int
-    r12: int
-    bp: int
-    bx: int
-    r11: int
-    r10: int
-    r9: int
-    r8: int
-    ax: int
-    cx: int
-    dx: int
-    si: int
-    di: int
-    orig_ax: int
-    ip: int
-    cs: int
-    flags: int
-    sp: int
-    ss: int
 
 
 @structs.cached
@@ -105,27 +77,26 @@ def task_pt_regs(task: Ptr[TaskStruct]) -> Ptr[PtRegs]:
     return Ptr[PtRegs](stack + thread_size() - structs.sizeof("struct pt_regs"))
 
 
-def pt_regs(address: Ptr[PtRegs]) -> Registers:
+def pt_regs(address: Ptr[PtRegs]) -> PtRegs:
     """Read saved registers. Raises Fault."""
-    read = PtRegs(kernel.memory(), address)
-    return Registers(**{name: getattr(read, name) for name in NAMES})
+    return PtRegs(kernel.memory(), address)
 
 
-def user_mode(regs: Registers) -> bool:
+def user_mode(regs: PtRegs) -> bool:
     """Are these registers of user mode? See arch/x86/include/asm/ptrace.h."""
     return regs.cs & CPL == CPL
 
 
-def live_regs(processor: Processor) -> Registers:
+def live_regs(processor: Processor) -> PtRegs:
     """What a processor has in its registers now, in no system call."""
     names = (GENERAL | FRAME).items()
     values = {name: processor.registers[gdb_name] for name, gdb_name in names}
-    return Registers(orig_ax=NO_SYSCALL & MASK, **values)
+    return PtRegs.holding(orig_ax=NO_SYSCALL & MASK, **values)
 
 
 def of_user_mode(
     task: Ptr[TaskStruct], processor: Processor | None
-) -> tuple[Registers, str] | None:
+) -> tuple[PtRegs, str] | None:
     """The registers a task has in user mode, and where they were found.
 
     None for a kernel thread and for a task that has no stack any more.
@@ -136,12 +107,15 @@ def of_user_mode(
     if processor is not None and processor.in_user_mode:
         return live_regs(processor), f"it runs in user mode on CPU {processor.cpu}"
     place = task_pt_regs(task)
-    if not place or not user_mode(pt_regs(place)):
+    if not place:
+        return None
+    regs = pt_regs(place)
+    if not user_mode(regs):
         return None
     source = f"saved at {place:#x} when it entered the kernel"
     if processor is not None and kallsyms.in_entry_text(processor.ip):
         source += ", unless entry code is still about to do that"
-    return pt_regs(place), source
+    return regs, source
 
 
 def bases(task: Ptr[TaskStruct], processor: Processor | None) -> dict[str, int]:
@@ -158,7 +132,7 @@ def bases(task: Ptr[TaskStruct], processor: Processor | None) -> dict[str, int]:
     return {"fs_base": live["fs_base"], "gs_base": gs}
 
 
-def syscall_get_nr(regs: Registers) -> int:
+def syscall_get_nr(regs: PtRegs) -> int:
     """The number of the system call the task is in, negative if it is in none.
 
     See arch/x86/include/asm/syscall.h: an int, whatever the upper half holds.
@@ -166,7 +140,7 @@ def syscall_get_nr(regs: Registers) -> int:
     return errno.to_int(regs.orig_ax)
 
 
-def syscall_get_arguments(regs: Registers) -> tuple[int, ...]:
+def syscall_get_arguments(regs: PtRegs) -> tuple[int, ...]:
     """The six registers that carry a system call's arguments."""
     return tuple(getattr(regs, name) for name in ARGUMENTS)
 

@@ -9,6 +9,7 @@ from ..target import kernel
 from ..target.cstruct import Ptr
 from . import registers, task
 from .structs.sched import SignalStruct, TaskStruct
+from .structs.x86 import PtRegs
 from .task import PF_EXITING, PF_KTHREAD, Task
 
 EXEC = ("execve", "execveat")
@@ -97,7 +98,7 @@ def other_threads(current: Task) -> Iterator[tuple[Ptr[TaskStruct], int]]:
             yield thread, found.pid
 
 
-def system_call(address: Ptr[TaskStruct]) -> tuple[str, registers.Registers]:
+def system_call(address: Ptr[TaskStruct]) -> tuple[str, PtRegs]:
     """The system call a task entered the kernel with, "" if with none.
 
     With its registers in user mode.

@@ -23,6 +23,7 @@ from .errno import to_int
 from .path import PATH_MAX
 from .structs.fs import Path
 from .structs.sched import TaskStruct
+from .structs.x86 import PtRegs
 
 STRING_LIMIT = 48  # characters of a string that are shown
 STEP = 64  # bytes; divides a page, since the next page may not be there
@@ -99,7 +100,7 @@ class Decoder:
         self.task = task.task(address)
         self.root = root
 
-    def arguments(self, function: str, regs: registers.Registers) -> list[Argument]:
+    def arguments(self, function: str, regs: PtRegs) -> list[Argument]:
         """All arguments of a call. Raises nothing: what is unreadable says so."""
         values = registers.syscall_get_arguments(regs)
         known = parameters(function)

@@ -8,7 +8,7 @@ from itertools import islice
 
 from ..linux import task
 from ..linux.maps import Places
-from ..linux.registers import Registers
+from ..linux.structs.x86 import PtRegs
 from ..linux.task import Task
 from ..target.memory import Broken, Fault
 from .stack import UserStack
@@ -26,7 +26,7 @@ PARAMETERS, MALLOC_PAR = "mp_", struct.Struct("<16xQ")
 class Caller:
     """The functions that led to a system call, as far as they are known."""
 
-    def __init__(self, current: Task, regs: Registers) -> None:
+    def __init__(self, current: Task, regs: PtRegs) -> None:
         """Unwind a task's user stack.
 
         :param regs: its registers in user mode

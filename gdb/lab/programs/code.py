@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from ..linux import kallsyms, mm as mm_, registers, task as task_
 from ..linux.maps import Places
-from ..linux.registers import Registers
 from ..linux.structs.fs import Dentry, File, Inode
 from ..linux.structs.mm_types import MmStruct, VmAreaStruct
 from ..linux.structs.sched import TaskStruct
+from ..linux.structs.x86 import PtRegs
 from ..linux.task import Task
 from ..target import kernel
 from ..target.cstruct import Ptr
@@ -48,7 +48,7 @@ class Code:
     def __init__(self) -> None:
         self._programs: dict[tuple, Program] = {}
 
-    def name(self, current: Task, regs: Registers, area: VmAreaStruct | None) -> str:
+    def name(self, current: Task, regs: PtRegs, area: VmAreaStruct | None) -> str:
         """FUNCTION+OFFSET, or FILE+OFFSET where no symbols are known.
 
         :param regs: of user mode or of the kernel

@@ -14,8 +14,8 @@ from typing import Iterator, Literal
 
 from ..linux import mm as mm_
 from ..linux.maps import Places
-from ..linux.registers import Registers
 from ..linux.structs.mm_types import MmStruct, VmAreaStruct
+from ..linux.structs.x86 import PtRegs
 from ..linux.vmflags import VM_GROWSDOWN
 from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
@@ -79,7 +79,7 @@ class UserStack:
         """Read 64 bits of the process's memory. Raises Fault."""
         return WORD.unpack(self.read(address, WORD.size))[0]
 
-    def unwind(self, regs: Registers) -> Iterator[UserFrame]:
+    def unwind(self, regs: PtRegs) -> Iterator[UserFrame]:
         """The frames from these registers on, innermost first.
 
         Raises Broken after what could be read.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..linux import entry, processors, registers, stack, task
 from ..linux.maps import Places
 from ..linux.structs.sched import TaskStruct
+from ..linux.structs.x86 import PtRegs
 from ..result import Address, Report, Table, Words
 from ..target.cstruct import Ptr
 from ..target.debugger import Refused
@@ -46,7 +47,8 @@ def describe(address: Ptr[TaskStruct]) -> RegsReport:
     places = Places(owner.mm, task.onlooker_root()) if owner else None
     table = Table(RegisterRow, "")
     result = _result(address, processor, regs)
-    for name, value in regs._asdict().items():
+    for name in registers.NAMES:
+        value = getattr(regs, name)
         meaning = result if name == "ax" else _meaning(name, regs)
         place = places.text(value) if places else ""
         text = ", ".join(filter(None, (meaning, place)))
@@ -60,7 +62,7 @@ def describe(address: Ptr[TaskStruct]) -> RegsReport:
 def _result(
     address: Ptr[TaskStruct],
     processor: processors.Processor | None,
-    regs: registers.Registers,
+    regs: PtRegs,
 ) -> str:
     """The meaning of ax, "" for a task that is in no system call."""
     if registers.syscall_get_nr(regs) < 0:
@@ -74,7 +76,7 @@ def _result(
     return entry.result_text(regs, frames)
 
 
-def _meaning(name: str, regs: registers.Registers) -> str:
+def _meaning(name: str, regs: PtRegs) -> str:
     """A phrase on the value of a register that is not an address."""
     number = registers.syscall_get_nr(regs)
     if name == "orig_ax":

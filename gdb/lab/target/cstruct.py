@@ -188,15 +188,24 @@ class Struct(_Values):
         return made
 
     @classmethod
+    def holding(cls: type[S], **members: int) -> S:
+        """A structure that stands nowhere in memory, from its members. Raises Missing."""
+        order = [name for _, _, name in _in_order(cls)]
+        cls.form()
+        made: S = tuple.__new__(cls, (NULL, *(members.pop(name) for name in order)))
+        if members:
+            raise TypeError(f"{cls.c_name} has no {', '.join(members)}")
+        return made
+
+    @classmethod
     def form(cls) -> struct.Struct:
         """How the members are unpacked in this kernel.
 
         :raises Missing: there is no such structure or member, or it has another type
         """
         if cls._form is None:
-            placed = sorted(_placed(cls), key=lambda place: place[0])
             code, end = "<", 0
-            for number, (offset, kind, name) in enumerate(placed, start=1):
+            for number, (offset, kind, name) in enumerate(_in_order(cls), start=1):
                 if offset < end:
                     raise TypeError(f"{cls.c_name}: {name} overlaps another member")
                 code += f"{offset - end}x{_code(kind)}"
@@ -211,8 +220,8 @@ class Struct(_Values):
         cls._form = None
 
 
-def _placed(cls: type[Struct]) -> list[tuple[int, CType, str]]:
-    """Offset, type and name of the members that this kernel has."""
+def _in_order(cls: type[Struct]) -> list[tuple[int, CType, str]]:
+    """Offset, type and name of the members that this kernel has, by offset."""
     placed = []
     for declared in cls.declared:
         name, path = declared.name, declared.path
@@ -225,4 +234,4 @@ def _placed(cls: type[Struct]) -> list[tuple[int, CType, str]]:
                 f"{cls.c_name}.{path} is no {declared.type}: it is {kind.name}"
             )
         placed.append((offset, kind, name))
-    return placed
+    return sorted(placed, key=lambda place: place[0])

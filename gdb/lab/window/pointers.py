@@ -16,6 +16,7 @@ import gdb
 from ..linux import errno, kallsyms, regions, registers, stack, syscalls
 from ..linux.mm_changes import Piece
 from ..linux.processors import MASK, Processor
+from ..linux.structs.x86 import PtRegs
 from ..target.memory import PAGE_SIZE
 
 # Parameters of system calls that are addresses, though C passes them as numbers
@@ -147,7 +148,7 @@ class Pointers:
         number = registers.syscall_get_nr(regs)
         return pointers + ([self._of_call(number, regs)] if number >= 0 else [])
 
-    def _of_call(self, number: int, regs: registers.Registers) -> Pointer:
+    def _of_call(self, number: int, regs: PtRegs) -> Pointer:
         name = registers.syscall_name(number)
         if not name:
             return Pointer("user arg", None, f"the kernel has no call {number}")

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ...linux import filemap, mm as mm_, page, pgtable, signals, vma as lookup
 from ...linux.regions import PMD_SIZE
-from ...linux.registers import Registers, user_mode
+from ...linux.registers import user_mode
 from ...linux.structs.fs import File
 from ...linux.structs.mm_types import MmStruct, Page, VmAreaStruct
 from ...linux.structs.sched import KSigaction, SignalStruct, TaskStruct
@@ -41,7 +41,7 @@ class Access:
     address: int
     error_code: int
     place: Ptr[PtRegs]
-    regs: Registers
+    regs: PtRegs
 
     @property
     def verb(self) -> Verb:
