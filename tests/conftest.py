@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Callable, Iterator
@@ -23,9 +24,15 @@ pytest_plugins = (
 )
 
 # A shell makes its background jobs, and all their children, ignore Ctrl-C, which the tests
-# press.
+# press; nohup makes them ignore the terminal's end, which they bring about. A handler
+# is not inherited as that is: the programs that the tests start heed these signals.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGQUIT):
+    if "PYTEST_XDIST_WORKER" in os.environ or (
+        signal.getsignal(_number) is signal.SIG_IGN
+    ):
+        signal.signal(_number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -60,10 +60,31 @@ class Screen:
         assert shown, "not on the screen:\n" + "\n".join(self.lines())
 
     def _settle(self) -> None:
-        """Wait until the screen does not change any more."""
+        """Wait until the screen does not change any more, and nobody is at work on it.
+
+        On a busy machine a screen that does not change says little: gdb may be waiting
+        for a processor. Only when all of the lab's processes sleep is everything drawn.
+        """
         before: list[str] = []
-        while before != (before := self.lines(colours=True)):
+        is_quiet = False
+        while not (before == (before := self.lines(colours=True)) and is_quiet):
             time.sleep(0.15)
+            is_quiet = not self._is_at_work()
+
+    def _is_at_work(self) -> bool:
+        """Does tmux or anything started in it run, or wait for a processor?
+
+        By the first thread of each: that of a QEMU whose guest runs sleeps all the same.
+        """
+        parents: dict[int, int] = {}
+        busy: set[int] = set()
+        for pid, stat in labs.processes("stat"):
+            state, parent = stat.rpartition(b")")[2].split()[:2]
+            parents[pid] = int(parent)
+            if state in (b"R", b"D"):
+                busy.add(pid)
+        server = int(self._run("display-message", "-p", "#{pid}") or 0)
+        return any(server in _line(pid, parents) for pid in busy)
 
     def type(self, line: str) -> None:
         """Type a line without waiting."""
@@ -128,6 +149,13 @@ class Screen:
         self.type("quit")
         labs.wait_until(lambda: not self._run("list-sessions"), 10)
         self._run("kill-server")
+
+
+def _line(pid: int, parents: dict[int, int]) -> Iterator[int]:
+    """Yield a process, its parent, and so on."""
+    while pid in parents:
+        yield pid
+        pid = parents[pid]
 
 
 @contextmanager
