@@ -20,10 +20,11 @@ These cannot be compared, because they change while the witness reads:
   * states, times and names of kernel threads: they run when they have work, new
     ones start and idle ones end, and /proc appends its work to a worker's name
     ("kworker/0:1-events"), which its comm does not have. Pids and flags of those in
-    both lists can be compared;
-  * counters of the whole kernel: meminfo, zoneinfo, vmallocinfo, the page tables
-    and caches of the kernel; kpagecount and kpageflags of frames that belong to
-    no process of a scene.
+    both lists can be compared.
+
+Counters of the whole kernel (meminfo, zoneinfo, buddyinfo, pagetypeinfo, slabinfo,
+vmallocinfo, kpageflags, kpagecount) can be compared: the witness reads them last, until
+they are the same twice.
 """
 
 from __future__ import annotations
