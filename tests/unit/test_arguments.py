@@ -26,10 +26,11 @@ from lab.target.memory import START_KERNEL_MAP
 
 ROOT = Path(__file__).resolve().parents[2]
 FREE, KERNEL_THREAD = 0x7000_0000_0000, 0x0020_0000
-PLAIN = ("current", "ps", "threads", "kernel")
+PLAIN = ("current", "ps", "threads", "kernel", "zones", "vmalloc", "meminfo", "count")
 OF_TASK = ("task", "files", "kstack", "regs")
 OF_MM = ("mm", "vmas", "list", "rb", "maple")
 OTHERS = ("tree", "ustack", "map", "elf", "vma", "walk", "phys", "read", "dump")
+OTHERS += ("buddy", "slabs", "translate", "symbol", "listhead")
 REPLAY = ("blame", "goto", "timeline")
 REPORTS = (*PLAIN, *OF_TASK, *OF_MM, *OTHERS, *REPLAY)
 
@@ -246,6 +247,39 @@ def test_read_up_to_the_last_byte_of_a_half(
     assert bench.called[0][2:] == (address, length)
 
 
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("buddy", ("", None)),
+        ("buddy DMA", ("DMA", None)),
+        ("buddy DMA 0", ("DMA", 0)),
+        ("buddy Normal 10", ("Normal", 10)),
+        ("slabs", ("",)),
+        ("slabs kmalloc-64", ("kmalloc-64",)),
+        ("translate 0x1000", (0x1000, "")),
+        ("translate 16 pfn", (16, "pfn")),
+        ("symbol linux_banner", ("linux_banner",)),
+        ("symbol asm_exc_page_fault.cold", ("asm_exc_page_fault.cold",)),
+        ("symbol 0xffffffff81000000", (0xFFFF_FFFF_8100_0000,)),
+        (
+            "listhead 0x1000 'struct module' list",
+            (0x1000, "struct module", "list"),
+        ),
+    ],
+)
+def test_what_there_is_in_ram(
+    bench: Bench, line: str, given: tuple[object, ...]
+) -> None:
+    bench.gdb.type(f"lab {line}")
+    assert bench.called == [given]
+
+
+def test_no_such_kind_of_value(bench: Bench) -> None:
+    assert bench.refusal("lab translate 1 frame") == (
+        "frame is no kind of value: give one of virt, phys, pfn, page."
+    )
+
+
 def test_functions(bench: Bench) -> None:
     functions = bench.gdb.functions
     found = functions["lab_task"].invoke(bench.gdb.Value(1))
@@ -264,6 +298,11 @@ USAGE = {
     **dict.fromkeys(("ustack", "elf"), "[PID] [FILE]"),
     **dict.fromkeys(("vma", "walk"), "ADDRESS [PID]"),
     "phys": "[ADDRESS]",
+    "buddy": "[ZONE] [ORDER]",
+    "slabs": "[CACHE]",
+    "translate": "VALUE [KIND]",
+    "symbol": "NAME or ADDRESS",
+    "listhead": "ADDRESS TYPE MEMBER",
     "read": "ADDRESS LENGTH [PID]",
     "dump": "FILE",
 }
@@ -277,7 +316,13 @@ def test_too_many(bench: Bench, name: str, extra: str) -> None:
     assert bench.refusal(f"lab {name} {extra}") == expected
 
 
-@pytest.mark.parametrize("line", ["vma", "walk", "read", "read 0x401000", "dump"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("vma", "walk", "read", "read 0x401000", "dump", "translate", "symbol"),
+        *("listhead", "listhead 1", "listhead 1 list_head"),
+    ],
+)
 def test_too_few(bench: Bench, line: str) -> None:
     name = line.split()[0]
     assert bench.refusal(f"lab {line}").startswith(f"Usage: lab {name} {USAGE[name]} ")

@@ -13,7 +13,7 @@ import pytest
 
 import made_up
 from lab.linux import lists, maple
-from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, x86
+from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, slub, vmalloc, x86
 from lab.schema import heading
 from lab.target import cstruct, kernel, structs
 from lab.target.cstruct import S32, U32, U64, Ptr, Raw, Struct, at
@@ -114,7 +114,7 @@ def test_a_member_has_a_c_type() -> None:
 
 ALL = [
     kind
-    for module in (exec, fs, lib, mm_types, mmzone, sched, x86)
+    for module in (exec, fs, lib, mm_types, mmzone, sched, slub, vmalloc, x86)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
 ]
@@ -125,17 +125,35 @@ ABSENT = {
         "MapleNode",
         "Folio",  # since v5.16
         "ModuleMemory",  # since v6.4
+        "PerCpuZonestat",  # since v5.14
+        "Slab",  # since v5.17
     },
-    "6.1": {"VmAreaInTree", "ModuleMemory"},  # until v6.1, since v6.4
+    "6.1": {
+        "VmAreaInTree",  # until v6.1
+        "ModuleMemory",  # since v6.4
+        "PerCpuPageset",  # until v5.14
+        "SlabPage",  # until v5.17
+    },
 }
 # Members that no layout has, with their types: each is here a second time, for a typo to show
 IN_NO_LAYOUT = {
     ("struct folio", "_entire_mapcount.counter", "S32"),  # since v6.3, 94688e8eb453
     ("struct module_memory", "base", "Ptr"),  # since v6.4, ac3b43283923
     ("struct module_memory", "size", "U32"),
+    ("struct zone", "cma_pages", "U64"),  # CONFIG_CMA
+    ("struct kmem_cache", "random", "U64"),  # CONFIG_SLAB_FREELIST_HARDENED
 }
 # Optional members that all layouts have: what takes them from other kernels
 OPTIONAL_ELSEWHERE = {
+    ("struct kmem_cache", "cpu_slab"): "CONFIG_SLUB",
+    ("struct kmem_cache", "min_partial"): "CONFIG_SLUB",
+    ("struct kmem_cache", "offset"): "CONFIG_SLUB",
+    ("struct kmem_cache", "oo.x"): "CONFIG_SLUB",
+    ("struct kmem_cache", "inuse"): "CONFIG_SLUB",
+    ("struct kmem_cache", "red_left_pad"): "CONFIG_SLUB",
+    ("struct kmem_cache_cpu", "partial"): "CONFIG_SLUB_CPU_PARTIAL",
+    ("struct kmem_cache_node", "nr_slabs.counter"): "CONFIG_SLUB_DEBUG",
+    ("struct kmem_cache_node", "total_objects.counter"): "CONFIG_SLUB_DEBUG",
     ("struct linux_binfmt", "core_dump"): "CONFIG_COREDUMP",
     ("struct module", "kallsyms"): "CONFIG_KALLSYMS",
     ("struct mm_struct", "get_unmapped_area"): "until v6.10, 529ce23a764f",

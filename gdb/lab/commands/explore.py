@@ -7,6 +7,8 @@ from ..target import unforeseen
 from . import window
 from .base import Lab
 from .blame import Blame
+from .buddy import Buddy
+from .count import Count
 from .current import Current
 from .dump import Dump
 from .elf import Elf
@@ -16,23 +18,30 @@ from .goto import Goto
 from .kernel import Kernel
 from .kstack import Kstack
 from .list import List
+from .listhead import Listhead
 from .map import Map
 from .maple import Maple
+from .meminfo import Meminfo
 from .mm import Mm
 from .phys import Phys
 from .ps import Ps
 from .rb import Rb
 from .read import Read
 from .regs import Regs
+from .slabs import Slabs
+from .symbol import Symbol
 from .task import Task
 from .threads import Threads
 from .timeline import Timeline
 from .trace import Trace
+from .translate import Translate
 from .tree import Tree
 from .ustack import Ustack
 from .vma import Vma
+from .vmalloc import Vmalloc
 from .vmas import Vmas
 from .walk import Walk
+from .zones import Zones
 
 COMMANDS = (
     Current,
@@ -56,6 +65,15 @@ COMMANDS = (
     Elf,
     Map,
     Kernel,
+    Zones,
+    Buddy,
+    Slabs,
+    Vmalloc,
+    Meminfo,
+    Translate,
+    Count,
+    Symbol,
+    Listhead,
     Dump,
     Trace,
     Timeline,

@@ -12,17 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
-from ..target import kernel, structs
+from ..target import structs
 from ..target.cstruct import Ptr
-from ..target.memory import Fault
-from . import lists, page
+from ..target.memory import Broken, Fault
+from . import lists, mmzone, page
 from .processors import per_cpu_offsets
 from .structs.lib import ListHead
 from .structs.mm_types import Page
-from .structs.mmzone import Zone
+from .structs.mmzone import FreeArea
 
 HPAGE_PMD_ORDER = 9  # pageblock_order, with huge pages
-structs.expect("contig_page_data", "node_data")
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,32 @@ def free_block(pfn: int) -> FreeBlock | None:
     return None
 
 
+def free_list(area: FreeArea, order: int, migratetype: int) -> Iterator[Ptr[Page]]:
+    """The struct page * of each free block in a list: area->free_list[migratetype].
+
+    Raises Broken where the list is damaged, or has a page that starts no free block of
+    this order.
+    """
+    start = area.address + structs.offsetof("struct free_area", "free_list")
+    head = Ptr[ListHead](start + migratetype * structs.sizeof("struct list_head"))
+    inside, size = structs.offsetof("struct page", "lru"), structs.sizeof("struct page")
+    first = page.vmemmap()
+    for link in lists.list_for_each(head):
+        own = Ptr[Page](link - inside)
+        if own < first or (own - first) % size:
+            raise Broken(
+                f"the list at {head:#x} has {link:#x}, which is in no struct page"
+            )
+        found = page.buddy_order(page.page_to_pfn(own))
+        if found != order:
+            what = "no free block" if found is None else f"a block of order {found}"
+            raise Broken(
+                f"the list at {head:#x} of blocks of order {order} has frame "
+                f"{page.page_to_pfn(own):#x}, which starts {what}"
+            )
+        yield own
+
+
 def free_for_cpus() -> dict[int, int]:
     """The free blocks that CPUs keep for themselves: first frames and orders.
 
@@ -87,39 +112,15 @@ def _lists() -> Iterator[tuple[Ptr[ListHead], int]]:
     # Blocks of several orders, and a type of their own, since v5.14 (28f836b6777b,
     # 44042b449872)
     costly = 4  # PAGE_ALLOC_COSTLY_ORDER + 1
-    if structs.has_member("struct zone", "pageset"):
-        place += structs.offsetof("struct per_cpu_pageset", "pcp")
-    for pagesets in _pagesets():
-        for offset in filter(None, per_cpu_offsets()):
+    for zone in mmzone.for_each_populated_zone():
+        for cpu, offset in enumerate(per_cpu_offsets()):
+            if not offset:
+                continue
+            pages = mmzone.per_cpu_pages(zone, cpu)
             for number in range(array.size // size):
                 order = number // types
-                head = pagesets + offset + place + number * size & (1 << 64) - 1
+                head = pages + place + number * size
                 yield Ptr(head), order if order < costly else HPAGE_PMD_ORDER
-
-
-def _pagesets() -> Iterator[int]:
-    """Where each zone that has pages has its lists, less a CPU's offset."""
-    first, zones = structs.member("struct pglist_data", "node_zones")
-    for node in _nodes():
-        for number in range(zones.count):
-            zone = node + first + number * structs.sizeof("struct zone")
-            read = Zone(kernel.memory(), Ptr[Zone](zone))
-            if read.present_pages:
-                pageset = read.pageset or read.per_cpu_pageset
-                assert pageset is not None
-                yield pageset
-
-
-def _nodes() -> Iterator[int]:
-    """NODE_DATA() of all nodes: struct pglist_data *."""
-    if structs.has_symbol("contig_page_data"):
-        yield structs.address_of("contig_page_data")
-        return
-    array = structs.address_of("node_data")
-    for number in range(structs.variable_size("node_data") // 8):
-        node = kernel.memory().u64(array + 8 * number)
-        if node:
-            yield node
 
 
 class Lists:

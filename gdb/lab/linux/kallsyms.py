@@ -168,6 +168,41 @@ def symbol_name(address: int) -> str:
     return table.name(found[0]) if table and found else ""
 
 
+def named(name: str) -> list[module.Symbol]:
+    """All symbols of the kernel image with a name: kallsyms_on_each_match_symbol()."""
+    table = kallsyms()
+    if table is None:
+        return []
+    return [
+        _symbol(table, index)
+        for index in range(len(table.addresses))
+        if table.name(index) == name
+    ]
+
+
+def around(address: int) -> list[module.Symbol]:
+    """The symbols around an address, several where several start at the same place."""
+    if _is_module_address(address):
+        found = module.module_address_lookup(address)
+        return [found] if found else []
+    table = kallsyms()
+    if table is None or not _within(address, (("_text", "_end"),)):
+        return []
+    place = table.find(address)
+    if place is None:
+        return []
+    first, start, _ = place
+    after = bisect.bisect_right(table.addresses, start)
+    return [_symbol(table, index) for index in range(first, after)]
+
+
+def _symbol(table: Kallsyms, index: int) -> module.Symbol:
+    start = table.addresses[index]
+    after = bisect.bisect_right(table.addresses, start)
+    end = table.addresses[after] if after < len(table.addresses) else 0
+    return module.Symbol(table.name(index), start, end, "")
+
+
 def names_at(address: int) -> list[str]:
     """All symbols of the kernel image that start at an address."""
     table = kallsyms()

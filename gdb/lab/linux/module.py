@@ -102,6 +102,25 @@ def module_address_lookup(address: int) -> Symbol | None:
     return None
 
 
+def named(name: str) -> list[Symbol]:
+    """All symbols of modules with a name. Raises Broken, memory.Fault."""
+    found: dict[int, Symbol] = {}
+    for piece in for_each_module():
+        table = Module(kernel.memory(), piece.address).kallsyms
+        if not table or _is_unformed(piece.address):
+            continue
+        strings, symbols = _tables(piece.address, table)
+        for offset, _, _, section, value, _ in SYM.iter_unpack(symbols):
+            if section == SHN_UNDEF or _name(strings + offset) != name:
+                continue
+            inside = piece.holds(value)
+            symbol = _find_kallsyms_symbol(piece, value) if inside else None
+            if inside:
+                end = symbol.end if symbol else 0
+                found.setdefault(value, Symbol(name, value, end, piece.module))
+    return list(found.values())
+
+
 def _is_unformed(module: Ptr[Module]) -> bool:
     """Is it still being put together?"""
     state = Module(kernel.memory(), module).state

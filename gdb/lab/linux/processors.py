@@ -104,6 +104,21 @@ def per_cpu_offsets_are_lost() -> bool:
     return 0 in _per_cpu_offset()
 
 
+def online_cpus() -> list[int]:
+    """The numbers of the CPUs that run: for_each_online_cpu().
+
+    From the mask in kernel/cpu.c. Raises memory.Fault.
+    """
+    place = structs.address_of("__cpu_online_mask")
+    size = structs.variable_size("__cpu_online_mask")
+    mask = int.from_bytes(kernel.memory().read(place, size), "little")
+    return [
+        cpu
+        for cpu, offset in enumerate(per_cpu_offsets())
+        if mask >> cpu & 1 and offset
+    ]
+
+
 def _per_cpu_offset() -> tuple[int, ...]:
     """The array as it is."""
     size = structs.variable_size("__per_cpu_offset")

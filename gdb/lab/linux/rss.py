@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from ..target import kernel, structs
 from ..target.cstruct import Ptr
-from . import task
-from .processors import per_cpu_offsets
+from . import percpu, task
 from .structs.lib import PercpuCounter
 from .structs.mm_types import MmStruct
 from .structs.sched import TaskStruct
@@ -76,15 +75,9 @@ def _of_tasks(
 
 def _of_cpus(mm: Ptr[MmStruct], index: int) -> tuple[int, int]:
     """percpu_counter_read(), and what the CPUs have not added yet."""
-    guest = kernel.memory()
     counter = mm + structs.offsetof("struct mm_struct", "rss_stat")
     counter += index * structs.sizeof("struct percpu_counter")
-    read = PercpuCounter(guest, Ptr[PercpuCounter](counter))
-    pending = 0
-    for offset in filter(None, per_cpu_offsets()):
-        place = read.counters + offset & (1 << 64) - 1
-        pending += _signed(guest.read(place, 4), "i", 0)
-    return read.count, pending
+    return percpu.percpu_counter_read(Ptr[PercpuCounter](counter))
 
 
 def _signed(data: bytes, code: str, index: int) -> int:

@@ -12,10 +12,10 @@ from textwrap import wrap
 
 from ..linux.segments import Segment
 from ..sizes import rough_size
+from .bars import EIGHTHS
 
 WIDTH = 80
 BAR = 20  # blocks of the longest bar
-EIGHTHS = " ▏▎▍▌▋▊▉"
 MOST = 24  # segments of a group; of a larger one only the ends are shown
 PAGE = 4096
 

@@ -28,6 +28,7 @@ class Inode(Struct, name="struct inode"):
     i_rdev: U32
     i_size: S64
     i_generation: U32
+    i_mapping: Ptr[AddressSpace]
 
 
 class SuperBlock(Struct, name="struct super_block"):
@@ -48,6 +49,7 @@ class AddressSpace(Struct, name="struct address_space"):
 
     host: Ptr[Inode]
     xa_head: Ptr[object] = at("i_pages.xa_head")
+    nrpages: U64
 
 
 class Filename(Struct, name="struct filename"):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""include/linux/mm_types.h, mm.h and slab.h."""
+"""include/linux/mm_types.h, mm.h, hugetlb.h and slab.h."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from ...target.cstruct import S32, S64, U8, U64, Flags, Ptr, Raw, Struct, at
+from ...target.cstruct import S32, S64, U8, U32, U64, Flags, Ptr, Raw, Struct, at
 
 if TYPE_CHECKING:
     from .fs import File
@@ -128,7 +128,11 @@ class VmSpecialMapping(Struct, name="struct vm_special_mapping"):
     name: Ptr[object]
 
 
-class KmemCache(Struct, name="struct kmem_cache"):
-    """A cache of the slab allocator: include/linux/slub_def.h, later mm/slab.h."""
+class Hstate(Struct, name="struct hstate"):
+    """A size of huge pages and its pool: include/linux/hugetlb.h."""
 
-    name: Ptr[object]
+    order: U32
+    nr_huge_pages: U64
+    free_huge_pages: U64
+    resv_huge_pages: U64
+    surplus_huge_pages: U64

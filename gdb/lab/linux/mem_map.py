@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All struct page at once, as arrays: for what is asked of every page frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..target import kernel, structs
+from ..target.memory import PAGE_SIZE, Fault
+from . import page, pagewalk, pgtable, regions
+
+Words = NDArray[np.uint64]
+
+
+class MemMap:
+    """The words of all struct page, one row each, and which of them there are."""
+
+    def __init__(self, words: Words, there: NDArray[np.bool_]) -> None:
+        self.words = words
+        self.there = there  # False where no struct page is mapped
+
+    def word(self, member: str, kind: str = "struct page") -> Words:
+        """The 64-bit word that a member starts in, of all frames.
+
+        :param member: must be aligned to 8 bytes
+        """
+        offset = structs.offsetof(kind, member)
+        assert offset % 8 == 0, f"{member} is not a word of its own"
+        column: Words = self.words[:, offset // 8]
+        return column
+
+    def int32(self, member: str, kind: str = "struct page") -> NDArray[np.int32]:
+        """A member of 4 bytes, of all frames."""
+        offset = structs.offsetof(kind, member)
+        halves = self.words.view(np.int32)
+        column: NDArray[np.int32] = halves[:, offset // 4]
+        return column
+
+
+def mem_map() -> MemMap:
+    """Read all struct page: up to max_pfn.
+
+    :raises Fault: a page table cannot be read
+    :raises Broken: a page table lies outside of RAM
+    """
+    guest, size = kernel.memory(), structs.sizeof("struct page")
+    count = regions.max_pfn()
+    start = page.vmemmap()
+    end = -(-(start + count * size) // PAGE_SIZE) * PAGE_SIZE
+    data = np.zeros(end - start, np.uint8)
+    there = np.zeros(end - start, np.bool_)
+    for address, room, level, value in pagewalk.walk_page_range(
+        guest.kernel_pgd, start, end
+    ):
+        entry = pgtable.Entry(level, "", 0, 0, value)
+        if not entry.is_present:
+            continue
+        low, high = max(address, start), min(address + room, end)
+        physical = entry.target + low - address
+        try:
+            buffer, at = guest.physical.locate(physical, high - low)
+        except Fault:
+            continue  # damaged: points outside of RAM
+        piece = np.frombuffer(buffer, np.uint8, high - low, at)
+        data[low - start : high - start] = piece
+        there[low - start : high - start] = True
+    words = data[: count * size].view(np.uint64).reshape(count, size // 8)
+    return MemMap(words, there[: count * size : size])
