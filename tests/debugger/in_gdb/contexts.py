@@ -72,6 +72,9 @@ for place, before in STOPS.items():
             found[f"{place} {odd}"] = {command: ask(command) for command in ASK}
         gdb.execute(f"set $rbp = {int(rbp)}")
 at("syscall_exit_to_user_mode", "")
+# rt_sigreturn() leaves as if it had been no call, with -1 in orig_ax
+while int(gdb.parse_and_eval("(long)((struct pt_regs *)$rdi)->orig_ax")) < 0:
+    at("syscall_exit_to_user_mode", "")
 ax = "*(long *)&((struct pt_regs *)$rdi)->ax"
 result = int(gdb.parse_and_eval(ax))
 for value in (7, -errno.ENOSYS):  # whichever call it is, that is its result now
