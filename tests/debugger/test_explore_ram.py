@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import struct
 import time
 from typing import Any, Callable
 
@@ -344,7 +346,7 @@ def test_slabs_are_slabinfo(moments: Moments) -> None:
 
 
 @pytest.mark.parametrize(
-    "cache", ["task_struct", "mm_struct", "filp", "dentry", "kmalloc-64"]
+    "cache", ["task_struct", "mm_struct", "sighand_cache", "dentry", "kmalloc-64"]
 )
 def test_slabs_of_a_cache(moments: Moments, cache: str) -> None:
     """All slabs are found, also full ones; objects that are free are on a list."""
@@ -518,3 +520,124 @@ def test_damage_is_told_in_a_sentence(
     if whole:
         again = moment.gdb(f"lab {command}")
         assert again == whole
+
+
+# --- The census -------------------------------------------------------------------------
+
+KPF = {"slab": 7, "buddy": 10, "anon": 12, "huge": 17, "nopage": 20, "pgtable": 26}
+KPF |= {"reserved": 32}  # include/uapi/linux/kernel-page-flags.h, kernel-page-flags.h
+
+
+def kpageflags(moment: Moment, *names: str) -> set[int]:
+    """The frames with all of these flags."""
+    data = moment.snapshot["/proc/kpageflags"]
+    mask = sum(1 << KPF[name] for name in names)
+    words = enumerate(struct.unpack(f"<{len(data) // 8}Q", data))
+    return {pfn for pfn, word in words if word & mask == mask}
+
+
+def census(moment: Moment) -> dict[str, set[int]]:
+    """The frames of each kind of owner, as the lab finds them."""
+    file = moment.folder / "owners"
+    code = (
+        "from lab.linux import census; found = census.census(); "
+        f"assert not found.troubles, found.troubles; found.owner.tofile({str(file)!r}); "
+        "print(sorted(census.NAMES.items()))"
+    )
+    names = dict(ast.literal_eval(moment.gdb(f"python {code}")))
+    found: dict[str, set[int]] = {name: set() for name in names.values()}
+    for pfn, kind in enumerate(file.read_bytes()):
+        if kind:
+            found[names[kind]].add(pfn)
+    return found
+
+
+def test_census_is_kpageflags(moments: Moments) -> None:
+    """Frame by frame, for each kind of owner that the kernel has a flag for."""
+    moment = moments()
+    found = census(moment)
+    ram = set().union(*found.values())
+    reserved = kpageflags(moment, "reserved") & ram
+    assert found["kernel image"] | found["reserved"] == reserved
+    assert found["free"] == kpageflags(moment, "buddy")
+    assert found["slab"] == kpageflags(moment, "slab") - reserved
+    assert found["anonymous"] == kpageflags(moment, "anon") - reserved
+    # Of page tables the kernel marks those of user space; others it got at boot
+    left = kpageflags(moment, "pgtable") - reserved - found["page table"]
+    assert {
+        name: frames & left for name, frames in found.items() if frames & left
+    } == {}
+    huge = kpageflags(moment, "huge") - reserved
+    assert huge <= found["free, in the pool of huge pages"] | found["page cache"] | (
+        found["anonymous"]
+    )
+    assert all(len(found[name]) > 20 for name in ("slab", "page table", "kernel stack"))
+
+
+def test_census_has_all_of_ram(moments: Moments) -> None:
+    """Each frame has one owner: the sums are those of the zones, of slabinfo and meminfo."""
+    moment = moments()
+    owners, sums, drawing, details = moment.lab("frames")
+    assert owners["broken"] == ""
+    assert [row["agrees"] for row in sums["rows"]] == [True] * 3, sums
+    frames = {row["owner"]: row["frames"] for row in owners["rows"]}
+    zones = [zone for zone in zoneinfo(moment).values() if zone["present"]]
+    assert sum(frames.values()) == sum(zone["present"] for zone in zones)
+    reserved = frames["kernel image"] + frames["reserved"]
+    managed = sum(zone["managed"] for zone in zones)
+    assert sum(frames.values()) - reserved == managed
+    caches = {
+        row["whose"]: row["frames"] for row in details["rows"] if row["owner"] == "slab"
+    }
+    for row in moment.table("slabs"):
+        assert caches.get(row["name"], 0) * PAGE == row["memory"], row["name"]
+    meminfo = {row["line"]: row["value"] for row in moment.table("meminfo")}
+    stacks = frames["kernel stack"] * PAGE >> 10
+    assert abs(stacks - meminfo["KernelStack"]) <= 64  # some wait to be used again
+    cells = drawing["data"]["cells"]
+    assert len(cells) * drawing["data"]["frames_per_cell"] >= sum(frames.values())
+    assert {"K", ".", "S", "F"} <= set(cells)
+
+
+def test_census_tells_whose_they_are(moments: Moments) -> None:
+    """Of a process alone on its memory: as many frames as /proc says it has."""
+    moment = moments()
+    details = moment.table("frames", 2)
+    found = {(row["owner"], row["whose"]): row["frames"] for row in details}
+    pid = moment.pid("static")
+    name = moment.status(pid)["Name"]
+    lines = re.findall(r"^Anonymous: +(\d+) kB$", moment.proc(pid, "smaps"), re.M)
+    assert found["anonymous", f"{name} {pid}"] == sum(map(int, lines)) // 4 > 0
+    assert found["kernel stack", f"{name} {pid}"] == 4
+    tables = int(moment.status(pid)["VmPTE"].split()[0]) // 4
+    # VmPTE does not count the top table
+    assert found["page table", f"{name} {pid}"] == tables + 1
+
+
+CENSUS_DAMAGED = (
+    "iomem_resource.child",
+    "contig_page_data.node_zones[1].free_area[3].free_list[1].next",
+    "slab_caches.next",
+    "init_task.tasks.next",
+    "vmap_area_list.next",
+    "modules.next",
+    "max_pfn",
+)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("place", CENSUS_DAMAGED)
+def test_a_census_of_damaged_memory(moments: Moments, place: str) -> None:
+    moment = moments()
+    whole = moment.gdb("lab frames")
+    for name, value in VALUES.items():
+        with damage.changed(moment, place, value):
+            start = time.monotonic()
+            output, error = moment.try_gdb("lab frames")
+            took = time.monotonic() - start
+        told = output + error
+        assert (
+            told and "mistake of the lab" not in told and "Traceback" not in told
+        ), f"{name}: {told}"
+        assert took < 10, f"{name}: {took:.1f} s"
+    assert moment.gdb("lab frames") == whole

@@ -18,7 +18,14 @@ from support import projects
 pytestmark = pytest.mark.once
 
 TOOLS = ("bash", "env", "sed", "awk", "dirname", "realpath", "setpriv", "cat")
-SHARED = {"git", "perl", "python3", "python3-rich", "python3-pyelftools"}
+SHARED = {
+    "git",
+    "perl",
+    "python3",
+    "python3-rich",
+    "python3-numpy",
+    "python3-pyelftools",
+}
 INSTALL = "apt-get -o DPkg::Lock::Timeout=120 -q install"
 
 

@@ -127,6 +127,7 @@ class Moment:
         try:
             self._type("source gdb/seginfo.py")
             self._type("seginfo brief")
+            self._type("continue")  # to the first call, which only warms up
             self._type("continue")
             self._type("source tests/debugger/in_gdb/testify.py")
             self.gdb("echo")

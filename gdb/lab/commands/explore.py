@@ -13,6 +13,7 @@ from .current import Current
 from .dump import Dump
 from .elf import Elf
 from .files import Files
+from .frames import Frames
 from .functions import FUNCTIONS
 from .goto import Goto
 from .kernel import Kernel
@@ -67,6 +68,7 @@ COMMANDS = (
     Kernel,
     Zones,
     Buddy,
+    Frames,
     Slabs,
     Vmalloc,
     Meminfo,

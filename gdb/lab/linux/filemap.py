@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..target import kernel
+from ..printable import text_of
+from ..target import kernel, structs
 from ..target.cstruct import NULL, Ptr
 from ..target.memory import PAGE_SIZE, Fault
-from . import page
+from . import page, path
 from .maple import xa_is_node
-from .structs.fs import AddressSpace, File, Inode
+from .structs.fs import AddressSpace, Dentry, File, FileSystemType, Inode, SuperBlock
 from .structs.lib import XaNode
 from .structs.mm_types import Page
 
@@ -45,6 +46,28 @@ def _slot(slots: bytes, index: int) -> Ptr[Any]:
     if entry & 3 == 2 and entry >> 2 < count - 1:
         entry = int.from_bytes(slots[(entry >> 2) * 8 :][:8], "little")
     return Ptr(entry)
+
+
+def mapping_name(mapping: Ptr[AddressSpace]) -> str:
+    """Which file's pages these are: its name, inode and file system.
+
+    A file has no name while it is not in the cache of names, or no more.
+
+    :param mapping: struct address_space *
+    """
+    guest = kernel.memory()
+    try:
+        inode = Inode(guest, AddressSpace(guest, mapping).host)
+        device = SuperBlock(guest, inode.i_sb)
+        name = text_of(guest.read_string(FileSystemType(guest, device.s_type).name))
+        text = f"inode {inode.i_ino} of {name}"
+        if inode.i_dentry:
+            inside = structs.offsetof("struct dentry", "d_u.d_alias")
+            own = path.d_name(Ptr[Dentry](inode.i_dentry - inside))
+            text = f"{text}, {text_of(own)}"
+    except Fault:
+        return f"address_space {mapping:#x}"
+    return text
 
 
 def find_get_page(mapping: Ptr[AddressSpace], index: int) -> int:

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..target import kernel, structs
-from ..target.memory import PAGE_SIZE, Fault
+from ..target.memory import PAGE_SIZE, Broken, Fault, Stub
 from . import page, pagewalk, pgtable, regions
 
 Words = NDArray[np.uint64]
+MOST_FRAMES = 1 << 24  # of a guest without a RAM file: 64 GiB
 
 
 class MemMap:
@@ -38,14 +39,27 @@ class MemMap:
         return column
 
 
+def _count() -> int:
+    """How many frames there are: max_pfn. Raises Broken if that cannot be."""
+    count, physical = regions.max_pfn(), kernel.memory().physical
+    most = MOST_FRAMES
+    if not isinstance(physical, Stub):
+        most = -(-max(block.end for block in physical.blocks) // PAGE_SIZE)
+    if count > most:
+        raise Broken(
+            f"max_pfn is {count:#x}, but no RAM has more than {most:#x} frames"
+        )
+    return count
+
+
 def mem_map() -> MemMap:
     """Read all struct page: up to max_pfn.
 
     :raises Fault: a page table cannot be read
-    :raises Broken: a page table lies outside of RAM
+    :raises Broken: a page table lies outside of RAM, or max_pfn is damaged
     """
     guest, size = kernel.memory(), structs.sizeof("struct page")
-    count = regions.max_pfn()
+    count = _count()
     start = page.vmemmap()
     end = -(-(start + count * size) // PAGE_SIZE) * PAGE_SIZE
     data = np.zeros(end - start, np.uint8)

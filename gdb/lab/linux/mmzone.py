@@ -248,3 +248,9 @@ def migratetype_names() -> list[str]:
     return [
         text_of(guest.read_string(name, 64)) for name in words(guest.read(place, size))
     ]
+
+
+def pending_free(zone: Zone) -> int:
+    """Free pages that CPUs have not yet counted. Raises memory.Fault."""
+    number = structs.enumerators("enum zone_stat_item")["NR_FREE_PAGES"]
+    return sum(_diffs(zone, cpu)[number] for cpu in processors.online_cpus())

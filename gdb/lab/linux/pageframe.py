@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..printable import text_of
 from ..target import kernel
 from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE, Broken, Fault
-from . import buddy, page
+from . import buddy, filemap, page
 from .page import PAGE_MAPPING_ANON, flag_names
 from .structs import mm_types
-from .structs.fs import AddressSpace, FileSystemType, Inode, SuperBlock
+from .structs.fs import AddressSpace
 
 PAGE_MAPPING_MOVABLE = 2
 PAGE_MAPPING_KSM = 3
@@ -189,17 +188,5 @@ def _use(head: mm_types.Page) -> str:
     if not head.refcount:
         return "without a count: just changing hands"
     if head.mapping:
-        return f"page cache: {_inode(Ptr[AddressSpace](head.mapping))}"
+        return f"page cache: {filemap.mapping_name(Ptr[AddressSpace](head.mapping))}"
     return KERNELS
-
-
-def _inode(mapping: Ptr[AddressSpace]) -> str:
-    """Which file's pages: struct address_space *."""
-    guest = kernel.memory()
-    try:
-        inode = Inode(guest, AddressSpace(guest, mapping).host)
-        device = SuperBlock(guest, inode.i_sb)
-        name = text_of(guest.read_string(FileSystemType(guest, device.s_type).name))
-    except Fault:
-        return f"address_space {mapping:#x}"
-    return f"inode {inode.i_ino} of {name}"

@@ -23,7 +23,7 @@ MORE_FLAGS = {
     **{0x100: "VM_FLUSH_RESET_PERMS", 0x200: "VM_MAP_PUT_PAGES"},  # v5.10: b944afc9d64d
     0x400: "VM_ALLOW_HUGE_VMAP",  # since v5.18 (559089e0a93d)
 }
-VM_NO_GUARD = 0x40
+VM_ALLOC = 0x2
 structs.expect("vmap_area_list", "vmap_purge_list", "purge_vmap_area_list")
 
 

@@ -29,6 +29,7 @@ class Inode(Struct, name="struct inode"):
     i_size: S64
     i_generation: U32
     i_mapping: Ptr[AddressSpace]
+    i_dentry: Ptr[object] = at("i_dentry.first")  # struct hlist_node *, by d_alias
 
 
 class SuperBlock(Struct, name="struct super_block"):

@@ -108,6 +108,12 @@ class TailPage(Struct, name="struct page"):
     compound_mapcount: Optional[S32] = at("compound_mapcount.counter")
 
 
+class PmdPage(Struct, name="struct page"):
+    """A page middle directory, until v6.6 (f8546d84fd9f) as a kind of page."""
+
+    pmd_huge_pte: Ptr[Page]  # of the first table that waits for a huge page to be split
+
+
 class Folio(Struct, name="struct folio"):
     """A compound page as a whole, since v5.16 (7b230db3b8d3): include/linux/mm_types.h."""
 
