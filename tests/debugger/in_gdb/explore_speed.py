@@ -13,7 +13,8 @@ from typing import Any, Callable, Iterator
 
 import gdb
 from lab.commands.base import no_garbage_collection
-from lab.linux import mm, pagewalk, process, task, vma
+from lab.linux import census, mm, pagewalk, process, task, vma
+from lab.reports import buddy, count, meminfo, slabs, vmalloc, zones
 from lab.target import kernel, structs
 from lab.target.memory import PHYSICAL_MASK
 
@@ -99,11 +100,11 @@ def areas_by_gdb_value(addresses: list[int]) -> int:
 def areas(pid: int) -> dict[str, float]:
     address = task.task(task.find_task_by_pid(pid)).mm
     walk, found = timed(lambda: list(vma.for_each_vma(address)))
-    some = [at for at, _ in found[:SLOW]]
+    some = [area.address for area in found[:SLOW]]
     by_gdb, total = timed(lambda: areas_by_gdb_value(some), FEW)
     assert total == sum(
         area.vm_start + area.vm_end + area.vm_flags + area.vm_file
-        for _, area in found[:SLOW]
+        for area in found[:SLOW]
     )
     return {
         "areas": len(found),
@@ -148,7 +149,29 @@ def pages(pid: int) -> dict[str, float]:
     return {"pages": len(found), "walk_s": walk, "stub_s": stub}
 
 
+# --- The rest of memory --------------------------------------------------------------
+
+VIEWS = {
+    "zones": zones.describe,
+    "buddy": lambda: buddy.describe("", None),
+    "slabs": lambda: slabs.describe(""),
+    "slabs task_struct": lambda: slabs.describe("task_struct"),
+    "vmalloc": vmalloc.describe,
+    "meminfo": meminfo.describe,
+    "count": count.describe,
+}
+
+
+def ram() -> dict[str, Any]:
+    """Take the census, and look at the rest of memory."""
+    took, found = timed(census.census)
+    assert found.troubles == [] and found.frames > 0, found.troubles
+    views = {name: timed(describe)[0] for name, describe in VIEWS.items()}
+    return {"frames": found.frames, "census_s": took, "views_s": views}
+
+
 result = {
+    "ram": ram(),
     "ps": tasks(),
     "vmas": {name: areas(pid) for name, pid in GIVEN["areas"].items()},
     "pages": {name: pages(pid) for name, pid in GIVEN["pages"].items()},
