@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.linux import mmzone, percpu, slub, vmalloc
+from lab.linux import mem_map, mmzone, percpu, slub, vmalloc
 from lab.linux.structs.lib import ListHead, PercpuCounter
 from lab.linux.structs.mmzone import Zone
 from lab.linux.structs.slub import KmemCache
@@ -15,9 +15,10 @@ from lab.target.cstruct import Ptr
 from lab.target.debugger import Refused
 from lab.target.memory import Broken
 from lab.view import bars
-from made_up import PAGE, WORD, Guest
+from made_up import PAGE, WORD, WRITE, Guest
 
 SIZE = 64  # of an object
+VMEMMAP = 0xFFFF_EA00_0000_0000
 OBJECTS = 8
 
 
@@ -244,3 +245,40 @@ def test_a_list_that_differs_by_the_way(guest: Guest) -> None:
     forward, _ = listhead._forward(Ptr[ListHead](head))
     backward, _ = listhead._backward(Ptr[ListHead](head))
     assert forward == [one] and backward == [two]
+
+
+# --- All struct page ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "order", [(0, 1, 2), (2, 0, 1), (0, None, 1), (None, None, None)]
+)
+def test_all_struct_page(guest: Guest, order: tuple[int | None, ...]) -> None:
+    """Whether the array is in one piece, in several, or has holes."""
+    size = structs.sizeof("struct page")
+    each = PAGE // size
+    pgd = guest.physical(structs.address_of("init_top_pgt"))
+    if structs.has_symbol("vmemmap_base"):
+        guest.variable("vmemmap_base", VMEMMAP)
+    guest.variable("max_pfn", 3 * each)
+    room = guest.room(3 * PAGE, PAGE)
+    for number, place in enumerate(order):
+        if place is None:
+            continue
+        page = room + place * PAGE
+        guest.map(pgd, VMEMMAP + number * PAGE, guest.physical(page), WRITE)
+        for inside in range(each):
+            flags = {"flags": number * each + inside + 1}
+            guest.put("struct page", flags, page + inside * size)
+    found = mem_map.mem_map()
+    assert len(found.words) == 3 * each
+    for pfn in range(3 * each):
+        there = order[pfn // each] is not None
+        assert found.there[pfn] == there
+        assert found.word("flags")[pfn] == (pfn + 1 if there else 0)
+
+
+def test_more_frames_than_ram(guest: Guest) -> None:
+    guest.variable("max_pfn", 1 << 40)
+    with pytest.raises(Broken, match="but no RAM has more than"):
+        mem_map.mem_map()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,12 +60,36 @@ def mem_map() -> MemMap:
     :raises Fault: a page table cannot be read
     :raises Broken: a page table lies outside of RAM, or max_pfn is damaged
     """
-    guest, size = kernel.memory(), structs.sizeof("struct page")
+    size = structs.sizeof("struct page")
     count = _count()
     start = page.vmemmap()
     end = -(-(start + count * size) // PAGE_SIZE) * PAGE_SIZE
-    data = np.zeros(end - start, np.uint8)
-    there = np.zeros(end - start, np.bool_)
+    pieces = _pieces(start, end)
+    if len(pieces) == 1 and len(pieces[0].data) == end - start:
+        data = pieces[0].data  # all in one piece, as the kernel makes it: no copy
+        there = np.ones(count, np.bool_)
+    else:
+        data, there = np.zeros(end - start, np.uint8), np.zeros(count, np.bool_)
+        for piece in pieces:
+            data[piece.offset : piece.offset + len(piece.data)] = piece.data
+            first = -(-piece.offset // size)
+            there[first : (piece.offset + len(piece.data)) // size] = True
+    words = data[: count * size].view(np.uint64).reshape(count, size // 8)
+    return MemMap(words, there)
+
+
+@dataclass
+class _Piece:
+    """A part of the array that lies in one piece in memory."""
+
+    offset: int  # in the array
+    data: NDArray[np.uint8]
+
+
+def _pieces(start: int, end: int) -> list[_Piece]:
+    """The mapped parts of a range of addresses, each as long as can be. Raises Broken."""
+    guest = kernel.memory()
+    runs: list[tuple[int, int, int]] = []  # address, physical address, size
     for address, room, level, value in pagewalk.walk_page_range(
         guest.kernel_pgd, start, end
     ):
@@ -71,13 +97,19 @@ def mem_map() -> MemMap:
         if not entry.is_present:
             continue
         low, high = max(address, start), min(address + room, end)
-        physical = entry.target + low - address
+        physical, size = entry.target + low - address, high - low
+        if runs:
+            before, its, length = runs[-1]
+            if before + length == low and its + length == physical:
+                runs[-1] = before, its, length + size
+                continue
+        runs.append((low, physical, size))
+    found = []
+    for address, physical, size in runs:
         try:
-            buffer, at = guest.physical.locate(physical, high - low)
+            buffer, at = guest.physical.locate(physical, size)
         except Fault:
             continue  # damaged: points outside of RAM
-        piece = np.frombuffer(buffer, np.uint8, high - low, at)
-        data[low - start : high - start] = piece
-        there[low - start : high - start] = True
-    words = data[: count * size].view(np.uint64).reshape(count, size // 8)
-    return MemMap(words, there[: count * size : size])
+        data = np.frombuffer(buffer, np.uint8, size, at)
+        found.append(_Piece(address - start, data))
+    return found
