@@ -16,7 +16,7 @@ from ..target import structs
 from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from . import lists, mmzone, page
-from .processors import per_cpu_offsets
+from .processors import possible_cpus
 from .structs.lib import ListHead
 from .structs.mm_types import Page
 from .structs.mmzone import FreeArea
@@ -113,9 +113,7 @@ def _lists() -> Iterator[tuple[Ptr[ListHead], int]]:
     # 44042b449872)
     costly = 4  # PAGE_ALLOC_COSTLY_ORDER + 1
     for zone in mmzone.for_each_populated_zone():
-        for cpu, offset in enumerate(per_cpu_offsets()):
-            if not offset:
-                continue
+        for cpu in possible_cpus():
             pages = mmzone.per_cpu_pages(zone, cpu)
             for number in range(array.size // size):
                 order = number // types

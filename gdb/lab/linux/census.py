@@ -39,6 +39,8 @@ from . import (
     vmalloc,
 )
 from .mem_map import MemMap, mem_map
+from .page import PAGE_MAPPING_ANON
+from .pageframe import PAGE_MAPPING_KSM, PAGE_MAPPING_MOVABLE
 from .structs.fs import AddressSpace
 from .structs.lib import ListHead
 from .structs.mm_types import MmStruct, Page, PmdPage
@@ -68,7 +70,6 @@ NAMES = {
     KERNEL: "kernel, alone or in a block",
 }
 MOST_FILES = 1 << 20
-MAPPING_ANON, MAPPING_MOVABLE = 1, 2
 PERCPU_CALLER = "pcpu_"
 Frames = NDArray[np.int64]
 
@@ -140,16 +141,9 @@ def _heads(pages: MemMap) -> Frames:
     return np.where(is_tail, head, own)
 
 
-def _has(pages: MemMap, name: str) -> NDArray[np.bool_]:
-    """Which frames have a flag."""
-    bit = np.uint64(structs.enumerators("enum pageflags")[f"PG_{name}"])
-    found: NDArray[np.bool_] = pages.word("flags") >> bit & np.uint64(1) != 0
-    return found
-
-
 def _reserved(found: Census, pages: MemMap, heads: Frames) -> None:
     """What the page allocator never got: the kernel image, and what memblock gave out."""
-    reserved = np.flatnonzero(_has(pages, "reserved"))
+    reserved = np.flatnonzero(pages.has("reserved"))
     start, end = regions.image()
     base = kernel.memory().phys_base - START_KERNEL_MAP
     first, last = start + base >> 12, end - 1 + base >> 12
@@ -179,9 +173,8 @@ def _blocks(starts: list[int], size: int) -> Frames:
 
 def _slabs(found: Census, pages: MemMap, heads: Frames) -> None:
     """Slabs, by their cache. Raises Broken."""
-    kind = "struct slab" if structs.has_type("struct slab") else "struct page"
-    frames = np.flatnonzero(_has(pages, "slab")[heads])
-    caches = pages.word("slab_cache", kind)[heads[frames]]
+    frames = np.flatnonzero(pages.has("slab")[heads])
+    caches = pages.word("slab_cache", slub.slab_type())[heads[frames]]
     for cache in slub.for_each_cache():
         own = frames[caches == np.uint64(cache.address)]
         if len(own):
@@ -234,16 +227,14 @@ def _spaces(pages: MemMap) -> Iterator[Ptr[MmStruct]]:
     for cache in slub.for_each_cache():
         if slub.cache_name(cache) == "mm_struct":
             for slab in slub.slabs_of(cache, pages):
-                for number in range(slab.objects):
-                    if number not in slab.free:
-                        start = slab.start + (cache.red_left_pad or 0)
-                        yield Ptr[MmStruct](start + number * cache.size)
+                for _, address in slub.in_use(cache, slab):
+                    yield Ptr[MmStruct](address)
 
 
 def _is_anonymous(pages: MemMap) -> NDArray[np.bool_]:
     """Which first pages belong to anonymous memory: PageAnon()."""
-    is_slab = _has(pages, "slab")
-    found: NDArray[np.bool_] = pages.word("mapping") & np.uint64(MAPPING_ANON) != 0
+    is_slab = pages.has("slab")
+    found: NDArray[np.bool_] = pages.word("mapping") & np.uint64(PAGE_MAPPING_ANON) != 0
     return found & ~is_slab
 
 
@@ -252,12 +243,15 @@ def _stack(found: Census, thread: Ptr[TaskStruct], name: str) -> None:
     stack = registers.task_stack_page(thread)
     if not stack:
         return
-    frames = []
-    for address in range(stack, stack + registers.thread_size(), PAGE_SIZE):
-        walk = pgtable.walk(kernel.memory().kernel_pgd, address)
-        if walk.physical is not None:
-            frames.append(walk.physical // PAGE_SIZE)
-    found.claim(STACK, np.array(frames, np.int64), name)
+    found.claim(STACK, _mapped(stack, stack + registers.thread_size()), name)
+
+
+def _mapped(start: int, end: int) -> Frames:
+    """The frames that are mapped at kernel addresses."""
+    pgd = kernel.memory().kernel_pgd
+    walks = (pgtable.walk(pgd, address) for address in range(start, end, PAGE_SIZE))
+    frames = [walk.physical // PAGE_SIZE for walk in walks if walk.physical is not None]
+    return np.array(frames, np.int64)
 
 
 def _deposited(middle: list[int]) -> Frames:
@@ -327,28 +321,22 @@ def _entries(table: int) -> NDArray[np.uint64]:
 def _vmalloc(found: Census, pages: MemMap, heads: Frames) -> None:
     """What is mapped in the vmalloc region and that of modules. Raises Broken."""
     names = {piece.start: piece.module for piece in module.for_each_module()}
-    kernel_pgd = kernel.memory().kernel_pgd
     for one in vmalloc.for_each_vmap_area():
         if one.vm is None or not one.vm.flags & vmalloc.VM_ALLOC:
             continue
         start, end = one.vm.addr, one.vm.addr + one.vm.size
-        frames = []
-        for address in range(start, end, PAGE_SIZE):
-            walk = pgtable.walk(kernel_pgd, address)
-            if walk.physical is not None:
-                frames.append(walk.physical // PAGE_SIZE)
         caller = kallsyms.sprint_short(one.vm.caller) if one.vm.caller else "?"
         kind, whose = VMALLOC, caller
         if start in names:
             kind, whose = MODULE, names[start]
         elif caller.startswith(PERCPU_CALLER):
             kind = PERCPU
-        found.claim(kind, np.array(frames, np.int64), whose)
+        found.claim(kind, _mapped(start, end), whose)
 
 
 def _others(found: Census, pages: MemMap, heads: Frames) -> None:
     """Memory of user space that no process maps now, and the page cache."""
-    huge = np.flatnonzero(_has(pages, "head"))
+    huge = np.flatnonzero(pages.has("head"))
     in_pool = [
         int(pfn)
         for pfn in huge
@@ -365,9 +353,13 @@ def _others(found: Census, pages: MemMap, heads: Frames) -> None:
     mapping = pages.word("mapping")[heads]
     left = np.flatnonzero(found.owner == KERNEL)
     words = mapping[left]
-    found.claim(ANONYMOUS, left[words & np.uint64(3) == MAPPING_ANON], "in no process")
-    found.claim(ANONYMOUS, left[words & np.uint64(3) == 3], "shared by KSM")
-    found.claim(MOVABLE, left[words & np.uint64(3) == MAPPING_MOVABLE])
+    found.claim(
+        ANONYMOUS, left[words & np.uint64(3) == PAGE_MAPPING_ANON], "in no process"
+    )
+    found.claim(
+        ANONYMOUS, left[words & np.uint64(3) == PAGE_MAPPING_KSM], "shared by KSM"
+    )
+    found.claim(MOVABLE, left[words & np.uint64(3) == PAGE_MAPPING_MOVABLE])
     cached = left[(words != 0) & (words & np.uint64(3) == 0)]
     owners = mapping[cached]
     for place in np.unique(owners)[:MOST_FILES]:

@@ -33,6 +33,12 @@ class MemMap:
         column: Words = self.words[:, offset // 8]
         return column
 
+    def has(self, name: str) -> NDArray[np.bool_]:
+        """Which frames have a flag, such as "slab"."""
+        bit = np.uint64(structs.enumerators("enum pageflags")[f"PG_{name}"])
+        found: NDArray[np.bool_] = self.word("flags") >> bit & np.uint64(1) != 0
+        return found
+
     def int32(self, member: str, kind: str = "struct page") -> NDArray[np.int32]:
         """A member of 4 bytes, of all frames."""
         offset = structs.offsetof(kind, member)

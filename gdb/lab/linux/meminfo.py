@@ -10,8 +10,8 @@ from ..target import kernel, structs
 from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE
 from . import lists, mmzone, percpu
-from .mmzone import HPAGE_PMD_NR
-from .regions import regions
+from .page import HUGE_PAGES
+from .regions import named
 from .structs.fs import AddressSpace, Inode
 from .structs.lib import PercpuCounter
 from .structs.mm_types import Hstate
@@ -103,8 +103,7 @@ def lines() -> Iterator[Line]:
     yield _available(counters, lru, slab[0], misc)
     buffers = _buffers()
     yield plain("Buffers", buffers)
-    without = Term(swapcache.counter, swapcache.value, sign=-1)
-    yield plain("Cached", term("NR_FILE_PAGES"), without, _minus(buffers))
+    yield plain("Cached", term("NR_FILE_PAGES"), _minus(swapcache), _minus(buffers))
     yield plain("SwapCached", swapcache)
     yield plain("Active", lru["ACTIVE_ANON"], lru["ACTIVE_FILE"])
     yield plain("Inactive", lru["INACTIVE_ANON"], lru["INACTIVE_FILE"])
@@ -214,9 +213,7 @@ def _hstates() -> list[Hstate]:
     if not structs.has_symbol("hugetlb_max_hstate"):
         return []
     guest = kernel.memory()
-    count = int.from_bytes(
-        guest.read(structs.address_of("hugetlb_max_hstate"), 4), "little", signed=True
-    )
+    count = kernel.read_int("hugetlb_max_hstate")
     first, size = structs.address_of("hstates"), structs.sizeof("struct hstate")
     most = structs.variable_size("hstates") // size
     return [
@@ -234,28 +231,25 @@ def _commit_limit() -> Line:
         return Line("CommitLimit", _kib((pages, swap)), "kB", (pages, swap))
     total = variable("_totalram_pages")
     huge = sum(state.nr_huge_pages << state.order for state in _hstates())
-    ratio = _int("sysctl_overcommit_ratio")
+    ratio = kernel.read_int("sysctl_overcommit_ratio")
     allowed = (total.value - huge) * ratio // 100
     terms = (total, Term("pages of the pools of huge pages", huge, sign=-1), swap)
     note = f"of RAM {ratio} %: sysctl_overcommit_ratio"
     return Line("CommitLimit", (allowed + swap.value) * PAGE_KIB, "kB", terms, note)
 
 
-def _int(symbol: str) -> int:
-    data = kernel.memory().read(structs.address_of(symbol), 4)
-    return int.from_bytes(data, "little", signed=True)
-
-
 def _vmalloc_total() -> Line:
     """VMALLOC_END - VMALLOC_START; the end is the last byte of the region."""
-    (region,) = (found for found in regions() if found.name == "vmalloc")
+    region = named("vmalloc")
     term = Term("VMALLOC_END - VMALLOC_START", region.size - 1 >> 10, kib=1)
     return Line("VmallocTotal", term.value, "kB", (term,))
 
 
 def _percpu() -> Line:
     """pcpu_nr_pages() in mm/percpu.c."""
-    populated, units = _int("pcpu_nr_populated"), _int("pcpu_nr_units")
+    populated, units = kernel.read_int("pcpu_nr_populated"), kernel.read_int(
+        "pcpu_nr_units"
+    )
     terms = (Term("pcpu_nr_populated", populated * units),)
     return Line("Percpu", _kib(terms), "kB", terms, f"times {units} pcpu_nr_units")
 
@@ -264,7 +258,7 @@ def _huge(counters: _Counters) -> Iterator[Line]:
     """Counted in huge pages until v5.12: see mmzone.node_counters()."""
     if not counters.has("NR_ANON_THPS") or not structs.has_symbol("huge_zero_page"):
         return  # huge_zero_page is there with CONFIG_TRANSPARENT_HUGEPAGE only
-    kib = PAGE_KIB if mmzone.counts_pages_of_huge() else PAGE_KIB * HPAGE_PMD_NR
+    kib = PAGE_KIB if mmzone.counts_pages_of_huge() else PAGE_KIB * HUGE_PAGES
     for name, counter in (
         ("AnonHugePages", "NR_ANON_THPS"),
         ("ShmemHugePages", "NR_SHMEM_THPS"),
@@ -281,7 +275,7 @@ def _hugetlb() -> Iterator[Line]:
     states = _hstates()
     if not states:
         return
-    default = states[_int("default_hstate_idx")]
+    default = states[kernel.read_int("default_hstate_idx")]
     for name, value in (
         ("HugePages_Total", default.nr_huge_pages),
         ("HugePages_Free", default.free_huge_pages),
@@ -307,7 +301,7 @@ def _direct_map() -> Iterator[Line]:
     counts = mmzone.words(kernel.memory().read(place, size))
     numbers = structs.enumerators("enum pg_level")
     for level, kib in LEVELS.items():
-        if level == "PG_LEVEL_1G" and not _int("direct_gbpages"):
+        if level == "PG_LEVEL_1G" and not kernel.read_int("direct_gbpages"):
             continue
         term = Term(f"direct_pages_count[{level}]", counts[numbers[level]], kib)
         name = f"DirectMap{level.removeprefix('PG_LEVEL_').replace('K', 'k')}"

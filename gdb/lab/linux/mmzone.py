@@ -11,6 +11,7 @@ from ..printable import text_of
 from ..target import kernel, structs
 from ..target.cstruct import Ptr
 from . import processors
+from .page import HUGE_PAGES
 from .structs.mmzone import (
     FreeArea,
     PerCpuNodestat,
@@ -22,7 +23,6 @@ from .structs.mmzone import (
 )
 
 MAX_RECLAIM_RETRIES = 16  # mm/internal.h
-HPAGE_PMD_NR = 512
 # Node counters that /proc counts in huge pages: vmstat_item_print_in_thp(), vmstat.h
 IN_HUGE_PAGES = (
     *("NR_ANON_THPS", "NR_FILE_THPS", "NR_SHMEM_THPS"),
@@ -114,12 +114,14 @@ def vmstat_text() -> list[str]:
 
     See mm/vmstat.c. Raises memory.Fault.
     """
-    guest, table = kernel.memory(), structs.address_of("vmstat_text")
-    size = structs.variable_size("vmstat_text")
-    return [
-        text_of(guest.read_string(place, 64))
-        for place in words(guest.read(table, size))
-    ]
+    return _strings("vmstat_text")
+
+
+def _strings(symbol: str) -> list[str]:
+    """An array of const char *. Raises memory.Fault."""
+    guest, size = kernel.memory(), structs.variable_size(symbol)
+    array = guest.read(structs.address_of(symbol), size)
+    return [text_of(guest.read_string(place, 64)) for place in words(array)]
 
 
 def zone_counters(zone: Zone) -> list[Counter]:
@@ -140,10 +142,8 @@ def node_counters(node: PglistData) -> list[Counter]:
         before += len(structs.enumerators(f"enum {name}")) - 1
     guest, pending = kernel.memory(), []
     for cpu in processors.online_cpus():
-        place = (
-            node.per_cpu_nodestats + processors.per_cpu_offsets()[cpu] & processors.MASK
-        )
-        diffs = PerCpuNodestat(guest, Ptr[PerCpuNodestat](place)).vm_node_stat_diff
+        place = processors.per_cpu_ptr(node.per_cpu_nodestats, cpu)
+        diffs = PerCpuNodestat(guest, place).vm_node_stat_diff
         pending.append(struct.unpack(f"<{len(diffs)}b", diffs))
     found = _counters(vmstat_text()[before:], longs(node.vm_stat), pending)
     if not counts_pages_of_huge():
@@ -152,7 +152,7 @@ def node_counters(node: PglistData) -> list[Counter]:
     for name in IN_HUGE_PAGES:
         read = found[numbers[name]]
         found[numbers[name]] = Counter(
-            read.name, read.value // HPAGE_PMD_NR, read.pending // HPAGE_PMD_NR
+            read.name, read.value // HUGE_PAGES, read.pending // HUGE_PAGES
         )
     return found
 
@@ -186,23 +186,21 @@ def _diffs(zone: Zone, cpu: int) -> tuple[int, ...]:
 
 def _stats(zone: Zone, cpu: int) -> PerCpuPageset | PerCpuZonestat:
     """What a CPU keeps for a zone's counters."""
-    offset = processors.per_cpu_offsets()[cpu]
+    guest, per_cpu_ptr = kernel.memory(), processors.per_cpu_ptr
     if zone.pageset is not None:
-        place = zone.pageset + offset & processors.MASK
-        return PerCpuPageset(kernel.memory(), Ptr[PerCpuPageset](place))
+        return PerCpuPageset(guest, per_cpu_ptr(zone.pageset, cpu))
     assert zone.per_cpu_zonestats is not None
-    place = zone.per_cpu_zonestats + offset & processors.MASK
-    return PerCpuZonestat(kernel.memory(), Ptr[PerCpuZonestat](place))
+    return PerCpuZonestat(guest, per_cpu_ptr(zone.per_cpu_zonestats, cpu))
 
 
 def per_cpu_pages(zone: Zone, cpu: int) -> Ptr[PerCpuPages]:
     """A CPU's free pages of a zone: struct per_cpu_pages *."""
-    offset = processors.per_cpu_offsets()[cpu]
     if zone.pageset is not None:
         inside = structs.offsetof("struct per_cpu_pageset", "pcp")
-        return Ptr[PerCpuPages](zone.pageset + offset + inside & processors.MASK)
+        pageset = processors.per_cpu_ptr(zone.pageset, cpu)
+        return Ptr[PerCpuPages](pageset + inside)
     assert zone.per_cpu_pageset is not None
-    return Ptr[PerCpuPages](zone.per_cpu_pageset + offset & processors.MASK)
+    return processors.per_cpu_ptr(zone.per_cpu_pageset, cpu)
 
 
 def pagesets(zone: Zone) -> list[Pageset]:
@@ -242,12 +240,7 @@ def migratetype_names() -> list[str]:
 
     Raises memory.Fault.
     """
-    place = structs.address_of("migratetype_names")
-    size = structs.variable_size("migratetype_names")
-    guest = kernel.memory()
-    return [
-        text_of(guest.read_string(name, 64)) for name in words(guest.read(place, size))
-    ]
+    return _strings("migratetype_names")
 
 
 def pending_free(zone: Zone) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..target import kernel
 from ..target.cstruct import Ptr
-from .processors import MASK, per_cpu_offsets
+from .processors import per_cpu_ptr, possible_cpus
 from .structs.lib import PercpuCounter
 
 
@@ -17,8 +17,8 @@ def percpu_counter_read(counter: Ptr[PercpuCounter]) -> tuple[int, int]:
     guest = kernel.memory()
     read = PercpuCounter(guest, counter)
     pending = 0
-    for offset in filter(None, per_cpu_offsets()):
-        part = guest.read(read.counters + offset & MASK, 4)
+    for cpu in possible_cpus():
+        part = guest.read(per_cpu_ptr(read.counters, cpu), 4)
         pending += int.from_bytes(part, "little", signed=True)
     return read.count, pending
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..target import kernel, structs
 from ..target.cstruct import NULL, Ptr
@@ -13,6 +14,7 @@ from .structs.sched import TaskStruct
 from .task import CPL, kernel_gs_bases, per_cpu_place
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
+T = TypeVar("T")
 REGISTERS = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
     *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
@@ -104,6 +106,16 @@ def per_cpu_offsets_are_lost() -> bool:
     return 0 in _per_cpu_offset()
 
 
+def possible_cpus() -> list[int]:
+    """The numbers of the CPUs that have per-CPU variables: for_each_possible_cpu()."""
+    return [cpu for cpu, offset in enumerate(per_cpu_offsets()) if offset]
+
+
+def per_cpu_ptr(place: Ptr[T], cpu: int) -> Ptr[T]:
+    """A CPU's own copy of a per-CPU object. Raises memory.Fault."""
+    return Ptr[T](place + per_cpu_offsets()[cpu] & MASK)
+
+
 def online_cpus() -> list[int]:
     """The numbers of the CPUs that run: for_each_online_cpu().
 
@@ -112,11 +124,7 @@ def online_cpus() -> list[int]:
     place = structs.address_of("__cpu_online_mask")
     size = structs.variable_size("__cpu_online_mask")
     mask = int.from_bytes(kernel.memory().read(place, size), "little")
-    return [
-        cpu
-        for cpu, offset in enumerate(per_cpu_offsets())
-        if mask >> cpu & 1 and offset
-    ]
+    return [cpu for cpu in possible_cpus() if mask >> cpu & 1]
 
 
 def _per_cpu_offset() -> tuple[int, ...]:

@@ -238,6 +238,11 @@ def image() -> tuple[int, int]:
     return structs.address_of("_text"), structs.address_of("_end")
 
 
+def named(name: str) -> Region:
+    """The region with a name that there is in every kernel, such as "vmalloc"."""
+    return next(region for region in regions() if region.name == name)
+
+
 def region_of(address: int) -> Region | None:
     """The region an address lies in, None for an unused one."""
     for region in regions():

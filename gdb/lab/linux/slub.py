@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Iterator
 
 import numpy as np
@@ -131,23 +131,21 @@ def use_of(cache: KmemCache) -> Use | None:
 def _partial_of_node(node: KmemCacheNode) -> Iterator[Ptr[Page]]:
     """The slabs on a node's list. Raises Broken."""
     inside = structs.offsetof("struct kmem_cache_node", "partial")
-    kind, member = (
-        ("struct slab", "slab_list") if _has_slab() else ("struct page", "slab_list")
-    )
-    link = structs.offsetof(kind, member)
+    link = structs.offsetof(slab_type(), "slab_list")
     for place in lists.list_for_each(Ptr[ListHead](node.address + inside)):
         yield Ptr[Page](place - link)
 
 
 @structs.cached
-def _has_slab() -> bool:
-    return structs.has_type("struct slab")
+def slab_type() -> str:
+    """What a slab is: a type of its own since v5.17 (d122019bf061)."""
+    return "struct slab" if structs.has_type("struct slab") else "struct page"
 
 
 def read_slab(place: Ptr[Page]) -> Slab | SlabPage:
     """The struct slab at a struct page. Raises memory.Fault."""
     guest = kernel.memory()
-    if _has_slab():
+    if slab_type() == "struct slab":
         return Slab(guest, Ptr[Slab](place))
     return SlabPage(guest, Ptr[SlabPage](place))
 
@@ -202,18 +200,7 @@ def slabs_of(cache: KmemCache, pages: MemMap | None = None) -> list[SlabOf]:
         read = _slab(place, where)
         free = set(_free(cache, read, read_slab(place).freelist))
         free |= set(_free(cache, read, kept.get(place, Ptr(0))))
-        found.append(
-            SlabOf(
-                page=read.page,
-                start=read.start,
-                order=read.order,
-                objects=read.objects,
-                inuse=read.inuse,
-                frozen=read.frozen,
-                where=where,
-                free=frozenset(free),
-            )
-        )
+        found.append(replace(read, free=frozenset(free)))
     return sorted(found, key=lambda slab: slab.start)
 
 
@@ -249,10 +236,9 @@ def _of_cpus(cache: KmemCache) -> Iterator[tuple[int, KmemCacheCpu]]:
     """What each CPU allocates from. Raises memory.Fault."""
     if not cache.cpu_slab:
         return
-    for cpu, offset in enumerate(processors.per_cpu_offsets()):
-        if offset:
-            place = cache.cpu_slab + offset & processors.MASK
-            yield cpu, KmemCacheCpu(kernel.memory(), Ptr[KmemCacheCpu](place))
+    for cpu in processors.possible_cpus():
+        place = processors.per_cpu_ptr(cache.cpu_slab, cpu)
+        yield cpu, KmemCacheCpu(kernel.memory(), place)
 
 
 def _kept_by_cpus(cache: KmemCache) -> dict[Ptr[Page], Ptr[object]]:
@@ -267,13 +253,17 @@ def _kept_by_cpus(cache: KmemCache) -> dict[Ptr[Page], Ptr[object]]:
 
 def _pages_of(cache: KmemCache, pages: MemMap) -> list[Ptr[Page]]:
     """The first pages of all slabs of a cache."""
-    kind = "struct slab" if _has_slab() else "struct page"
-    bit = structs.enumerators("enum pageflags")["PG_slab"]
-    is_slab = pages.word("flags") >> np.uint64(bit) & np.uint64(1)
-    owned = pages.word("slab_cache", kind) == np.uint64(cache.address)
-    return [
-        page.pfn_to_page(int(pfn)) for pfn in np.flatnonzero(owned & (is_slab != 0))
-    ]
+    owned = pages.word("slab_cache", slab_type()) == np.uint64(cache.address)
+    own = np.flatnonzero(owned & pages.has("slab"))
+    return [page.pfn_to_page(int(pfn)) for pfn in own]
+
+
+def in_use(cache: KmemCache, slab: SlabOf) -> Iterator[tuple[int, int]]:
+    """Number and address of each object in use of a slab that slabs_of() gave."""
+    start = slab.start + (cache.red_left_pad or 0)
+    for number in range(slab.objects):
+        if number not in slab.free:
+            yield number, start + number * cache.size
 
 
 def _free(cache: KmemCache, slab: SlabOf, first: int) -> Iterator[int]:

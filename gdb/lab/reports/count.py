@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..linux import process, processors
 from ..result import Check, Number, Report, Table, Words
 from ..target import kernel, structs
+from ..target.cstruct import Ptr
 from ..target.memory import Broken
 
 STATES = {
@@ -98,7 +99,7 @@ def describe() -> CountReport:
         row = StateRow(state, meaning, by_state[state], all_states[state])
         states.rows.append(row)
     counters.rows += [
-        _counter("nr_threads", _int("nr_threads"), len(threads)),
+        _counter("nr_threads", kernel.read_int("nr_threads"), len(threads)),
         _counter("sum of process_counts", _process_counts(), len(leaders)),
     ]
     forks = kernel.memory().u64(structs.address_of("total_forks"))
@@ -115,16 +116,11 @@ def _counter(name: str, value: int, counted: int) -> CounterRow:
     return CounterRow(name, value, counted, value == counted or differs)
 
 
-def _int(symbol: str) -> int:
-    place = structs.address_of(symbol)
-    return int.from_bytes(kernel.memory().read(place, 4), "little", signed=True)
-
-
 def _process_counts() -> int:
     """nr_processes() in kernel/fork.c."""
-    place, guest = structs.address_of("process_counts"), kernel.memory()
+    place, guest = Ptr[object](structs.address_of("process_counts")), kernel.memory()
     total = 0
-    for offset in filter(None, processors.per_cpu_offsets()):
-        data = guest.read(place + offset & processors.MASK, 8)
+    for cpu in processors.possible_cpus():
+        data = guest.read(processors.per_cpu_ptr(place, cpu), 8)
         total += int.from_bytes(data, "little", signed=True)
     return total

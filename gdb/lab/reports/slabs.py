@@ -192,10 +192,7 @@ def _objects(cache: KmemCache, slabs: list[slub.SlabOf]) -> Table[ObjectRow] | N
         return None
     table = Table(ObjectRow, "objects in use")
     for slab in slabs:
-        for number in range(slab.objects):
-            if number in slab.free:
-                continue
-            address = slab.start + (cache.red_left_pad or 0) + number * cache.size
+        for number, address in slub.in_use(cache, slab):
             try:
                 text = tell(address)
             except (Fault, Broken) as trouble:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
 from ..linux import kallsyms, vmalloc
-from ..linux.regions import Region, regions
+from ..linux.regions import Region, named
 from ..linux.vmalloc import FLAGS, MORE_FLAGS
 from ..result import Address, Drawing, Flags, Number, Report, Size, Table, Words
 from ..sizes import counted, rough_size
@@ -45,7 +45,7 @@ class VmallocReport(Report, schema="vmalloc"):
 def describe() -> VmallocReport:
     """Walk the areas."""
     table = Table(VmallocRow, "areas")
-    (region,) = (found for found in regions() if found.name == "vmalloc")
+    region = named("vmalloc")
     try:
         for found in vmalloc.for_each_vmap_area():
             table.rows.append(_row(found, region))

@@ -32,6 +32,12 @@ def memory() -> Memory:
     return _memory
 
 
+def read_int(symbol: str) -> int:
+    """A variable of type int. Raises memory.Fault, Missing."""
+    data = memory().read(structs.address_of(symbol), 4)
+    return int.from_bytes(data, "little", signed=True)
+
+
 def refresh() -> None:
     """Find the kernel's memory again, and drop cached translations.
 
