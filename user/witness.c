@@ -178,6 +178,16 @@ static void add_link(const char *path)
 	finish(record, got);
 }
 
+static void set(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	if (file) {
+		fputs(text, file);
+		fclose(file);
+	}
+}
+
 /*
  * The call allocates memory, which can take a page from the allocator. So make it once
  * before, and stay on this processor: the memory it gave back is there for the next call.
@@ -195,6 +205,7 @@ static void warm_up(void)
 		complain_no_call("witness");
 		exit(1);
 	}
+	set("/proc/sys/vm/stat_refresh", "1"); /* all CPUs add up their counters now */
 }
 
 /*
@@ -537,16 +548,6 @@ static void testify(void)
 	exit(1);
 }
 
-static void set(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	if (file) {
-		fputs(text, file);
-		fclose(file);
-	}
-}
-
 /*
  * Nothing may change page tables behind our back: khugepaged shall look again in 49
  * days only, and fill no holes. A kernel without huge pages has no such files.
@@ -574,7 +575,7 @@ int main(int argc, char **argv)
 		die("make a pipe");
 	calm_khugepaged();
 	set("/proc/sys/kernel/kptr_restrict", "1"); /* show root addresses, and no hashes */
-	set("/proc/sys/vm/stat_interval", "1000000"); /* no CPU adds up its counters */
+	set("/proc/sys/vm/stat_interval", "1000000"); /* see warm_up() */
 	while (scene_count < argc - 1) {
 		scenes[scene_count].words = argv[scene_count + 1];
 		start_scene(&scenes[scene_count++], ready[1]);
