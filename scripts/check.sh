@@ -50,11 +50,9 @@ check_format() {
 	return 1
 }
 
-# The longest first. Each way to call mypy has a cache of its own.
+# The longest first.
 ((${#tests[@]} == 0)) || check "unit tests" "$python" -m pytest -q -p no:cacheprovider "${tests[@]}"
-check "mypy --strict" "$python" -m mypy --no-error-summary --strict --cache-dir "$BUILD/mypy/strict" \
-	gdb/lab/{target,linux,check}
-check "mypy" "$python" -m mypy --no-error-summary --cache-dir "$BUILD/mypy/normal"
+check "mypy" "$python" -m mypy --no-error-summary --cache-dir "$BUILD/mypy"
 check "shellcheck" shellcheck -x --source-path=SCRIPTDIR "${shell_files[@]}"
 check "black" check_format "${python_files[@]}"
 check "isort" "$python" -m isort --quiet --filter-files --check --diff "${python_files[@]}"

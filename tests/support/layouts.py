@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "gdb"))
@@ -112,6 +112,23 @@ def _strings(arguments: list[ast.expr]) -> Iterator[str]:
             yield from _strings(getattr(argument.value, "elts", []))
         elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             yield argument.value
+
+
+def facts_of(layout: Any, places: bool) -> set[str]:
+    """Return all that a layout says, one fact each; `places`: with offsets and sizes."""
+    facts = {f"symbol {name}" for name in layout["symbols"]}
+    facts |= {
+        f"constant {name} {value if places else ''}"
+        for name, value in layout["constants"].items()
+    }
+    for name, kind in layout["types"].items():
+        if kind["kind"] == "array" and not places:
+            continue
+        inside = kind.get("fields", kind.get("enumerators", {}))
+        facts |= {f"{name}: {word} {inside[word] if places else ''}" for word in inside}
+        rest = {word: value for word, value in kind.items() if value is not inside}
+        facts.add(f"{name}: {rest if places else kind['kind']}")
+    return facts
 
 
 def release(vmlinux: str) -> str:

@@ -61,7 +61,9 @@ class Panel:
         self.picture: picture.Picture | None = None
         self.layout: tui.Layout | None = None  # of this picture, for some width
         self.top = self.left = 0
-        self.selected: tuple = ()  # see _selected(), when the picture was taken
+        self.selected: tuple[
+            Any, ...
+        ] = ()  # see _selected(), when the picture was taken
 
     def stopped(self) -> None:
         """The target has stopped."""
@@ -115,7 +117,7 @@ class Panel:
         self.draw()
 
 
-def _selected() -> tuple:
+def _selected() -> tuple[Any, ...]:
     """The selected program, CPU and frame."""
     program = getattr(gdb.current_progspace(), "filename", None)
     thread = gdb.selected_thread()

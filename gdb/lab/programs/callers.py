@@ -84,7 +84,8 @@ class Caller:
             data = self._stack.read(place + module.bias, MALLOC_PAR.size)
         except Fault:
             return None  # never touched
-        return MALLOC_PAR.unpack(data)[0]
+        value: int = MALLOC_PAR.unpack(data)[0]
+        return value
 
 
 def _plain(name: str) -> str:

@@ -14,7 +14,7 @@ import bisect
 import functools
 import struct
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Any, Callable
 
 from .dwarfexpr import Expression, Reader, Unknown
 
@@ -36,7 +36,7 @@ MOST_REGISTERS = 128  # x86-64 psABI, figure 3.36: 0 to 125
 #   register R     is in register R        same           is unchanged
 #   expression E   saved at E              val_expression E   is E
 #   undefined      cannot be known
-Rule = tuple
+Rule = tuple[Any, ...]
 UNDEFINED = ("undefined",)
 SAME = ("same",)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..linux import kallsyms, mm as mm_, registers, task as task_
 from ..linux.maps import Places
@@ -35,7 +36,7 @@ class Program:
 
     modules: Modules | None = None
     files: dict[int, Identity | None] = field(default_factory=dict)  # by struct file *
-    known: dict[tuple, str] = field(default_factory=dict)
+    known: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
 
 class Code:
@@ -46,7 +47,7 @@ class Code:
     """
 
     def __init__(self) -> None:
-        self._programs: dict[tuple, Program] = {}
+        self._programs: dict[tuple[Any, ...], Program] = {}
 
     def name(self, current: Task, regs: PtRegs, area: VmAreaStruct | None) -> str:
         """FUNCTION+OFFSET, or FILE+OFFSET where no symbols are known.

@@ -30,6 +30,7 @@ class Reader:
         size = struct.calcsize(form)
         if not 0 <= self.place <= len(self.data) - size:
             raise Unknown("what was read ends too early")
+        value: int
         (value,) = struct.unpack_from(form, self.data, self.place)
         self.place += size
         return value

@@ -69,7 +69,7 @@ def _file_name(lines: LineProgram, number: int) -> str:
     header = lines.header
     counts_from = 0 if header.version >= 5 else 1
     entry = header.file_entry[number - counts_from]
-    name = entry.name.decode("utf-8", "replace")
+    name: str = entry.name.decode("utf-8", "replace")
     if entry.dir_index and not name.startswith("/"):
         folder = header.include_directory[entry.dir_index - counts_from]
         name = os.path.join(folder.decode("utf-8", "replace"), name)

@@ -20,7 +20,7 @@ from ..linux.vmflags import VM_GROWSDOWN
 from ..target.cstruct import Ptr
 from ..target.memory import Broken, Fault
 from .callframe import Frame as Rules, Rule
-from .dwarfexpr import MASK, Unknown
+from .dwarfexpr import MASK, Expression, Unknown
 from .userelf import Module, Modules
 
 RBP, RSP, RIP = 6, 7, 16  # DWARF's numbers, x86-64 psABI, figure 3.36
@@ -77,7 +77,8 @@ class UserStack:
 
     def word(self, address: int) -> int:
         """Read 64 bits of the process's memory. Raises Fault."""
-        return WORD.unpack(self.read(address, WORD.size))[0]
+        word: int = WORD.unpack(self.read(address, WORD.size))[0]
+        return word
 
     def unwind(self, regs: PtRegs) -> Iterator[UserFrame]:
         """The frames from these registers on, innermost first.
@@ -167,27 +168,29 @@ class UserStack:
 
     def _cfa(self, rule: Rule, registers: dict[int, int]) -> int:
         """The canonical frame address: the caller's stack pointer."""
-        if rule[0] == "expression":
-            return rule[1].value(registers, self.word)
-        if rule[0] != "register" or rule[1] not in registers:
+        kind, *operands = rule
+        if kind == "expression":
+            expression: Expression = operands[0]
+            return expression.value(registers, self.word)
+        if kind != "register" or operands[0] not in registers:
             raise Unknown("the frame's address is not known")
-        return registers[rule[1]] + rule[2] & MASK
+        register, offset = operands
+        return registers[register] + int(offset) & MASK
 
     def _value(
         self, rule: Rule, number: int, registers: dict[int, int], cfa: int
     ) -> int | None:
         """A register of the caller, None if it cannot be known."""
-        kind = rule[0]
-        if kind == "offset":
-            return self.word(cfa + rule[1] & MASK)
-        if kind == "val_offset":
-            return cfa + rule[1] & MASK
+        kind, *operands = rule
+        if kind in ("offset", "val_offset"):
+            place = cfa + int(operands[0]) & MASK
+            return self.word(place) if kind == "offset" else place
         if kind == "register":
-            return registers.get(rule[1])
-        if kind == "expression":
-            return self.word(rule[1].value(registers, self.word, cfa))
-        if kind == "val_expression":
-            return rule[1].value(registers, self.word, cfa)
+            return registers.get(operands[0])
+        if kind in ("expression", "val_expression"):
+            expression: Expression = operands[0]
+            found = expression.value(registers, self.word, cfa)
+            return self.word(found) if kind == "expression" else found
         return registers.get(number) if kind == "same" else None
 
     def _stack(self, sp: int) -> VmAreaStruct:

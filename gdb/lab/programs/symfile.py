@@ -75,6 +75,7 @@ class SymbolFile:
     def variable(self, name: str) -> int | None:
         """The address of a variable, None if the file has none of this name."""
         wanted = name.encode() + b"\0"
+        value: int
         data, names = self._table(".symtab")
         for place, info, _, _, value, _ in SYM.iter_unpack(data):
             if info & 0xF == OBJECT and names.startswith(wanted, place):
@@ -105,14 +106,14 @@ class SymbolFile:
         return self._table(".symtab", ".dynsym")
 
     @functools.cached_property
-    def _functions(self) -> tuple[array, array]:
+    def _functions(self) -> tuple[array[int], array[int]]:
         """Addresses of functions, lowest first, and the index of the symbol of each.
 
         Of several symbols at one address it is the one with the plainest name. Names are
         not copied: in a guest's file each may be long, and all may overlap.
         """
         data, names = self._function_table
-        found = sorted(
+        found: list[int] = sorted(
             value << 32 | number
             for number, (name, info, _, index, value, _) in enumerate(
                 SYM.iter_unpack(data)

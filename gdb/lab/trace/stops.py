@@ -52,7 +52,9 @@ class Stops:
         self._calls: dict[int, list[Call]] = {}  # by struct task_struct *
         self._places: dict[int, Place] = {}
         self._meanwhile = False
-        self._last: dict[int, tuple] = {}  # by struct task_struct *: see _is_again()
+        self._last: dict[
+            int, tuple[Any, ...]
+        ] = {}  # by struct task_struct *: see _is_again()
 
     def plant(self) -> None:
         """Set the breakpoints."""

@@ -23,7 +23,7 @@ BOLD, DIM, PLAIN = "\033[1m", "\033[2m", "\033[0m"
 RED, GREEN, YELLOW = "\033[1;31m", "\033[32m", "\033[33m"
 
 
-def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
+def lines(table: Table[Any], width: int, colour: bool) -> Iterator[str]:
     """The heading and rows of a table.
 
     :param width: of the terminal; wider rows are folded in columns of text. 0: never
@@ -64,7 +64,7 @@ def lines(table: Table, width: int, colour: bool) -> Iterator[str]:
             yield (form % row).rstrip()
 
 
-class _Texts(dict):
+class _Texts(dict[Any, str]):
     """The texts of a column's values, each formatted once."""
 
     def __init__(self, kind: str) -> None:

@@ -7,7 +7,7 @@ All is read once per stop and passed to the view as one Picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import gdb
 
@@ -69,9 +69,11 @@ class History:
 
     def __init__(self) -> None:
         self.stop = 0  # counts them
-        self._seen: dict[tuple, tuple[int, Snapshot, Snapshot | None]] = {}
+        self._seen: dict[tuple[Any, ...], tuple[int, Snapshot, Snapshot | None]] = {}
 
-    def compare(self, process: tuple, now: Snapshot) -> tuple[Change, ...] | None:
+    def compare(
+        self, process: tuple[Any, ...], now: Snapshot
+    ) -> tuple[Change, ...] | None:
         """What changed since an earlier stop at which this process was seen.
 
         None the first time. Again at the same stop, the comparison is the same.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from ...linux import mm as mm_, registers
 from ...linux.errno import result_text, to_int
@@ -118,7 +119,7 @@ def status_text(status: int) -> str:
     return exit_text(status)
 
 
-def _read(moment: Moment, place: int, form: struct.Struct) -> tuple | None:
+def _read(moment: Moment, place: int, form: struct.Struct) -> tuple[Any, ...] | None:
     """What the kernel has just written for the program, None if nothing."""
     if not place:
         return None
