@@ -92,8 +92,8 @@ set_guest() {
 	)
 }
 
-# check_kvm: die unless the guest runs under KVM. A /dev/kvm that opens may still never run an instruction, so boot the
-# kernel without an initramfs and look for its banner.
+# check_kvm: die unless the guest runs under KVM. A /dev/kvm that opens may still never run an instruction, or stop at one
+# that it cannot emulate, so boot the kernel without an initramfs: in the end it panics for want of a root.
 check_kvm() {
 	[[ -r $KVM && -w $KVM ]] ||
 		die "ACCEL=kvm: $KVM cannot be opened: join the group kvm, or leave ACCEL unset."
@@ -103,10 +103,12 @@ check_kvm() {
 	local status=0 why="the guest ran no instruction within 5 s"
 	HOLDS_LOCK=1 child_within 5 "${GUEST[@]}" -serial "file:$log" </dev/null >"$RUN/probe.err" 2>&1
 	wait_for "$CHILD" || status=$?
-	! grep -qs "Linux version" "$log" || return 0
+	! grep -qs "Kernel panic" "$log" || return 0
 	is_over "$status" || why="QEMU failed before the guest ran an instruction"
-	die "ACCEL=kvm: $why ($(tail -n 1 "$RUN/probe.err" | cut -c 1-200 | printable)):" \
-		"leave ACCEL unset to emulate the processor."
+	! grep -qs "Linux version" "$log" || why="the guest started, but its kernel did not get to its end within 5 s"
+	local said
+	said=$({ grep -m 1 "KVM internal error" "$RUN/probe.err" || tail -n 1 "$RUN/probe.err"; } | cut -c 1-200 | printable)
+	die "ACCEL=kvm: $why${said:+ ($said)}: leave ACCEL unset to emulate the processor."
 }
 
 # free_in FOLDER: the number of bytes free there
