@@ -44,11 +44,11 @@ def _load():
         from lab.replay import session
     except ModuleNotFoundError as missing:
         package = missing.name.split(".")[0]
-        if package not in ("rich", "elftools"):
+        if package not in ("rich", "numpy", "elftools"):
             raise
         raise gdb.GdbError(
             f"gdb's Python has no module {package}: type `make setup` in a shell, or "
-            "install Debian's python3-rich and python3-pyelftools."
+            "install Debian's python3-rich, python3-numpy and python3-pyelftools."
         ) from None
     session.register(moments)
     seginfo.register()

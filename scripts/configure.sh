@@ -42,16 +42,20 @@ missing_lines() {
 	grep -Fxv -f "$obj/.config" || true
 }
 
-# in_tree LINE: does this kernel tree have the option at all?
+# in_tree LINE...: those of options that this kernel tree has at all
 in_tree() {
-	local name=${1%%=*}
-	[[ -n $(find -L "$tree" -name 'Kconfig*' -exec grep -lE "^[[:space:]]*(menu)?config ${name#CONFIG_}\$" {} +) ]]
+	(($# > 0)) || return 0
+	local asked=("${@%%=*}") known line
+	known=$(IFS='|' && find -L "$tree" -name 'Kconfig*' -exec \
+		grep -hoE "^[[:space:]]*(menu)?config (${asked[*]#CONFIG_})\$" {} + | awk '{ print "CONFIG_" $2 }')
+	for line in "$@"; do
+		[[ $'\n'$known$'\n' != *$'\n'"${line%%=*}"$'\n'* ]] || printf '%s\n' "$line"
+	done
 }
 
 mapfile -t missing < <(wanted 0 | missing_lines)
-while read -r line; do
-	! in_tree "$line" || missing+=("$line")
-done < <(wanted 1 | missing_lines)
+mapfile -t optional < <(wanted 1 | missing_lines)
+mapfile -t -O "${#missing[@]}" missing < <(in_tree "${optional[@]}")
 
 ((${#missing[@]} == 0)) ||
 	die "the kernel's configuration $obj/.config lacks ${missing[*]} of kernel/$(kernel_options | paste -sd +):" \

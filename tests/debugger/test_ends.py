@@ -148,7 +148,10 @@ set -o functrace
 """
 
 
-@pytest.mark.parametrize("script", ["boot", "debug", "verify", "record"])
+@pytest.mark.parametrize(
+    "script",
+    ["boot", "debug", "verify", pytest.param("record", marks=pytest.mark.slow)],
+)
 def test_all_goes_whenever_it_is_told_to_end(port: int, script: str) -> None:
     """Files are removed even if the script ends between starting a child and the next step."""
     with TemporaryDirectory() as name:

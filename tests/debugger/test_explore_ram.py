@@ -484,15 +484,6 @@ DAMAGED = (
     ("listhead &slab_caches 'struct kmem_cache' list", "slab_caches.next"),
     ("symbol 0xffffffffc0000000", "modules.next"),
 )
-VALUES = {
-    "NULL": 0,
-    "one": 1,
-    "wild": damage.WILD,
-    "not canonical": damage.NON_CANONICAL,
-    "freed": damage.FREED,
-    "list poison": 0xDEAD_0000_0000_0100,
-    "last page": 0xFFFF_FFFF_FFFF_F000,
-}
 
 
 @pytest.mark.once
@@ -507,7 +498,7 @@ def test_damage_is_told_in_a_sentence(
     cache = next(row for row in moment.table("slabs") if row["name"] == "task_struct")
     place = place.replace("TASKS", f"((struct kmem_cache *){cache['address']:#x})")
     whole = moment.gdb(f"lab {command}") if not command.startswith("symbol") else ""
-    for name, value in VALUES.items():
+    for name, value in damage.VALUES.items():
         with damage.changed(moment, place, value):
             start = time.monotonic()
             output, error = moment.try_gdb(f"lab {command}")
@@ -630,7 +621,7 @@ CENSUS_DAMAGED = (
 def test_a_census_of_damaged_memory(moments: Moments, place: str) -> None:
     moment = moments()
     whole = moment.gdb("lab frames")
-    for name, value in VALUES.items():
+    for name, value in damage.VALUES.items():
         with damage.changed(moment, place, value):
             start = time.monotonic()
             output, error = moment.try_gdb("lab frames")

@@ -254,7 +254,7 @@ def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
     recordings.reseal(folder)
     given = ["set width 250", "source gdb/seginfo.py", "seginfo brief", "lab timeline"]
     given += ["lab timeline --json", "continue", "continue", "reverse-continue"]
-    given += [f"lab goto {number}" for number in range(4, 12)]
+    given += [f"lab goto {number}" for number in (4, 7, 11)]
     given += ["reverse-continue", "kill", "quit"]
     lines, ended = on_terminal(
         "scripts/replay.sh", given="\n".join(given) + "\n", RECORDING=folder, PORT=port

@@ -36,6 +36,7 @@ def test_a_task_killed_inside_the_call(
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_a_storm_killed_by_its_parent(port: int, tmp_path: Path) -> None:
     program = labs.script(
         tmp_path / "killer",

@@ -60,6 +60,26 @@ def test_an_address_in_no_module_has_no_name(moment: Moment) -> None:
         assert symbol.strip() == f"{behind:#x}"
 
 
+def test_what_an_address_of_a_module_is(moment: Moment) -> None:
+    """Its symbol, its section as /sys/module has it, its memory; also by its frame."""
+    doze = next(
+        row["start"] for row in moment.table("symbol doze") if row["module"] == "hello"
+    )
+    (hello,) = [row for row in pieces(moment) if row["name"] == "hello"]
+    alias = next(
+        row["value"]
+        for row in moment.table(f"translate {doze + 1:#x}")
+        if row["what"] == "direct map"
+    )
+    for place in (doze + 1, alias):
+        facts = {row["is_"]: row for row in moment.table(f"what {place:#x}")}
+        assert facts["symbol"]["what"] == "doze [hello]"
+        assert facts["symbol"]["start"] == doze
+        assert facts["module"]["what"].startswith("hello, ")
+        assert facts["section"]["what"] == ".text of hello"
+        assert hello["start"] <= facts["section"]["start"] <= doze
+
+
 DAMAGE = {
     "a list that is cut": ("modules.next", WILD),
     "a list that is not canonical": ("modules.next", NON_CANONICAL),

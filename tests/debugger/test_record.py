@@ -201,6 +201,7 @@ def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_who_wrote_to_shared_memory(
     program: Callable[[str], Path], port: int, tmp_path: Path
 ) -> None:
@@ -339,10 +340,11 @@ def test_a_storm(port: int, tmp_path: Path) -> None:
     ("lines", "ends", "killed"),
     [
         (["kill -SEGV $$"], "the program ended with 139", ["killed by SIGSEGV"]),
-        (
+        pytest.param(
             ["echo c >/proc/sysrq-trigger"],
             "ended with nothing, the guest before it",
             [],
+            marks=pytest.mark.slow,
         ),
     ],
 )

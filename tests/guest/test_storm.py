@@ -45,6 +45,7 @@ def test_every_call_of_a_storm_is_checked(
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_ctrl_c_loses_no_call(port: int) -> None:
     """An interrupt may come at a breakpoint, or during the check."""
     settings = {"PROGRAM": labs.USER / "storm", "ARGS": "2,2,100"}

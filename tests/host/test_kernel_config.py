@@ -93,6 +93,7 @@ def test_every_required_line_is_in_the_config(kernel: Kernel) -> None:
     assert set(required) <= set(lines)
 
 
+@pytest.mark.slow
 def test_judges_are_in_a_config_of_their_own(kernel: Kernel, tmp_path: Path) -> None:
     """JUDGES=1 sets all of lab.config and judges.config, and names what gets lost."""
     judges = kernel.project.root / "kernel" / "judges.config"

@@ -11,6 +11,15 @@ from support.witnessed import Moment
 WILD = 0x0000_1234_5678_9ABC  # no address of the kernel
 NON_CANONICAL = 0x1234_5678_9ABC_DEF0
 FREED = 0x6B6B_6B6B_6B6B_6B6B  # what freed memory is filled with
+VALUES = {
+    "NULL": 0,
+    "one": 1,
+    "wild": WILD,
+    "not canonical": NON_CANONICAL,
+    "freed": FREED,
+    "list poison": 0xDEAD_0000_0000_0100,
+    "last page": 0xFFFF_FFFF_FFFF_F000,
+}
 
 
 @contextmanager

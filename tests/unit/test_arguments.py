@@ -31,7 +31,7 @@ PLAIN += ("frames",)
 OF_TASK = ("task", "files", "kstack", "regs")
 OF_MM = ("mm", "vmas", "list", "rb", "maple")
 OTHERS = ("tree", "ustack", "map", "elf", "vma", "walk", "phys", "read", "dump")
-OTHERS += ("buddy", "slabs", "translate", "symbol", "listhead")
+OTHERS += ("buddy", "slabs", "translate", "symbol", "listhead", "what")
 REPLAY = ("blame", "goto", "timeline")
 REPORTS = (*PLAIN, *OF_TASK, *OF_MM, *OTHERS, *REPLAY)
 
@@ -275,6 +275,18 @@ def test_what_there_is_in_ram(
     assert bench.called == [given]
 
 
+def test_whose_address_is_asked_for(bench: Bench) -> None:
+    """One of user space is the current task's or PID's, one of the kernel nobody's."""
+    for line, given in (
+        ("what 0x401000", (0x40_1000, bench.tasks[61], bench.mms[61])),
+        ("what 0x401000 1", (0x40_1000, bench.tasks[1], bench.mms[1])),
+        ("what 0xffffffff81000000", (0xFFFF_FFFF_8100_0000, None, None)),
+        ("what 0xffffffff81000000 1", (0xFFFF_FFFF_8100_0000, None, None)),
+    ):
+        bench.gdb.type(f"lab {line}")
+        assert bench.called.pop() == given
+
+
 def test_no_such_kind_of_value(bench: Bench) -> None:
     assert bench.refusal("lab translate 1 frame") == (
         "frame is no kind of value: give one of virt, phys, pfn, page."
@@ -297,7 +309,7 @@ USAGE = {
     **dict.fromkeys(PLAIN, ""),
     **dict.fromkeys((*OF_TASK, *OF_MM, "tree", "map"), "[PID]"),
     **dict.fromkeys(("ustack", "elf"), "[PID] [FILE]"),
-    **dict.fromkeys(("vma", "walk"), "ADDRESS [PID]"),
+    **dict.fromkeys(("vma", "walk", "what"), "ADDRESS [PID]"),
     "phys": "[ADDRESS]",
     "buddy": "[ZONE] [ORDER]",
     "slabs": "[CACHE]",
@@ -321,7 +333,7 @@ def test_too_many(bench: Bench, name: str, extra: str) -> None:
     "line",
     [
         *("vma", "walk", "read", "read 0x401000", "dump", "translate", "symbol"),
-        *("listhead", "listhead 1", "listhead 1 list_head"),
+        *("listhead", "listhead 1", "listhead 1 list_head", "what"),
     ],
 )
 def test_too_few(bench: Bench, line: str) -> None:
@@ -357,7 +369,9 @@ def test_no_address_space(bench: Bench, name: str, pid: str, why: str) -> None:
     assert says == f"{why}: it has no address space of its own."
 
 
-@pytest.mark.parametrize("line", ["vma 0x401000", "walk 0x401000", "read 0x401000 1"])
+@pytest.mark.parametrize(
+    "line", ["vma 0x401000", "walk 0x401000", "read 0x401000 1", "what 0x401000"]
+)
 def test_an_address_needs_an_address_space(bench: Bench, line: str) -> None:
     assert "is a kernel thread: it has no address space" in bench.refusal(
         f"lab {line} 2"
@@ -374,7 +388,7 @@ def test_not_canonical(bench: Bench, line: str, monkeypatch: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["vma", "walk", "phys"])
+@pytest.mark.parametrize("name", ["vma", "walk", "phys", "what"])
 def test_no_address(bench: Bench, name: str) -> None:
     assert bench.refusal(f"lab {name} nonsense").startswith("nonsense is no address: ")
 

@@ -156,6 +156,7 @@ OPTIONAL_ELSEWHERE = {
     ("struct kmem_cache_node", "total_objects.counter"): "CONFIG_SLUB_DEBUG",
     ("struct linux_binfmt", "core_dump"): "CONFIG_COREDUMP",
     ("struct module", "kallsyms"): "CONFIG_KALLSYMS",
+    ("struct module", "sect_attrs"): "CONFIG_SYSFS",
     ("struct mm_struct", "get_unmapped_area"): "until v6.10, 529ce23a764f",
     ("struct mm_struct", "pgtables_bytes.counter"): "CONFIG_MMU",
     ("struct mm_struct", "hugetlb_usage.counter"): "CONFIG_HUGETLB_PAGE",

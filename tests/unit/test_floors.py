@@ -13,7 +13,7 @@ PACKAGE = ROOT / "gdb" / "lab"
 
 # From the ground up. A room imports from itself and from the floors below it.
 FLOORS = (
-    ("printable", "sizes", "version"),
+    ("arrays", "printable", "sizes", "version"),
     ("mistakes", "schema"),
     ("result",),
     ("target",),

@@ -42,6 +42,7 @@ from .vma import Vma
 from .vmalloc import Vmalloc
 from .vmas import Vmas
 from .walk import Walk
+from .what import What
 from .zones import Zones
 
 COMMANDS = (
@@ -72,6 +73,7 @@ COMMANDS = (
     Slabs,
     Vmalloc,
     Meminfo,
+    What,
     Translate,
     Count,
     Symbol,

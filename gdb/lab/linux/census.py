@@ -7,9 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Bools, Int64s, Uint8s, Uint64s, np
 from ..target import kernel, structs
 from ..target.cstruct import Ptr
 from ..target.memory import (
@@ -69,17 +67,20 @@ NAMES = {
     MOVABLE: "a driver's that can be moved",
     KERNEL: "kernel, alone or in a block",
 }
+NO_RAM_NAME = "no RAM"
 MOST_FILES = 1 << 20
 PERCPU_CALLER = "pcpu_"
-Frames = NDArray[np.int64]
+Frames = Int64s  # their numbers
 
 
 @dataclass
 class Census:
     """The owner of each frame, by its number, and whose it is in words."""
 
-    owner: NDArray[np.uint8]
+    owner: Uint8s
     details: Counter[tuple[int, str]] = field(default_factory=Counter)
+    asked: int = -1  # a frame of which `whose` tells more
+    whose: str = ""
     troubles: list[str] = field(default_factory=list)
 
     def sums(self) -> dict[int, int]:
@@ -99,16 +100,20 @@ class Census:
         self.owner[own] = kind
         if len(own) and whose:
             self.details[kind, whose] += len(own)
+            if self.asked >= 0 and self.asked in own:
+                self.whose = whose
 
 
-def census() -> Census:
+def census(asked: int = -1) -> Census:
     """Find the owner of each frame.
 
     What cannot be read is told in troubles, and the frames behind it stay with the
     kernel. Raises memory.Fault, Broken where struct page cannot be read at all.
+
+    :param asked: a frame of which more is asked: whose it is
     """
     pages = mem_map()
-    found = Census(np.zeros(len(pages.words), np.uint8))
+    found = Census(np.zeros(len(pages.words), np.uint8), asked=asked)
     for first, last in _ram():
         found.owner[first : last + 1] = KERNEL
     found.owner[~pages.there] = NO_RAM
@@ -119,6 +124,17 @@ def census() -> Census:
         except (Broken, Fault) as trouble:
             found.troubles.append(str(trouble))
     return found
+
+
+def owner_of(pfn: int) -> tuple[str, str]:
+    """The owner of one frame, and whose it is in words: "" where nothing more is known.
+
+    Raises memory.Fault, Broken.
+    """
+    found = census(pfn)
+    if not 0 <= pfn < len(found.owner) or not found.owner[pfn]:
+        return NO_RAM_NAME, ""
+    return NAMES[int(found.owner[pfn])], found.whose
 
 
 def _ram() -> Iterator[tuple[int, int]]:
@@ -199,7 +215,7 @@ def _tables_and_stacks(found: Census, pages: MemMap, heads: Frames) -> None:
             continue
         seen.add(read.mm)
         _space(found, read.mm, name, is_anonymous)
-    for space in _spaces(pages):
+    for space in spaces(pages):
         if space not in seen:
             _space(found, space, NO_PROCESS, is_anonymous)
 
@@ -208,7 +224,7 @@ def _space(
     found: Census,
     space: Ptr[MmStruct],
     whose: str,
-    is_anonymous: NDArray[np.bool_],
+    is_anonymous: Bools,
 ) -> None:
     """The page tables of an address space, and the anonymous memory in it."""
     tables, mapped, middle = _tables_of(mm.pgd_of(space), range(256))
@@ -218,7 +234,7 @@ def _space(
     found.claim(ANONYMOUS, mapped[is_anonymous[mapped]], whose)
 
 
-def _spaces(pages: MemMap) -> Iterator[Ptr[MmStruct]]:
+def spaces(pages: MemMap | None = None) -> Iterator[Ptr[MmStruct]]:
     """All mm_struct that are in use, those of no process too.
 
     That of a process that has ended stays while a CPU runs a kernel thread in it; another
@@ -231,10 +247,10 @@ def _spaces(pages: MemMap) -> Iterator[Ptr[MmStruct]]:
                     yield Ptr[MmStruct](address)
 
 
-def _is_anonymous(pages: MemMap) -> NDArray[np.bool_]:
+def _is_anonymous(pages: MemMap) -> Bools:
     """Which first pages belong to anonymous memory: PageAnon()."""
     is_slab = pages.has("slab")
-    found: NDArray[np.bool_] = pages.word("mapping") & np.uint64(PAGE_MAPPING_ANON) != 0
+    found: Bools = pages.word("mapping") & np.uint64(PAGE_MAPPING_ANON) != 0
     return found & ~is_slab
 
 
@@ -287,7 +303,7 @@ def _tables_of(pgd: int, indexes: range) -> tuple[Frames, Frames, list[int]]:
     seen = {pgd}
     while to_do:
         level, table, wanted = to_do.pop()
-        entries = _entries(table)[wanted.start : wanted.stop]
+        entries = read_entries(table)[wanted.start : wanted.stop]
         present = entries[entries & np.uint64(PAGE_PRESENT) != 0]
         targets = (present & np.uint64(PHYSICAL_MASK)).astype(np.int64)
         large = (present & np.uint64(PAGE_PSE) != 0) & (level in (2, 3))
@@ -309,7 +325,7 @@ def _tables_of(pgd: int, indexes: range) -> tuple[Frames, Frames, list[int]]:
     return np.array(tables, np.int64), np.concatenate(mapped), middle
 
 
-def _entries(table: int) -> NDArray[np.uint64]:
+def read_entries(table: int) -> Uint64s:
     """The 512 entries of a page table. Raises Broken."""
     try:
         buffer, at = kernel.memory().physical.locate(table, PAGE_SIZE)

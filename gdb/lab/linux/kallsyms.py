@@ -203,6 +203,16 @@ def _symbol(table: Kallsyms, index: int) -> module.Symbol:
     return module.Symbol(table.name(index), start, end, "")
 
 
+def per_cpu_symbol(place: int) -> module.Symbol | None:
+    """The per-CPU variable around an offset, None if there is none.
+
+    :param place: from __per_cpu_start to __per_cpu_end: the same for all CPUs
+    """
+    table = kallsyms()
+    found = table.find(place) if table else None
+    return _symbol(table, found[0]) if table and found else None
+
+
 def names_at(address: int) -> list[str]:
     """All symbols of the kernel image that start at an address."""
     table = kallsyms()

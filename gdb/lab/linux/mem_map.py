@@ -5,45 +5,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Bools, Int32s, Uint8s, Uint64s, np
 from ..target import kernel, structs
 from ..target.memory import PAGE_SIZE, Broken, Fault, Stub
 from . import page, pagewalk, pgtable, regions
 
-Words = NDArray[np.uint64]
 MOST_FRAMES = 1 << 24  # of a guest without a RAM file: 64 GiB
 
 
 class MemMap:
     """The words of all struct page, one row each, and which of them there are."""
 
-    def __init__(self, words: Words, there: NDArray[np.bool_]) -> None:
+    def __init__(self, words: Uint64s, there: Bools) -> None:
         self.words = words
         self.there = there  # False where no struct page is mapped
 
-    def word(self, member: str, kind: str = "struct page") -> Words:
+    def word(self, member: str, kind: str = "struct page") -> Uint64s:
         """The 64-bit word that a member starts in, of all frames.
 
         :param member: must be aligned to 8 bytes
         """
         offset = structs.offsetof(kind, member)
         assert offset % 8 == 0, f"{member} is not a word of its own"
-        column: Words = self.words[:, offset // 8]
+        column: Uint64s = self.words[:, offset // 8]
         return column
 
-    def has(self, name: str) -> NDArray[np.bool_]:
+    def has(self, name: str) -> Bools:
         """Which frames have a flag, such as "slab"."""
         bit = np.uint64(structs.enumerators("enum pageflags")[f"PG_{name}"])
-        found: NDArray[np.bool_] = self.word("flags") >> bit & np.uint64(1) != 0
+        found: Bools = self.word("flags") >> bit & np.uint64(1) != 0
         return found
 
-    def int32(self, member: str, kind: str = "struct page") -> NDArray[np.int32]:
+    def int32(self, member: str, kind: str = "struct page") -> Int32s:
         """A member of 4 bytes, of all frames."""
         offset = structs.offsetof(kind, member)
         halves = self.words.view(np.int32)
-        column: NDArray[np.int32] = halves[:, offset // 4]
+        column: Int32s = halves[:, offset // 4]
         return column
 
 
@@ -89,7 +86,7 @@ class _Piece:
     """A part of the array that lies in one piece in memory."""
 
     offset: int  # in the array
-    data: NDArray[np.uint8]
+    data: Uint8s
 
 
 def _pieces(start: int, end: int) -> list[_Piece]:

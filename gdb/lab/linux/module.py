@@ -15,12 +15,21 @@ from ..target.cstruct import Ptr
 from ..target.elffile import SHN_UNDEF, SYM
 from ..target.memory import Broken, Fault
 from . import lists
-from .structs.lib import ListHead, ModKallsyms, Module, ModuleLayout, ModuleMemory
+from .structs.lib import (
+    ListHead,
+    ModKallsyms,
+    Module,
+    ModuleLayout,
+    ModuleMemory,
+    ModuleSectAttr,
+    ModuleSectAttrs,
+)
 
 # One layout for all until v6.3, since v6.4 (ac3b43283923) one piece of memory for
 # each kind of code and data.
 MAPPING_SYMBOL = re.compile(rb"\.L|\$[axtd](\.|$)")  # is_arm_mapping_symbol()
 KSYM_NAME_LEN = 512  # 128 before v6.1 (b8a94bfb3395)
+MOST_SECTIONS = 4096  # likewise
 MOST_SYMBOLS = 1 << 20  # ends a count that is damaged; the largest have 100,000
 
 
@@ -119,6 +128,39 @@ def named(name: str) -> list[Symbol]:
                 end = symbol.end if symbol else 0
                 found.setdefault(value, Symbol(name, value, end, piece.module))
     return list(found.values())
+
+
+class Section(NamedTuple):
+    """A section of a module: where /sys/module/NAME/sections says it is."""
+
+    name: str
+    start: int
+
+
+def sections(module: Ptr[Module]) -> list[Section]:
+    """The sections of a module's file that are in memory, as sysfs has them.
+
+    Those of the init part stay listed when their memory has been given back. Empty where
+    the kernel keeps none: without CONFIG_SYSFS or CONFIG_KALLSYMS, or while the module is
+    set up.
+
+    :raises Broken, Fault: they are damaged, or cannot be read
+    """
+    guest = kernel.memory()
+    place = Module(guest, module).sect_attrs
+    if not place or not structs.has_member("struct module_sect_attrs", "nsections"):
+        return []
+    count = ModuleSectAttrs(guest, place).nsections
+    if count > MOST_SECTIONS:
+        raise Broken(f"a module with {count} sections")
+    start = place + structs.offsetof("struct module_sect_attrs", "attrs")
+    size = structs.sizeof("struct module_sect_attr")
+    found = []
+    for number in range(count):
+        own = ModuleSectAttr(guest, Ptr[ModuleSectAttr](start + number * size))
+        name = text_of(guest.read_string(own.name, KSYM_NAME_LEN))
+        found.append(Section(name, own.address_))
+    return found
 
 
 def _is_unformed(module: Ptr[Module]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Callable
 
 from ..printable import text_of
-from ..target import kernel
+from ..target import kernel, structs
 from ..target.cstruct import Ptr
 from . import path, task
 from .structs.fs import Dentry, File, Inode
@@ -60,6 +60,45 @@ def _inode(address: int) -> str:
     return f"inode {read.i_ino}"
 
 
+def type_of(cache: str) -> str:
+    """The C type of a cache's objects, "" where it is not known or no structure.
+
+    Only the cache's own objects have it: another kind may share the cache, which its
+    refcount tells.
+    """
+    name = TYPES.get(cache, f"struct {cache}")
+    return name if structs.has_type(name) else ""
+
+
+TYPES = {  # where the type is not called as its cache is
+    "filp": "struct file",
+    "inode_cache": "struct inode",
+    "proc_inode_cache": "struct proc_inode",
+    "shmem_inode_cache": "struct shmem_inode_info",
+    "sock_inode_cache": "struct socket_alloc",
+    "bdev_cache": "struct bdev_inode",
+    "hugetlbfs_inode_cache": "struct hugetlbfs_inode_info",
+    "signal_cache": "struct signal_struct",
+    "sighand_cache": "struct sighand_struct",
+    "files_cache": "struct files_struct",
+    "fs_cache": "struct fs_struct",
+    "cred_jar": "struct cred",
+    "mnt_cache": "struct mount",
+    "radix_tree_node": "struct xa_node",
+    "kernfs_node_cache": "struct kernfs_node",
+    "eventpoll_epi": "struct epitem",
+    "eventpoll_pwq": "struct eppoll_entry",
+    "skbuff_head_cache": "struct sk_buff",
+    "skbuff_fclone_cache": "struct sk_buff_fclones",
+    "file_lock_cache": "struct file_lock",
+    "posix_timers_cache": "struct k_itimer",
+    "blkdev_ioc": "struct io_context",
+    "shared_policy_node": "struct sp_node",
+    "numa_policy": "struct mempolicy",
+    "pool_workqueue": "struct pool_workqueue",
+    "task_delay_info": "struct task_delay_info",
+    "trace_event_file": "struct trace_event_file",
+}
 TELLERS: dict[str, Callable[[int], str]] = {
     "task_struct": _task,
     "mm_struct": _mm,

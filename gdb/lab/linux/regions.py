@@ -46,6 +46,10 @@ class Section(NamedTuple):
     name: str
     physical: int
 
+    def physical_of(self, address: int) -> int:
+        """Where an address in it is in RAM."""
+        return address - self.start + self.physical
+
 
 def _pgdir_shift() -> int:
     return 39 if kernel.memory().levels == 4 else 48

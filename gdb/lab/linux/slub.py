@@ -7,8 +7,7 @@ import struct
 from dataclasses import dataclass, field, replace
 from typing import Iterator
 
-import numpy as np
-
+from ..arrays import np
 from ..printable import text_of
 from ..target import kernel, structs
 from ..target.cstruct import Ptr
@@ -195,13 +194,34 @@ def slabs_of(cache: KmemCache, pages: MemMap | None = None) -> list[SlabOf]:
     for place in _pages_of(cache, pages or mem_map()):
         wanted.setdefault(place, "full")
     kept = _kept_by_cpus(cache)
-    found = []
-    for place, where in wanted.items():
-        read = _slab(place, where)
-        free = set(_free(cache, read, read_slab(place).freelist))
-        free |= set(_free(cache, read, kept.get(place, Ptr(0))))
-        found.append(replace(read, free=frozenset(free)))
+    found = [_with_free(cache, place, where, kept) for place, where in wanted.items()]
     return sorted(found, key=lambda slab: slab.start)
+
+
+def slab_around(head: Ptr[Page]) -> tuple[KmemCache, SlabOf]:
+    """The cache and the slab of a slab's first page.
+
+    :raises Broken: it is in no cache, or a list is damaged
+    """
+    owner = read_slab(head).slab_cache
+    for cache in for_each_cache():
+        if cache.address == owner:
+            where = _where(cache).get(head, "full")
+            return cache, _with_free(cache, head, where, _kept_by_cpus(cache))
+    raise Broken(f"the slab at {head:#x} is of {owner:#x}, which is no cache")
+
+
+def _with_free(
+    cache: KmemCache, place: Ptr[Page], where: str, kept: dict[Ptr[Page], Ptr[object]]
+) -> SlabOf:
+    """Read a slab with its free objects. Raises Broken.
+
+    :param kept: what _kept_by_cpus() returned
+    """
+    read = _slab(place, where)
+    free = set(_free(cache, read, read_slab(place).freelist))
+    free |= set(_free(cache, read, kept.get(place, Ptr(0))))
+    return replace(read, free=frozenset(free))
 
 
 def _where(cache: KmemCache) -> dict[Ptr[Page], str]:

@@ -24,6 +24,7 @@ MORE_FLAGS = {
     0x400: "VM_ALLOW_HUGE_VMAP",  # since v5.18 (559089e0a93d)
 }
 VM_ALLOC = 0x2
+VM_NO_GUARD = 0x40
 structs.expect("vmap_area_list", "vmap_purge_list", "purge_vmap_area_list")
 
 

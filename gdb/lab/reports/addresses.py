@@ -12,15 +12,23 @@ from ..target.debugger import Refused
 from ..target.memory import Fault
 
 
+def is_canonical(address: int, levels: int) -> bool:
+    """Can it be an address: are the highest bits of those translated, and above, the same?
+
+    :param levels: of the page tables, 4 or 5
+    """
+    bits = 12 + 9 * levels
+    return address >> bits - 1 in (0, (1 << 65 - bits) - 1)
+
+
 def canonical(address: int, levels: int) -> int:
     """The same address, if it is canonical.
 
     :param levels: of the page tables, 4 or 5
     :raises Refused: it is not
     """
-    bits = 12 + 9 * levels
-    top = address >> (bits - 1)
-    if top not in (0, (1 << (65 - bits)) - 1):
+    if not is_canonical(address, levels):
+        bits = 12 + 9 * levels
         raise Refused(
             f"{address:#x} is not canonical: with {levels}-level paging bits {bits - 1} to "
             "63 of an address are all the same."

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-import numpy as np
-
+from ..arrays import np
 from ..linux import census, mmzone
 from ..linux.census import Census
 from ..result import Check, Drawing, Number, Report, Size, Table, Words

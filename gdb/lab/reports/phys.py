@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..linux import page, pagewalk, pgtable, regions, resource
+from ..linux import identify, pgtable, regions, resource
 from ..result import Address, Report, Size, Table, Words
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.debugger import Refused
 from ..target.memory import PAGE_SIZE, START_KERNEL_MAP, Broken, Fault
 from .addresses import PageRow, canonical, direct_map, page_table
@@ -138,7 +138,7 @@ def _all_resources() -> Table[ResourceRow]:
 def _holds(physical: int) -> str:
     """A sentence on what the kernel uses a physical address for."""
     try:
-        frames = _struct_pages(physical)
+        frames = identify.struct_pages_in(physical)
     except (Fault, Broken):
         frames = None
     if frames is not None:
@@ -149,19 +149,3 @@ def _holds(physical: int) -> str:
     if start <= image < end:
         return "It belongs to the kernel image."
     return "It is RAM; its page frame tells what for."
-
-
-def _struct_pages(physical: int) -> tuple[int, int] | None:
-    """The page frames whose struct page is in this frame: first and last, or None."""
-    start = page.vmemmap()
-    size = structs.sizeof("struct page")
-    end = start + regions.max_pfn() * size
-    end = -(-end // PAGE_SIZE) * PAGE_SIZE
-    pgd = kernel.memory().kernel_pgd
-    for address, room, level, value in pagewalk.walk_page_range(pgd, start, end):
-        entry = pgtable.Entry(level, "", 0, 0, value)
-        inside = physical - entry.target
-        if entry.is_present and 0 <= inside < room:
-            first = (address + (inside & -PAGE_SIZE) - start) // size
-            return first, first + PAGE_SIZE // size - 1
-    return None

@@ -76,6 +76,28 @@ def _places(kind: CType, prefix: str, base: int) -> Iterator[Place]:
             yield from _places(inner, below, at)
 
 
+def path_at(type_name: str, offset: int) -> str:
+    """The innermost member at an offset, such as "sibling.next" or "comm[3]".
+
+    Of a union the first member that reaches so far. "" in padding and behind the end.
+    """
+    return _path_at(structs.lookup_type(type_name), offset).lstrip(".")
+
+
+def _path_at(kind: CType, offset: int) -> str:
+    if kind.kind is Kind.ARRAY and kind.element.size:
+        number, inside = divmod(offset, kind.element.size)
+        return f"[{number}]{_path_at(kind.element, inside)}"
+    for field in kind.fields:
+        inside = offset - field.offset
+        if not 0 <= inside < max(field.type.size, field.bits + 7 >> 3):
+            continue
+        below = _path_at(field.type, inside)
+        if field.name or below:
+            return f".{field.name}{below}" if field.name else below
+    return ""
+
+
 def members(type_name: str, address: int) -> list[Member]:
     """Read all members of an object at once. Raises memory.Fault."""
     raw = kernel.memory().read(address, structs.sizeof(type_name))

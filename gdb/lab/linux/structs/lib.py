@@ -59,6 +59,20 @@ class Module(Struct, name="struct module"):
     state: U32
     name: Raw
     kallsyms: Optional[Ptr[ModKallsyms]]  # with CONFIG_KALLSYMS
+    sect_attrs: Optional[Ptr[ModuleSectAttrs]]  # with CONFIG_SYSFS too
+
+
+class ModuleSectAttrs(Struct, name="struct module_sect_attrs"):
+    """The sections of a module: kernel/module/sysfs.c, until v5.19 kernel/module.c."""
+
+    nsections: U32
+
+
+class ModuleSectAttr(Struct, name="struct module_sect_attr"):
+    """A section of a module: as above."""
+
+    name: Ptr[object] = at("battr.attr.name")
+    address_: U64 = at("address")
 
 
 class ModuleLayout(Struct, name="struct module_layout"):
