@@ -42,12 +42,12 @@ missing_lines() {
 	grep -Fxv -f "$obj/.config" || true
 }
 
-# in_tree LINE...: those of options that this kernel tree has at all
+# in_tree LINE...: those of options that this kernel tree has at all. find fails where grep finds none in some files.
 in_tree() {
 	(($# > 0)) || return 0
 	local asked=("${@%%=*}") known line
 	known=$(IFS='|' && find -L "$tree" -name 'Kconfig*' -exec \
-		grep -hoE "^[[:space:]]*(menu)?config (${asked[*]#CONFIG_})\$" {} + | awk '{ print "CONFIG_" $2 }')
+		grep -hoE "^[[:space:]]*(menu)?config (${asked[*]#CONFIG_})\$" {} + | awk '{ print "CONFIG_" $2 }') || true
 	for line in "$@"; do
 		[[ $'\n'$known$'\n' != *$'\n'"${line%%=*}"$'\n'* ]] || printf '%s\n' "$line"
 	done
