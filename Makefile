@@ -46,12 +46,15 @@ CFLAGS := -O2 -g -static -pthread -Wall -Wextra -Werror -D_GNU_SOURCE -Ikernel -
 PROGRAMS := demo selftest storm many witness trace-exec trace-mmap trace-fault trace-fork trace-exit trace-syscall
 BINARIES := $(PROGRAMS:%=build/user/%)
 
-.PHONY: setup kernel image
+.PHONY: setup kernel modules image
 setup: ## install the Debian packages that running needs and that are missing
 	@scripts/setup.sh </dev/null
 
 kernel: setup ## get, configure and build the kernel
 	@$(BOUND) scripts/build-kernel.sh </dev/null
+
+modules: kernel ## build the modules of kernel/modules for that kernel
+	@$(BOUND) scripts/build-modules.sh </dev/null
 
 image: build/initramfs.cpio ## build the guest's programs and its initramfs
 
@@ -65,19 +68,19 @@ build/initramfs.cpio: $(BINARIES) $(wildcard initramfs/*)
 # --- Running the lab ----------------------------------------------------------
 
 .PHONY: debug verify boot console record replay
-debug: kernel image ## boot the guest paused and open gdb on it
+debug: kernel modules image ## boot the guest paused and open gdb on it
 	@$(BOUND) scripts/debug.sh
 
-verify: kernel image ## the main job without a person: boot, check every hit, report
+verify: kernel modules image ## the main job without a person: boot, check every hit, report
 	@$(BOUND) scripts/verify.sh
 
-boot: kernel image ## a shell in the guest
+boot: kernel modules image ## a shell in the guest
 	@$(BOUND) scripts/boot.sh
 
-record: kernel image ## run the lab once and keep a recording of it
+record: kernel modules image ## run the lab once and keep a recording of it
 	@GIVEN=$(if $(filter file,$(origin SMP)),,SMP) $(BOUND) scripts/record.sh
 
-replay: kernel image ## open gdb on the recording, which goes back in time as well
+replay: kernel modules image ## open gdb on the recording, which goes back in time as well
 	@GIVEN="$(strip $(foreach name,MEM SMP ACCEL,$(if $(filter file,$(origin $(name))),,$(name))))" $(BOUND) scripts/replay.sh
 
 console: ## the guest's console beside a running `make debug`
@@ -92,13 +95,13 @@ check: setup-checks ## what takes seconds: format, lint, types, unit tests; need
 lint: setup-checks ## make check without the unit tests
 	@scripts/check.sh --static
 
-test: setup-tests kernel image ## all tests but the slow ones, on real kernels and a real gdb; T="-k NAME" picks some
+test: setup-tests kernel modules image ## all tests but the slow ones, on real kernels and a real gdb; T="-k NAME" picks some
 	@scripts/test.sh
 
-test-all: setup-tests kernel image ## the slow ones too: fuzzing, storms of kills, the kernel's own judges
+test-all: setup-tests kernel modules image ## the slow ones too: fuzzing, storms of kills, the kernel's own judges
 	@scripts/test.sh --all
 
-bench: setup-tests kernel image ## measure the lab's speed
+bench: setup-tests kernel modules image ## measure the lab's speed
 	@tests/bench/bench.sh
 
 setup-checks:

@@ -3,8 +3,9 @@
 #
 # Usage: initramfs/build.sh OUT BUSYBOX PROGRAM...   busybox, /init, and the programs in /bin
 #        initramfs/build.sh --program OUT FILE       /lab/program alone, to append to the above
+#        initramfs/build.sh --modules OUT FILE...    /lib/modules alone, without debug info, to append to it too
 #
-# Builds the guest's initramfs, a cpio archive. The kernel unpacks concatenated archives, so `cat` joins the two. The
+# Builds the guest's initramfs, a cpio archive. The kernel unpacks concatenated archives, so `cat` joins them. The
 # same input gives the same bytes, whoever builds it, where and when. It is left uncompressed: an emulated processor
 # takes longer to inflate than to copy.
 set -euo pipefail
@@ -109,6 +110,17 @@ build_program() {
 	archive "$root" "$out"
 }
 
+# build_modules OUT FILE...: see the head of this script
+build_modules() {
+	local out=$1 file
+	shift
+	mkdir -p -- "$root/lib/modules"
+	for file in "$@"; do
+		objcopy --strip-debug "$file" "$root/lib/modules/${file##*/}" || die "$file is no module: build it again."
+	done
+	archive "$root" "$out"
+}
+
 case ${1:-} in
 -h | --help)
 	usage
@@ -118,6 +130,11 @@ case ${1:-} in
 	shift
 	[[ $# -eq 2 ]] || die "--program needs two names, OUT and FILE: see --help."
 	build=build_program
+	;;
+--modules)
+	shift
+	[[ $# -ge 2 ]] || die "--modules needs names, OUT and FILEs: see --help."
+	build=build_modules
 	;;
 *)
 	[[ $# -ge 2 ]] || die "too few names, OUT and BUSYBOX at least: see --help."

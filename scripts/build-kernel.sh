@@ -93,17 +93,6 @@ compile() {
 		die "the kernel was built without segment_info(): look for the reason in $log."
 }
 
-# index_debug_info: add the index of vmlinux that gdb would make anew each time it starts. The file keeps its time, or what
-# Kbuild makes of it would count as older.
-index_debug_info() {
-	local vmlinux=$dir/obj/vmlinux log=$dir/index.log
-	! readelf --section-headers --wide "$vmlinux" | grep ' \.gdb_index ' >/dev/null || return 0
-	cp -- "$vmlinux" "$vmlinux.indexed"
-	gdb-add-index "$vmlinux.indexed" >"$log" 2>&1 || die "vmlinux got no index for gdb: look for the reason in $log."
-	touch -r "$vmlinux" -- "$vmlinux.indexed"
-	mv -- "$vmlinux.indexed" "$vmlinux"
-}
-
 make_room
 "$ROOT/scripts/fetch.sh"
 name=$(kernel_name)
@@ -136,5 +125,4 @@ if [[ ! $dir/vmlinux.pvh -nt $dir/obj/vmlinux ]]; then
 	objcopy --strip-debug "$dir/obj/vmlinux" "$dir/vmlinux.pvh.new"
 	mv -- "$dir/vmlinux.pvh.new" "$dir/vmlinux.pvh"
 fi
-index_debug_info
 mv -- "$dir/built.new" "$dir/built"

@@ -70,8 +70,8 @@ check_settings() {
 	[[ $MIB -ge 64 && $MIB -le 3072 ]] ||
 		die "MEM=$MEM is out of range: give 64M to 3G, which all lies below the PCI hole."
 	[[ $ACCEL == tcg || $ACCEL == kvm ]] || die "ACCEL=$ACCEL is unknown: give tcg or kvm."
-	[[ -f $KDIR/vmlinux.pvh && -f $BUILD/initramfs.cpio ]] ||
-		die "the kernel or the initramfs is not built: type make kernel image."
+	[[ -f $KDIR/vmlinux.pvh && -f $KDIR/modules.cpio && -f $BUILD/initramfs.cpio ]] ||
+		die "the kernel, its modules or the initramfs is not built: type make kernel image."
 	if [[ -n $PROGRAM && ! -f $PROGRAM ]]; then
 		die "PROGRAM=$PROGRAM is not a file: give the path of a static program."
 	fi
@@ -92,8 +92,8 @@ set_guest() {
 	)
 }
 
-# check_kvm: die unless the guest runs under KVM. A /dev/kvm that opens may still never run an instruction, or stop at one
-# that it cannot emulate, so boot the kernel without an initramfs: in the end it panics for want of a root.
+# check_kvm: die unless the guest runs under KVM. A /dev/kvm that opens may still never run an instruction, or stop at
+# one that it cannot emulate, so boot the kernel without an initramfs: in the end it panics for want of a root.
 check_kvm() {
 	[[ -r $KVM && -w $KVM ]] ||
 		die "ACCEL=kvm: $KVM cannot be opened: join the group kvm, or leave ACCEL unset."
@@ -106,8 +106,8 @@ check_kvm() {
 	! grep -qs "Kernel panic" "$log" || return 0
 	is_over "$status" || why="QEMU failed before the guest ran an instruction"
 	! grep -qs "Linux version" "$log" || why="the guest started, but its kernel did not get to its end within 5 s"
-	local said
-	said=$({ grep -m 1 "KVM internal error" "$RUN/probe.err" || tail -n 1 "$RUN/probe.err"; } | cut -c 1-200 | printable)
+	local said errors=$RUN/probe.err
+	said=$({ grep -m 1 "KVM internal error" "$errors" || tail -n 1 "$errors"; } | cut -c 1-200 | printable)
 	die "ACCEL=kvm: $why${said:+ ($said)}: leave ACCEL unset to emulate the processor."
 }
 
@@ -128,9 +128,9 @@ room_in() {
 # make_room: set MEMORY, the folder for the guest's RAM file and other large files, in memory or else on disk. If it
 # turned out too small, QEMU would get SIGBUS at any time.
 make_room() {
-	local need=$(((MIB + 4) << 20))
-	# the program's copy, its archive, and that archive appended to the image
-	[[ -z $PROGRAM ]] || need=$((need + 3 * $(stat -L -c %s -- "$PROGRAM") + $(stat -c %s -- "$BUILD/initramfs.cpio")))
+	# the image with the modules appended; the program's copy, its archive, and that archive appended
+	local need=$((((MIB + 4) << 20) + $(cat "$BUILD/initramfs.cpio" "$KDIR/modules.cpio" | wc -c)))
+	[[ -z $PROGRAM ]] || need=$((need + 3 * $(stat -L -c %s -- "$PROGRAM")))
 	MEMORY=$RUN RAM_FILE=$RUN/ram
 	(($(room_in "$RUN") < need)) || return 0
 	MEMORY=$LOGS/memory RAM_FILE=$LOGS/memory/ram
@@ -142,14 +142,17 @@ make_room() {
 	note "$shm has no room for a guest of $MEM: its memory is the file $RAM_FILE, which is slower"
 }
 
-# make_initramfs: set INITRAMFS, with PROGRAM's archive appended if there is one, and RUNS, what /init is to run
+# make_initramfs: set INITRAMFS, the image with the kernel's modules and PROGRAM's archive appended, if there is one,
+# and RUNS, what /init is to run
 make_initramfs() {
-	INITRAMFS=$BUILD/initramfs.cpio RUNS=demo
+	local archives=("$BUILD/initramfs.cpio" "$KDIR/modules.cpio")
+	RUNS=demo
 	if [[ -n $PROGRAM ]]; then
 		await "$ROOT/initramfs/build.sh" --program "$MEMORY/program.cpio" "$PROGRAM"
-		await cat "$INITRAMFS" "$MEMORY/program.cpio" >"$MEMORY/initramfs.cpio"
-		INITRAMFS=$MEMORY/initramfs.cpio RUNS=/lab/program
+		archives+=("$MEMORY/program.cpio") RUNS=/lab/program
 	fi
+	INITRAMFS=$MEMORY/initramfs.cpio
+	await cat "${archives[@]}" >"$INITRAMFS"
 }
 
 # set_words THEN: set WORDS, the kernel's command line

@@ -55,6 +55,7 @@ note "tests on Linux $(kernel_name)"
 run_tests "$tiers" || status=$?
 export KERNEL=$MAPLE_KERNEL
 "$ROOT/scripts/build-kernel.sh" </dev/null
+"$ROOT/scripts/build-modules.sh" </dev/null
 note "tests on Linux $KERNEL, those that depend on the kernel"
 run_tests "($tiers) and not once" || status=$?
 exit "$status"

@@ -483,6 +483,17 @@ DAMAGED = (
     ("count", "init_task.tasks.next"),
     ("listhead &slab_caches 'struct kmem_cache' list", "slab_caches.next"),
     ("symbol 0xffffffffc0000000", "modules.next"),
+    ("modules", "modules.next"),
+    ("kmalloc", "kmalloc_caches[0][5]"),
+    ("kmalloc 20", "kmalloc_caches[0][5]"),
+    ("fit 131072", f"{ZONE}.free_area[5].free_list[0].next"),
+    ("fit 4096", f"{ZONE}.name"),
+    ("dmesg", "prb"),
+    ("dmesg", "prb->desc_ring.count_bits"),
+    ("dmesg", "prb->desc_ring.descs"),
+    ("dmesg", "prb->desc_ring.infos"),
+    ("dmesg", "prb->desc_ring.tail_id.counter"),
+    ("dmesg", "prb->text_data_ring.data"),
 )
 
 

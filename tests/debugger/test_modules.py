@@ -171,7 +171,7 @@ def test_kstack_of_a_running_task_is_what_the_kernel_prints(
 
 @pytest.mark.once
 def test_current_names_a_function_of_a_module(stopped: tuple[list[Any], str]) -> None:
-    first, _, _, (_, stack), (current, _), _ = stopped[0]
+    first, _, _, (_, stack), (current, *_), _ = stopped[0]
     before = [row for row in first[1]["rows"] if row["kind"] == "call"]
     symbols = [row["symbol"] for row in stack["rows"]]
     assert symbols[:-1] == [row["symbol"] for row in before]

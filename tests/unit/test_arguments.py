@@ -32,6 +32,7 @@ OF_TASK = ("task", "files", "kstack", "regs")
 OF_MM = ("mm", "vmas", "list", "rb", "maple")
 OTHERS = ("tree", "ustack", "map", "elf", "vma", "walk", "phys", "read", "dump")
 OTHERS += ("buddy", "slabs", "translate", "symbol", "listhead", "what")
+OTHERS += ("fit", "kmalloc", "modules", "dmesg")
 REPLAY = ("blame", "goto", "timeline")
 REPORTS = (*PLAIN, *OF_TASK, *OF_MM, *OTHERS, *REPLAY)
 
@@ -257,6 +258,12 @@ def test_read_up_to_the_last_byte_of_a_half(
         ("buddy Normal 10", ("Normal", 10)),
         ("slabs", ("",)),
         ("slabs kmalloc-64", ("kmalloc-64",)),
+        ("fit 131072", (128 << 10,)),
+        ("kmalloc", (None,)),
+        ("kmalloc 20", (20,)),
+        ("modules", ("",)),
+        ("modules lab_pages", ("lab_pages",)),
+        ("dmesg warn", ("warn",)),
         ("translate 0x1000", (0x1000, "")),
         ("translate 16 pfn", (16, "pfn")),
         ("symbol linux_banner", ("linux_banner",)),
@@ -313,6 +320,10 @@ USAGE = {
     "phys": "[ADDRESS]",
     "buddy": "[ZONE] [ORDER]",
     "slabs": "[CACHE]",
+    "fit": "BYTES",
+    "kmalloc": "[SIZE]",
+    "modules": "[NAME]",
+    "dmesg": "[LEVEL]",
     "translate": "VALUE [KIND]",
     "symbol": "NAME or ADDRESS",
     "listhead": "ADDRESS TYPE MEMBER",
@@ -333,7 +344,7 @@ def test_too_many(bench: Bench, name: str, extra: str) -> None:
     "line",
     [
         *("vma", "walk", "read", "read 0x401000", "dump", "translate", "symbol"),
-        *("listhead", "listhead 1", "listhead 1 list_head", "what"),
+        *("listhead", "listhead 1", "listhead 1 list_head", "what", "fit"),
     ],
 )
 def test_too_few(bench: Bench, line: str) -> None:

@@ -13,7 +13,18 @@ import pytest
 
 import made_up
 from lab.linux import lists, maple
-from lab.linux.structs import exec, fs, lib, mm_types, mmzone, sched, slub, vmalloc, x86
+from lab.linux.structs import (
+    exec,
+    fs,
+    lib,
+    mm_types,
+    mmzone,
+    printk,
+    sched,
+    slub,
+    vmalloc,
+    x86,
+)
 from lab.schema import heading
 from lab.target import cstruct, kernel, structs
 from lab.target.cstruct import S32, U32, U64, Ptr, Raw, Struct, at
@@ -114,7 +125,7 @@ def test_a_member_has_a_c_type() -> None:
 
 ALL = [
     kind
-    for module in (exec, fs, lib, mm_types, mmzone, sched, slub, vmalloc, x86)
+    for module in (exec, fs, lib, mm_types, mmzone, printk, sched, slub, vmalloc, x86)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
 ]
@@ -157,6 +168,8 @@ OPTIONAL_ELSEWHERE = {
     ("struct linux_binfmt", "core_dump"): "CONFIG_COREDUMP",
     ("struct module", "kallsyms"): "CONFIG_KALLSYMS",
     ("struct module", "sect_attrs"): "CONFIG_SYSFS",
+    ("struct module", "exit"): "CONFIG_MODULE_UNLOAD",
+    ("struct module", "refcnt.counter"): "CONFIG_MODULE_UNLOAD",
     ("struct mm_struct", "get_unmapped_area"): "until v6.10, 529ce23a764f",
     ("struct mm_struct", "pgtables_bytes.counter"): "CONFIG_MMU",
     ("struct mm_struct", "hugetlb_usage.counter"): "CONFIG_HUGETLB_PAGE",

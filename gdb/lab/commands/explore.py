@@ -10,13 +10,16 @@ from .blame import Blame
 from .buddy import Buddy
 from .count import Count
 from .current import Current
+from .dmesg import Dmesg
 from .dump import Dump
 from .elf import Elf
 from .files import Files
+from .fit import Fit
 from .frames import Frames
 from .functions import FUNCTIONS
 from .goto import Goto
 from .kernel import Kernel
+from .kmalloc import Kmalloc
 from .kstack import Kstack
 from .list import List
 from .listhead import Listhead
@@ -24,6 +27,7 @@ from .map import Map
 from .maple import Maple
 from .meminfo import Meminfo
 from .mm import Mm
+from .modules import Modules
 from .phys import Phys
 from .ps import Ps
 from .rb import Rb
@@ -70,14 +74,18 @@ COMMANDS = (
     Zones,
     Buddy,
     Frames,
+    Fit,
     Slabs,
+    Kmalloc,
     Vmalloc,
+    Modules,
     Meminfo,
     What,
     Translate,
     Count,
     Symbol,
     Listhead,
+    Dmesg,
     Dump,
     Trace,
     Timeline,

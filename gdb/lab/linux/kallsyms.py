@@ -180,6 +180,22 @@ def named(name: str) -> list[module.Symbol]:
     ]
 
 
+def starting_with(name: str) -> list[module.Symbol]:
+    """The symbols of the kernel image with a name, also as a variable of a function.
+
+    gcc calls those NAME.NUMBER.
+    """
+    table = kallsyms()
+    if table is None:
+        return []
+    form = re.compile(rf"{re.escape(name)}(\.\d+)?")
+    return [
+        _symbol(table, index)
+        for index in range(len(table.addresses))
+        if form.fullmatch(table.name(index))
+    ]
+
+
 def around(address: int) -> list[module.Symbol]:
     """The symbols around an address, several where several start at the same place."""
     if _is_module_address(address):

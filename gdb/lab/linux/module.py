@@ -23,12 +23,14 @@ from .structs.lib import (
     ModuleMemory,
     ModuleSectAttr,
     ModuleSectAttrs,
+    ModuleUse,
 )
 
 # One layout for all until v6.3, since v6.4 (ac3b43283923) one piece of memory for
 # each kind of code and data.
 MAPPING_SYMBOL = re.compile(rb"\.L|\$[axtd](\.|$)")  # is_arm_mapping_symbol()
 KSYM_NAME_LEN = 512  # 128 before v6.1 (b8a94bfb3395)
+MODULE_REF_BASE = 1  # kernel/module/main.c
 MOST_SECTIONS = 4096  # likewise
 MOST_SYMBOLS = 1 << 20  # ends a count that is damaged; the largest have 100,000
 
@@ -59,11 +61,8 @@ class Symbol(NamedTuple):
 
 def for_each_module() -> Iterator[Piece]:
     """The memory of all modules. Raises Broken, memory.Fault."""
-    if not structs.has_symbol("modules"):
-        return
-    head = Ptr[ListHead](structs.address_of("modules"))
-    for address in lists.list_for_each_entry(head, Module, "list"):
-        yield from _pieces_of(address)
+    for module in modules():
+        yield from _pieces_of(module.address)
 
 
 def _pieces_of(address: Ptr[Module]) -> Iterator[Piece]:
@@ -128,6 +127,86 @@ def named(name: str) -> list[Symbol]:
                 end = symbol.end if symbol else 0
                 found.setdefault(value, Symbol(name, value, end, piece.module))
     return list(found.values())
+
+
+def modules() -> Iterator[Module]:
+    """All loaded modules, the last one loaded first. Raises Broken."""
+    if not structs.has_symbol("modules"):
+        return
+    head = Ptr[ListHead](structs.address_of("modules"))
+    for place in lists.list_for_each_entry(head, Module, "list"):
+        try:
+            yield Module(kernel.memory(), place)
+        except Fault as fault:
+            raise Broken(f"the module at {place:#x} cannot be read: {fault}") from None
+
+
+def name_of(module: Module) -> str:
+    """A module's name, escaped."""
+    return text_of(module.name.split(b"\0")[0])
+
+
+def state_of(module: Module) -> str:
+    """Live, Loading, Unloading, as in /proc/modules; Unformed before it is shown there."""
+    names = {
+        number: name
+        for name, number in structs.enumerators("enum module_state").items()
+    }
+    name = names.get(module.state, "").removeprefix("MODULE_STATE_")
+    words = {"LIVE": "Live", "COMING": "Loading", "GOING": "Unloading"}
+    return words.get(name, "Unformed" if name == "UNFORMED" else str(module.state))
+
+
+def module_refcount(module: Module) -> int | None:
+    """How many use a module: kernel/module/main.c. None where none can be unloaded."""
+    return None if module.refcnt is None else module.refcnt - MODULE_REF_BASE
+
+
+def users_of(module: Module) -> Iterator[Module]:
+    """The modules that need a module: mod->source_list. Raises Broken, Fault."""
+    if not structs.has_member("struct module", "source_list"):
+        return
+    guest = kernel.memory()
+    inside = structs.offsetof("struct module", "source_list")
+    head = Ptr[ListHead](module.address + inside)
+    for place in lists.list_for_each_entry(head, ModuleUse, "source_list"):
+        yield Module(guest, ModuleUse(guest, place).source)
+
+
+def is_permanent(module: Module) -> bool:
+    """Can a module never be unloaded: has it an init function, but none for the exit?"""
+    return bool(module.init and not module.exit)
+
+
+def taint_letters(module: Module) -> str:
+    """What a module has done to the kernel's name: module_flags_taint(). Raises Fault."""
+    if not structs.has_symbol("taint_flags"):
+        return ""
+    guest, found = kernel.memory(), ""
+    place, size = structs.address_of("taint_flags"), structs.sizeof("struct taint_flag")
+    letter = structs.offsetof("struct taint_flag", "c_true")
+    own = structs.offsetof("struct taint_flag", "module")
+    for number in range(structs.variable_size("taint_flags") // size):
+        raw = guest.read(place + number * size, size)
+        if raw[own] and module.taints >> number & 1:
+            found += chr(raw[letter])
+    return found
+
+
+def symbols_of(module: Module) -> Iterator[tuple[str, int]]:
+    """The symbols of a module that have a name, with their values. Raises Broken, Fault."""
+    if not module.kallsyms:
+        return
+    strings, symbols = _tables(module.address, module.kallsyms)
+    for offset, _, _, section, value, _ in SYM.iter_unpack(symbols):
+        name = _name(strings + offset)
+        if section != SHN_UNDEF and name:
+            yield name, value
+
+
+def pieces_of(module: Module) -> list[Piece]:
+    """Where a module's memory is. Raises Fault."""
+    return list(_pieces_of(module.address))
 
 
 class Section(NamedTuple):

@@ -30,6 +30,16 @@ SOFTIRQ_DISABLE_OFFSET = 0x0000_0200
 HARDIRQ_BITS = 0x000F_0000
 NMI_BITS = 0x00F0_0000
 NEED_RESCHED = 0x8000_0000
+# Which bits each is about; for in_task() all must be clear
+QUESTIONS = {
+    "in_task": NMI_BITS | HARDIRQ_BITS | SOFTIRQ_OFFSET,
+    "in_interrupt": NMI_BITS | HARDIRQ_BITS | SOFTIRQ_BITS,
+    "in_softirq": SOFTIRQ_BITS,
+    "in_hardirq": HARDIRQ_BITS,
+    "in_nmi": NMI_BITS,
+    "in_atomic": 0xFFFF_FFFF,
+}
+EFLAGS_IF = 1 << 9
 structs.expect("__per_cpu_offset", "__per_cpu_load", "__preempt_count")
 
 
@@ -48,6 +58,11 @@ class Processor:
         return self.registers["rip"]
 
     @property
+    def irqs_disabled(self) -> bool:
+        """Does the processor take no interrupts: is EFLAGS.IF clear?"""
+        return not self.registers["eflags"] & EFLAGS_IF
+
+    @property
     def in_user_mode(self) -> bool:
         return self.registers["cs"] & CPL == CPL
 
@@ -63,6 +78,14 @@ class PreemptCount:
     hardirq: int  # depth
     nmi: int  # depth
     need_resched: bool
+
+    def is_(self, question: str) -> tuple[bool, int]:
+        """The answer of in_task(), in_interrupt(), ..., and the bits that it is made of.
+
+        :param question: one of QUESTIONS
+        """
+        own = self.value & ~NEED_RESCHED & QUESTIONS[question]
+        return bool(own) != (question == "in_task"), own
 
     @property
     def context(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..linux import entry, stack, task
-from ..linux.processors import Processor, preempt_count, processors
+from ..linux.processors import QUESTIONS, Processor, preempt_count, processors
 from ..result import Address, Number, Report, Table, Words
 from ..target.memory import Broken
 
@@ -40,18 +40,33 @@ class CountRow(NamedTuple):
     need_resched: Words
 
 
+class ContextRow(NamedTuple):
+    """What the kernel's own functions answer on a CPU."""
+
+    cpu: Number
+    in_task: Words
+    in_interrupt: Words
+    in_softirq: Words  # bottom halves switched off count, too
+    in_hardirq: Words
+    in_nmi: Words
+    in_atomic: Words
+    irqs_disabled: Words
+
+
 @dataclass
 class CurrentReport(Report, schema="current"):
-    """All CPUs, and the parts of each preempt_count."""
+    """All CPUs, the parts of each preempt_count, and what functions make of them."""
 
     processors: Table[ProcessorRow]
     preempt_counts: Table[CountRow]
+    contexts: Table[ContextRow]
 
 
 def describe() -> CurrentReport:
     """Read the state of all CPUs."""
     table = Table(ProcessorRow, "")
     counts = Table(CountRow, "preempt_count")
+    contexts = Table(ContextRow, "what kernel code is told there, and by which bits")
     for processor in processors():
         if processor.cpu is None:
             row = ProcessorRow(
@@ -70,7 +85,8 @@ def describe() -> CurrentReport:
             continue
         table.rows.append(_row(processor, processor.cpu, table))
         counts.rows.append(_count_row(processor.cpu))
-    return CurrentReport(table, counts)
+        contexts.rows.append(_context_row(processor, processor.cpu))
+    return CurrentReport(table, counts, contexts)
 
 
 def _row(processor: Processor, cpu: int, table: Table[ProcessorRow]) -> ProcessorRow:
@@ -100,6 +116,18 @@ def _row(processor: Processor, cpu: int, table: Table[ProcessorRow]) -> Processo
         at=frames[0].symbol or f"{processor.ip:#x}",
         task=processor.current,
     )
+
+
+def _context_row(processor: Processor, cpu: int) -> ContextRow:
+    """What in_task() and the others return on a CPU."""
+    count = preempt_count(cpu)
+    answers = {name: _answer(*count.is_(name)) for name in QUESTIONS}
+    off = "yes, EFLAGS.IF is clear" if processor.irqs_disabled else "no"
+    return ContextRow(cpu=cpu, irqs_disabled=off, **answers)
+
+
+def _answer(holds: bool, bits: int) -> str:
+    return f"{'yes' if holds else 'no'}{f', {bits:#x}' * bool(bits)}"
 
 
 def _count_row(cpu: int) -> CountRow:

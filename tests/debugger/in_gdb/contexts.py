@@ -52,6 +52,10 @@ rows = {row["comm"]: row for row in ask("threads")[0]["rows"]}
 for name in ("spinning", "in handler"):
     pid = rows[name]["pid"]
     found[name] = {command: ask(f"{command} {pid}") for command in ASK[1:]}
+    while "just switching" in str(found[name]["kstack"]):
+        # Its processor goes on by itself until the next tick of any
+        at("update_process_times", "")
+        found[name] = {command: ask(f"{command} {pid}") for command in ASK[1:]}
 
 at("wake_up_new_task", "")
 child = task.task(task.register("rdi")).pid

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ...target.cstruct import S64, U8, U32, U64, Ptr, Raw, Struct, at
+from ...target.cstruct import S32, S64, U8, U16, U32, U64, Ptr, Raw, Struct, at
 
 
 class ListHead(Struct, name="struct list_head"):
@@ -60,10 +60,53 @@ class Module(Struct, name="struct module"):
     name: Raw
     kallsyms: Optional[Ptr[ModKallsyms]]  # with CONFIG_KALLSYMS
     sect_attrs: Optional[Ptr[ModuleSectAttrs]]  # with CONFIG_SYSFS too
+    version: Ptr[object]  # const char *
+    kp: Ptr[KernelParam]  # an array
+    num_kp: U32
+    args: Ptr[object]  # char *
+    taints: U64
+    init: Ptr[object]
+    exit: Optional[Ptr[object]]  # with CONFIG_MODULE_UNLOAD
+    refcnt: Optional[S32] = at("refcnt.counter")  # with CONFIG_MODULE_UNLOAD
+    num_syms: U32
+    num_gpl_syms: U32
+
+
+class ModuleUse(Struct, name="struct module_use"):
+    """That a module needs another one: include/linux/module.h."""
+
+    source: Ptr[Module]  # who needs
+    target: Ptr[Module]
+
+
+class KernelParam(Struct, name="struct kernel_param"):
+    """A parameter of a module: include/linux/moduleparam.h."""
+
+    name: Ptr[object]  # const char *
+    ops: Ptr[object]  # which type it has
+    perm: U16
+    arg: Ptr[object]  # or str, or arr: in a union
+
+
+class KparamString(Struct, name="struct kparam_string"):
+    """A parameter that is copied into an array of char: as above."""
+
+    maxlen: U32
+    string: Ptr[object]
+
+
+class KparamArray(Struct, name="struct kparam_array"):
+    """A parameter with several values: as above."""
+
+    max: U32
+    elemsize: U32
+    num: Ptr[object]  # how many there are; 0 if all
+    ops: Ptr[object]
+    elem: Ptr[object]
 
 
 class ModuleSectAttrs(Struct, name="struct module_sect_attrs"):
-    """The sections of a module: kernel/module/sysfs.c, until v5.19 kernel/module.c."""
+    """The sections of a module: kernel/module/sysfs.c."""
 
     nsections: U32
 

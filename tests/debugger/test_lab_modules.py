@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The modules of kernel/modules: what they print is what the lab shows.
+
+lab_pages and lab fit, lab_slab and lab kmalloc, lab_tasks and lab threads, lab_segments and
+lab kernel, lab_contexts and lab current; lab modules and /sys/module; lab dmesg and what was
+printed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import labs
+from support.traces import ARMED
+
+PAGE = 4096
+LOADED = ("lab_tasks", "lab_segments", "lab_slab", "lab_pages")
+LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+MARK = "=== mark ==="
+WORD = 1 << 64
+
+
+@dataclass
+class Stops:
+    """What was answered at each stop, and what the guest has printed until then."""
+
+    stops: list[dict[str, Any]]
+    console: str
+
+    def lines(self, module: str) -> list[str]:
+        """The lines that a module has printed."""
+        return re.findall(rf"{module}: (.*)$", self.console, re.M)
+
+    @property
+    def end(self) -> list[Any]:
+        """The answers at the demo's first call."""
+        return self.stops[-1]["answers"]
+
+
+def run(folder: Path, asked: dict[str, list[str]], *lines: str) -> Stops:
+    """Run a script with these lines and then the demo, and ask where modules stop."""
+    port = labs.free_port()
+    lines = (*lines, f"echo '{MARK}'; dmesg -r; echo '{MARK}'", "exec demo >/dev/null")
+    program = labs.script(folder / "program", *lines)
+    stops = labs.inside("in_modules.py", port, folder, asked, ARMED, PROGRAM=program)
+    assert labs.leaks(port) == []
+    return Stops(stops, labs.console_log(port))
+
+
+@pytest.fixture(scope="module")
+def loaded(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stops:
+    """All modules that only look, one loaded after the other, and what the kernel tells."""
+    tell = [
+        f"echo '{MARK}'; cat /proc/modules; echo '{MARK}'",
+        "for file in /sys/module/lab_*/parameters/* /sys/module/lab_*/sections/.[a-z_]* "
+        "/sys/module/lab_*/sections/__*; do",
+        '[ ! -f "$file" ] || echo "$file $(cat $file)"; done',
+        f"echo '{MARK}'; grep '\\[lab_' /proc/kallsyms; echo '{MARK}'",
+    ]
+    asked = ["lab kmalloc --json", "lab slabs lab_object --json", "lab threads --json"]
+    asked += ["lab kernel --json", "lab modules --json", "lab dmesg --json"]
+    asked += [f"lab modules {name} --json" for name in LOADED]
+    return run(
+        tmp_path_factory.mktemp("loaded"),
+        {"END": asked},
+        "echo 0 >/proc/sys/kernel/kptr_restrict",
+        *(f"insmod /lib/modules/{name}.ko" for name in LOADED),
+        *tell,
+    )
+
+
+def told(loaded: Stops, number: int) -> list[str]:
+    """What the script has printed between two marks."""
+    return loaded.console.split(MARK)[number].strip().splitlines()
+
+
+def test_kmalloc_gives_what_ksize_says(loaded: Stops) -> None:
+    """For every size from 1 to 8192."""
+    _, _, table = loaded.end[0]
+    printed = [
+        tuple(map(int, re.findall(r"\d+", line)))
+        for line in loaded.lines("lab_slab")
+        if " bytes: " in line
+    ]
+    rows = [row for row in table["rows"] if row["least"] <= 8192]
+    found = [(row["least"], row["most"], row["given"]) for row in rows]
+    assert found == printed and len(found) > 10
+    assert (rows[0]["least"], rows[-1]["most"]) == (1, 8192)
+    for row in rows:
+        assert row["most_wasted"] == row["given"] - row["least"]
+
+
+def test_objects_of_a_cache_of_ours(loaded: Stops, kernel: Path) -> None:
+    """Which are in use and which are free, as the module says."""
+    objects = re.findall(r"object \d+ at (0x\w+): (\w+)$", loaded.console, re.M)
+    kept = {int(place, 16) for place, what in objects if what == "kept"}
+    freed = {int(place, 16) for place, what in objects if what == "freed"}
+    assert len(kept) == 13 and len(freed) == 7
+    _, drawing, slabs, *_ = loaded.end[1]
+    assert sum(row["used"] for row in slabs["rows"]) == 13
+    free = {
+        slab["start"] + 64 * number
+        for slab in drawing["data"]
+        for number in slab["free"]
+    }
+    assert freed <= free and not kept & free
+
+
+def test_threads_are_those_that_a_module_walks(loaded: Stops) -> None:
+    (table,) = [part for part in loaded.end[2] if isinstance(part, dict)]
+    now = {row["task"]: row for row in table["rows"]}
+    lines = [line for line in loaded.lines("lab_tasks") if line.startswith("task ")]
+    walked = [
+        re.fullmatch(
+            r"task (\w+) tgid (\d+) pid (\d+) flags (\w+) mm (\w+) comm (.*)", line
+        )
+        for line in lines
+    ]
+    last = loaded.lines("lab_tasks")[-1]
+    assert last == f"{len({one[2] for one in walked})} processes, {len(walked)} threads"
+    same = 0
+    for one in walked:
+        row = now.get(int(one[1], 16))
+        if row is None or row["pid"] != int(one[3]):
+            continue  # it has ended since, as insmod has
+        assert row["tgid"] == int(one[2])
+        if row["comm"].strip("[]").split("/")[0] == one[6].split("/")[0]:
+            same += 1
+    assert same > 20
+
+
+def test_regions_are_those_that_a_module_prints(loaded: Stops) -> None:
+    regions = {row["name"]: row for row in loaded.end[3][1]["rows"]}
+    for line in loaded.lines("lab_segments"):
+        found = re.fullmatch(r"(0x\w+)-(0x\w+) (.*)", line)
+        if found and found[3] in regions:
+            assert int(found[1], 16) == regions[found[3]]["start"], line
+            assert int(found[2], 16) <= regions[found[3]]["end"] + 1, line
+    printed = " ".join(loaded.lines("lab_segments"))
+    for name in ("direct map", "vmalloc", "vmemmap", "kernel image", "modules"):
+        assert name in regions and f" {name}" in printed
+
+
+def test_modules_are_those_of_proc_modules(loaded: Stops) -> None:
+    """Every word of each line."""
+    _, table = loaded.end[4]
+    lines = [line.split() for line in told(loaded, 1)]
+    found = [
+        [
+            row["name"],
+            str(row["size"]),
+            str(row["refcount"]),
+            row["used_by"] or "-",
+            row["state"],
+            f"0x{row['base']:016x}",
+            *([f"({row['taints']})"] if row["taints"] else []),
+        ]
+        for row in table["rows"]
+    ]
+    assert found == lines and [line[0] for line in lines] == [*LOADED[::-1]]
+
+
+def tables(report: list[Any]) -> dict[str, list[dict[str, Any]]]:
+    """The tables of a report by title."""
+    return {part["title"]: part["rows"] for part in report if isinstance(part, dict)}
+
+
+def test_a_module_is_what_sys_module_says(loaded: Stops) -> None:
+    """Parameters, sections, and the symbols of /proc/kallsyms."""
+    files = dict(line.split(" ", 1) for line in told(loaded, 2))
+    symbols: dict[str, set[tuple[str, int]]] = {}
+    for line in told(loaded, 3):
+        address, _, name, module = line.split()
+        symbols.setdefault(module.strip("[]"), set()).add((name, int(address, 16)))
+    checked = 0
+    for name, report in zip(LOADED, loaded.end[6:]):
+        found = tables(report)
+        for row in found.get("parameters", []):
+            assert files[f"/sys/module/{name}/parameters/{row['name']}"] == row["value"]
+            checked += 1
+        for row in found["sections"]:
+            file = f"/sys/module/{name}/sections/{row['section']}"
+            if file in files:
+                assert int(files[file], 16) == row["start"], file
+                checked += 1
+        own = {(row["symbol"], row["address"]) for row in found["symbols"]}
+        assert symbols[name] <= own, symbols[name] - own
+        assert len(found["pieces" if "pieces" in found else "memory"]) > 0
+    assert checked > 25
+    types = {row["name"]: row["type"] for row in tables(loaded.end[9])["parameters"]}
+    assert types == {"bytes": "array of ulong"}
+
+
+def shown(escape: re.Match[str]) -> str:
+    """The character that an escape stands for."""
+    return {"t": "\t"}.get(escape[1], escape[1])
+
+
+def test_dmesg_is_what_was_printed(loaded: Stops) -> None:
+    """Line for line, with its level and time."""
+    _, table, *_ = loaded.end[5]
+    printed = [
+        re.fullmatch(r"<(\d+)>\[ *(\d+\.\d{6})\] (.*)", line).groups()
+        for line in told(loaded, 5)
+    ]
+    found = [
+        (str(LEVELS.index(row["level"])), row["time"].strip(), line)
+        for row in table["rows"]
+        for line in re.sub(r"\\([\\t])", shown, row["text"]).split("\\n")
+    ]
+    assert found == printed and len(printed) > 100
+    callers = {row["caller"] for row in table["rows"]}
+    assert callers and all(re.fullmatch(r"[TC]\d+", caller) for caller in callers)
+
+
+# --- The page allocator -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pages(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stops:
+    """lab_pages, asked before and after each request."""
+    asked = {
+        "lab_pages_asks": ["lab fit $rdi --json", "lab buddy --json"],
+        "lab_pages_got": ["lab buddy --json", "lab translate $rdi page --json"],
+    }
+    return run(
+        tmp_path_factory.mktemp("pages"), asked, "insmod /lib/modules/lab_pages.ko"
+    )
+
+
+def free_blocks(report: list[Any]) -> dict[tuple[str, int], int]:
+    """How many free blocks each zone has of each order, without those of order 0.
+
+    Those come and go with every interrupt.
+    """
+    rows = next(part for part in report[1:] if part.get("title") == "free blocks")[
+        "rows"
+    ]
+    return {(row["zone"], row["order"]): row["blocks"] for row in rows}
+
+
+def test_fit_foretells_the_block_and_the_splits(pages: Stops) -> None:
+    asks = [stop for stop in pages.stops if stop["function"] == "lab_pages_asks"]
+    got = [stop for stop in pages.stops if stop["function"] == "lab_pages_got"]
+    assert [stop["arguments"][0] for stop in asks] == [
+        *(131072, 135168, 4 << 20, (4 << 20) + 1)
+    ]
+    assert [stop["arguments"][1] for stop in asks] == [5, 6, 10, 11]
+    assert len(got) == 3
+    for ask, answer in zip(asks, got):
+        size, order = ask["arguments"][:2]
+        fit, before = ask["answers"]
+        after, frame = answer["answers"]
+        assert f"a block of order {order}: " in fit[0]
+        (parts,) = [
+            p for p in fit if isinstance(p, dict) and "rows" in p and p["title"] == ""
+        ]
+        given, *back = parts["rows"]
+        pfn = next(
+            row["value"]
+            for row in frame[1]["rows"]
+            if row["what"] == "page frame number"
+        )
+        assert (given["part"], given["order"], given["pfn"]) == ("given", order, pfn)
+        expected = free_blocks(before)
+        zone = re.search(r"of zone (\w+)", fit[2])[1]
+        whole = order + len(back)
+        expected[zone, whole] -= 1
+        for row in back:
+            expected[zone, row["order"]] += 1
+        found = free_blocks(after)
+        changed = {key for key in found if found[key] != expected[key] and key[1] > 3}
+        assert not changed, (fit, before, after)
+    assert asks[3]["answers"][0].startswith("error: No block has 4,194,305 bytes")
+    assert "no block of order 11" in pages.console
+
+
+def test_fit_tells_the_waste(pages: Stops) -> None:
+    asks = [stop for stop in pages.stops if stop["function"] == "lab_pages_asks"]
+    first, second = (stop["answers"][0] for stop in asks[:2])
+    assert first[0].endswith("32 pages, 128 KiB; nothing is wasted.")
+    assert second[0].endswith("64 pages, 256 KiB; 124 KiB of them are wasted.")
+    assert second[1] == "alloc_pages_exact() would give 31 pages back, 124 KiB."
+    assert "135168 bytes exactly" in pages.console and ": 33 pages" in pages.console
+    wasted = re.findall(r"order (\d+), (\d+) bytes wasted", pages.console)
+    assert wasted == [("5", "0"), ("6", str(124 << 10)), ("10", "0")]
+
+
+def test_translate_is_what_the_module_prints(pages: Stops) -> None:
+    """page_to_pfn(), page_address() and virt_to_phys() of each block."""
+    got = [stop for stop in pages.stops if stop["function"] == "lab_pages_got"]
+    printed = re.findall(
+        r"page (0x\w+), virt (0x\w+), phys (0x\w+)$", pages.console, re.M
+    )
+    assert len(printed) == len(got) == 3
+    for stop, words in zip(got, printed):
+        found = {row["what"]: row["value"] for row in stop["answers"][1][1]["rows"]}
+        expected = [int(word, 16) for word in words]
+        names = ("struct page", "direct map", "physical address")
+        assert [found[name] for name in names] == expected
+
+
+# --- Contexts ---------------------------------------------------------------------------
+
+PLACES = ["process", "preemption off", "bottom halves off", "interrupts off"]
+PLACES += ["spinlock held", "timer", "tasklet", "workqueue", "irq_work"]
+PLACES += ["high-resolution timer", "call on each CPU", "call on each CPU"]
+PLACES += ["kernel thread", "hard interrupt handler", "threaded interrupt handler"]
+
+
+@pytest.fixture(scope="module")
+def contexts(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stops:
+    """lab_contexts, asked in each context."""
+    asked = ["python print(gdb.selected_thread().num)", "lab current --json"]
+    return run(
+        tmp_path_factory.mktemp("contexts"),
+        {"lab_contexts_here": [*asked, "output (char *)$rdi"]},
+        "insmod /lib/modules/lab_contexts.ko",
+    )
+
+
+def test_current_tells_every_context_as_the_kernel_does(contexts: Stops) -> None:
+    here = [stop for stop in contexts.stops if stop["function"] == "lab_contexts_here"]
+    printed: dict[tuple[str, int], list[str]] = {}
+    lines = [line for line in contexts.lines("lab_contexts") if "in_task" in line]
+    assert sorted(line.split(":")[0] for line in lines) == sorted(PLACES)
+    for line in lines:
+        cpu = int(re.search(r" cpu (\d+) ", line)[1])
+        printed.setdefault((line.split(":")[0], cpu), []).append(line)
+    assert len(here) == len(PLACES)
+    for stop in here:
+        thread, (processors, counts, answers), name = stop["answers"]
+        row = next(r for r in processors["rows"] if r["thread"] == int(thread))
+        place = re.search(r'"([^"]*)"', name)[1]
+        (line,) = printed[place, row["cpu"]]
+        facts = dict(re.findall(r"(\w+) (\d+)(?= |$)", line.split(": ", 1)[1]))
+        own = next(r for r in answers["rows"] if r["cpu"] == row["cpu"])
+        for question in ("in_task", "in_interrupt", "in_softirq", "in_atomic"):
+            assert own[question].startswith(("no", "yes")[int(facts[question])]), line
+        assert own["in_hardirq"].startswith(("no", "yes")[int(facts["in_hardirq"])])
+        assert own["irqs_disabled"].startswith(
+            ("no", "yes")[int(facts["irqs_disabled"])]
+        ), line
+        value = int(re.search(r"preempt_count (\w+)", line)[1], 16)
+        count = next(r for r in counts["rows"] if r["cpu"] == row["cpu"])
+        assert count["preempt_count"] & 0x7FFF_FFFF == value, line
+        assert row["pid"] == int(facts["pid"]), line
