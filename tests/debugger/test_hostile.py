@@ -236,6 +236,7 @@ def test_hits_and_timelines(port: int, program: Program) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_a_recording(port: int, program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "recording"
     settings = {"PORT": port, "PROGRAM": program("hostile_calls.c"), "ARGS": 3}

@@ -116,7 +116,7 @@ def test_every_moment_in_any_order(recording: Path, port: int, tmp_path: Path) -
         assert place == row["instruction"] and row["kind"].split()[0] in output
         if row["kind"].startswith("hit"):
             assert not any(isinstance(walk, str) for walk in walks), walks
-            [current, _] = walks[0]
+            current, *_ = walks[0]
             assert [row["pid"] for row in current["rows"]] == [row["pid"]]
     # Nothing of a later moment is seen at an earlier one
     areas = [walks[3] for _, _, walks in found["first"]]

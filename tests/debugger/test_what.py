@@ -429,6 +429,25 @@ def test_thousands_of_random_addresses(
     check_random(moment, tmp_path / "core", vmlinux, 6000)
 
 
+def test_the_owner_is_that_of_the_census(moment: Moment) -> None:
+    """Where the frame's own struct page decides, the census would not say anything else."""
+    moment.gdb(
+        "python\nimport random\nfrom lab.linux import census\n"
+        "whole = census.census()\ndice = random.Random(1)\nwrong = []\nquick = 0\n"
+        "for pfn in dice.sample(range(len(whole.owner)), 2000):\n"
+        "    found = census._quick_owner_of(pfn)\n"
+        "    kind = int(whole.owner[pfn])\n"
+        "    name = census.NAMES[kind] if kind else census.NO_RAM_NAME\n"
+        "    quick += found is not None\n"
+        "    if found and found[0] != name:\n        wrong.append((pfn, found, name))\n"
+        "    if found and pfn % 50 == 0 and kind:\n"
+        "        if census.census(pfn).whose != found[1]:\n"
+        "            wrong.append((pfn, found, 'whose'))\nend"
+    )
+    assert moment.gdb("python print(wrong)").strip() == "[]"
+    assert int(moment.gdb("python print(quick)")) > 1000
+
+
 # --- Damage ---------------------------------------------------------------------------
 
 TASK = "$lab_task()"

@@ -148,3 +148,19 @@ def test_the_layout_of_the_unit_tests_is_that_of_the_kernel(
     places = made["release"] == known["release"]
     missing = sorted(layouts.facts_of(made, places) - layouts.facts_of(known, places))
     assert not missing, "type make layouts"
+
+
+def test_addresses_are_those_of_gdb(vmlinux: Path, tmp_path: Path) -> None:
+    """Of all symbols that the lab asks for, and of none that there is not."""
+    names = sorted(layouts.wanted().symbols)
+    absent = ["no_such_symbol", "nit_task", "init_tas"]
+    settings = {
+        "LAB_GIVEN": json.dumps([*names, *absent]),
+        "LAB_RESULT": tmp_path / "symbols.json",
+    }
+    script = "source tests/debugger/in_gdb/symbols.py"
+    ended = labs.gdb(script, program=vmlinux, **settings)
+    found = labs.result_of("symbols.py", settings, ended.stdout + ended.stderr)
+    assert [row for row in found if row[1] != row[2]] == []
+    known = {name for name, ours, _ in found if ours is not None}
+    assert len(known) > 50 and not known & {*absent}

@@ -131,10 +131,47 @@ def owner_of(pfn: int) -> tuple[str, str]:
 
     Raises memory.Fault, Broken.
     """
+    quick = _quick_owner_of(pfn)
+    if quick is not None:
+        return quick
     found = census(pfn)
     if not 0 <= pfn < len(found.owner) or not found.owner[pfn]:
         return NO_RAM_NAME, ""
     return NAMES[int(found.owner[pfn])], found.whose
+
+
+def _quick_owner_of(pfn: int) -> tuple[str, str] | None:
+    """What the census would find, where the frame's own struct page decides it.
+
+    None where it takes the whole census. Raises memory.Fault, Broken.
+    """
+    if not any(first <= pfn <= last for first, last in _ram()):
+        return NO_RAM_NAME, ""
+    own = page.pfn_to_page(pfn)
+    flags = page.flag_names(Page(kernel.memory(), own).flags)
+    if "reserved" in flags:
+        first, last = _image_frames()
+        return NAMES[IMAGE if first <= pfn <= last else RESERVED], ""
+    free = buddy.free_block(pfn)
+    if free is not None:
+        zone = mmzone.zone_of(pfn)
+        where = f"{zone}, order {free.order}" if zone else ""
+        return NAMES[FREE], where
+    head = page.compound_head(own)
+    if "slab" not in page.flag_names(Page(kernel.memory(), head).flags):
+        return None
+    owner = slub.read_slab(head).slab_cache
+    for cache in slub.for_each_cache():
+        if cache.address == owner:
+            return NAMES[SLAB], slub.cache_name(cache)
+    return None
+
+
+def _image_frames() -> tuple[int, int]:
+    """The first and last frame of the kernel image."""
+    start, end = regions.image()
+    base = kernel.memory().phys_base - START_KERNEL_MAP
+    return start + base >> 12, end - 1 + base >> 12
 
 
 def _ram() -> Iterator[tuple[int, int]]:
@@ -160,9 +197,7 @@ def _heads(pages: MemMap) -> Frames:
 def _reserved(found: Census, pages: MemMap, heads: Frames) -> None:
     """What the page allocator never got: the kernel image, and what memblock gave out."""
     reserved = np.flatnonzero(pages.has("reserved"))
-    start, end = regions.image()
-    base = kernel.memory().phys_base - START_KERNEL_MAP
-    first, last = start + base >> 12, end - 1 + base >> 12
+    first, last = _image_frames()
     found.claim(IMAGE, reserved[(reserved >= first) & (reserved <= last)])
     found.claim(RESERVED, reserved)
 

@@ -84,6 +84,14 @@ def for_each_populated_zone() -> Iterator[Zone]:
                 yield zone
 
 
+def zone_of(pfn: int) -> str:
+    """The name of the zone that spans a frame, "" if none does. Raises memory.Fault."""
+    for zone in for_each_populated_zone():
+        if 0 <= pfn - zone.zone_start_pfn < zone.spanned_pages:
+            return zone_name(zone)
+    return ""
+
+
 def zone_name(zone: Zone) -> str:
     """DMA, DMA32, Normal, Movable, ... Raises memory.Fault."""
     return text_of(kernel.memory().read_string(zone.name, 64))

@@ -6,14 +6,12 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import Any
 
-from . import elffile
 from .debugger import Refused
 from .elffile import BadElf
-from .hostfiles import Unfit, opened
+from .hostfiles import Unfit
 from .symbols import Missing
+from .symtab import Symtab
 from .types import CType, Field, Kind
-
-STB_LOCAL = 0
 
 
 class DrgnSymbols:
@@ -60,36 +58,19 @@ class DrgnSymbols:
         return self._symbol(symbol)[1]
 
     def _symbol(self, name: str) -> tuple[int, int]:
-        try:
-            return self._symbols[name]
-        except KeyError:
-            raise Missing(f'No symbol "{name}" in {self.vmlinux}.') from None
+        """Address and size of the first global symbol, else of the first local."""
+        found = self._table.named(name)
+        if not found:
+            raise Missing(f'No symbol "{name}" in {self.vmlinux}.')
+        chosen = next((one for one in found if one.is_global), found[0])
+        return chosen.address, chosen.size
 
     @cached_property
-    def _symbols(self) -> dict[str, tuple[int, int]]:
-        """Address and size by name: of the first global symbol, else of the first local."""
+    def _table(self) -> Symtab:
         try:
-            with opened(self.vmlinux) as file:
-                elf = elffile.parse(file)
-                table = elf.section(".symtab")
-                if table is None:
-                    raise BadElf("it has no symbols")
-                entries = elf.data(table)
-                names = elf.data(elf.sections[table.sh_link])
+            return Symtab(self.vmlinux)
         except (Unfit, BadElf) as why:
             raise Refused(f"{self.vmlinux} cannot be read: {why}.") from None
-        found: dict[str, tuple[int, int]] = {}
-        kept: set[str] = set()
-        for at, info, _, section, value, size in elffile.SYM.iter_unpack(entries):
-            if section == elffile.SHN_UNDEF or not at:
-                continue
-            name = names[at : names.index(b"\0", at)].decode("ascii", "replace")
-            is_global = info >> 4 != STB_LOCAL
-            if name not in found or is_global and name not in kept:
-                found[name] = value, size
-            if is_global:
-                kept.add(name)
-        return found
 
     def _c_type(self, given: Any) -> CType:
         """A drgn.Type as a CType."""

@@ -13,11 +13,15 @@ import gdb
 
 from . import settings, terminal, unforeseen
 from .debugger import Argument, Caller, Instruction, Line, Missing, Refused, use
+from .elffile import BadElf
+from .hostfiles import Unfit
 from .memory import Fault
 from .ram_file import RamFile, find_ram_file
+from .symtab import Symtab
 from .types import CType, Field, Kind
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
+PROBE = "linux_banner"  # whose address tells whether gdb has moved the symbols
 KINDS = {
     gdb.TYPE_CODE_INT: Kind.INT,
     gdb.TYPE_CODE_BOOL: Kind.BOOL,
@@ -57,6 +61,10 @@ def version() -> str:
 
 class GdbDebugger:
     """gdb's own memory, registers, symbols and types: see Debugger."""
+
+    def __init__(self) -> None:
+        # By vmlinux's name, time and inode: it may be built again, and loaded again
+        self._symtabs: dict[tuple[str, int, int], Symtab | None] = {}
 
     @property
     def is_connected(self) -> bool:
@@ -123,7 +131,26 @@ class GdbDebugger:
             raise Missing(str(problem)) from None
 
     def address_of(self, symbol: str) -> int:
+        table = self._symtab()
+        if table is not None:
+            places = {found.address for found in table.named(symbol)}
+            if not places:
+                raise Missing(f'No symbol "{symbol}" in {self.vmlinux}.')
+            if len(places) == 1:
+                return places.pop()
         return _evaluate(f"(unsigned long)&'{symbol}'")
+
+    def _symtab(self) -> Symtab | None:
+        """The symbol table of vmlinux, None if gdb has the symbols elsewhere than it."""
+        name = self.vmlinux
+        try:
+            state = os.stat(name)
+        except OSError:
+            return None
+        key = name, state.st_mtime_ns, state.st_ino
+        if key not in self._symtabs:
+            self._symtabs = {key: _symtab(name)}
+        return self._symtabs[key]
 
     def variable_size(self, symbol: str) -> int:
         return _evaluate(f"sizeof('{symbol}')")
@@ -195,6 +222,16 @@ class GdbDebugger:
             Instruction(int(place, 16), mnemonic, operands)
             for place, mnemonic, operands in lines
         ]
+
+
+def _symtab(vmlinux: str) -> Symtab | None:
+    """The symbol table of a file, None if gdb has its symbols at other addresses."""
+    try:
+        table = Symtab(vmlinux)
+    except (Unfit, BadElf):
+        return None
+    here = {found.address for found in table.named(PROBE)}
+    return table if here == {_evaluate(f"(unsigned long)&'{PROBE}'")} else None
 
 
 def _monitor(command: str) -> str:
