@@ -62,14 +62,17 @@ def loaded(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stops:
         '[ ! -f "$file" ] || echo "$file $(cat $file)"; done',
         f"echo '{MARK}'; grep '\\[lab_' /proc/kallsyms; echo '{MARK}'",
     ]
+    tell += [f"cat /proc/interrupts; echo '{MARK}'; cat /proc/softirqs; echo '{MARK}'"]
+    tell += [f"cat /proc/timer_list; echo '{MARK}'"]
     asked = ["lab kmalloc --json", "lab slabs lab_object --json", "lab threads --json"]
     asked += ["lab kernel --json", "lab modules --json", "lab dmesg --json"]
-    asked += [f"lab modules {name} --json" for name in LOADED]
+    asked += [f"lab modules {name} --json" for name in LOADED] + ["lab irqs --json"]
     return run(
         tmp_path_factory.mktemp("loaded"),
         {"END": asked},
         "echo 0 >/proc/sys/kernel/kptr_restrict",
         *(f"insmod /lib/modules/{name}.ko" for name in LOADED),
+        "sleep 1000 &",
         *tell,
     )
 
@@ -206,7 +209,7 @@ def test_dmesg_is_what_was_printed(loaded: Stops) -> None:
     _, table, *_ = loaded.end[5]
     printed = [
         re.fullmatch(r"<(\d+)>\[ *(\d+\.\d{6})\] (.*)", line).groups()
-        for line in told(loaded, 5)
+        for line in told(loaded, 8)
     ]
     found = [
         (str(LEVELS.index(row["level"])), row["time"].strip(), line)
@@ -216,6 +219,65 @@ def test_dmesg_is_what_was_printed(loaded: Stops) -> None:
     assert found == printed and len(printed) > 100
     callers = {row["caller"] for row in table["rows"]}
     assert callers and all(re.fullmatch(r"[TC]\d+", caller) for caller in callers)
+
+
+def counts(text: str) -> list[int]:
+    """The numbers of a column by_cpu."""
+    return [int(word) for word in text.split()]
+
+
+def test_interrupts_are_those_of_proc_interrupts(loaded: Stops) -> None:
+    """Every line; what it counted may have gone on, but never back."""
+    _, table, *_ = loaded.end[-1]
+    lines = [line.split() for line in told(loaded, 4)]
+    cpus = len(lines.pop(0))
+    assert [row["irq"] for row in table["rows"]] == [w[0].strip(":") for w in lines]
+    for row, words in zip(table["rows"], lines):
+        now = counts(row["by_cpu"])
+        before = [int(word) for word in words[1 : 1 + len(now)]]
+        assert len(now) in (cpus, 1) and row["total"] == sum(now)
+        assert all(a <= b <= a + 5000 for a, b in zip(before, now)), (row, words)
+        if row["chip"]:
+            hwirq = "" if row["hwirq"] is None else str(row["hwirq"])
+            source = hwirq + (f"-{row['flow']}" if row["flow"] else "")
+            names = re.sub(r" \([^)]*\)", "", row["handlers"])
+            assert words[1 + cpus :] == f"{row['chip']} {source} {names}".split()
+        else:
+            assert row["handlers"] == " ".join(words[1 + len(now) :])
+    assert any("ttyS0 (" in row["handlers"] for row in table["rows"])
+
+
+def test_softirqs_are_those_of_proc_softirqs(loaded: Stops) -> None:
+    _, _, table, _ = loaded.end[-1]
+    lines = [line.split() for line in told(loaded, 5)[1:]]
+    assert [row["softirq"] for row in table["rows"]] == [w[0].strip(":") for w in lines]
+    for row, words in zip(table["rows"], lines):
+        before, now = list(map(int, words[1 : 1 + len(counts(row["by_cpu"]))])), counts(
+            row["by_cpu"]
+        )
+        assert all(a <= b <= a + 5000 for a, b in zip(before, now)), (row, words)
+    actions = {row["softirq"]: row["action"] for row in table["rows"]}
+    assert actions["TIMER"] == "run_timer_softirq" and actions["RCU"] == "rcu_core_si"
+
+
+def test_timers_are_those_of_timer_list(loaded: Stops) -> None:
+    """The functions of high-resolution timers, by CPU; those of the wheel have one, too."""
+    *_, table = loaded.end[-1]
+    now = {
+        (row["cpu"], row["function"]) for row in table["rows"] if row["kind"] != "wheel"
+    }
+    before, cpu = set(), 0
+    for line in told(loaded, 6):
+        found = re.match(r"cpu: (\d+)", line)
+        cpu = int(found[1]) if found else cpu
+        timer = re.match(r" #\d+: <[^>]*>, (\w+),", line)
+        if timer:
+            before.add((cpu, timer[1]))
+    assert {name for _, name in now & before} >= {"hrtimer_wakeup"}
+    wheel = [row for row in table["rows"] if row["kind"] == "wheel"]
+    assert len(wheel) > 3
+    assert all(re.match(r"[a-z_]\w+( \[\w+\])?$", row["function"]) for row in wheel)
+    assert all(-2 <= row["in_jiffies"] < 1 << 31 for row in wheel)
 
 
 # --- The page allocator -----------------------------------------------------------------

@@ -27,7 +27,7 @@ from lab.target.memory import START_KERNEL_MAP
 ROOT = Path(__file__).resolve().parents[2]
 FREE, KERNEL_THREAD = 0x7000_0000_0000, 0x0020_0000
 PLAIN = ("current", "ps", "threads", "kernel", "zones", "vmalloc", "meminfo", "count")
-PLAIN += ("frames",)
+PLAIN += ("frames", "irqs")
 OF_TASK = ("task", "files", "kstack", "regs")
 OF_MM = ("mm", "vmas", "list", "rb", "maple")
 OTHERS = ("tree", "ustack", "map", "elf", "vma", "walk", "phys", "read", "dump")

@@ -16,6 +16,7 @@ from lab.linux import lists, maple
 from lab.linux.structs import (
     exec,
     fs,
+    irq,
     lib,
     mm_types,
     mmzone,
@@ -125,7 +126,19 @@ def test_a_member_has_a_c_type() -> None:
 
 ALL = [
     kind
-    for module in (exec, fs, lib, mm_types, mmzone, printk, sched, slub, vmalloc, x86)
+    for module in (
+        exec,
+        fs,
+        irq,
+        lib,
+        mm_types,
+        mmzone,
+        printk,
+        sched,
+        slub,
+        vmalloc,
+        x86,
+    )
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
 ]
@@ -156,6 +169,15 @@ IN_NO_LAYOUT = {
 }
 # Optional members that all layouts have: what takes them from other kernels
 OPTIONAL_ELSEWHERE = {
+    ("irq_cpustat_t", "__softirq_pending"): "until v6.2, e57ef2ed97c1",
+    ("irq_cpustat_t", "apic_timer_irqs"): "CONFIG_X86_LOCAL_APIC",
+    ("irq_cpustat_t", "irq_spurious_count"): "CONFIG_X86_LOCAL_APIC",
+    ("irq_cpustat_t", "icr_read_retry_count"): "CONFIG_X86_LOCAL_APIC",
+    ("irq_cpustat_t", "irq_resched_count"): "CONFIG_SMP",
+    ("irq_cpustat_t", "irq_call_count"): "CONFIG_SMP",
+    ("irq_cpustat_t", "kvm_posted_intr_ipis"): "CONFIG_HAVE_KVM",
+    ("irq_cpustat_t", "kvm_posted_intr_nested_ipis"): "CONFIG_HAVE_KVM",
+    ("irq_cpustat_t", "kvm_posted_intr_wakeup_ipis"): "CONFIG_HAVE_KVM",
     ("struct kmem_cache", "cpu_slab"): "CONFIG_SLUB",
     ("struct kmem_cache", "min_partial"): "CONFIG_SLUB",
     ("struct kmem_cache", "offset"): "CONFIG_SLUB",

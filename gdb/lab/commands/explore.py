@@ -18,6 +18,7 @@ from .fit import Fit
 from .frames import Frames
 from .functions import FUNCTIONS
 from .goto import Goto
+from .irqs import Irqs
 from .kernel import Kernel
 from .kmalloc import Kmalloc
 from .kstack import Kstack
@@ -79,6 +80,7 @@ COMMANDS = (
     Kmalloc,
     Vmalloc,
     Modules,
+    Irqs,
     Meminfo,
     What,
     Translate,

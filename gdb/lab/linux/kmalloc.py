@@ -74,7 +74,7 @@ def kmalloc_index(size: int) -> int:
     """
     if size > SIZES_BY_TABLE:
         return (size - 1).bit_length()
-    names = ("size_index", "kmalloc_size_index")  # renamed in v6.8 (5a9d31d91318)
+    names = ("size_index", "kmalloc_size_index")  # renamed in v6.8 (5a9d31d980cb)
     table = next((name for name in names if structs.has_symbol(name)), "")
     if not table:
         raise Refused("This kernel has no table of the sizes of kmalloc().")

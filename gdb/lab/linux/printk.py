@@ -157,7 +157,7 @@ def _rol64(words: Uint64s, by: int) -> Uint64s:
 def ptr_key() -> tuple[int, int] | None:
     """The key with which %p hashes, None while it has none. Raises memory.Fault.
 
-    A variable of vsprintf.c, since v5.13 one of a function in it (7bd57fbc4a4d).
+    A variable of vsprintf.c, later one of a function in it: lib/vsprintf.c.
     """
     guest = kernel.memory()
     for place in _keys():

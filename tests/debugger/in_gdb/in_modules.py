@@ -45,13 +45,16 @@ for function in given:
         gdb.execute(f"hbreak *{symbol.start:#x}", to_string=True)
 gdb.execute("thbreak __x64_sys_segment_info", to_string=True)
 stops = []
+before = None
 while True:
     gdb.execute("continue", to_string=True)
     where = places.get(register("rip"), END)
-    stop = {
-        "function": where,
-        "arguments": [register(n) for n in ("rdi", "rsi", "rdx")],
-    }
+    arguments = [register(name) for name in ("rdi", "rsi", "rdx")]
+    state = [where, arguments, register("rsp"), register("rbp")]
+    if state == before:
+        continue  # gdb may reach a breakpoint twice
+    before = state
+    stop = {"function": where, "arguments": arguments}
     stop["answers"] = [answer(command) for command in given.get(where, [])]
     stops.append(stop)
     if where == END:
