@@ -14,7 +14,12 @@ from support import labs
 pytestmark = pytest.mark.once
 PAGE = labs.ROOT / "notes" / "schemas.md"
 COMMANDS = labs.ROOT / "gdb" / "lab" / "commands"
-FUNCTIONS = {"lab_task", "lab_mm", "lab_vma"}  # functions for gdb's expressions
+FUNCTIONS = {
+    "lab_task",
+    "lab_mm",
+    "lab_vma",
+    "lab_symbol",
+}  # functions for gdb's expressions
 SILENT = {"goto", "window"}  # they report nothing
 
 

@@ -455,6 +455,7 @@ def test_the_kernel_does_not_run_yet(bench: Bench, monkeypatch: Any) -> None:
         ("lab_vma", (), "Usage: $lab_vma(ADDRESS[, PID])."),
         ("lab_vma", (1 << 63,), "0x8000000000000000 is not canonical: "),
         ("lab_vma", (-4096,), "0xfffffffffffff000 is in the kernel's half"),
+        ("lab_symbol", (), 'Usage: $lab_symbol("NAME").'),
     ],
 )
 def test_wrong_arguments_of_functions(

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""$lab_task, $lab_mm, $lab_vma: the kernel's structures in gdb's expressions."""
+"""$lab_task, $lab_mm, $lab_vma, $lab_symbol: what the kernel has, in gdb's expressions."""
 
 from __future__ import annotations
 
 import gdb
 
 from ..linux import vma
+from ..reports import symbol
 from ..target.debugger import Refused
 from ..target.unforeseen import refused
 from .arguments import mm_of, task_of, user_address
@@ -27,7 +28,11 @@ class Function(gdb.Function):
     def invoke(self, *arguments: gdb.Value) -> gdb.Value:
         with refused(f"${self.name}"):
             check_kernel()
-            return self.find([str(int(argument)) for argument in arguments])
+            return self.find([self.word(argument) for argument in arguments])
+
+    def word(self, argument: gdb.Value) -> str:
+        """An argument as a person would type it: a number."""
+        return str(int(argument))
 
     def one_of(self, arguments: list[str], least: int, usage: str) -> list[str]:
         """The arguments, with "" for the last one if it is not there."""
@@ -94,4 +99,29 @@ class VmaFunction(Function):
         return pointer(found.address if found else 0, "struct vm_area_struct")
 
 
-FUNCTIONS = (TaskFunction, MmFunction, VmaFunction)
+class SymbolFunction(Function):
+    """The address of a symbol of the kernel or of a module: $lab_symbol("NAME")
+
+    A void *. A module's symbols are known as soon as it is loaded, without lx-symbols.
+
+    Example: stop where the module lab_pages asks for pages.
+        (gdb) hbreak *$lab_symbol("lab_pages_asks")
+    """
+
+    name = "lab_symbol"
+
+    def word(self, argument: gdb.Value) -> str:
+        return str(argument.string())
+
+    def find(self, arguments: list[str]) -> gdb.Value:
+        if len(arguments) != 1:
+            raise Refused(f'Usage: ${self.name}("NAME").')
+        (name,) = arguments
+        places = sorted(symbol.address_of_all(name))
+        if len(places) != 1:
+            there = ", ".join(f"{place:#x}" for place in places) or "none"
+            raise Refused(f"{name} is no name of one symbol: there are {there}.")
+        return gdb.Value(places[0]).cast(gdb.lookup_type("void").pointer())
+
+
+FUNCTIONS = (TaskFunction, MmFunction, VmaFunction, SymbolFunction)

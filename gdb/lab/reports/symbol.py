@@ -34,6 +34,11 @@ def describe(what: str | int) -> SymbolReport:
     return _of_name(what) if isinstance(what, str) else _of_address(what)
 
 
+def address_of_all(name: str) -> set[int]:
+    """Where symbols with a name start. Raises Broken, memory.Fault."""
+    return {found.start for found in [*kallsyms.named(name), *module.named(name)]}
+
+
 def _of_name(name: str) -> SymbolReport:
     table = Table(SymbolRow)
     for found in [*kallsyms.named(name), *module.named(name)]:

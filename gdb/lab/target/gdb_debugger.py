@@ -142,15 +142,20 @@ class GdbDebugger:
 
     def _symtab(self) -> Symtab | None:
         """The symbol table of vmlinux, None if gdb has the symbols elsewhere than it."""
-        name = self.vmlinux
         try:
+            name = self.vmlinux
             state = os.stat(name)
-        except OSError:
+        except (Missing, OSError):
             return None
         key = name, state.st_mtime_ns, state.st_ino
         if key not in self._symtabs:
             self._symtabs = {key: _symtab(name)}
-        return self._symtabs[key]
+        table = self._symtabs[key]
+        if table is not None:
+            here = {found.address for found in table.named(PROBE)}
+            if here != {_evaluate(f"(unsigned long)&'{PROBE}'")}:
+                return None
+        return table
 
     def variable_size(self, symbol: str) -> int:
         return _evaluate(f"sizeof('{symbol}')")
@@ -225,13 +230,11 @@ class GdbDebugger:
 
 
 def _symtab(vmlinux: str) -> Symtab | None:
-    """The symbol table of a file, None if gdb has its symbols at other addresses."""
+    """The symbol table of a file, None if it has none that can be read."""
     try:
-        table = Symtab(vmlinux)
+        return Symtab(vmlinux)
     except (Unfit, BadElf):
         return None
-    here = {found.address for found in table.named(PROBE)}
-    return table if here == {_evaluate(f"(unsigned long)&'{PROBE}'")} else None
 
 
 def _monitor(command: str) -> str:
