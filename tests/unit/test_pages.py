@@ -101,3 +101,28 @@ def test_what_the_architecture_names_in_a_file_is_there() -> None:
         assert re.search(
             rf"^(def |class )?{word}\b", code, re.M
         ), f"{file} has no {word}"
+
+
+def test_the_architecture_leads_to_every_file() -> None:
+    """Of the package, the scripts, the guest and the tests' support, each by its name."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = ("gdb/lab", "scripts", "initramfs", "user", "kernel", "tests/support")
+    rooms += ("tests/bench",)
+    files = [
+        path
+        for room in rooms
+        for path in sorted((ROOT / room).rglob("*"))
+        if path.is_file() and "__" not in str(path.relative_to(ROOT))
+    ]
+    alike = (
+        "commands",
+        "reports",
+        "structs",
+    )  # found by the name of a command or header
+    left = [
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.parent.name not in alike
+        and not re.search(rf"\b{re.escape(path.name)}\b", page)
+    ]
+    assert len(files) > 250 and left == []
