@@ -531,6 +531,15 @@ def test_convenience_functions(moments: Moments) -> None:
     assert "kernel thread" in moment.refused("print $lab_mm(2)")
     assert "There is no task" in moment.refused("print $lab_task(31999)")
     assert "Usage" in moment.refused("print $lab_vma()")
+    for wrong in ("", "5", '"a", "b"'):
+        assert 'Usage: $lab_symbol("NAME")' in moment.refused(
+            f"print $lab_symbol({wrong})"
+        )
+    for wrong in ("no_such_symbol", "\\377", ""):
+        said = moment.refused(f'print $lab_symbol("{wrong}")')
+        assert "is no name of one symbol: there are none" in said
+    banner = moment.gdb('output $lab_symbol("linux_banner")')
+    assert banner == moment.gdb("output (void *)&linux_banner")
 
 
 COMMANDS = "mm vmas vma list rb maple walk phys read map kernel".split()

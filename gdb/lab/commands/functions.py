@@ -111,7 +111,10 @@ class SymbolFunction(Function):
     name = "lab_symbol"
 
     def word(self, argument: gdb.Value) -> str:
-        return str(argument.string())
+        try:
+            return str(argument.string(errors="backslashreplace"))
+        except gdb.error:
+            raise Refused(f'Usage: ${self.name}("NAME").') from None
 
     def find(self, arguments: list[str]) -> gdb.Value:
         if len(arguments) != 1:
