@@ -16,7 +16,7 @@ class Kmalloc(LabCommand):
     what is wasted. Without SIZE: all sizes that there are, and the curve of what is
     wasted.
 
-    Examples: 20 bytes become 32, and 4,097 two pages.
+    Examples: 20 bytes become 32, and 4,097 twice as many.
         (gdb) lab kmalloc 20
         (gdb) lab kmalloc 4097
     """

@@ -410,7 +410,7 @@ def _page_table(address: int) -> Iterator[Fact]:
             continue
         level, first = found
         size = 1 << 12 + 9 * (level - 1)
-        entry = first + address % PAGE_SIZE // 8 * size
+        entry = _canonical(first + address % PAGE_SIZE // 8 * size & processors.MASK)
         name = pgtable.level_name(level)
         yield Fact(
             "page table",

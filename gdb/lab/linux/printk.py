@@ -20,7 +20,7 @@ LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 COMMITTED, FINALIZED = 1, 2  # enum desc_state
 STATE_SHIFT = 62
 CALLER_CPU = 0x8000_0000  # the caller_id of what no task has printed
-MOST_BITS = 24  # of a ring: more than any kernel is built with
+MOST_BITS = 27  # of a ring: LOG_BUF_SHIFT is 25 at most, log_buf_len= may give more
 HASHED = re.compile(r"\b(?:0x)?0{8}([0-9a-f]{8})\b")  # what %p prints
 structs.expect("prb")
 

@@ -160,7 +160,9 @@ def _report(found: Module) -> ModuleReport:
 
 def _what(found: Module) -> str:
     exported = found.num_syms + found.num_gpl_syms
-    init = kallsyms.symbol_name(found.init) if found.init else ""
+    # Another module may have got the memory of the init function since
+    own = any(piece.holds(found.init) for piece in module.pieces_of(found))
+    init = kallsyms.symbol_name(found.init) if own else ""
     parts = [f"{module.name_of(found)} exports {counted(exported, 'symbol')}"]
     if init:
         parts.append(f"init is {init}")
