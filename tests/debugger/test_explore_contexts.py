@@ -214,6 +214,10 @@ def test_between_two_tasks(reports: Reports) -> None:
     assert "just switching to or from another task" in current["broken"]
 
 
+NOT_YET = ("fit 4096", "kmalloc 20", "irqs", "zones", "buddy", "frames", "slabs")
+NOT_YET += ("vmalloc", "meminfo", "translate 0x1000000 phys")
+
+
 def test_an_early_stop(kernel: Path, port: int) -> None:
     """Before there are processes, and per-CPU variables at their final place."""
     output = labs.debug(
@@ -229,8 +233,17 @@ def test_an_early_stop(kernel: Path, port: int) -> None:
         "lab regs",
         "lab task",
         "lab files",
+        *(f"lab {view}" for view in NOT_YET),
+        *("lab what $rsp", "lab what $rip", "delete", "thbreak rest_init", "continue"),
+        *(f"lab {view} --json" for view in NOT_YET),
+        "lab what start_kernel",
     )
     assert "swapper, pid 0, runs on CPU 0" in output
+    assert output.count("not set up yet: the kernel is still starting") == len(NOT_YET)
+    assert output.count('"schema": "') == len(NOT_YET)
+    assert "kernel stack of swapper, pid 0" in output
+    assert output.count("the page allocator is not set up yet") == 2
+    assert "was given back" not in output and "a hole: nothing" not in output
     ours = output.partition("armed")[2]
     assert "not started" in ours
     assert "Traceback" not in ours and "Python Exception" not in ours

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from support import labs
 from support.traces import ARMED
@@ -50,12 +51,14 @@ class Stops:
         return self.stops[-1]["answers"]
 
 
-def run(folder: Path, asked: dict[str, list[str]], *lines: str) -> Stops:
+def run(
+    folder: Path, asked: dict[str, list[str]], *lines: str, **machine: str
+) -> Stops:
     """Run a script with these lines and then the demo, and ask where modules stop."""
     port = labs.free_port()
     lines = (*lines, f"echo '{MARK}'; dmesg -r; echo '{MARK}'", "exec demo >/dev/null")
-    program = labs.script(folder / "program", *lines)
-    stops = labs.inside("in_modules.py", port, folder, asked, ARMED, PROGRAM=program)
+    machine["PROGRAM"] = str(labs.script(folder / "program", *lines))
+    stops = labs.inside("in_modules.py", port, folder, asked, ARMED, **machine)
     assert labs.leaks(port) == []
     return Stops(stops, labs.console_log(port))
 
@@ -74,7 +77,11 @@ def loaded(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stops:
     tell += [f"cat /proc/timer_list; echo '{MARK}'"]
     asked = ["lab kmalloc --json", "lab slabs lab_object --json", "lab threads --json"]
     asked += ["lab kernel --json", "lab modules --json", "lab dmesg --json"]
-    asked += [f"lab modules {name} --json" for name in LOADED] + ["lab irqs --json"]
+    asked += [f"lab modules {name} --json" for name in LOADED]
+    for name, size in data_of(kernel, "lab_slab"):
+        for inside in (0, size - 1, size):
+            asked.append(f"lab what '$lab_symbol(\"{name}\")+{inside}' --json")
+    asked.append("lab irqs --json")
     return run(
         tmp_path_factory.mktemp("loaded"),
         {"END": asked},
@@ -84,6 +91,37 @@ def loaded(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stops:
         "sleep 1000 &",
         *tell,
     )
+
+
+def data_of(kernel: Path, module: str) -> list[tuple[str, int]]:
+    """The variables of a module that the kernel keeps, with their sizes in bytes."""
+    with open(kernel / "modules" / f"{module}.ko", "rb") as stream:
+        file = ELFFile(stream)
+        return [
+            (symbol.name, symbol["st_size"])
+            for symbol in file.get_section_by_name(".symtab").iter_symbols()
+            if symbol["st_info"]["type"] == "STT_OBJECT"
+            and file.get_section(symbol["st_shndx"]).name in (".data", ".bss")
+        ]
+
+
+def test_what_is_a_module_s_data(loaded: Stops, kernel: Path) -> None:
+    """From its first byte to its last, and no further."""
+    data = data_of(kernel, "lab_slab")
+    assert len(data) > 3
+    answers = iter(loaded.end[6 + len(LOADED) :])
+    for name, size in data:
+        for inside in (0, size - 1, size):
+            _, table = next(answers)
+            kinds = {row["is_"]: row for row in table["rows"]}
+            assert "module" in kinds, (name, inside)
+            what = kinds.get("symbol", {"what": ""})["what"]
+            assert (what == f"{name} [lab_slab]") == (inside < size), (name, inside)
+            if inside < size:
+                assert kinds["symbol"]["part"] == f"+{inside:#x}"
+                assert re.search(
+                    r"\.(data|bss)\S* of lab_slab", kinds["section"]["what"]
+                )
 
 
 def told(loaded: Stops, number: int) -> list[str]:
@@ -207,7 +245,7 @@ def test_a_module_is_what_sys_module_says(loaded: Stops) -> None:
         assert len(found["pieces" if "pieces" in found else "memory"]) > 0
     assert checked > 25
     types = {row["name"]: row["type"] for row in tables(loaded.end[9])["parameters"]}
-    assert types == {"bytes": "array of ulong"}
+    assert types == {"bytes": "array of ulong", "keep": "uint"}
 
 
 def shown(escape: re.Match[str]) -> str:
@@ -336,7 +374,7 @@ def test_fit_foretells_the_block_and_the_splits(pages: Stops) -> None:
         size, order = ask["arguments"][:2]
         fit, before = ask["answers"]
         after, frame = answer["answers"]
-        assert f"a block of order {order}: " in fit[0]
+        assert f"so a block of order {order}: " in fit[0]
         (parts,) = [
             p for p in fit if isinstance(p, dict) and "rows" in p and p["title"] == ""
         ]
@@ -360,11 +398,42 @@ def test_fit_foretells_the_block_and_the_splits(pages: Stops) -> None:
     assert "no block of order 11" in pages.console
 
 
+def test_fit_foretells_every_block_until_none_is_left(
+    kernel: Path, tmp_path: Path
+) -> None:
+    """Order by order: of CPUs, split, lent by other types, by both marks; and then none."""
+    sizes = [
+        PAGE << order for order in (5, 3, 1, 0, 4, 2, 6, 10, 9, 8, 7, 5, 3, 1, 0, 4)
+    ]
+    insmod = f"insmod lab_pages.ko keep=25 bytes={','.join(map(str, sizes))}"
+    asked = {"lab_pages_asks": ["lab fit $rdi --json"]}
+    done = run(tmp_path, asked, "cd /lib/modules", insmod, SMP="1", MEM="128M")
+    asks = [stop["answers"][0] for stop in done.stops[:-1]]
+    told = [line for line in done.lines("lab_pages") if line.startswith(("pfn", "no "))]
+    assert len(asks) == len(told) > 100
+    for number, (fit, line) in enumerate(zip(asks, told)):
+        got = re.match(r"pfn (0x\w+)", line)
+        parts = [
+            part for part in fit[1:] if isinstance(part, dict) and not part["title"]
+        ]
+        given = parts[0]["rows"][0]["pfn"] if parts else None
+        assert given == (int(got[1], 16) if got else None), (number, fit, line)
+    text = str(asks)
+    for word in (
+        "keeps for itself",
+        "would split",
+        "from the list Movable",
+        "`min` is",
+    ):
+        assert word in text, word
+    assert "no block of order 10" in told and len(set(told)) > 100
+
+
 def test_fit_tells_the_waste(pages: Stops) -> None:
     asks = [stop for stop in pages.stops if stop["function"] == "lab_pages_asks"]
     first, second = (stop["answers"][0] for stop in asks[:2])
-    assert first[0].endswith("32 pages, 128 KiB; nothing is wasted.")
-    assert second[0].endswith("64 pages, 256 KiB; 124 KiB of them are wasted.")
+    assert first[0].endswith("32 pages, 128 KiB; it wastes nothing.")
+    assert second[0].endswith("64 pages, 256 KiB; it wastes 124 KiB.")
     assert second[1] == "alloc_pages_exact() would give 31 pages back, 124 KiB."
     assert "135168 bytes exactly" in pages.console and ": 33 pages" in pages.console
     wasted = re.findall(r"order (\d+), (\d+) bytes wasted", pages.console)

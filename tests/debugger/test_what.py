@@ -68,7 +68,7 @@ def test_tasks_and_their_stacks(moment: Moment) -> None:
         for facts in top, low:
             assert facts[0]["is_"] == "kernel stack"
             assert facts[0]["what"].endswith(f", pid {pid}")
-        assert top[0]["part"].startswith("1 bytes below its top")
+        assert top[0]["part"].startswith("1 byte below its top")
         assert low[0]["part"] == "16,284 bytes below its top, not in use now"
 
 

@@ -46,11 +46,12 @@ class Loaded:
         table, strings = base + 2 * PAGE, base + 3 * PAGE
         data, names = SYM.pack(0, 0, 0, 0, 0, 0), b"\0"
         for name, address, section in found:
-            data += SYM.pack(len(names), 0, 0, section, address, 0)
+            data += SYM.pack(len(names), 0, 0, section, address, 0x18)
             names += name + b"\0"
         self.guest.write(table, data)
         self.guest.write(strings, names)
         members = {"symtab": table, "num_symtab": len(found) + 1, "strtab": strings}
+        members["typetab"] = strings + len(names)
         kallsyms = self.guest.put("struct mod_kallsyms", members)
         self.guest.set("struct module", made, "kallsyms", kallsyms)
         return kallsyms
@@ -117,7 +118,8 @@ def named(loaded: Loaded) -> tuple[Loaded, int, int]:
         (0x1FF, "first", 0x100, 0x200),
         (0x200, "second", 0x200, 2 * PAGE),  # the first of two at one address
         (2 * PAGE - 1, "second", 0x200, 2 * PAGE),
-        (2 * PAGE + 8, "data", 2 * PAGE + 8, 2 * PAGE),
+        (2 * PAGE + 8, "data", 2 * PAGE + 8, 2 * PAGE + 0x20),
+        (2 * PAGE + 0x1F, "data", 2 * PAGE + 8, 2 * PAGE + 0x20),
     ],
 )
 def test_the_symbol_around_an_address(
@@ -126,6 +128,29 @@ def test_the_symbol_around_an_address(
     _, _, base = named
     found = module.module_address_lookup(base + at)
     assert found == (name, base + start, base + end, "first")
+
+
+def test_what_is_behind_data_is_no_symbol_s(named: tuple[Loaded, int, int]) -> None:
+    _, _, base = named
+    for inside in (2 * PAGE, 2 * PAGE + 7, 2 * PAGE + 0x20, 3 * PAGE):
+        assert module.module_address_lookup(base + inside) is None
+
+
+def test_the_names_that_a_module_keeps(named: tuple[Loaded, int, int]) -> None:
+    _, _, base = named
+    (piece,) = module.for_each_module()
+    table, strings = base + 2 * PAGE, base + 3 * PAGE
+    for address, found in (
+        (table, (table, "symbol 0 of 10")),
+        (table + 24, (table, "symbol 1 of 10")),
+        (table + 10 * 24 - 1, (table, "symbol 9 of 10")),
+        (table + 10 * 24, None),
+        (strings, (strings, "the names")),
+        (strings - 1, None),
+        (base, None),
+        (0, None),
+    ):
+        assert module.in_symbol_table(piece, address) == found
 
 
 def test_where_there_is_no_symbol(named: tuple[Loaded, int, int]) -> None:
@@ -207,5 +232,5 @@ def test_memory_in_pieces(tmp_path: Path) -> None:
     guest.put("struct module_memory", {"base": base + PAGE, "size": 64}, mem + 48)
     assert list(module.for_each_module()) == [
         ("first", "text", base, PAGE, made, PAGE),
-        ("first", "rodata", base + PAGE, 64, made, 64),
+        ("first", "rodata", base + PAGE, 64, made, 0),
     ]

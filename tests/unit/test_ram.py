@@ -78,7 +78,7 @@ def test_watermarks_are_boosted(guest: Guest) -> None:
 
 @pytest.mark.parametrize(("counter", "pages"), [(5, 5), (0, 0), (-3, 0)])
 def test_no_counter_is_negative(guest: Guest, counter: int, pages: int) -> None:
-    assert mmzone.nr_free_pages(zone(guest, counter)) == pages
+    assert mmzone.zone_page_state(zone(guest, counter), "NR_FREE_PAGES") == pages
 
 
 def test_a_zone_s_name_is_escaped(guest: Guest) -> None:

@@ -99,7 +99,7 @@ def user_address(argument: str) -> int:
 def page_tables(address: int, pid: str) -> tuple[int, str]:
     """The page tables that translate an address, and whose they are in words.
 
-    The kernel's half is the same for all tasks, so there PID counts for nothing.
+    The kernel's half is the same for all tasks; there PID only has to be one.
 
     :returns: the top table's physical address, and "the memory of PID (COMM)"
     :raises Refused: it is not canonical, or a user address of a task without memory
@@ -107,6 +107,8 @@ def page_tables(address: int, pid: str) -> tuple[int, str]:
     guest = kernel.memory()
     canonical(address, guest.levels)
     if address >= pgtable.USER_HALF:
+        if pid:
+            task_of(pid)
         return guest.kernel_pgd, "the kernel's memory"
     owner, mm = mm_of(pid)
     read = task.task(owner)

@@ -33,7 +33,10 @@ class What(LabCommand):
     def run(self, arguments: list[str]) -> Report:
         where, pid = self.take(arguments, "ADDRESS", "[PID]")
         address = number(where, "address")
-        in_kernel = address >= pgtable.USER_HALF
-        if in_kernel or not pid and task.with_memory(task_of("")) is None:
+        if address >= pgtable.USER_HALF:
+            if pid:
+                task_of(pid)
+            return report.describe(address, None, None)
+        if not pid and task.with_memory(task_of("")) is None:
             return report.describe(address, None, None)
         return report.describe(address, *mm_of(pid))

@@ -39,6 +39,13 @@ def nr_orders() -> int:
     return structs.member("struct zone", "free_area")[1].count
 
 
+@structs.cached
+def nr_pcp_lists() -> int:
+    """How many lists of free blocks a CPU keeps in a zone: NR_PCP_LISTS."""
+    array = structs.member("struct per_cpu_pages", "lists")[1]
+    return array.size // structs.sizeof("struct list_head")
+
+
 def free_block(pfn: int) -> FreeBlock | None:
     """The buddy allocator's block that a frame is in, None if it is in none.
 
@@ -106,7 +113,7 @@ def block_of_cpus(pfn: int, blocks: dict[int, int]) -> FreeBlock | None:
 def _lists() -> Iterator[tuple[Ptr[ListHead], int]]:
     """The lists of all CPUs: struct list_head *, and order: pindex_to_order()."""
     kind = "struct per_cpu_pages"
-    place, array = structs.member(kind, "lists")
+    place = structs.offsetof(kind, "lists")
     size = structs.sizeof("struct list_head")
     types = structs.constant("MIGRATE_PCPTYPES")
     # Blocks of several orders, and a type of their own, since v5.14 (28f836b6777b,
@@ -115,7 +122,7 @@ def _lists() -> Iterator[tuple[Ptr[ListHead], int]]:
     for zone in mmzone.for_each_populated_zone():
         for cpu in possible_cpus():
             pages = mmzone.per_cpu_pages(zone, cpu)
-            for number in range(array.size // size):
+            for number in range(nr_pcp_lists()):
                 order = number // types
                 head = pages + place + number * size
                 yield Ptr(head), order if order < costly else HPAGE_PMD_ORDER

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Callable, Iterator
+from typing import Callable, Iterable, Iterator
 
 from ..arrays import np
+from ..sizes import counted
 from ..target import kernel, members, structs
 from ..target.cstruct import Ptr
 from ..target.memory import (
@@ -38,6 +39,7 @@ from . import (
     resource,
     slub,
     stack,
+    startup,
     task as task_,
     vma as vma_,
     vmalloc,
@@ -100,19 +102,30 @@ def physical(address: int, region: str = "") -> list[Fact]:
         return list(_resources(address))
     pfn, found = address // PAGE_SIZE, []
     try:
-        kind, whose = census.owner_of(pfn)
+        kind, whose = _owner(pfn)
         name = f"{kind}, {whose}" if whose else kind
         found += list(_owned(address, kind, region))
     except (Fault, Broken) as trouble:
-        kind, name = "", f"not known whose: {trouble}"
+        name = f"not known whose: {trouble}"
     if region != "direct map":
         alias = kernel.memory().page_offset + address
-        found.append(Fact("direct map", "the same byte", alias))
+        if pgtable.walk(kernel.memory().kernel_pgd, alias).physical == address:
+            found.append(Fact("direct map", "the same byte", alias))
     inside = f"{address % PAGE_SIZE:#x} of {PAGE_SIZE:#x}"
     found.append(
         Fact("page frame", f"{pfn:#x}: {name}", pfn * PAGE_SIZE, f"byte {inside}")
     )
     return found
+
+
+def _owner(pfn: int) -> tuple[str, str]:
+    """Whose a page frame is, as census.owner_of(). Raises Broken, memory.Fault.
+
+    Until memblock has handed them over no frame has an owner.
+    """
+    if not startup.has_page_allocator():
+        raise Broken("the page allocator is not set up yet")
+    return census.owner_of(pfn)
 
 
 def _resources(address: int) -> Iterator[Fact]:
@@ -159,6 +172,8 @@ def _image(address: int) -> Iterator[Fact]:
 
 def _is_given_back(address: int) -> bool:
     """Has the kernel freed this part of its image? Raises Broken, memory.Fault."""
+    if not startup.has_page_allocator():
+        return False
     owner, _ = census.owner_of(address // PAGE_SIZE)
     return owner != census.NAMES[census.IMAGE]
 
@@ -174,18 +189,25 @@ def _symbol(symbol: module.Symbol, address: int) -> Fact:
 def _module(address: int) -> Iterator[Fact]:
     """A module's symbol, section and piece of memory. Raises Broken, memory.Fault."""
     for piece in module.for_each_module():
-        if piece.holds(address):
-            symbol = module.module_address_lookup(address)
-            if symbol is not None:
-                yield _symbol(symbol, address)
-            sections = module.sections(piece.address)
-            behind = [one for one in sections if one.start <= address]
+        if not piece.holds(address):
+            continue
+        symbol = module.module_address_lookup(address)
+        if symbol is not None:
+            yield _symbol(symbol, address)
+        names = module.in_symbol_table(piece, address)
+        if names is not None:
+            yield Fact("symbol table", f"of {piece.module}", names[0], names[1])
+        else:
+            behind = [
+                section
+                for section in module.sections(piece.address)
+                if piece.start <= section.start <= address
+            ]
             if behind:
-                last = max(behind, key=lambda one: one.start)
-                if last.start >= piece.start:
-                    yield Fact("section", f"{last.name} of {piece.module}", last.start)
-            yield Fact("module", f"{piece.module}, {piece.what}", piece.start)
-            return
+                last = max(behind, key=lambda section: section.start)
+                yield Fact("section", f"{last.name} of {piece.module}", last.start)
+        yield Fact("module", f"{piece.module}, {piece.what}", piece.start)
+        return
 
 
 def _area(address: int) -> Iterator[Fact]:
@@ -231,14 +253,15 @@ def _unit(inside: int) -> str:
 def _stacks(address: int) -> Iterator[Fact]:
     """The kernel stack of a task, or one of a CPU's. Raises Broken, memory.Fault."""
     size = registers.thread_size()
-    for thread in chain(process.idle_tasks(), task_.for_each_process_thread()):
+    first = (task_.init_task(),)  # the first CPU's, before it has a run queue
+    for thread in chain(first, process.idle_tasks(), task_.for_each_process_thread()):
         start = registers.task_stack_page(thread)
         if start and start <= address < start + size:
             yield _task_stack(thread, start, address)
     for processor in processors.processors():
         for one in stack.processor_stacks(processor):
             if one.start <= address < one.end and one.name != "entry":
-                part = f"{one.end - address:,} bytes below its top"
+                part = f"{counted(one.end - address, 'byte')} below its top"
                 what = f"of CPU {processor.cpu}: {one.name}"
                 yield Fact("CPU stack", what, one.start, part)
 
@@ -247,7 +270,7 @@ def _task_stack(thread: Ptr[TaskStruct], start: int, address: int) -> Fact:
     """How deep in a task's stack an address is, and in whose frame."""
     read = task_.task(thread)
     end = start + registers.thread_size()
-    part = f"{end - address:,} bytes below its top"
+    part = f"{counted(end - address, 'byte')} below its top"
     regs = registers.task_pt_regs(thread)
     if address >= regs:
         member = members.path_at("struct pt_regs", address - regs)
@@ -314,11 +337,13 @@ def _vmemmap(address: int) -> Iterator[Fact]:
     if pfn >= regions.max_pfn():
         return
     member = members.path_at("struct page", inside)
-    kind, whose = census.owner_of(pfn)
-    used = f"{kind}, {whose}" if whose else kind
-    yield Fact(
-        "struct page", f"of frame {pfn:#x}: {used}", address - inside, f".{member}"
-    )
+    what = f"of frame {pfn:#x}"
+    try:
+        kind, whose = _owner(pfn)
+        what += f": {kind}, {whose}" if whose else f": {kind}"
+    except Broken:
+        pass
+    yield Fact("struct page", what, address - inside, f".{member}")
 
 
 def _entry_area(address: int) -> Iterator[Fact]:
@@ -403,8 +428,18 @@ def _member(name: str, cache: KmemCache, inside: int) -> str:
 
 def _page_table(address: int) -> Iterator[Fact]:
     """Whose page table, of which level, and what it maps. Raises Broken."""
+    return _table_in(_page_tables(), address)
+
+
+def _table_of_image(address: int) -> Iterator[Fact]:
+    """The same in the kernel image, where only the kernel's own tables are."""
+    return _table_in([_page_table_of_kernel()], address)
+
+
+def _table_in(tops: Iterable[tuple[str, int, range]], address: int) -> Iterator[Fact]:
+    """The page table below one of these top tables: see _page_tables()."""
     table = address & -PAGE_SIZE
-    for whose, pgd, indexes in _page_tables():
+    for whose, pgd, indexes in tops:
         found = find_table(pgd, table, indexes)
         if found is None:
             continue
@@ -423,7 +458,7 @@ def _page_table(address: int) -> Iterator[Fact]:
 
 def _page_tables() -> Iterator[tuple[str, int, range]]:
     """All top tables: whose, where, and which of its entries are not the kernel's."""
-    yield "the kernel", kernel.memory().kernel_pgd, range(512)
+    yield _page_table_of_kernel()
     seen: set[int] = set()
     for thread in task_.for_each_process_thread():
         read = TaskStruct(kernel.memory(), thread)
@@ -434,6 +469,10 @@ def _page_tables() -> Iterator[tuple[str, int, range]]:
     for space in census.spaces():
         if space not in seen:
             yield census.NO_PROCESS, mm_.pgd_of(space), range(256)
+
+
+def _page_table_of_kernel() -> tuple[str, int, range]:
+    return "the kernel", kernel.memory().kernel_pgd, range(512)
 
 
 def find_table(pgd: int, wanted: int, indexes: range) -> tuple[int, int] | None:
@@ -591,6 +630,7 @@ OWNED: dict[str, Callable[[int], Iterator[Fact]]] = {
     for kind, finder in {
         census.SLAB: _object,
         census.PAGE_TABLE: _page_table,
+        census.IMAGE: _table_of_image,
         census.PAGE_CACHE: _cached,
         census.ANONYMOUS: _anonymous,
         census.FREE: _free,

@@ -221,15 +221,13 @@ def pagesets(zone: Zone) -> list[Pageset]:
     return found
 
 
-def nr_free_pages(zone: Zone) -> int:
-    """How many pages of a zone its free lists have: zone_page_state(NR_FREE_PAGES).
+def zone_page_state(zone: Zone, name: str) -> int:
+    """A counter of a zone, without what CPUs have not yet counted: as in /proc/zoneinfo.
 
-    As in /proc/zoneinfo, without what CPUs have not yet counted.
+    :param name: of enum zone_stat_item
     """
-    value = longs(zone.vm_stat)[
-        structs.enumerators("enum zone_stat_item")["NR_FREE_PAGES"]
-    ]
-    return max(value, 0)
+    number = structs.enumerators("enum zone_stat_item")[name]
+    return max(longs(zone.vm_stat)[number], 0)
 
 
 def free_areas(zone: Zone) -> list[FreeArea]:

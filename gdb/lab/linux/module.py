@@ -43,7 +43,7 @@ class Piece(NamedTuple):
     start: int
     size: int
     address: Ptr[Module]
-    text_size: int  # where its code ends, from start on
+    text_size: int  # of its code, which is at the start
 
     def holds(self, start: int, size: int = 1) -> bool:
         """Does a range lie in it as a whole?"""
@@ -51,7 +51,7 @@ class Piece(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A symbol of a module: where it starts, and where the next one does."""
+    """A symbol, and where it ends: code where the next one starts, data by its size."""
 
     name: str
     start: int
@@ -72,7 +72,9 @@ def _pieces_of(address: Ptr[Module]) -> Iterator[Piece]:
     for what, place, form in _pieces():
         read = form(guest, Ptr[Any](address + place))
         if read.size:
-            text = read.text_size if isinstance(read, ModuleLayout) else read.size
+            text = read.size if "text" in what else 0
+            if isinstance(read, ModuleLayout):
+                text = read.text_size
             yield Piece(name, what, read.base, read.size, address, text)
 
 
@@ -253,27 +255,55 @@ def _is_unformed(module: Ptr[Module]) -> bool:
 def _find_kallsyms_symbol(piece: Piece, address: int) -> Symbol | None:
     """find_kallsyms_symbol(): the closest symbol below, and the next one.
 
-    Raises Broken, memory.Fault.
+    The kernel asks for code alone. Data has the size that the table tells: what is behind
+    it is no symbol's. Raises Broken, memory.Fault.
     """
     table = Module(kernel.memory(), piece.address).kallsyms
     if not table:
         return None  # no CONFIG_KALLSYMS
     strings, symbols = _tables(piece.address, table)
-    known: list[tuple[int, int]] = [
-        (value, strings + name)
-        for name, _, _, section, value, _ in SYM.iter_unpack(symbols)
-        if section != SHN_UNDEF
+    known: list[tuple[int, int, int]] = [
+        (value, strings + name, size)
+        for name, _, _, section, value, size in SYM.iter_unpack(symbols)
+        if section != SHN_UNDEF and piece.holds(value)
     ]
-    below = [symbol for symbol in known if 0 < symbol[0] <= address]
+    below = [symbol for symbol in known if symbol[0] <= address]
     # The sort is stable: of several at one address the first in the table counts
     below.sort(key=lambda symbol: symbol[0], reverse=True)
-    for start, place in below:
+    text_end = piece.start + piece.text_size
+    for start, place, size in below:
         name = _name(place)
-        if name:
-            end = piece.start + piece.text_size
-            above = sorted(symbol for symbol in known if address < symbol[0] < end)
-            end = next((value for value, place in above if _name(place)), end)
-            return Symbol(name, start, end, piece.module)
+        if not name or address >= text_end > start:
+            continue
+        if start >= text_end:
+            if address < start + size:
+                return Symbol(name, start, start + size, piece.module)
+            continue
+        above = sorted(symbol for symbol in known if address < symbol[0] < text_end)
+        end = next((value for value, place, _ in above if _name(place)), text_end)
+        return Symbol(name, start, end, piece.module)
+    return None
+
+
+def in_symbol_table(piece: Piece, address: int) -> tuple[int, str] | None:
+    """Where the names that a module keeps start, and which part an address is in.
+
+    None if it is not in them: see struct mod_kallsyms. Raises Broken, memory.Fault.
+    """
+    table = Module(kernel.memory(), piece.address).kallsyms
+    if not table or not piece.holds(address):
+        return None
+    read = ModKallsyms(kernel.memory(), table)
+    types = read.symtab + read.num_symtab * SYM.size
+    if read.symtab <= address < types:
+        number = (address - read.symtab) // SYM.size
+        return read.symtab, f"symbol {number} of {read.num_symtab}"
+    for start, end, what in (
+        (read.strtab, read.typetab, "the names"),
+        (read.typetab, read.typetab + read.num_symtab, "their types"),
+    ):
+        if start <= address < end and piece.holds(start, end - start):
+            return start, what
     return None
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-from ..linux import buddy, mmzone, page
+from ..linux import buddy, mmzone, page, startup
 from ..linux.structs.mmzone import PglistData, Zone
 from ..result import Address, Drawing, Number, Report, Size, Table, Words
 from ..sizes import counted, rough_size, size_text
@@ -74,6 +74,7 @@ def describe(name: str, order: int | None) -> BuddyReport | BlocksReport:
     :param order: only list the blocks of this order
     :raises Refused: no zone has this name, or there is no such order
     """
+    startup.need_page_allocator()
     return _describe(name) if order is None else _blocks(name, order)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-from ..linux import kmalloc, mmzone, page_alloc
+from ..linux import kmalloc, mmzone, page_alloc, startup
 from ..linux.page_alloc import Taken
 from ..result import Address, Drawing, Number, Report, Size, Table, Words
 from ..sizes import counted, size_text
@@ -52,6 +52,7 @@ def describe(size: int) -> FitReport:
 
     :raises Refused: it is nothing, or more than any block has
     """
+    startup.need_page_allocator()
     if not size:
         raise Refused("A request of 0 bytes gets no page: give at least 1.")
     if size > kmalloc.max_size():
@@ -63,7 +64,7 @@ def describe(size: int) -> FitReport:
     passed = page_alloc.Refusals()
     found, broken = None, ""
     try:
-        found = page_alloc.get_page_from_freelist(order, page_alloc.UNMOVABLE, passed)
+        found = page_alloc.alloc_pages(order, page_alloc.UNMOVABLE, passed)
     except Broken as trouble:
         broken = str(trouble)
     zones = Table(PassedRow, "zones that are passed over")
@@ -84,10 +85,11 @@ def _order(size: int, order: int) -> str:
     given = PAGE_SIZE << order
     pages = -(-size // PAGE_SIZE)
     wasted = given - size
-    waste = f"{size_text(wasted)} of them are wasted" if wasted else "nothing is wasted"
+    waste = size_text(wasted) if wasted else "nothing"
     return (
-        f"{size:,} bytes are {counted(pages, 'page')}, so a block of order {order}: "
-        f"{counted(1 << order, 'page')}, {size_text(given)}; {waste}."
+        f"A request of {counted(size, 'byte')} takes {counted(pages, 'page')}, so a block "
+        f"of order {order}: {counted(1 << order, 'page')}, {size_text(given)}; it wastes "
+        f"{waste}."
     )
 
 
@@ -115,14 +117,26 @@ def _taken(found: Taken | None, order: int) -> str:
     where = f"frame {found.pfn:#x} of zone {found.zone}"
     if found.is_of_cpu:
         return f"Now {call} would get {where}, which this CPU keeps for itself."
-    lent = "" if found.migratetype == page_alloc.UNMOVABLE else ", which lends it"
-    if not found.halves:
-        return f"Now {call} would get the block at {where}, from the list {kind}{lent}."
-    splits = counted(len(found.halves), "time")
-    return (
-        f"Now {call} would split the block of order {found.order} at {where}, from the "
-        f"list {kind}{lent}, {splits}."
-    )
+    lent = ""
+    if found.migratetype != page_alloc.UNMOVABLE:
+        whole = " with all that is free in its pageblock" * found.lends_pageblock
+        lent = f", which lends it{whole}"
+    if found.halves:
+        splits = counted(len(found.halves), "time")
+        text = (
+            f"Now {call} would split the block of order {found.order} at {where}, from "
+            f"the list {kind}{lent}, {splits}."
+        )
+    else:
+        text = f"Now {call} would get the block at {where}, from the list {kind}{lent}."
+    if found.fills > 1:
+        text += (
+            f" This CPU has none of order {order}, so it takes {found.fills} for itself, "
+            "the later ones from what is put back."
+        )
+    if found.mark == "min":
+        text += " No zone has enough by its mark `low`, so kswapd is woken first."
+    return text
 
 
 def _parts(found: Taken, order: int) -> Table[PartRow]:
@@ -158,7 +172,8 @@ def _drawn(found: Taken, order: int) -> Iterator[str]:
     for pfn, half in found.halves:
         cells //= 2
         if not cells:
-            yield f"order {half:2} down to {order}: too small to draw"
+            down = f" down to {order}" if half > order else ""
+            yield f"order {half:2}{down}: too small to draw"
             return
         back = "░" * cells + back
         yield f"order {half:2} {'█' * cells}{back}  {pfn:#x} back"

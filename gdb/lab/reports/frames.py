@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
 from ..arrays import np
-from ..linux import census, mmzone
+from ..linux import census, mmzone, startup
 from ..linux.census import Census
 from ..result import Check, Drawing, Number, Report, Size, Table, Words
 from ..sizes import counted, rough_size
@@ -75,6 +75,7 @@ class FramesReport(Report, schema="frames"):
 
 def describe() -> FramesReport:
     """Ask for each frame. Raises memory.Fault, Broken if struct page cannot be read."""
+    startup.need_page_allocator()
     found = census.census()
     owners = Table(OwnerRow, "", broken="; ".join(found.troubles))
     sums = found.sums()
@@ -93,7 +94,10 @@ def _sums(found: Census, sums: dict[int, int]) -> Table[SumRow]:
     """All frames, and those that the zones count as free."""
     zones = list(mmzone.for_each_populated_zone())
     present = sum(zone.present_pages for zone in zones)
-    free = sum(mmzone.nr_free_pages(zone) + mmzone.pending_free(zone) for zone in zones)
+    free = sum(
+        mmzone.zone_page_state(zone, "NR_FREE_PAGES") + mmzone.pending_free(zone)
+        for zone in zones
+    )
     lists = sum(pageset.count for zone in zones for pageset in mmzone.pagesets(zone))
     table = Table(SumRow, "sums")
     for what, here, there in (

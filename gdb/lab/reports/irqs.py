@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..linux import irq, processors, timer
+from ..linux import irq, processors, startup, timer
 from ..result import Address, Number, Report, Table, Words
 from ..target import kernel, structs
 from ..target.memory import Broken, Fault
@@ -58,6 +58,7 @@ class IrqsReport(Report, schema="irqs"):
 
 def describe() -> IrqsReport:
     """All interrupts, softirqs and pending timers."""
+    startup.need_processors()
     cpus = ", ".join(str(cpu) for cpu in processors.online_cpus())
     return IrqsReport(
         f"Numbers are of CPU {cpus}, in this order.",

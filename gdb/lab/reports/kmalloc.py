@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-from ..linux import kmalloc
+from ..linux import kmalloc, startup
 from ..result import Drawing, Number, Report, Table, Words
 from ..sizes import counted, size_text
 from ..target.debugger import Refused
@@ -48,6 +48,7 @@ def describe(size: int | None) -> KmallocReport | KmallocCurveReport:
     :raises Refused: the kernel has another allocator, or never gives so much
     :raises Broken: the caches cannot be read
     """
+    startup.need_slab()
     return _curve() if size is None else _one(size)
 
 

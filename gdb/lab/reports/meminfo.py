@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..linux import meminfo
+from ..linux import meminfo, startup
 from ..result import Number, Report, Table, Words
 
 
@@ -38,6 +38,7 @@ class MeminfoReport(Report, schema="meminfo"):
 
 def describe() -> MeminfoReport:
     """Read the counters. Raises memory.Fault."""
+    startup.need_page_allocator()
     lines, counters = Table(MeminfoRow), Table(TermRow, "counters")
     for line in meminfo.lines():
         row = MeminfoRow(line.name, line.value, line.unit, _made_of(line))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-from ..linux import kallsyms, objects, slub
+from ..linux import kallsyms, objects, slub, startup
 from ..linux.structs.slub import KmemCache
 from ..result import Address, Drawing, Flags, Number, Report, Size, Table, Words
 from ..sizes import counted, rough_size
@@ -80,6 +80,7 @@ def describe(name: str) -> SlabsReport | CacheReport:
     :raises Refused: no cache has this name
     :raises Broken: the list of caches is damaged before it
     """
+    startup.need_slab()
     return _named(name) if name else _all()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..linux import page, pgtable, regions
+from ..linux import page, pgtable, regions, startup
 from ..linux.structs import mm_types
 from ..result import Address, Report, Table, Words
 from ..target import kernel, structs
@@ -49,6 +49,7 @@ def describe(value: int, kind: str) -> TranslateReport:
         physical, how = value * PAGE_SIZE, "PFN_PHYS(pfn): pfn << 12"
     else:
         physical, how = _of_page(value)
+    startup.need_cpu_data()
     bits = regions.physical_bits()
     if physical >> bits:
         raise Refused(

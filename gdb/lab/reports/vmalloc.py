@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-from ..linux import kallsyms, vmalloc
+from ..linux import kallsyms, startup, vmalloc
 from ..linux.regions import Region, named
 from ..linux.vmalloc import FLAGS, MORE_FLAGS
 from ..result import Address, Drawing, Flags, Number, Report, Size, Table, Words
@@ -44,6 +44,7 @@ class VmallocReport(Report, schema="vmalloc"):
 
 def describe() -> VmallocReport:
     """Walk the areas."""
+    startup.need_vmalloc()
     table = Table(VmallocRow, "areas")
     region = named("vmalloc")
     try:

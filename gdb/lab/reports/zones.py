@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple
 
-from ..linux import mmzone
+from ..linux import mmzone, startup
 from ..linux.structs.mmzone import PglistData, Zone
 from ..result import Address, Drawing, Number, Report, Table, Words
 from ..sizes import rough_size
@@ -80,6 +80,7 @@ class ZonesReport(Report, schema="zones"):
 
 def describe() -> ZonesReport:
     """Read all zones. Raises memory.Fault."""
+    startup.need_page_allocator()
     nodes = Table(NodeRow, "nodes, in pages")
     zones = Table(ZoneRow, "zones, in pages")
     per_cpu = Table(PagesetRow, "free pages that CPUs keep for themselves")
@@ -125,7 +126,7 @@ def _zone_row(node: PglistData, zone: Zone) -> ZoneRow:
         spanned=zone.spanned_pages,
         present=zone.present_pages,
         managed=zone.managed_pages,
-        free=mmzone.nr_free_pages(zone),
+        free=mmzone.zone_page_state(zone, "NR_FREE_PAGES"),
         boost=zone.watermark_boost,
         min=marks["min"],
         low=marks["low"],

@@ -168,6 +168,12 @@ class GdbDebugger:
         try:
             with settings.needed():
                 value = gdb.parse_and_eval(expression)
+                kind = value.type.strip_typedefs().code
+                if kind in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
+                    hint = "." if value.address is None else f"; perhaps &{expression}?"
+                    raise Refused(f"it is a {value.type}{hint}")
+                if kind == gdb.TYPE_CODE_FLT:
+                    raise Refused("it has a fraction.")
                 return int(value.cast(gdb.lookup_type("unsigned long")))
         except (gdb.error, ValueError) as problem:
             raise Refused(str(problem)) from None

@@ -132,6 +132,7 @@ class ModKallsyms(Struct, name="struct mod_kallsyms"):
     symtab: Ptr[object]
     num_symtab: U32
     strtab: Ptr[object]
+    typetab: Ptr[object]  # char[], a letter for each symbol
 
 
 class ModuleMemory(Struct, name="struct module_memory"):

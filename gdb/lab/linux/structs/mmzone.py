@@ -32,6 +32,7 @@ class Zone(Struct, name="struct zone"):
 
     watermark: Raw = at("_watermark")  # unsigned long[]
     watermark_boost: U64
+    nr_reserved_highatomic: U64
     lowmem_reserve: Raw  # long[]
     zone_pgdat: Ptr[PglistData]
     pageset: Optional[Ptr[PerCpuPageset]]  # until v5.14 (28f836b6777b)
@@ -45,6 +46,13 @@ class Zone(Struct, name="struct zone"):
     name: Ptr[object]  # const char *
     free_area: Raw  # struct free_area[]
     vm_stat: Raw  # atomic_long_t[]
+
+
+class Zoneref(Struct, name="struct zoneref"):
+    """A zone in the list of those that a request may be served from, by preference."""
+
+    zone: Ptr[Zone]
+    zone_idx: S32  # enum zone_type
 
 
 class FreeArea(Struct, name="struct free_area"):
