@@ -19,6 +19,10 @@ case ${1:-} in
 esac
 readonly tiers
 
+# Every gdb loads the lab's package: compile it once, also where the environment says not to
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$ROOT/build/pycache
+
 # A guest keeps one processor busy, and gdb another while the guest waits for it: more workers than these gain nothing.
 WORKERS=$(nproc)
 readonly WORKERS

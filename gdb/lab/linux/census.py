@@ -18,6 +18,7 @@ from ..target.memory import (
     START_KERNEL_MAP,
     Broken,
     Fault,
+    Stub,
 )
 from . import (
     buddy,
@@ -29,6 +30,7 @@ from . import (
     module,
     page,
     pgtable,
+    process,
     regions,
     registers,
     resource,
@@ -43,8 +45,11 @@ from .structs.fs import AddressSpace
 from .structs.lib import ListHead
 from .structs.mm_types import MmStruct, Page, PmdPage
 from .structs.sched import TaskStruct
+from .structs.vmalloc import VmStruct
 
 NO_PROCESS = "of no process"
+THE_KERNEL, NO_CACHE = "the kernel", "a cache that is on no list"
+UNMAPPED, SHARED_BY_KSM = "in no process", "shared by KSM"
 RAM = "System RAM"  # its name in /proc/iomem
 # Owners, as shares of RAM. A frame gets the first that claims it, in this order
 NO_RAM, IMAGE, RESERVED, FREE, PER_CPU_LIST, SLAB, PAGE_TABLE, STACK, MODULE = range(9)
@@ -69,6 +74,7 @@ NAMES = {
 }
 NO_RAM_NAME = "no RAM"
 MOST_FILES = 1 << 20
+AT_ONCE = 4096  # page tables whose entries are copied at a time
 PERCPU_CALLER = "pcpu_"
 Frames = Int64s  # their numbers
 
@@ -95,13 +101,33 @@ class Census:
 
     def claim(self, kind: int, frames: Frames, whose: str = "") -> None:
         """Give frames to an owner, unless they have one."""
-        inside = frames[(frames >= 0) & (frames < len(self.owner))]
-        own = inside[self.owner[inside] == KERNEL]
+        self.claim_all(kind, frames, np.zeros(len(frames), np.int64), [whose])
+
+    def claim_all(
+        self, kind: int, frames: Frames, owners: Int64s, names: list[str]
+    ) -> None:
+        """Give frames to several owners of a kind; of several that claim one, the first.
+
+        :param owners: for each frame, whose it is: a place in names
+        """
+        inside = (frames >= 0) & (frames < len(self.owner))
+        frames, owners = frames[inside], owners[inside]
+        left = self.owner[frames] == KERNEL
+        own, at = np.unique(frames[left], return_index=True)
         self.owner[own] = kind
-        if len(own) and whose:
-            self.details[kind, whose] += len(own)
-            if self.asked >= 0 and self.asked in own:
-                self.whose = whose
+        counts = np.bincount(owners[left][at], minlength=len(names))
+        for number in np.flatnonzero(counts):
+            if names[number]:
+                self.details[kind, names[number]] += int(counts[number])
+        if self.asked >= 0 and self.asked in own:
+            self.whose = names[owners[left][at][own == self.asked][0]]
+
+    def claim_each(self, kind: int, claims: list[tuple[Frames, str]]) -> None:
+        """Give to each its frames, as claim() one by one."""
+        frames = [np.zeros(0, np.int64), *(frames for frames, _ in claims)]
+        owners = np.repeat(np.arange(len(claims)), [len(one) for one in frames[1:]])
+        names = [name for _, name in claims]
+        self.claim_all(kind, np.concatenate(frames), owners, names)
 
 
 def census(asked: int = -1) -> Census:
@@ -114,7 +140,7 @@ def census(asked: int = -1) -> Census:
     """
     pages = mem_map()
     found = Census(np.zeros(len(pages.words), np.uint8), asked=asked)
-    for first, last in _ram():
+    for first, last in ram():
         found.owner[first : last + 1] = KERNEL
     found.owner[~pages.there] = NO_RAM
     heads = _heads(pages)
@@ -126,55 +152,14 @@ def census(asked: int = -1) -> Census:
     return found
 
 
-def owner_of(pfn: int) -> tuple[str, str]:
-    """The owner of one frame, and whose it is in words: "" where nothing more is known.
-
-    Raises memory.Fault, Broken.
-    """
-    quick = _quick_owner_of(pfn)
-    if quick is not None:
-        return quick
-    found = census(pfn)
-    if not 0 <= pfn < len(found.owner) or not found.owner[pfn]:
-        return NO_RAM_NAME, ""
-    return NAMES[int(found.owner[pfn])], found.whose
-
-
-def _quick_owner_of(pfn: int) -> tuple[str, str] | None:
-    """What the census would find, where the frame's own struct page decides it.
-
-    None where it takes the whole census. Raises memory.Fault, Broken.
-    """
-    if not any(first <= pfn <= last for first, last in _ram()):
-        return NO_RAM_NAME, ""
-    own = page.pfn_to_page(pfn)
-    flags = page.flag_names(Page(kernel.memory(), own).flags)
-    if "reserved" in flags:
-        first, last = _image_frames()
-        return NAMES[IMAGE if first <= pfn <= last else RESERVED], ""
-    free = buddy.free_block(pfn)
-    if free is not None:
-        zone = mmzone.zone_of(pfn)
-        where = f"{zone}, order {free.order}" if zone else ""
-        return NAMES[FREE], where
-    head = page.compound_head(own)
-    if "slab" not in page.flag_names(Page(kernel.memory(), head).flags):
-        return None
-    owner = slub.read_slab(head).slab_cache
-    for cache in slub.for_each_cache():
-        if cache.address == owner:
-            return NAMES[SLAB], slub.cache_name(cache)
-    return None
-
-
-def _image_frames() -> tuple[int, int]:
+def image_frames() -> tuple[int, int]:
     """The first and last frame of the kernel image."""
     start, end = regions.image()
     base = kernel.memory().phys_base - START_KERNEL_MAP
     return start + base >> 12, end - 1 + base >> 12
 
 
-def _ram() -> Iterator[tuple[int, int]]:
+def ram() -> Iterator[tuple[int, int]]:
     """The first and last whole frames of each piece of RAM. Raises Broken."""
     for piece in resource.for_each_resource():
         if piece.name == RAM and not piece.depth:
@@ -197,7 +182,7 @@ def _heads(pages: MemMap) -> Frames:
 def _reserved(found: Census, pages: MemMap, heads: Frames) -> None:
     """What the page allocator never got: the kernel image, and what memblock gave out."""
     reserved = np.flatnonzero(pages.has("reserved"))
-    first, last = _image_frames()
+    first, last = image_frames()
     found.claim(IMAGE, reserved[(reserved >= first) & (reserved <= last)])
     found.claim(RESERVED, reserved)
 
@@ -230,43 +215,38 @@ def _slabs(found: Census, pages: MemMap, heads: Frames) -> None:
         own = frames[caches == np.uint64(cache.address)]
         if len(own):
             found.claim(SLAB, own, slub.cache_name(cache))
-    found.claim(SLAB, frames, "a cache that is on no list")
+    found.claim(SLAB, frames, NO_CACHE)
 
 
 def _tables_and_stacks(found: Census, pages: MemMap, heads: Frames) -> None:
     """Page tables and kernel stacks; and whose anonymous memory is. Raises Broken."""
-    seen: set[int] = set()
-    kernel_pgd = kernel.memory().kernel_pgd
-    tables, _, _ = _tables_of(kernel_pgd, range(256, 512))
-    found.claim(PAGE_TABLE, tables, "the kernel")
-    anonymous = np.flatnonzero(_is_anonymous(pages)[heads])
-    is_anonymous = np.zeros(len(pages.words), np.bool_)
-    is_anonymous[anonymous] = True
+    kernel_pgd = kernel.memory().kernel_pgd // PAGE_SIZE
+    of_kernel = tables_below(np.array([kernel_pgd]), range(256, 512), False)
+    found.claim(PAGE_TABLE, of_kernel.tables, THE_KERNEL)
+    rooms = {area.addr: frames for area, frames in _rooms()}
+    stacks: list[tuple[Frames, str]] = []
+    users: dict[Ptr[MmStruct], str] = {}
     for thread in task.for_each_process_thread():
         read = TaskStruct(kernel.memory(), thread)
         name = f"{task.comm_text(read.comm)} {read.pid}"
-        _stack(found, thread, name)
-        if not read.mm or read.mm in seen:
-            continue
-        seen.add(read.mm)
-        _space(found, read.mm, name, is_anonymous)
+        stacks.append((_stack(thread, rooms), name))
+        if read.mm:
+            users.setdefault(read.mm, name)
+    for thread in process.idle_tasks():
+        stacks.append((_stack(thread, rooms), f"{task.task(thread).comm} 0"))
+    found.claim_each(STACK, stacks)
     for space in spaces(pages):
-        if space not in seen:
-            _space(found, space, NO_PROCESS, is_anonymous)
-
-
-def _space(
-    found: Census,
-    space: Ptr[MmStruct],
-    whose: str,
-    is_anonymous: Bools,
-) -> None:
-    """The page tables of an address space, and the anonymous memory in it."""
-    tables, mapped, middle = _tables_of(mm.pgd_of(space), range(256))
-    found.claim(PAGE_TABLE, tables, whose)
-    found.claim(PAGE_TABLE, _deposited(middle), whose)
-    mapped = mapped[(mapped >= 0) & (mapped < len(is_anonymous))]
-    found.claim(ANONYMOUS, mapped[is_anonymous[mapped]], whose)
+        users.setdefault(space, NO_PROCESS)
+    names = list(users.values())
+    tops = np.array([mm.pgd_of(space) // PAGE_SIZE for space in users], np.int64)
+    below = tables_below(tops, range(256), True)
+    found.claim_all(PAGE_TABLE, below.tables, below.tables_of, names)
+    found.claim_all(PAGE_TABLE, *_deposited(below), names)
+    is_anonymous = _is_anonymous(pages)[heads]
+    inside = (below.mapped >= 0) & (below.mapped < len(is_anonymous))
+    mapped, mapped_by = below.mapped[inside], below.mapped_by[inside]
+    own = is_anonymous[mapped]
+    found.claim_all(ANONYMOUS, mapped[own], mapped_by[own], names)
 
 
 def spaces(pages: MemMap | None = None) -> Iterator[Ptr[MmStruct]]:
@@ -289,12 +269,32 @@ def _is_anonymous(pages: MemMap) -> Bools:
     return found & ~is_slab
 
 
-def _stack(found: Census, thread: Ptr[TaskStruct], name: str) -> None:
-    """A task's kernel stack, wherever it is mapped."""
+def _rooms() -> Iterator[tuple[VmStruct, Frames]]:
+    """All areas of vmalloc(), and their frames. Raises Broken, memory.Fault."""
+    guest, first = kernel.memory(), page.vmemmap()
+    size = structs.sizeof("struct page")
+    for one in vmalloc.for_each_vmap_area():
+        area = one.vm
+        if area is None or not area.flags & vmalloc.VM_ALLOC or not area.pages:
+            continue
+        most = (one.area.va_end - one.area.va_start) // PAGE_SIZE
+        raw = guest.read(area.pages, 8 * min(area.nr_pages, most))
+        places = np.frombuffer(raw, np.uint64) - np.uint64(first)
+        yield area, (places // np.uint64(size)).astype(np.int64)
+
+
+def _stack(thread: Ptr[TaskStruct], rooms: dict[Ptr[object], Frames]) -> Frames:
+    """The frames of a task's kernel stack, wherever it is mapped.
+
+    :param rooms: the frames of what vmalloc() has mapped, by where that is
+    """
     stack = registers.task_stack_page(thread)
     if not stack:
-        return
-    found.claim(STACK, _mapped(stack, stack + registers.thread_size()), name)
+        return np.zeros(0, np.int64)
+    frames = rooms.get(Ptr[object](stack))
+    if frames is None:
+        return _mapped(stack, stack + registers.thread_size())
+    return frames
 
 
 def _mapped(start: int, end: int) -> Frames:
@@ -305,59 +305,121 @@ def _mapped(start: int, end: int) -> Frames:
     return np.array(frames, np.int64)
 
 
-def _deposited(middle: list[int]) -> Frames:
+def _deposited(below: Tables) -> tuple[Frames, Int64s]:
     """Tables that wait for huge pages to be split: pgtable_trans_huge_deposit().
 
-    :param middle: the frames of page middle directories
-    :raises Broken: a list is damaged
+    Returns their frames, and whose each is. Raises Broken where a list is damaged.
     """
-    if not structs.has_member("struct page", "pmd_huge_pte"):
-        return np.zeros(0, np.int64)  # in struct ptdesc since v6.6 (f8546d84fd9f)
-    inside = structs.offsetof("struct page", "lru")
-    guest, frames = kernel.memory(), []
-    for pfn in middle:
-        place = Ptr[PmdPage](page.pfn_to_page(pfn))
-        first = PmdPage(guest, place).pmd_huge_pte
-        if first:
-            frames.append(page.page_to_pfn(first))
-            for link in lists.list_for_each(Ptr[ListHead](first + inside)):
-                frames.append(page.page_to_pfn(Ptr[Page](link - inside)))
-    return np.array(frames, np.int64)
+    frames: list[int] = []
+    owners: list[int] = []
+    if structs.has_member("struct page", "pmd_huge_pte"):
+        # In struct ptdesc since v6.6 (f8546d84fd9f)
+        inside = structs.offsetof("struct page", "lru")
+        guest = kernel.memory()
+        for pfn, whose in zip(below.middle.tolist(), below.middle_of.tolist()):
+            place = Ptr[PmdPage](page.pfn_to_page(pfn))
+            first = PmdPage(guest, place).pmd_huge_pte
+            if first:
+                before = len(frames)
+                frames.append(page.page_to_pfn(first))
+                for link in lists.list_for_each(Ptr[ListHead](first + inside)):
+                    frames.append(page.page_to_pfn(Ptr[Page](link - inside)))
+                owners += [whose] * (len(frames) - before)
+    return np.array(frames, np.int64), np.array(owners, np.int64)
 
 
-def _tables_of(pgd: int, indexes: range) -> tuple[Frames, Frames, list[int]]:
-    """The frames of the page tables below a part of the top one, it too.
+@dataclass
+class Tables:
+    """The frames of page tables below several top ones, and of what they map.
 
-    With what is mapped, and with those of the tables that are page middle directories.
+    Each with whose it is, by the place of its top table.
+    """
 
+    tables: Frames
+    tables_of: Int64s
+    middle: Frames  # the page middle directories among the tables
+    middle_of: Int64s
+    mapped: Frames
+    mapped_by: Int64s
+
+
+def tables_below(tops: Frames, own: range, maps: bool) -> Tables:
+    """All page tables below top ones, these too, level by level.
+
+    :param own: the entries of the top tables that count
+    :param maps: collect what is mapped, too
     :raises Broken: a table lies outside of RAM
     """
-    middle: list[int] = []
-    tables, mapped = [pgd // PAGE_SIZE], [np.zeros(0, np.int64)]
-    to_do = [(kernel.memory().levels, pgd, indexes)]
-    seen = {pgd}
-    while to_do:
-        level, table, wanted = to_do.pop()
-        entries = read_entries(table)[wanted.start : wanted.stop]
-        present = entries[entries & np.uint64(PAGE_PRESENT) != 0]
-        targets = (present & np.uint64(PHYSICAL_MASK)).astype(np.int64)
-        large = (present & np.uint64(PAGE_PSE) != 0) & (level in (2, 3))
-        if level == 1:
-            mapped.append(targets // PAGE_SIZE)
-            continue
+    none = np.zeros(0, np.int64)
+    tables, owners = tops, np.arange(len(tops))
+    found, mapped = [(tables, owners)], [(none, none)]
+    middle = none, none
+    level = kernel.memory().levels
+    while len(tables) and (level > 1 or maps):
         if level == 2:
-            middle.append(table // PAGE_SIZE)
-        size = 512 ** (level - 1)
-        for target in targets[large]:
-            first = int(target) // PAGE_SIZE & -size
-            mapped.append(np.arange(first, first + size))
-        for target in targets[~large]:
-            below = int(target)
-            if below not in seen:  # huge pages of one file may share a table
-                seen.add(below)
-                tables.append(below // PAGE_SIZE)
-                to_do.append((level - 1, below, range(512)))
-    return np.array(tables, np.int64), np.concatenate(mapped), middle
+            middle = tables, owners
+        below = [(none, none)]
+        for first in range(0, len(tables), AT_ONCE):
+            entries = entries_of(tables[first : first + AT_ONCE])[
+                :, own.start : own.stop
+            ]
+            rows, columns = np.nonzero(entries & np.uint64(PAGE_PRESENT))
+            words = entries[rows, columns]
+            targets = (words & np.uint64(PHYSICAL_MASK)).astype(np.int64) // PAGE_SIZE
+            whose = owners[first + rows]
+            if level == 1:
+                mapped.append((targets, whose))
+                continue
+            large = (words & np.uint64(PAGE_PSE) != 0) & (level in (2, 3))
+            below.append((targets[~large], whose[~large]))
+            if maps and large.any():
+                size = 512 ** (level - 1)
+                starts = targets[large] & -size
+                frames = (starts[:, None] + np.arange(size)).reshape(-1)
+                mapped.append((frames, np.repeat(whose[large], size)))
+        if level == 1:
+            break
+        tables = np.concatenate([targets for targets, _ in below])
+        owners = np.concatenate([whose for _, whose in below])
+        # Huge pages of one file may share a table, and a damaged one may be a cycle
+        _, at = np.unique(owners << 40 | tables, return_index=True)
+        at.sort()
+        tables, owners = tables[at], owners[at]
+        found.append((tables, owners))
+        level, own = level - 1, range(512)
+    return Tables(
+        tables=np.concatenate([frames for frames, _ in found]),
+        tables_of=np.concatenate([whose for _, whose in found]),
+        middle=middle[0],
+        middle_of=middle[1],
+        mapped=np.concatenate([frames for frames, _ in mapped]),
+        mapped_by=np.concatenate([whose for _, whose in mapped]),
+    )
+
+
+def entries_of(tables: Frames) -> Uint64s:
+    """The entries of many page tables, a row for each. Raises Broken.
+
+    :param tables: their frames
+    """
+    physical = kernel.memory().physical
+    found = np.zeros((len(tables), 512), np.uint64)
+    if isinstance(physical, Stub):
+        for row, table in enumerate(tables):
+            found[row] = read_entries(int(table) * PAGE_SIZE)
+        return found
+    missing = np.ones(len(tables), np.bool_)
+    for block in physical.blocks:
+        first, last = -(-block.start // PAGE_SIZE), block.end // PAGE_SIZE
+        inside = (tables >= first) & (tables < last)
+        at = block.offset + first * PAGE_SIZE - block.start
+        words = np.frombuffer(physical.ram, np.uint64, (last - first) * 512, at)
+        found[inside] = words.reshape(-1, 512)[tables[inside] - first]
+        missing &= ~inside
+    if missing.any():
+        place = int(tables[missing][0]) * PAGE_SIZE
+        raise Broken(f"the page table at {place:#x} lies nowhere")
+    return found
 
 
 def read_entries(table: int) -> Uint64s:
@@ -372,17 +434,23 @@ def read_entries(table: int) -> Uint64s:
 def _vmalloc(found: Census, pages: MemMap, heads: Frames) -> None:
     """What is mapped in the vmalloc region and that of modules. Raises Broken."""
     names = {piece.start: piece.module for piece in module.for_each_module()}
-    for one in vmalloc.for_each_vmap_area():
-        if one.vm is None or not one.vm.flags & vmalloc.VM_ALLOC:
-            continue
-        start, end = one.vm.addr, one.vm.addr + one.vm.size
-        caller = kallsyms.sprint_short(one.vm.caller) if one.vm.caller else "?"
-        kind, whose = VMALLOC, caller
-        if start in names:
-            kind, whose = MODULE, names[start]
-        elif caller.startswith(PERCPU_CALLER):
-            kind = PERCPU
-        found.claim(kind, _mapped(start, end), whose)
+    claims: dict[int, list[tuple[Frames, str]]] = {}
+    for area, frames in _rooms():
+        kind, whose = use_of(area, names)
+        claims.setdefault(kind, []).append((frames, whose))
+    for kind in sorted(claims):
+        found.claim_each(kind, claims[kind])
+
+
+def use_of(area: VmStruct, modules: dict[int, str]) -> tuple[int, str]:
+    """What an area of vmalloc() is for, and whose it is.
+
+    :param modules: the names of modules by where their pieces start
+    """
+    if area.addr in modules:
+        return MODULE, modules[area.addr]
+    caller = kallsyms.sprint_short(area.caller) if area.caller else "?"
+    return PERCPU if caller.startswith(PERCPU_CALLER) else VMALLOC, caller
 
 
 def _others(found: Census, pages: MemMap, heads: Frames) -> None:
@@ -404,11 +472,9 @@ def _others(found: Census, pages: MemMap, heads: Frames) -> None:
     mapping = pages.word("mapping")[heads]
     left = np.flatnonzero(found.owner == KERNEL)
     words = mapping[left]
+    found.claim(ANONYMOUS, left[words & np.uint64(3) == PAGE_MAPPING_ANON], UNMAPPED)
     found.claim(
-        ANONYMOUS, left[words & np.uint64(3) == PAGE_MAPPING_ANON], "in no process"
-    )
-    found.claim(
-        ANONYMOUS, left[words & np.uint64(3) == PAGE_MAPPING_KSM], "shared by KSM"
+        ANONYMOUS, left[words & np.uint64(3) == PAGE_MAPPING_KSM], SHARED_BY_KSM
     )
     found.claim(MOVABLE, left[words & np.uint64(3) == PAGE_MAPPING_MOVABLE])
     cached = left[(words != 0) & (words & np.uint64(3) == 0)]

@@ -7,27 +7,18 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Callable, Iterable, Iterator
 
-from ..arrays import np
 from ..sizes import counted
 from ..target import kernel, members, structs
 from ..target.cstruct import Ptr
-from ..target.memory import (
-    PAGE_PRESENT,
-    PAGE_PSE,
-    PAGE_SIZE,
-    PHYSICAL_MASK,
-    START_KERNEL_MAP,
-    Broken,
-    Fault,
-)
+from ..target.memory import PAGE_SIZE, START_KERNEL_MAP, Broken, Fault
 from . import (
     buddy,
     census,
     filemap,
     kallsyms,
-    mm as mm_,
     module,
     objects,
+    owner,
     page,
     pageframe,
     pagewalk,
@@ -37,13 +28,14 @@ from . import (
     regions,
     registers,
     resource,
+    rmap,
     slub,
     stack,
     startup,
     task as task_,
-    vma as vma_,
     vmalloc,
 )
+from .owner import Owner, Room, Table
 from .structs.fs import AddressSpace
 from .structs.mm_types import MmStruct, Page
 from .structs.sched import TaskStruct
@@ -102,9 +94,9 @@ def physical(address: int, region: str = "") -> list[Fact]:
         return list(_resources(address))
     pfn, found = address // PAGE_SIZE, []
     try:
-        kind, whose = _owner(pfn)
-        name = f"{kind}, {whose}" if whose else kind
-        found += list(_owned(address, kind, region))
+        whose = _owner(pfn)
+        name = whose.words
+        found += list(_owned(address, whose, region))
     except (Fault, Broken) as trouble:
         name = f"not known whose: {trouble}"
     if region != "direct map":
@@ -118,14 +110,14 @@ def physical(address: int, region: str = "") -> list[Fact]:
     return found
 
 
-def _owner(pfn: int) -> tuple[str, str]:
-    """Whose a page frame is, as census.owner_of(). Raises Broken, memory.Fault.
+def _owner(pfn: int) -> Owner:
+    """As owner.owner_of(). Raises Broken, memory.Fault.
 
     Until memblock has handed them over no frame has an owner.
     """
     if not startup.has_page_allocator():
         raise Broken("the page allocator is not set up yet")
-    return census.owner_of(pfn)
+    return owner.owner_of(pfn)
 
 
 def _resources(address: int) -> Iterator[Fact]:
@@ -138,19 +130,21 @@ def _resources(address: int) -> Iterator[Fact]:
     yield Fact("no RAM", f"physical address {address:#x}: {what}")
 
 
-def _owned(address: int, kind: str, region: str) -> Iterator[Fact]:
+def _owned(address: int, whose: Owner, region: str) -> Iterator[Fact]:
     """What a byte of RAM is, by the owner of its frame. Raises Broken, memory.Fault."""
-    finder = OWNED.get(kind)
+    if whose.table is not None:
+        yield _page_table(address, whose.table)
+    finder = OWNED.get(whose.kind)
     if finder is not None:
         yield from finder(address)
     if region not in ("", "direct map"):
         return
-    if kind in IN_VMALLOC:
-        yield from _in_vmalloc(address)
-    elif kind == census.NAMES[census.RESERVED]:
+    if whose.room is not None:
+        yield from _in_vmalloc(address, whose.room)
+    elif whose.kind == census.NAMES[census.RESERVED]:
         yield from _struct_pages(address)
         yield from _per_cpu(kernel.memory().page_offset + address)
-    elif kind == census.NAMES[census.IMAGE]:
+    elif whose.kind == census.NAMES[census.IMAGE]:
         image = address - kernel.memory().phys_base + START_KERNEL_MAP
         yield from _virtual(image, "kernel image")
 
@@ -174,8 +168,7 @@ def _is_given_back(address: int) -> bool:
     """Has the kernel freed this part of its image? Raises Broken, memory.Fault."""
     if not startup.has_page_allocator():
         return False
-    owner, _ = census.owner_of(address // PAGE_SIZE)
-    return owner != census.NAMES[census.IMAGE]
+    return _owner(address // PAGE_SIZE).kind != census.NAMES[census.IMAGE]
 
 
 def _symbol(symbol: module.Symbol, address: int) -> Fact:
@@ -252,18 +245,30 @@ def _unit(inside: int) -> str:
 
 def _stacks(address: int) -> Iterator[Fact]:
     """The kernel stack of a task, or one of a CPU's. Raises Broken, memory.Fault."""
-    size = registers.thread_size()
-    first = (task_.init_task(),)  # the first CPU's, before it has a run queue
-    for thread in chain(first, process.idle_tasks(), task_.for_each_process_thread()):
-        start = registers.task_stack_page(thread)
-        if start and start <= address < start + size:
-            yield _task_stack(thread, start, address)
+    yield from _stacks_of(task_.for_each_process_thread(), address)
+    yield from _own_stacks(address)
+
+
+def _own_stacks(address: int) -> Iterator[Fact]:
+    """Those that are no process's: where the kernel starts, and where CPUs idle."""
+    # The first CPU's task, before it has a run queue
+    yield from _stacks_of(chain([task_.init_task()], process.idle_tasks()), address)
     for processor in processors.processors():
         for one in stack.processor_stacks(processor):
             if one.start <= address < one.end and one.name != "entry":
                 part = f"{counted(one.end - address, 'byte')} below its top"
                 what = f"of CPU {processor.cpu}: {one.name}"
                 yield Fact("CPU stack", what, one.start, part)
+
+
+def _stacks_of(threads: Iterable[Ptr[TaskStruct]], address: int) -> Iterator[Fact]:
+    """The kernel stack of one of these tasks."""
+    size = registers.thread_size()
+    for thread in threads:
+        start = registers.task_stack_page(thread)
+        if start and start <= address < start + size:
+            yield _task_stack(thread, start, address)
+            return
 
 
 def _task_stack(thread: Ptr[TaskStruct], start: int, address: int) -> Fact:
@@ -339,8 +344,7 @@ def _vmemmap(address: int) -> Iterator[Fact]:
     member = members.path_at("struct page", inside)
     what = f"of frame {pfn:#x}"
     try:
-        kind, whose = _owner(pfn)
-        what += f": {kind}, {whose}" if whose else f": {kind}"
+        what += f": {_owner(pfn).words}"
     except Broken:
         pass
     yield Fact("struct page", what, address - inside, f".{member}")
@@ -372,11 +376,11 @@ def _fixmap(address: int) -> Iterator[Fact]:
 
 
 STEPS: dict[str, tuple[Callable[[int], Iterator[Fact]], ...]] = {
-    "kernel image": (_stacks, _image),
+    "kernel image": (_own_stacks, _image),
     "modules": (_module,),
     "vmalloc": (_area,),
     "vmemmap": (_vmemmap,),
-    "cpu entry area": (_stacks, _entry_area),
+    "cpu entry area": (_own_stacks, _entry_area),
     "fixmap": (_fixmap,),
 }
 
@@ -426,86 +430,26 @@ def _member(name: str, cache: KmemCache, inside: int) -> str:
     return f"{kind}.{member}" if member else f"+{inside:#x}"
 
 
-def _page_table(address: int) -> Iterator[Fact]:
-    """Whose page table, of which level, and what it maps. Raises Broken."""
-    return _table_in(_page_tables(), address)
-
-
 def _table_of_image(address: int) -> Iterator[Fact]:
-    """The same in the kernel image, where only the kernel's own tables are."""
-    return _table_in([_page_table_of_kernel()], address)
+    """The kernel's page tables that are in its image. Raises Broken."""
+    table = owner.find_table_of_kernel(address // PAGE_SIZE)
+    if table is not None:
+        yield _page_table(address, table)
 
 
-def _table_in(tops: Iterable[tuple[str, int, range]], address: int) -> Iterator[Fact]:
-    """The page table below one of these top tables: see _page_tables()."""
-    table = address & -PAGE_SIZE
-    for whose, pgd, indexes in tops:
-        found = find_table(pgd, table, indexes)
-        if found is None:
-            continue
-        level, first = found
-        size = 1 << 12 + 9 * (level - 1)
-        entry = _canonical(first + address % PAGE_SIZE // 8 * size & processors.MASK)
-        name = pgtable.level_name(level)
-        yield Fact(
-            "page table",
-            f"of {whose}: {name}, for {first:#x} on",
-            kernel.memory().page_offset + table,
-            f"entry {address % PAGE_SIZE // 8}, for {entry:#x}",
-        )
-        return
-
-
-def _page_tables() -> Iterator[tuple[str, int, range]]:
-    """All top tables: whose, where, and which of its entries are not the kernel's."""
-    yield _page_table_of_kernel()
-    seen: set[int] = set()
-    for thread in task_.for_each_process_thread():
-        read = TaskStruct(kernel.memory(), thread)
-        if read.mm and read.mm not in seen:
-            seen.add(read.mm)
-            whose = f"{task_.comm_text(read.comm)}, pid {read.pid}"
-            yield whose, mm_.pgd_of(read.mm), range(256)
-    for space in census.spaces():
-        if space not in seen:
-            yield census.NO_PROCESS, mm_.pgd_of(space), range(256)
-
-
-def _page_table_of_kernel() -> tuple[str, int, range]:
-    return "the kernel", kernel.memory().kernel_pgd, range(512)
-
-
-def find_table(pgd: int, wanted: int, indexes: range) -> tuple[int, int] | None:
-    """The level of a page table, and the first address it is for; None if it is not there.
-
-    :param pgd: physical address of the top table, as is wanted
-    :raises Broken: a table lies outside of RAM
-    """
-    levels = kernel.memory().levels
-    if wanted == pgd:
-        return levels, 0
-    to_do, seen = [(levels, pgd, 0, indexes)], {pgd}
-    while to_do:
-        level, table, base, own = to_do.pop()
-        entries = census.read_entries(table)[own.start : own.stop]
-        present = entries & np.uint64(PAGE_PRESENT) != 0
-        if level in (2, 3):
-            present &= entries & np.uint64(PAGE_PSE) == 0
-        for number in np.flatnonzero(present):
-            target = int(entries[number]) & PHYSICAL_MASK
-            first = base + (own.start + int(number) << 12 + 9 * (level - 1))
-            if target == wanted:
-                return level - 1, _canonical(first)
-            if level > 2 and target not in seen:
-                seen.add(target)
-                to_do.append((level - 1, target, first, range(512)))
-    return None
-
-
-def _canonical(address: int) -> int:
-    """An address with all its upper bits as the highest that is translated."""
-    bits = pagewalk.level_bits()
-    return address | -(address >> bits - 1) << bits & processors.MASK
+def _page_table(address: int, table: Table) -> Fact:
+    """Whose page table, of which level, and what the entry there maps."""
+    number = address % PAGE_SIZE // 8
+    whose = table.whose
+    if table.task is not None:
+        whose = f"{task_.comm_text(table.task.comm)}, pid {table.task.pid}"
+    entry = owner.canonical(table.first + (number << 12 + 9 * (table.level - 1)))
+    return Fact(
+        "page table",
+        f"of {whose}: {pgtable.level_name(table.level)}, for {table.first:#x} on",
+        kernel.memory().page_offset + (address & -PAGE_SIZE),
+        f"entry {number}, for {entry:#x}",
+    )
 
 
 def _cached(address: int) -> Iterator[Fact]:
@@ -533,36 +477,17 @@ def _anonymous(address: int) -> Iterator[Fact]:
 
     Raises Broken, memory.Fault.
     """
-    head, inside = _in_block(address)
-    read = Page(kernel.memory(), head)
-    if read.mapping & 3 == pageframe.PAGE_MAPPING_KSM:
+    head, _ = _in_block(address)
+    if Page(kernel.memory(), head).mapping & 3 == pageframe.PAGE_MAPPING_KSM:
         return
-    seen: set[int] = set()
-    for thread in task_.for_each_process_thread():
-        owner = TaskStruct(kernel.memory(), thread)
-        if not owner.mm or owner.mm in seen:
-            continue
-        seen.add(owner.mm)
-        for place in _mapped_at(owner.mm, read.index, inside, address):
-            whose = f"{task_.comm_text(owner.comm)}, pid {owner.pid}"
-            yield Fact("anonymous memory", f"of {whose}", place)
-
-
-def _mapped_at(
-    mm: Ptr[MmStruct], index: int, inside: int, address: int
-) -> Iterator[int]:
-    """Where a process has a byte mapped. Raises Broken, memory.Fault.
-
-    :param index: page->index of the first page of its block
-    :param inside: how far in the block
-    :param address: physical
-    """
-    pgd = mm_.pgd_of(mm)
-    for area in vma_.for_each_vma(mm):
-        place = area.vm_start + (index - area.vm_pgoff) * PAGE_SIZE + inside
-        if area.vm_start <= place < area.vm_end:
-            if pgtable.walk(pgd, place).physical == address:
-                yield place
+    places: dict[Ptr[MmStruct], list[int]] = {}
+    for space, place in rmap.rmap_walk_anon(address // PAGE_SIZE):
+        places.setdefault(space, []).append(place)
+    for thread in task_.for_each_process_thread() if places else ():
+        read = TaskStruct(kernel.memory(), thread)
+        for place in sorted(places.pop(read.mm, [])):
+            whose = f"{task_.comm_text(read.comm)}, pid {read.pid}"
+            yield Fact("anonymous memory", f"of {whose}", place + address % PAGE_SIZE)
 
 
 def _free(address: int) -> Iterator[Fact]:
@@ -579,21 +504,13 @@ def _free(address: int) -> Iterator[Fact]:
     )
 
 
-def _in_vmalloc(address: int) -> Iterator[Fact]:
-    """Where vmalloc() has a frame mapped, and what is there. Raises Broken, Fault."""
-    wanted = page.pfn_to_page(address // PAGE_SIZE)
-    guest = kernel.memory()
-    for one in vmalloc.for_each_vmap_area():
-        if one.vm is None or not one.vm.pages or not one.vm.nr_pages:
-            continue
-        pages = min(one.vm.nr_pages, (one.area.va_end - one.area.va_start) // PAGE_SIZE)
-        array = np.frombuffer(guest.read(one.vm.pages, 8 * pages), np.uint64)
-        for number in np.flatnonzero(array == np.uint64(wanted)):
-            place = one.vm.addr + int(number) * PAGE_SIZE + address % PAGE_SIZE
-            region = regions.region_of(place)
-            if region is not None:
-                yield from _virtual(place, region.name)
-            yield Fact("mapped", "by vmalloc() too", place)
+def _in_vmalloc(address: int, room: Room) -> Iterator[Fact]:
+    """What is where vmalloc() has a frame mapped. Raises Broken, memory.Fault."""
+    place = room.address + address % PAGE_SIZE
+    region = regions.region_of(place)
+    if region is not None:
+        yield from _virtual(place, region.name)
+    yield Fact("mapped", "by vmalloc() too", place)
 
 
 def _struct_pages(address: int) -> Iterator[Fact]:
@@ -629,7 +546,6 @@ OWNED: dict[str, Callable[[int], Iterator[Fact]]] = {
     census.NAMES[kind]: finder
     for kind, finder in {
         census.SLAB: _object,
-        census.PAGE_TABLE: _page_table,
         census.IMAGE: _table_of_image,
         census.PAGE_CACHE: _cached,
         census.ANONYMOUS: _anonymous,
@@ -638,7 +554,3 @@ OWNED: dict[str, Callable[[int], Iterator[Fact]]] = {
     }.items()
 }
 OWNED[census.NO_RAM_NAME] = _resources
-IN_VMALLOC = {
-    census.NAMES[kind]
-    for kind in (census.STACK, census.MODULE, census.VMALLOC, census.PERCPU)
-}

@@ -171,13 +171,21 @@ def symbol_name(address: int) -> str:
 def named(name: str) -> list[module.Symbol]:
     """All symbols of the kernel image with a name: kallsyms_on_each_match_symbol()."""
     table = kallsyms()
+    return (
+        [_symbol(table, index) for index in _by_name().get(name, ())] if table else []
+    )
+
+
+@structs.cached
+def _by_name() -> dict[str, list[int]]:
+    """The symbols with each name, by their places in the table."""
+    found: dict[str, list[int]] = {}
+    table = kallsyms()
     if table is None:
-        return []
-    return [
-        _symbol(table, index)
-        for index in range(len(table.addresses))
-        if table.name(index) == name
-    ]
+        return found
+    for index in range(len(table.addresses)):
+        found.setdefault(table.name(index), []).append(index)
+    return found
 
 
 def starting_with(name: str) -> list[module.Symbol]:
@@ -191,8 +199,9 @@ def starting_with(name: str) -> list[module.Symbol]:
     form = re.compile(rf"{re.escape(name)}(\.\d+)?")
     return [
         _symbol(table, index)
-        for index in range(len(table.addresses))
-        if form.fullmatch(table.name(index))
+        for other, indexes in _by_name().items()
+        if form.fullmatch(other)
+        for index in indexes
     ]
 
 

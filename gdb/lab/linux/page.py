@@ -167,6 +167,16 @@ def _hugetlb_page_dtor() -> int | None:
     return structs.enumerators("enum compound_dtor_id").get("HUGETLB_PAGE_DTOR")
 
 
+def may_be_page_table(pfn: int) -> bool:
+    """Is a frame marked as a page table: PageTable()? Raises memory.Fault.
+
+    Neither the kernel's nor the upper ones of processes are; and since PG_table is 0x400
+    or 0x200, which nothing tells, others may seem so.
+    """
+    kind = Page(kernel.memory(), pfn_to_page(pfn)).mapcount & 0xFFFF_FFFF
+    return kind & PAGE_TYPE_BASE == PAGE_TYPE_BASE and kind & 0x600 != 0x600
+
+
 def buddy_order(pfn: int) -> int | None:
     """The order of the free block that starts with a page frame: buddy_order().
 

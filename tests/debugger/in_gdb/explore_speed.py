@@ -13,8 +13,24 @@ from typing import Any, Callable, Iterator
 
 import gdb
 from lab.commands.base import no_garbage_collection
-from lab.linux import census, mm, pagewalk, process, task, vma
-from lab.reports import buddy, count, meminfo, slabs, vmalloc, zones
+from lab.linux import census, mm, page, pagewalk, pgtable, process, registers, task, vma
+from lab.reports import (
+    buddy,
+    count,
+    current,
+    dmesg,
+    fit,
+    irqs,
+    kmalloc,
+    meminfo,
+    modules,
+    slabs,
+    symbol,
+    translate,
+    vmalloc,
+    what,
+    zones,
+)
 from lab.target import kernel, structs
 from lab.target.memory import PHYSICAL_MASK
 
@@ -159,7 +175,42 @@ VIEWS = {
     "vmalloc": vmalloc.describe,
     "meminfo": meminfo.describe,
     "count": count.describe,
+    "fit 131072": lambda: fit.describe(128 << 10),
+    "kmalloc": lambda: kmalloc.describe(None),
+    "modules": lambda: modules.describe(""),
+    "irqs": irqs.describe,
+    "dmesg": lambda: dmesg.describe(""),
+    "symbol schedule": lambda: symbol.describe("schedule"),
+    "translate": lambda: translate.describe(structs.address_of("jiffies"), "virt"),
+    "current": current.describe,
 }
+
+
+def addresses() -> dict[str, int]:
+    """An address of each kind that lab what tells by another way."""
+    guest = kernel.memory()
+    pid = next(iter(GIVEN["pages"].values()))
+    own = task.find_task_by_pid(pid)
+    space = task.task(own).mm
+    stack = next(area for area in vma.for_each_vma(space) if area.vm_flags & 0x100)
+    found = pgtable.walk(mm.pgd_of(space), stack.vm_end - 0x800).physical
+    return {
+        "data": structs.address_of("jiffies"),
+        "code": structs.address_of("schedule"),
+        "object": own,
+        "stack": registers.task_stack_page(own) + 16000,
+        "page table": guest.page_offset + mm.pgd_of(space),
+        "user memory": guest.page_offset + found,
+        "struct page": page.vmemmap() + 64 * 0x2000,
+    }
+
+
+def whats() -> dict[str, Any]:
+    """Ask what these addresses are."""
+    return {
+        name: {"address": at, "s": timed(lambda: what.describe(at, None, None))[0]}
+        for name, at in addresses().items()
+    }
 
 
 def ram() -> dict[str, Any]:
@@ -167,7 +218,10 @@ def ram() -> dict[str, Any]:
     took, found = timed(census.census)
     assert found.troubles == [] and found.frames > 0, found.troubles
     views = {name: timed(describe)[0] for name, describe in VIEWS.items()}
-    return {"frames": found.frames, "census_s": took, "views_s": views}
+    return {
+        **{"frames": found.frames, "census_s": took, "views_s": views},
+        "what": whats(),
+    }
 
 
 result = {
