@@ -7,6 +7,7 @@ stub, says that once, and finds the same.
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 import shutil
@@ -136,19 +137,47 @@ def test_vmlinux_of_another_kernel_before_the_boot(
 
 
 def test_kaslr(port: int, vmlinux: Path, bzimage: Path) -> None:
+    """All commands are refused but one: lab random tells where the kernel is."""
+    found = "-hw,-e,_text,-e,Kernel.code,/proc/kallsyms,/proc/iomem"
+    words = f"lab.run=grep lab.args={found} lab.then=shell"
+    connect = f"target remote {labs.gdb_socket(port)}"
+    shown = ("lab random --json", "lab random", "lab random 1", "lab ps")
     for _ in range(5):  # it may happen not to move
-        with labs.qemu(port, bzimage, "lab.then=shell", *PC, paused=False) as log:
+        with labs.qemu(port, bzimage, words, *PC, paused=False) as log:
             assert labs.wait_until(
                 lambda: "lab: type" in log.read_text(errors="replace")
             )
-            ended = labs.gdb(
-                f"target remote {labs.gdb_socket(port)}", SOURCE, program=vmlinux
-            )
+            ended = labs.gdb(connect, SOURCE, *shown, program=vmlinux)
+            console = log.read_text(errors="replace")
         if "armed" not in ended.stdout:
             break
-    refusal = refused(ended)
-    moved = re.search(r"KASLR is on: the kernel runs (\d+) MiB above", refusal)
-    assert moved and int(moved[1]) in range(2, 1024, 2) and "nokaslr" in refusal
+    moved = re.search(r"KASLR is on: the kernel runs (\d+) MiB above", ended.stderr)
+    assert moved and int(moved[1]) in range(2, 1024, 2) and "nokaslr" in ended.stderr
+    assert ended.stderr.count("KASLR is on") == 3, ended.stderr  # source, PID, lab ps
+    assert "Traceback" not in ended.stderr
+
+    text = re.search(r"^([0-9a-f]{16}) T _text\r?$", console, re.M)
+    start = ended.stdout.index("{\n")
+    report, _ = json.JSONDecoder().raw_decode(ended.stdout, start)
+    rows = {row["what"]: row for row in report["kernel"]["rows"]}
+    image = rows["kernel image"]
+    assert text and image["here"] == int(text[1], 16)
+    assert image["away"] == int(moved[1]) << 20 and image["bits"] == image["could_be"]
+    code = re.search(r"^ +([0-9a-f]+)-\S+ : Kernel code\r?$", console, re.M)
+    assert code and rows["the image in RAM"]["here"] == int(code[1], 16)
+    slot = re.match(r"slot (\d+) of (\d+)$", image["how"])
+    assert slot and int(slot[1]) * image["step"] == image["away"]
+    assert int(slot[1]) < int(slot[2]) and report["places"] is None
+    for name in ("direct map", "vmalloc", "vmemmap"):
+        row = rows[name]
+        assert row["away"] and row["away"] % (1 << 30) == 0 and float(row["bits"]) > 10
+    assert rows["direct map"]["here"] < rows["vmalloc"]["here"]
+    assert rows["vmalloc"]["here"] < rows["vmemmap"]["here"] < 0xFFFF_FE00_0000_0000
+    assert rows["modules"]["bits"] == "10"
+    switches = {row["switch"]: row for row in report["switches"]["rows"]}
+    assert switches["command line: nokaslr"]["value"] == "not given"
+    assert switches["CONFIG_RANDOMIZE_BASE"]["value"] == "y"
+    assert switches["randomize_va_space"]["value"] == "2"
 
 
 @pytest.mark.once

@@ -132,13 +132,7 @@ def torn(program: Path, copy: Path) -> Path:
 def runner(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """exec_all with all the files added."""
     folder = tmp_path_factory.mktemp("runner")
-    listing = folder / "files.s"
-    with listing.open("w", encoding="ascii") as out:
-        for path, file in files.items():
-            out.write(f'.asciz "{path}"\n.quad {file.stat().st_size}\n')
-            out.write(f'.incbin "{file}"\n')
-    named = f'-DFILES="{listing}"'
-    return labs.compile_c("exec_all.c", folder, "-static", "-pthread", named)
+    return labs.with_files("exec_all.c", folder, files)
 
 
 @pytest.fixture(scope="module")

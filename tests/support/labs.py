@@ -417,6 +417,20 @@ def compile_c(source: str, folder: Path, *options: str) -> Path:
     return program
 
 
+def with_files(source: str, folder: Path, files: dict[str, Path]) -> Path:
+    """Compile a program of tests/guest/programs that holds files, by their path in the guest.
+
+    It includes files.h, whose make_files() writes them.
+    """
+    listing = folder / f"{Path(source).stem}-files.s"
+    with listing.open("w", encoding="ascii") as out:
+        for path, file in files.items():
+            out.write(f'.asciz "{path}"\n.quad {file.stat().st_size}\n')
+            out.write(f'.incbin "{file}"\n')
+    named = f'-DFILES="{listing}"'
+    return compile_c(source, folder, "-static", "-pthread", named)
+
+
 def uses(source: str) -> list[Path]:
     """Return the sources that a program of tests/guest/programs is linked with."""
     text = (ROOT / "tests" / "guest" / "programs" / source).read_text()

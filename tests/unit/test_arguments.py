@@ -32,7 +32,7 @@ OF_TASK = ("task", "files", "kstack", "regs")
 OF_MM = ("mm", "vmas", "list", "rb", "maple")
 OTHERS = ("tree", "ustack", "map", "elf", "vma", "walk", "phys", "read", "dump")
 OTHERS += ("buddy", "slabs", "translate", "symbol", "listhead", "what")
-OTHERS += ("fit", "kmalloc", "modules", "dmesg")
+OTHERS += ("fit", "kmalloc", "modules", "dmesg", "random")
 REPLAY = ("blame", "goto", "timeline")
 REPORTS = (*PLAIN, *OF_TASK, *OF_MM, *OTHERS, *REPLAY)
 
@@ -186,6 +186,22 @@ def test_map(bench: Bench) -> None:
     assert bench.called == [(bench.tasks[1], bench.mms[1])]
 
 
+@pytest.mark.parametrize("pid", ["", "1"])
+def test_random(bench: Bench, pid: str) -> None:
+    bench.gdb.type(f"lab random {pid}")
+    number = int(pid or 61)
+    assert bench.called == [((bench.tasks[number], bench.mms[number]),)]
+
+
+def test_random_where_a_kernel_thread_runs(bench: Bench, old: made_up.Guest) -> None:
+    """Of the kernel there is something to show, and of a process why not."""
+    current = debugger.debugger().register("gs_base") + per_cpu_place("current_task")
+    old.write(current, made_up.WORD.pack(bench.tasks[2]))
+    bench.gdb.type("lab random")
+    why = "Task 2 (kthreadd) is a kernel thread: it has no address space of its own."
+    assert bench.called == [(why,)]
+
+
 @pytest.mark.parametrize(
     ("line", "pid", "file"),
     [
@@ -314,7 +330,7 @@ def test_functions(bench: Bench) -> None:
 
 USAGE = {
     **dict.fromkeys(PLAIN, ""),
-    **dict.fromkeys((*OF_TASK, *OF_MM, "tree", "map"), "[PID]"),
+    **dict.fromkeys((*OF_TASK, *OF_MM, "tree", "map", "random"), "[PID]"),
     **dict.fromkeys(("ustack", "elf"), "[PID] [FILE]"),
     **dict.fromkeys(("vma", "walk", "what"), "ADDRESS [PID]"),
     "phys": "[ADDRESS]",
@@ -352,7 +368,9 @@ def test_too_few(bench: Bench, line: str) -> None:
     assert bench.refusal(f"lab {line}").startswith(f"Usage: lab {name} {USAGE[name]} ")
 
 
-@pytest.mark.parametrize("name", [*OF_TASK, *OF_MM, "tree", "map", "ustack", "elf"])
+@pytest.mark.parametrize(
+    "name", [*OF_TASK, *OF_MM, "tree", "map", "ustack", "elf", "random"]
+)
 @pytest.mark.parametrize(
     ("pid", "says"),
     [
@@ -366,7 +384,7 @@ def test_no_such_task(bench: Bench, name: str, pid: str, says: str) -> None:
     assert bench.refusal(f"lab {name} {pid}").startswith(says)
 
 
-@pytest.mark.parametrize("name", [*OF_MM, "map", "elf"])
+@pytest.mark.parametrize("name", [*OF_MM, "map", "elf", "random"])
 @pytest.mark.parametrize(
     ("pid", "why"),
     [

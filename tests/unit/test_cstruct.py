@@ -165,6 +165,7 @@ IN_NO_LAYOUT = {
     ("struct module_memory", "base", "Ptr"),  # since v6.4, ac3b43283923
     ("struct module_memory", "size", "U32"),
     ("struct zone", "cma_pages", "U64"),  # CONFIG_CMA
+    ("struct mm_struct", "mmap_compat_base", "U64"),  # CONFIG_COMPAT
     ("struct kmem_cache", "random", "U64"),  # CONFIG_SLAB_FREELIST_HARDENED
 }
 # Optional members that all layouts have: what takes them from other kernels

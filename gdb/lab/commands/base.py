@@ -90,9 +90,13 @@ class LabCommand(Command):
     def do(self, argument: str) -> None:
         arguments = gdb.string_to_argv(argument)
         as_json = arguments_.take_json(arguments)
-        check_kernel()
         with no_garbage_collection():
-            show(self.run(arguments), as_json)
+            show(self.answer(arguments), as_json)
+
+    def answer(self, arguments: list[str]) -> Report:
+        """run(), if the kernel can be read. Raises as run() and check_kernel() do."""
+        check_kernel()
+        return self.run(arguments)
 
     def take(self, arguments: list[str], *names: str) -> list[str]:
         """See arguments.take()."""

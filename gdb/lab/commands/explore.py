@@ -31,6 +31,7 @@ from .mm import Mm
 from .modules import Modules
 from .phys import Phys
 from .ps import Ps
+from .random import Random
 from .rb import Rb
 from .read import Read
 from .regs import Regs
@@ -85,6 +86,7 @@ COMMANDS = (
     What,
     Translate,
     Count,
+    Random,
     Symbol,
     Listhead,
     Dmesg,

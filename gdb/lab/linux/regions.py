@@ -68,8 +68,13 @@ def _base(symbol: str, fixed: int) -> int:
 
 def default_bases() -> dict[str, int]:
     """Where the movable regions start without memory randomisation."""
-    direct = PAGE_OFFSETS[kernel.memory().levels]
-    if _is_five():
+    return bases_of(kernel.memory().levels)
+
+
+def bases_of(levels: int) -> dict[str, int]:
+    """The same for so many levels of page tables."""
+    direct = PAGE_OFFSETS[levels]
+    if levels == 5:
         return {
             "direct map": direct,
             "vmalloc": 0xFFA0_0000_0000_0000,
@@ -80,6 +85,11 @@ def default_bases() -> dict[str, int]:
         "vmalloc": 0xFFFF_C900_0000_0000,
         "vmemmap": 0xFFFF_EA00_0000_0000,
     }
+
+
+def vmalloc_size(levels: int) -> int:
+    """VMALLOC_SIZE_TB, in bytes, by the levels of page tables."""
+    return (12800 if levels == 5 else 32) * TIB
 
 
 def max_pfn() -> int:
@@ -110,6 +120,11 @@ def fixaddr_start() -> int:
     """FIXADDR_START: what is mapped for good, one page an enumerator."""
     pages = structs.enumerators("enum fixed_addresses")
     return FIXADDR_TOP - (pages["__end_of_permanent_fixed_addresses"] << 12)
+
+
+def modules_vaddr() -> int:
+    """MODULES_VADDR: where the region for modules starts."""
+    return START_KERNEL_MAP + kernel_image_size()
 
 
 def is_moved() -> bool:
@@ -165,7 +180,7 @@ def _movable_regions() -> list[Region]:
         ram = _round_up(max_pfn() * PAGE_SIZE, TIB)
         pages = ram // PAGE_SIZE * structs.sizeof("struct page")
         sizes = [ram, _round_up(pages, TIB)]
-    room = (12800 if five else 32) * TIB
+    room = vmalloc_size(kernel.memory().levels)
     return [
         Region(direct, direct + sizes[0], "direct map", "all RAM, in order"),
         Region(vmalloc, vmalloc + room, "vmalloc", "vmalloc(), ioremap(), stacks"),
@@ -207,8 +222,7 @@ def _entry_regions() -> list[Region]:
 
 
 def _image_regions() -> list[Region]:
-    size = kernel_image_size()
-    modules = START_KERNEL_MAP + size
+    modules = modules_vaddr()
     return [
         Region(START_KERNEL_MAP, modules, "kernel image", "text, rodata, data, bss"),
         Region(modules, MODULES_END, "modules", "code and data of modules"),

@@ -23,6 +23,7 @@ TYPES = {
     **{elffile.ET_REL: "ET_REL", elffile.ET_CORE: "ET_CORE"},
 }
 
+PLATFORM = b"x86_64\0"  # ELF_PLATFORM, arch/x86/include/asm/elf.h
 AT_PHDR, AT_BASE, AT_ENTRY = 3, 7, 9
 AT_PLATFORM, AT_RANDOM, AT_EXECFN, AT_SYSINFO_EHDR = 15, 25, 31, 33
 # include/uapi/linux/auxvec.h and arch/x86/include/uapi/asm/auxvec.h
@@ -168,3 +169,29 @@ def page_down(address: int) -> int:
 def page_up(address: int) -> int:
     """ELF_PAGEALIGN(): where the first page at or above an address starts."""
     return -(-address // PAGE_SIZE) * PAGE_SIZE
+
+
+def total_mapping_size(loads: list[Segment]) -> int:
+    """How much address space the LOADs of a file span, in bytes."""
+    start = min((page_down(load.p_vaddr) for load in loads), default=0)
+    return max((load.p_vaddr + load.p_memsz for load in loads), default=0) - start
+
+
+def maximum_alignment(loads: list[Segment]) -> int:
+    """How a position-independent program is aligned, in bytes: a page or more."""
+    wanted = (load.p_align for load in loads)
+    return max((PAGE_SIZE, *(align for align in wanted if align.bit_count() == 1)))
+
+
+def mapped_loads(mm: Ptr[MmStruct], address: int) -> list[Segment]:
+    """The LOADs of an ELF file whose start is mapped at an address.
+
+    :raises Broken: it is no ELF file of this kind of machine
+    :raises Fault: its headers are not in memory
+    """
+    try:
+        header = elffile.header(mm_.access_process_vm(mm, address, elffile.EHDR.size))
+    except BadElf as odd:
+        raise Broken(f"the file mapped at {address:#x} cannot be read: {odd}") from None
+    raw = mm_.access_process_vm(mm, address + header.e_phoff, header.phdrs_size)
+    return [load for load in elffile.segments(raw) if load.p_type == PT_LOAD]

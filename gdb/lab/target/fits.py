@@ -13,6 +13,20 @@ from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
 from .vmlinux import banner_of_symbols, file_contents
 
 NOT_BOOTED = "The kernel does not run yet: continue to a breakpoint in it first."
+
+
+class Moved(Refused):
+    """KASLR has moved the kernel; offset: by how many bytes."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(
+            f"KASLR is on: the kernel runs {offset >> 20} MiB above the addresses in "
+            "vmlinux. Boot it with nokaslr on its command line; `lab random` alone works "
+            "without."
+        )
+        self.offset = offset
+
+
 _checked: Memory | None = None  # of the kernel that the symbols are known to fit
 
 
@@ -62,7 +76,8 @@ def check_running() -> bool:
 
     False while no kernel is mapped, so that nothing can be compared.
 
-    :raises Refused: it is another one, KASLR has moved it, or page-table isolation hides
+    :raises Moved: KASLR has moved it
+    :raises Refused: it is another one, or page-table isolation hides
         it from a CPU in user mode
     """
     global _checked
@@ -82,10 +97,7 @@ def check_running() -> bool:
         return True
     moved = _find_moved(address, expected)
     if moved:
-        raise Refused(
-            f"KASLR is on: the kernel runs {moved >> 20} MiB above the addresses in "
-            "vmlinux. Boot it with nokaslr on its command line."
-        )
+        raise Moved(moved)
     if not found and _in_user_mode():
         raise Refused(
             "This CPU is in user mode, where page-table isolation hides the kernel: "

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 
+from ..linux import configs
 from ..linux.structs.exec import LinuxBinprm
 from ..linux.structs.sched import TaskStruct
 from ..linux.task import PF_KTHREAD, Task
-from ..target import kernel, structs
+from ..target import kernel
 from ..target.cstruct import Ptr
 
 MOST_NAMED = 5
 LAB_PROGRAM = "the lab's program"  # known when the kernel has its command line
-COMMAND_LINE = "saved_command_line"  # char *, init/main.c
 
 
 class Follow:
@@ -124,9 +124,7 @@ def lab_program() -> str:
 
     lab.run= on the kernel's command line, see initramfs/init. Raises memory.Fault.
     """
-    guest = kernel.memory()
-    line = guest.read_string(guest.u64(structs.address_of(COMMAND_LINE)), 4096)
-    for word in line.decode("ascii", "replace").split():
+    for word in configs.command_line(kernel.memory().read).split():
         name, _, value = word.partition("=")
         if name == "lab.run" and value:
             return value if "/" in value else f"/bin/{value}"

@@ -6,10 +6,11 @@
  *	exec_all text		only those of a file that is no program
  *	exec_all THREADS COUNT	THREADS threads, each forks and executes COUNT times
  *
- * The files are in this program: FILES names them for the assembler, and they are
- * written to their places before the first exec. A child whose exec is refused exits
+ * The files are in this program (files.h), and are written to their places before the
+ * first exec. A child whose exec is refused exits
  * with the error.
  */
+#include "files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,58 +28,7 @@
 #define RACERS 5
 #define KERNEL_TEXT ((const char *)0xffffffff81000000) /* _text */
 
-/* Each file: its path, its size, its bytes. An empty path ends the list */
-__asm__(".section .rodata\n"
-	".globl files\n"
-	"files:\n"
-	".include \"" FILES "\"\n"
-	".byte 0\n"
-	".previous\n");
-extern const char files[];
-
 static char *const environment[] = { "FIRST=1", "SECOND=two words", NULL };
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static void write_file(const char *path, const char *data, size_t size, mode_t mode)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size || fchmod(fd, mode))
-		die(path);
-	close(fd);
-}
-
-static void make_folders(const char *path)
-{
-	char folder[256];
-
-	for (const char *end = strchr(path + 1, '/'); end; end = strchr(end + 1, '/')) {
-		snprintf(folder, sizeof(folder), "%.*s", (int)(end - path), path);
-		mkdir(folder, 0755);
-	}
-}
-
-static void make_files(void)
-{
-	const char *at = files;
-
-	while (*at) {
-		const char *path = at;
-		unsigned long size;
-
-		at += strlen(path) + 1;
-		memcpy(&size, at, sizeof(size));
-		at += sizeof(size);
-		make_folders(path);
-		write_file(path, at, size, 0755);
-		at += size;
-	}
-}
 
 static void make_text(const char *path, const char *text, mode_t mode)
 {

@@ -20,6 +20,7 @@ class MmStruct(Struct, name="struct mm_struct"):
     get_unmapped_area: Optional[Ptr[object]]  # until v6.10 (529ce23a764f)
     mmap_base: U64
     mmap_legacy_base: U64
+    mmap_compat_base: Optional[U64]  # with CONFIG_HAVE_ARCH_COMPAT_MMAP_BASES
     task_size: U64
     highest_vm_end: Optional[U64]  # until v6.1 (763ecb035029)
     pgd: Ptr[object]

@@ -28,6 +28,7 @@ class TaskStruct(Struct, name="struct task_struct"):
     exit_state: S32
     exit_code: S32
     exit_signal: S32
+    personality: U32
     pid: S32
     tgid: S32
     real_parent: Ptr[TaskStruct]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...target.cstruct import U64, Ptr, Struct
+from ...target.cstruct import S64, U64, Ptr, Struct
 
 
 class PtRegs(Struct, name="struct pt_regs"):
@@ -37,3 +37,4 @@ class VdsoImage(Struct, name="struct vdso_image"):
 
     data: Ptr[object]
     size: U64
+    sym_vvar_start: S64  # where its pages of data start, from its own start: negative

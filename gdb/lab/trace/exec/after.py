@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...linux import mm as mm_, relatives, task
+from ...linux.elf_randomize import PF_RANDOMIZE
 from ...linux.errno import to_int
 from ...linux.structs.mm_types import MmStruct
 from ...linux.structs.sched import TaskStruct
@@ -20,7 +21,6 @@ from . import binprm
 from .events import LayoutChosen, OldProgramDropped, StackMade, StackMoved
 from .state import Exec, Steps
 
-PF_RANDOMIZE = 0x40_0000  # include/linux/sched.h
 EXECUTABLE_STACK = {  # include/linux/binfmts.h; PT_GNU_STACK asks for it
     0: "no PT_GNU_STACK says whether it may be executed",
     1: "PT_GNU_STACK forbids to execute it",

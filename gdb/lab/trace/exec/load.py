@@ -33,7 +33,6 @@ from .state import ZEROES, Exec, Steps
 
 FILLED = ("arg_start", "arg_end", "env_start", "env_end", "start_stack")
 RANDOM_BYTES = 16  # AT_RANDOM
-PLATFORM = b"x86_64\0"  # ELF_PLATFORM, arch/x86/include/asm/elf.h
 SHOWN = (elf.AT_PHDR, elf.AT_ENTRY, elf.AT_BASE, elf.AT_RANDOM, elf.AT_EXECFN)
 FAR = 1 << 32  # bytes; a random gap behind the program has 1 GiB at most
 
@@ -181,7 +180,7 @@ class Load(Steps):
         tables = read.p + binprm.POINTER * pointers
         random = known.get(elf.AT_RANDOM, tables) + RANDOM_BYTES
         if elf.AT_PLATFORM in known:  # stands above the random bytes
-            random = known[elf.AT_PLATFORM] + len(PLATFORM)
+            random = known[elf.AT_PLATFORM] + len(elf.PLATFORM)
         parts = [
             Part("", stack.start, read.p),
             Part("argc..auxv", read.p, tables),
