@@ -22,7 +22,7 @@ LINE_STEP = 64
 MOST = 4 << 20  # bytes of a configuration; today's have 300 KiB
 GZIP = 16 + zlib.MAX_WBITS  # zlib's word for "with gzip's header"
 OPTION = re.compile(rb"^(CONFIG_\w+)=(.*)$", re.M)
-structs.expect(START, END, COMMAND_LINE)
+structs.expect("kernel_config_data", "kernel_config_data_end", "saved_command_line")
 
 Read = Callable[[int, int], bytes]  # reads kernel memory, by address and size
 

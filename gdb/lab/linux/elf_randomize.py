@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..target import kernel, structs
 from ..target.cstruct import Ptr
 from ..target.debugger import Missing, debugger
-from ..target.memory import PAGE_SIZE
+from ..target.memory import PAGE_SIZE, Broken
 from . import mm as mm_
 from .regions import PMD_SIZE
 from .structs.mm_types import MmStruct
@@ -27,6 +27,7 @@ DEFAULT_MAP_WINDOW = (1 << 47) - PAGE_SIZE  # asm/page_64_types.h
 STACK_RND_MASK = {False: 0x3F_FFFF, True: 0x7FF}  # by "is it 32 bits?": asm/elf.h
 ALIGN_STACK = 8192  # bytes by which arch_align_stack() lowers a stack: less than that
 STACK_STEP = 16
+MOST_BITS = 40  # more than CONFIG_ARCH_MMAP_RND_BITS_MAX
 SIZE_128M = 128 << 20
 SZ_32M, SZ_1G = 32 << 20, 1 << 30
 MAPPED_32BIT = 0x40_0000  # ELF_ET_DYN_BASE of a 32-bit program
@@ -95,9 +96,14 @@ def mmap_rnd_bits(is_32bit: bool) -> int:
     """How many bits of pages arch_mmap_rnd() draws; sysctl vm.mmap_rnd_bits sets it.
 
     :param is_32bit: for a 32-bit program; a kernel without CONFIG_COMPAT has one number
+    :raises Broken: an address has fewer
     """
     compat = is_32bit and structs.has_symbol("mmap_rnd_compat_bits")
-    return kernel.read_int("mmap_rnd_compat_bits" if compat else "mmap_rnd_bits")
+    name = "mmap_rnd_compat_bits" if compat else "mmap_rnd_bits"
+    bits = kernel.read_int(name)
+    if not 0 <= bits <= MOST_BITS:
+        raise Broken(f"{name} is {bits}: no address has so many bits of pages")
+    return bits
 
 
 def page_align(address: int) -> int:

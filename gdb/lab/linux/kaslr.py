@@ -108,11 +108,11 @@ class Image:
 
         :param options: CONFIG_... by name
         """
-        align = int(options.get(PHYSICAL_ALIGN, "0x200000"), 0)
+        align = _number(options, PHYSICAL_ALIGN, 2 << 20) or 2 << 20
         size = structs.address_of("_end") - structs.address_of("_text")
         size = -(-size // align) * align
         room = regions.kernel_image_size() - self.linked_physical - size
-        return 1 + room // align, align
+        return 1 + max(room, 0) // align, align
 
     def movable_regions(self, options: dict[str, str]) -> list[Region]:
         """The direct map, vmalloc and vmemmap, and over how much each could be moved.
@@ -125,7 +125,7 @@ class Image:
         is_on, sizes = self.memory_is_randomised(options), self._sizes(options)
         fixed = regions.bases_of(self.levels)
         vaddr = fixed["direct map"]
-        remain = CPU_ENTRY_AREA_BASE - vaddr - sum(sizes or ())
+        remain = max(CPU_ENTRY_AREA_BASE - vaddr - sum(sizes or ()), 0)
         for number, (name, symbol) in enumerate(zip(fixed, BASES)):
             can = structs.has_symbol(symbol)
             base = self.number(symbol) if can else fixed[name]
@@ -135,7 +135,8 @@ class Image:
             entropy = remain // (len(BASES) - number)
             places = entropy // PUD_SIZE + 1
             found.append(Region(name, base, fixed[name], entropy, places))
-            remain -= max(base - vaddr, 0) if is_on else entropy // 2
+            used = max(base - vaddr, 0) if is_on else entropy // 2
+            remain = max(remain - used, 0)
             vaddr = -(-(base + sizes[number] + 1) // PUD_SIZE) * PUD_SIZE
         return found
 
@@ -147,8 +148,16 @@ class Image:
         if "CONFIG_ZONE_DEVICE" in options:
             return None
         tib, levels = regions.TIB, self.levels
-        padding = int(options.get(PHYSICAL_PADDING, "0"), 0) * tib
+        padding = _number(options, PHYSICAL_PADDING, 0) * tib
         ram = -(-self.number("max_pfn") * PAGE_SIZE // tib) * tib + padding
         direct = min(ram, 1 << regions.MAX_PHYSMEM_BITS[levels])
         pages = direct // PAGE_SIZE * structs.sizeof("struct page")
         return [direct, regions.vmalloc_size(levels), -(-pages // tib) * tib]
+
+
+def _number(options: dict[str, str], name: str, default: int) -> int:
+    """An option that is a number, as it is written in C."""
+    try:
+        return max(int(options[name], 0), 0)
+    except (KeyError, ValueError):
+        return default
