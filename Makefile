@@ -13,6 +13,7 @@ KERNEL     ?=#       kernel version: 6.0.5 (5.10.223 where it cannot be had), 5.
 KERNEL_SRC ?=#       an existing kernel source tree instead; never modified
 KERNEL_MIRROR ?=# address of a folder to download the kernel from instead
 JUDGES     ?=#       JUDGES=1: that kernel with KASAN, UBSAN, lockdep, fault injection
+RANDSTRUCT ?=#       RANDSTRUCT=1: that kernel with its structures in random order
 PROGRAM    ?=#       a static program to run in the guest instead of the demo
 ARGS       ?=#       its arguments, separated by commas
 ACCEL      ?= tcg#   tcg emulates the processor; kvm where the machine can
@@ -25,7 +26,7 @@ JSON       ?=#       file for the result of verify and bench
 LIMIT      ?= 300#   seconds after which verify and record give up
 V          ?=#       V=1 shows the kernel's build in full
 
-export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
+export KERNEL KERNEL_SRC KERNEL_MIRROR JUDGES RANDSTRUCT PROGRAM ARGS ACCEL SMP MEM PORT GDB_TCP RECORDING JSON LIMIT V T
 unexport POSIXLY_CORRECT # which changes bash's rules
 
 # make would ignore a misspelt variable, so names close to ours are refused. Any other name is none of our business.
@@ -48,7 +49,7 @@ BINARIES := $(PROGRAMS:%=build/user/%)
 
 .PHONY: setup kernel modules image
 setup: ## install the Debian packages that running needs and that are missing
-	@scripts/setup.sh </dev/null
+	@scripts/setup.sh packages.txt $(if $(RANDSTRUCT),packages-randstruct.txt) </dev/null
 
 kernel: setup ## get, configure and build the kernel
 	@$(BOUND) scripts/build-kernel.sh </dev/null

@@ -6,6 +6,7 @@
 #   KERNEL      a version from kernel/sources.txt
 #   KERNEL_SRC  an existing kernel tree instead
 #   JUDGES      1 to build that kernel with its own checkers (kernel/judges.config)
+#   RANDSTRUCT  1 to build it with structures in random order (kernel/randstruct.config)
 # With neither KERNEL nor KERNEL_SRC, see kernel_version.
 
 set -euo pipefail
@@ -47,6 +48,7 @@ fi
 KERNEL=${KERNEL:-}
 KERNEL_SRC=${KERNEL_SRC:-}
 JUDGES=${JUDGES:-}
+RANDSTRUCT=${RANDSTRUCT:-}
 
 # shellcheck disable=SC2034 # used by the scripts that source this file
 DEFAULT_KERNEL=6.0.5 FALLBACK_KERNEL=5.10.223
@@ -119,6 +121,9 @@ check_selection() {
 		die "KERNEL_SRC=$KERNEL_SRC is not a folder: give the path of a Linux source tree."
 	[[ -z $JUDGES || $JUDGES == 1 ]] ||
 		die "JUDGES=$JUDGES is unknown: give JUDGES=1 for a kernel with KASAN, lockdep and the like, or leave it unset."
+	[[ -z $RANDSTRUCT || $RANDSTRUCT == 1 ]] ||
+		die "RANDSTRUCT=$RANDSTRUCT is unknown: give RANDSTRUCT=1 for a kernel whose structures are in random order, or" \
+			"leave it unset."
 }
 
 # kernel_version: the selected version when KERNEL_SRC is not given: KERNEL, else the default. If the default was never
@@ -147,13 +152,14 @@ kernel_name() {
 	else
 		name=$(kernel_version)
 	fi
-	echo "$name${JUDGES:+-judges}"
+	echo "$name${JUDGES:+-judges}${RANDSTRUCT:+-randstruct}"
 }
 
 # kernel_options: the files in kernel/ that configure the selected kernel
 kernel_options() {
 	echo lab.config
 	[[ -z $JUDGES ]] || echo judges.config
+	[[ -z $RANDSTRUCT ]] || echo randstruct.config
 }
 
 # kernel_dir: the selected kernel's folder, which holds vmlinux.pvh, obj/vmlinux, obj/vmlinux-gdb.py and source/

@@ -240,7 +240,7 @@ make_command() {
 	local name
 	printf 'make %s' "$1"
 	[[ $RECORDING == "$BUILD/recording" ]] || printf ' RECORDING=%q' "$RECORDING"
-	for name in KERNEL KERNEL_SRC JUDGES; do
+	for name in KERNEL KERNEL_SRC JUDGES RANDSTRUCT; do
 		[[ -z ${!name} ]] || printf ' %s=%q' "$name" "${!name}"
 	done
 }

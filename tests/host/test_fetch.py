@@ -332,6 +332,18 @@ def test_judges_get_a_kernel_of_their_own(project: Project) -> None:
     assert_one_error(project.run("fetch.sh", JUDGES=2), "JUDGES=2", "JUDGES=1")
 
 
+def test_random_structures_get_a_kernel_of_their_own(project: Project) -> None:
+    """As the judges do, and with both there is one of both."""
+    name = project.lib("kernel_name", KERNEL=OLD, RANDSTRUCT=1).stdout
+    assert name == f"{OLD}-randstruct\n"
+    both = project.lib("kernel_name", KERNEL=OLD, RANDSTRUCT=1, JUDGES=1).stdout
+    assert both == f"{OLD}-judges-randstruct\n"
+    options = project.lib("kernel_options", KERNEL=OLD, RANDSTRUCT=1).stdout
+    assert options.split() == ["lab.config", "randstruct.config"]
+    result = project.run("fetch.sh", RANDSTRUCT="yes")
+    assert_one_error(result, "RANDSTRUCT=yes", "RANDSTRUCT=1")
+
+
 def test_tree_given_fetches_nothing(project: Project, tmp_path: Path) -> None:
     tree = tmp_path / "my linux"
     tree.mkdir()

@@ -94,21 +94,32 @@ def test_every_required_line_is_in_the_config(kernel: Kernel) -> None:
 
 
 @pytest.mark.slow
-def test_judges_are_in_a_config_of_their_own(kernel: Kernel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("variable", "least"),
+    [("JUDGES", 20), ("RANDSTRUCT", 2)],
+)
+def test_more_options_are_in_a_config_of_their_own(
+    kernel: Kernel, tmp_path: Path, variable: str, least: int
+) -> None:
     """JUDGES=1 sets all of lab.config and judges.config, and names what gets lost."""
-    judges = kernel.project.root / "kernel" / "judges.config"
-    original = judges.read_text()
+    name = variable.lower()
+    if variable == "RANDSTRUCT":  # as `make setup` does
+        setup = kernel.project.root / "scripts" / "setup.sh"
+        assert projects.run(setup, "packages-randstruct.txt").returncode == 0
+    config = kernel.project.root / "kernel" / f"{name}.config"
+    original = config.read_text()
     required = re.findall(r"^CONFIG_.*", original.split(MARK)[0], flags=re.M)
-    assert len(required) > 20
-    result = kernel.configure(tmp_path, JUDGES=1)
+    assert len(required) >= least
+    result = kernel.configure(tmp_path, **{variable: 1})
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     lines = set((tmp_path / ".config").read_text().splitlines())
     assert set(required) <= lines and "CONFIG_SEGMENT_INFO=y" in lines
     assert not set(required) <= set((kernel.obj / ".config").read_text().splitlines())
 
-    judges.write_text(f"CONFIG_KASAN_NO_SUCH=y\n{original}")
-    assert_refused(kernel.configure(tmp_path, JUDGES=1), "CONFIG_KASAN_NO_SUCH=y")
-    judges.write_text(original)
+    config.write_text(f"CONFIG_KASAN_NO_SUCH=y\n{original}")
+    lost = kernel.configure(tmp_path, **{variable: 1})
+    assert_refused(lost, "CONFIG_KASAN_NO_SUCH=y")
+    config.write_text(original)
 
 
 def test_structures_are_not_randomised(kernel: Kernel) -> None:

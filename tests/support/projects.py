@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
 # Variables that select the kernel and where it is built: each test sets its own.
-SELECTION = ("KERNEL", "KERNEL_SRC", "KERNEL_MIRROR", "JUDGES", "BUILD")
+SELECTION = ("KERNEL", "KERNEL_SRC", "KERNEL_MIRROR", "JUDGES", "RANDSTRUCT", "BUILD")
 SELECTION += ("DOWNLOAD_STALL", "V")
 
 

@@ -17,7 +17,7 @@ from ..programs import elf
 from ..programs.elf import Program
 from ..result import Address, Check, Number, Report, Size, Table, Words
 from ..sizes import counted, rough_size
-from ..target import elffile, kernel, structs
+from ..target import elffile, fits, kernel, structs
 from ..target.cstruct import Ptr
 from ..target.memory import PAGE_SIZE, Broken, Fault
 
@@ -407,12 +407,13 @@ class Option(NamedTuple):
     member: tuple[str, str] | None = None
 
 
+RANDSTRUCT = "GCC_PLUGIN_RANDSTRUCT"
 OPTIONS = (
     Option("RANDOMIZE_BASE", "KASLR: the kernel image", "module_load_offset"),
     Option("RANDOMIZE_MEMORY", "direct map, vmalloc, vmemmap", "vmemmap_base"),
     Option("COMPAT_BRK", "no random heap unless asked for"),
     Option("RANDOMIZE_KSTACK_OFFSET", "kernel stack", "randomize_kstack_offset"),
-    Option("GCC_PLUGIN_RANDSTRUCT", "order of members in structures"),
+    Option(RANDSTRUCT, "order of members in structures"),
     Option(
         "SLAB_FREELIST_RANDOM",
         "order of free objects in a new slab",
@@ -461,6 +462,8 @@ def _option(option: Option, options: dict[str, str] | None) -> SwitchRow:
         shown, there = option.symbol, structs.has_symbol(option.symbol)
     elif option.member:
         shown, there = ".".join(option.member), structs.has_member(*option.member)
+    elif option.name == RANDSTRUCT:  # then the debug info would be wrong
+        shown, there = "init_task", bool(fits.misplaced_member())
     if options is None:  # no copy of the configuration: only what shows it
         value = "not known" if there is None else "y" if there else "not set"
         return SwitchRow(name, value, shown, None, option.about)

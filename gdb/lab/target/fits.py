@@ -7,12 +7,20 @@ import re
 
 from ..printable import text_of
 from . import structs
-from .debugger import Refused, debugger
+from .debugger import Missing, Refused, debugger
 from .kernel import is_fast, is_placed, memory, refresh
 from .memory import START_KERNEL_MAP, Fault, Memory, Stub, read_stub
 from .vmlinux import banner_of_symbols, file_contents
 
 NOT_BOOTED = "The kernel does not run yet: continue to a breakpoint in it first."
+TASK = "struct task_struct"
+COMM = b"swapper\0"  # INIT_TASK_COMM, include/linux/init_task.h
+INIT_TASK = {  # members of init_task, and what they point to: init/init_task.c
+    **{"active_mm": "init_mm", "cred": "init_cred", "fs": "init_fs"},
+    **{"files": "init_files", "signal": "init_signals", "sighand": "init_sighand"},
+    **{"nsproxy": "init_nsproxy"},
+}
+_checked: Memory | None = None  # of the kernel that the symbols are known to fit
 
 
 class Moved(Refused):
@@ -27,21 +35,18 @@ class Moved(Refused):
         self.offset = offset
 
 
-_checked: Memory | None = None  # of the kernel that the symbols are known to fit
-
-
 def check_symbols() -> None:
     """Refuse symbols that the lab cannot work with; needs no target.
 
     :raises Refused: there are no kernel symbols, no debug info or no segment_info, or
-        structures are randomised
+        structures are not as the debug info has them
     """
     if not structs.has_symbol("linux_banner"):
         raise Refused(
             "No kernel symbols: start gdb on the vmlinux of the kernel that runs, "
             "or type `file PATH/TO/vmlinux`."
         )
-    if not structs.has_type("struct task_struct") or not structs.has_member(
+    if not structs.has_type(TASK) or not structs.has_member(
         "struct mm_struct", "start_code"
     ):
         raise Refused(
@@ -53,22 +58,38 @@ def check_symbols() -> None:
             "This kernel has no segment_info system call: build one with "
             "CONFIG_SEGMENT_INFO=y, as `make kernel` does."
         )
-    if _structures_are_randomised():
+    wrong = misplaced_member()
+    if wrong:
         raise Refused(
-            "This kernel was built with structure randomisation, so its debug info "
-            "cannot be trusted: build it with CONFIG_RANDSTRUCT_NONE=y."
+            f"The debug info does not fit this vmlinux: by it {wrong}. Its structures "
+            "were put in random order, of which gcc's debug info does not know: build it "
+            "with CONFIG_RANDSTRUCT_NONE=y, as `make kernel` does."
         )
 
 
-def _structures_are_randomised() -> bool:
-    """Is mm_struct, which every randomised kernel shuffles, out of order?
+@structs.cached
+def misplaced_member() -> str:
+    """A member of init_task that is not where the debug info has it, "" if all are.
 
-    The boundaries have stood together, in this order, since Linux 2.6.
+    init_task is initialised when the kernel is built: init/init_task.c. It has members
+    whose values are known, and that a kernel with structures in random order shuffles.
     """
-    names = ["start_code", "end_code", "start_data", "end_data"]
-    names += ["start_brk", "brk", "start_stack", "arg_start", "arg_end"]
-    places = [structs.offsetof("struct mm_struct", name) for name in names]
-    return places != [places[0] + 8 * i for i in range(len(places))]
+    try:
+        start, size = structs.address_of("init_task"), structs.sizeof(TASK)
+        data = file_contents(start, size)
+    except (Fault, Missing):
+        return ""  # no kernel: other checks say so
+    known = [("comm", COMM)]
+    for name, symbol in INIT_TASK.items():
+        if structs.has_symbol(symbol) and structs.has_member(TASK, name):
+            known.append((name, structs.address_of(symbol).to_bytes(8, "little")))
+    for name, value in known:
+        place = structs.offsetof(TASK, name)
+        if data[place : place + len(value)] != value:
+            found = data.find(value)
+            there = f", but it is at {found}" if found >= 0 else ", where it is not"
+            return f"{name} is at byte {place} of init_task{there}"
+    return ""
 
 
 def check_running() -> bool:
