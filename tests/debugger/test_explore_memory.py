@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""lab mm, vmas, vma, list, rb, maple, map, $lab_...: compared with /proc at one moment."""
+"""lab mm, vmas, vma, list, rb, maple, map, random, $lab_...: compared with /proc at one moment."""
 
 from __future__ import annotations
 
@@ -560,3 +560,28 @@ def value(moment: Moment, expression: str) -> str:
     """Return an expression's value as a number in hex."""
     output = moment.gdb(f"output/x (unsigned long)({expression})")
     return output.strip()
+
+
+def test_random_places(moments: Moments) -> None:
+    """Of programs of all kinds, and in the legacy layout: those of /proc."""
+    moment = moments()
+    kinds = set()
+    for pid in moment.users():
+        if not moment.proc(pid, "maps"):
+            continue  # a zombie
+        heading, places, *_ = moment.lab(f"random {pid}")
+        assert f"pid {pid}, " in heading and places["broken"] == ""
+        rows = {row["what"]: row for row in places["rows"]}
+        stat, maps = moment.stat(pid), moment.proc(pid, "maps")
+        assert rows["stack pointer"]["here"] == int(stat[28])
+        assert rows["heap"]["here"] == int(stat[47])
+        stack = re.search(r"-([0-9a-f]+) .*\[stack\]$", maps, re.M)
+        assert stack and rows["stack"]["here"] == int(stack[1], 16)
+        vdso = re.search(r"^([0-9a-f]+)-.*\[vdso\]$", maps, re.M)
+        assert vdso and rows["vdso"]["here"] == int(vdso[1], 16)
+        wrong = [row for row in rows.values() if row["fits"] is not True]
+        assert wrong == [], (pid, moment.comm(pid), wrong)
+        kinds.add(" ".join(rows["mmap_base"]["how"].split()[:3]))
+        kinds |= rows.keys()
+    assert {"arch_mmap_rnd(): pages above", "arch_mmap_rnd(): pages below"} <= kinds
+    assert "interpreter" in kinds

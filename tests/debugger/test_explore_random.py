@@ -17,9 +17,8 @@ from typing import Any, Callable
 import pytest
 
 from support import labs
-from support.witnessed import LIBRARIES, LINKED, Moment
+from support.witnessed import LIBRARIES, LINKED
 
-Moments = Callable[..., Moment]
 PAGE = 4096
 EXECS = 200
 KINDS = ("static", "static-pie", "dynamic-pie")
@@ -221,28 +220,3 @@ def test_what_decides(execs: Execs) -> None:
     assert rows["mmap_rnd_bits"]["value"] == execs.options["CONFIG_ARCH_MMAP_RND_BITS"]
     for row in report["kernel"]["rows"]:
         assert row["bits"] == "0" and row["away"] in (0, None)
-
-
-def test_every_process_of_a_moment(moments: Moments) -> None:
-    """Of all kinds, the legacy layout among them: /proc has the same."""
-    moment = moments()
-    kinds = set()
-    for pid in moment.users():
-        if not moment.proc(pid, "maps"):
-            continue  # a zombie
-        heading, places, *_ = moment.lab(f"random {pid}")
-        assert f"pid {pid}, " in heading and places["broken"] == ""
-        rows = {row["what"]: row for row in places["rows"]}
-        stat, maps = moment.stat(pid), moment.proc(pid, "maps")
-        assert rows["stack pointer"]["here"] == int(stat[28])
-        assert rows["heap"]["here"] == int(stat[47])
-        stack = re.search(r"-([0-9a-f]+) .*\[stack\]$", maps, re.M)
-        assert stack and rows["stack"]["here"] == int(stack[1], 16)
-        vdso = re.search(r"^([0-9a-f]+)-.*\[vdso\]$", maps, re.M)
-        assert vdso and rows["vdso"]["here"] == int(vdso[1], 16)
-        wrong = [row for row in rows.values() if row["fits"] is not True]
-        assert wrong == [], (pid, moment.comm(pid), wrong)
-        kinds.add(" ".join(rows["mmap_base"]["how"].split()[:3]))
-        kinds |= rows.keys()
-    assert {"arch_mmap_rnd(): pages above", "arch_mmap_rnd(): pages below"} <= kinds
-    assert "interpreter" in kinds
