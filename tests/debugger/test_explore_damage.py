@@ -38,9 +38,21 @@ PLAUSIBLE = ("NULL", "kernel code", "kernel data", "itself")
 
 OF_A_TASK = ("ps", "threads", "tree", "current", "task {pid}", "mm {pid}", "vmas {pid}")
 OF_A_TASK += ("files {pid}", "kstack {pid}", "ustack {pid}", "regs {pid}", "elf {pid}")
-OF_A_TASK += ("map {pid}", "walk 0x401000 {pid}", "read 0x401000 16 {pid}")
+OF_A_TASK += (
+    "random {pid}",
+    "map {pid}",
+    "walk 0x401000 {pid}",
+    "read 0x401000 16 {pid}",
+)
 OF_AREAS = ("mm {pid}", "vmas {pid}", "vma 0x401000 {pid}", "list {pid}", "rb {pid}")
-OF_AREAS += ("maple {pid}", "map {pid}", "elf {pid}", "ustack {pid}", "task {pid}")
+OF_AREAS += (
+    "random {pid}",
+    "maple {pid}",
+    "map {pid}",
+    "elf {pid}",
+    "ustack {pid}",
+    "task {pid}",
+)
 OF_AREAS += ("walk 0x401000 {pid}", "read 0x401000 16 {pid}")
 OF_FILES = ("vmas {pid}", "elf {pid}", "vma 0x400000 {pid}", "map {pid}", "files {pid}")
 OF_FILES += ("task {pid}",)

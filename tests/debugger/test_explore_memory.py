@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Callable, NamedTuple
 
 import pytest
 
-from support import labs
+from support import damage, labs
 from support.witnessed import Moment
 
 Moments = Callable[..., Moment]
@@ -585,3 +586,30 @@ def test_random_places(moments: Moments) -> None:
         kinds |= rows.keys()
     assert {"arch_mmap_rnd(): pages above", "arch_mmap_rnd(): pages below"} <= kinds
     assert "interpreter" in kinds
+
+
+@pytest.mark.parametrize(
+    ("place", "part", "says"),
+    [
+        ("mmap_rnd_bits", "places", "mmap_rnd_bits is .*: no address has so many bits"),
+        ("saved_command_line", "switches", "cannot read 0x"),
+        ("kernel_config_data", "switches", "the configuration at 0x.* is damaged"),
+        ("stack_guard_gap", "", ""),
+    ],
+)
+def test_random_with_damage(moments: Moments, place: str, part: str, says: str) -> None:
+    """What does not depend on it is shown all the same."""
+    moment = moments()
+    command = f"lab random {moment.pid('static')} --json"
+    whole = json.loads(moment.gdb(command))
+    for name, value in damage.VALUES.items():
+        if place == "mmap_rnd_bits" and value & 0xFFFF_FFFF < 41:
+            continue  # a number of bits that could be
+        with damage.changed(moment, f"*(unsigned long *)&{place}", value):
+            found = json.loads(moment.gdb(command))
+        if part:
+            assert re.match(says, found[part]["broken"]), (name, found[part])
+        for title in ("places", "kernel", "switches"):
+            if title != part and (title, place) != ("kernel", "saved_command_line"):
+                assert found[title]["broken"] == "", (name, title)
+                assert len(found[title]["rows"]) == len(whole[title]["rows"])

@@ -108,7 +108,7 @@ def _with_kernel(
     except (Broken, Fault) as broken:
         why = str(broken)
     switches = _switches(image, options)
-    switches.broken = why
+    switches.broken = switches.broken or why
     return RandomReport(heading, places, _kernel(image, options or {}), switches)
 
 
@@ -129,7 +129,10 @@ def _heading(address: Ptr[TaskStruct], of: Process) -> str:
     elif of.personality & elf_randomize.ADDR_NO_RANDOMIZE:
         text += "nothing is random, since its personality has ADDR_NO_RANDOMIZE"
     else:
-        text += "nothing is random, since randomize_va_space was 0 at its exec"
+        text += (
+            "nothing is random, since at its exec randomize_va_space was 0, or its "
+            "personality another"
+        )
     personality = taskflags.personality_text(of.personality)
     return f"{text}. randomize_va_space is {setting}; personality {personality}."
 
