@@ -88,6 +88,7 @@ class Census:
     asked: int = -1  # a frame of which `whose` tells more
     whose: str = ""
     troubles: list[str] = field(default_factory=list)
+    rooms: list[tuple[VmStruct, Frames]] = field(default_factory=list)  # vmalloc()'s
 
     def sums(self) -> dict[int, int]:
         """How many frames each kind of owner has."""
@@ -144,7 +145,8 @@ def census(asked: int = -1) -> Census:
         found.owner[first : last + 1] = KERNEL
     found.owner[~pages.there] = NO_RAM
     heads = _heads(pages)
-    for step in (_reserved, _free, _slabs, _tables_and_stacks, _vmalloc, _others):
+    steps = (_reserved, _free, _slabs, _find_rooms, _tables_and_stacks, _vmalloc)
+    for step in (*steps, _others):
         try:
             step(found, pages, heads)
         except (Broken, Fault) as trouble:
@@ -223,7 +225,7 @@ def _tables_and_stacks(found: Census, pages: MemMap, heads: Frames) -> None:
     kernel_pgd = kernel.memory().kernel_pgd // PAGE_SIZE
     of_kernel = tables_below(np.array([kernel_pgd]), range(256, 512), False)
     found.claim(PAGE_TABLE, of_kernel.tables, THE_KERNEL)
-    rooms = {area.addr: frames for area, frames in _rooms()}
+    rooms = {area.addr: frames for area, frames in found.rooms}
     stacks: list[tuple[Frames, str]] = []
     users: dict[Ptr[MmStruct], str] = {}
     for thread in task.for_each_process_thread():
@@ -267,6 +269,12 @@ def _is_anonymous(pages: MemMap) -> Bools:
     is_slab = pages.has("slab")
     found: Bools = pages.word("mapping") & np.uint64(PAGE_MAPPING_ANON) != 0
     return found & ~is_slab
+
+
+def _find_rooms(found: Census, pages: MemMap, heads: Frames) -> None:
+    """What vmalloc() has mapped, stacks too. Raises Broken."""
+    for room in _rooms():
+        found.rooms.append(room)
 
 
 def _rooms() -> Iterator[tuple[VmStruct, Frames]]:
@@ -435,7 +443,7 @@ def _vmalloc(found: Census, pages: MemMap, heads: Frames) -> None:
     """What is mapped in the vmalloc region and that of modules. Raises Broken."""
     names = {piece.start: piece.module for piece in module.for_each_module()}
     claims: dict[int, list[tuple[Frames, str]]] = {}
-    for area, frames in _rooms():
+    for area, frames in found.rooms:
         kind, whose = use_of(area, names)
         claims.setdefault(kind, []).append((frames, whose))
     for kind in sorted(claims):

@@ -49,10 +49,11 @@ def for_each_vmap_area() -> Iterator[Area]:
         )
     guest = kernel.memory()
     head = Ptr[ListHead](structs.address_of("vmap_area_list"))
+    read, read_vm = VmapArea.reader(guest), VmStruct.reader(guest)
     for place in lists.list_for_each_entry(head, VmapArea, "list"):
-        area = VmapArea(guest, place)
+        area = read(place)
         try:
-            vm = VmStruct(guest, area.vm) if area.vm else None
+            vm = read_vm(area.vm) if area.vm else None
         except Fault as fault:
             raise Broken(f"the area at {place:#x} has no vm_struct: {fault}") from None
         yield Area(area, vm, False)
