@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Sequence
 
 import gdb
 
@@ -16,6 +17,7 @@ from ..target.memory import Broken
 from .event import Moment
 
 MOST = 16  # frames that are looked at
+MOST_NAMED = 3  # callers in a sentence
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,14 @@ def outside(callers: list[Caller], files: tuple[str, ...]) -> list[Caller]:
         if not caller.file.endswith(files):
             return callers[number:]
     return []
+
+
+def by(callers: Sequence[Caller], word: str = "; by ") -> str:
+    """Behind a sentence: by A() < B() < C(), "" if nobody is known."""
+    names = " < ".join(caller.name for caller in callers[:MOST_NAMED])
+    return f"{word}{names}" if names else ""
+
+
+def in_context(context: str) -> str:
+    """Said of what an interrupt does while a task runs: PreemptCount.context."""
+    return "" if context == "process" else f" (in {context} context)"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The fork() timeline."""
+"""The timeline of the page allocator."""

@@ -45,7 +45,7 @@ class Asked(PagesEvent):
     gfp_names: Words  # as %pGg prints them
     migratetype: Words
     asked: Size | None  # bytes, where the caller of the allocator is told them
-    for_slab: bool  # it is the slab allocator that asks
+    for_slab: bool  # it is a cache that asks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,14 +30,13 @@ from ...sizes import counted
 from ...target import kernel, structs
 from ...target.cstruct import Ptr
 from ...target.memory import PAGE_SIZE
-from ..callers import Caller, Callers, outside
+from ..callers import Caller, Callers, by, in_context, outside
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
 from . import words
 from .events import Allocated, BlockData, BulkAllocated, Failed, Freed, ListFreed
 from .look import Changed, Eyes, data_of
 
-MOST_ROWS = 20  # of callers in the summary
 MOST_PAGES = 1 << 16  # in one array
 SLAB = ("/mm/slub.c", "/mm/slab_common.c")
 GIVES = ("/mm/page_alloc.c", "/mm/mempolicy.c")
@@ -236,6 +235,7 @@ class Pages(Timeline):
         before.gfp = moment.argument(0) & 0xFFFF_FFFF
         before.order = moment.argument(1) & 0xFFFF_FFFF
         before.asked = self._bytes(moment, before.order)
+        before.for_slab = before.for_slab and before.asked is None
         before.of_cpu = self._eyes.first_of_cpu(moment.cpu)
         return before
 
@@ -279,8 +279,8 @@ class Pages(Timeline):
         event = Allocated(
             what=f"{words.frames(pfn, order)} of {zone}{words.size(order)}{from_}: "
             f"{data['gfp_names']}{words.asked(before.asked, order)}"
-            f"{words.in_context(before.context)}"
-            f"{words.by(before.callers, before.for_slab)}",
+            f"{in_context(before.context)}"
+            f"{', for a slab' * before.for_slab}{by(before.callers)}",
             lines=tuple(lines),
             **data,
             pfn=pfn,
@@ -316,8 +316,8 @@ class Pages(Timeline):
         data = self._asked_data(before, changed.zones)
         event = Failed(
             what=f"nothing for order {order}: {why}; {data['gfp_names']}"
-            f"{words.asked(before.asked, order)}{words.in_context(before.context)}"
-            f"{words.by(before.callers, before.for_slab)}",
+            f"{words.asked(before.asked, order)}{in_context(before.context)}"
+            f"{', for a slab' * before.for_slab}{by(before.callers)}",
             **data,
         )
         self._count(before, Counter(requests=1, failed=1), Counter(requests=1))
@@ -359,7 +359,7 @@ class Pages(Timeline):
         event = BulkAllocated(
             what=f"{counted(given, 'page')} of {before.wanted} at once from CPU "
             f"{moment.cpu}'s list{refill}; {data['gfp_names']}"
-            f"{words.in_context(before.context)}{words.by(before.callers)}",
+            f"{in_context(before.context)}{by(before.callers)}",
             **data,
             wanted=before.wanted,
             given=given,
@@ -406,7 +406,7 @@ class Pages(Timeline):
         where = f" to CPU {moment.cpu}'s list" if kept else " to the free lists"
         event = Freed(
             what=f"{words.frames(pfn, order)} of {zone}{words.size(order)} back{where}"
-            f"{words.in_context(before.context)}{words.by(before.callers)}",
+            f"{in_context(before.context)}{by(before.callers)}",
             lines=tuple(lines),
             **self._common(before, changed.zones),
             pfn=pfn,
@@ -445,8 +445,8 @@ class Pages(Timeline):
         lines = [words.drained(drained, moment.cpu)] if drained else []
         event = ListFreed(
             what=f"{counted(len(before.pfns), 'page')} at once back to CPU "
-            f"{moment.cpu}'s list{words.in_context(before.context)}"
-            f"{words.by(before.callers)}",
+            f"{moment.cpu}'s list{in_context(before.context)}"
+            f"{by(before.callers)}",
             lines=tuple(lines),
             **self._common(before, changed.zones),
             pfns=before.pfns,
@@ -476,15 +476,12 @@ class Pages(Timeline):
         )
         callers = [
             CallerRow(name, found["requests"], found["allocated"], found["freed"])
-            for name, found in most[:MOST_ROWS]
+            for name, found in most
         ]
         parts: list[Any] = []
         if orders:
             parts.append(Table(OrderRow, "Blocks by order", orders))
-            title = "Who asked and gave back"
-            if len(most) > MOST_ROWS:
-                title += f": the first {MOST_ROWS} of {len(most)}"
-            parts.append(Table(CallerRow, title, callers))
+            parts.append(Table(CallerRow, "Who asked and gave back", callers))
         return parts
 
 

@@ -8,10 +8,8 @@ from typing import Sequence
 from ...linux.free_blocks import Block
 from ...sizes import counted, size_text
 from ...target.memory import PAGE_SIZE
-from ..callers import Caller
 from .events import BlockData
 
-MOST_NAMED = 3  # callers in a sentence
 MOST_ROWS = 8  # of a drawing
 
 
@@ -25,18 +23,6 @@ def frames(pfn: int, order: int) -> str:
 def size(order: int) -> str:
     """How large a block is, "" for a page."""
     return f" (order {order}, {size_text(PAGE_SIZE << order)})" if order else ""
-
-
-def by(callers: Sequence[Caller], for_slab: bool = False) -> str:
-    """; by A() < B() < C(), "" if nobody is known."""
-    names = " < ".join(caller.name for caller in callers[:MOST_NAMED])
-    slab = ", for a slab" * for_slab
-    return f"{slab}; by {names}" if names else slab
-
-
-def in_context(context: str) -> str:
-    """Said of what an interrupt does while a followed process runs."""
-    return "" if context == "process" else f" (in {context} context)"
 
 
 def asked(bytes_: int | None, order: int) -> str:
