@@ -121,37 +121,15 @@ def zone_with(zones: list[Zone], pfn: int) -> int | None:
     return None
 
 
-@structs.cached
-def pcp_lists() -> int:
-    """How many lists a CPU has for its own free pages of a zone: NR_PCP_LISTS."""
-    array = structs.member("struct per_cpu_pages", "lists")[1]
-    return array.size // structs.sizeof("struct list_head")
-
-
-@structs.cached
-def pcp_has_orders() -> bool:
-    """Do CPUs keep blocks, not only pages? Since v5.14 (44042b449872)."""
-    return pcp_lists() > structs.constant("MIGRATE_PCPTYPES")
-
-
-def pcp_allowed_order(order: int) -> bool:
-    """May CPUs keep blocks of this order for themselves?"""
-    if not pcp_has_orders():
-        return order == 0
-    costly = 4  # PAGE_ALLOC_COSTLY_ORDER + 1
-    huge = pcp_lists() > costly * structs.constant("MIGRATE_PCPTYPES")
-    return order < costly or huge and order == buddy.HPAGE_PMD_ORDER
-
-
 def first_of_cpu(zone: Zone, cpu: int) -> set[int]:
     """The first frame of each list that a CPU has for a zone. Raises memory.Fault."""
     place = mmzone.per_cpu_pages(zone, cpu)
     place = Ptr(place + structs.offsetof("struct per_cpu_pages", "lists"))
     size = structs.sizeof("struct list_head")
-    data = kernel.memory().read(place, size * pcp_lists())
+    data = kernel.memory().read(place, size * buddy.nr_pcp_lists())
     inside = structs.offsetof("struct page", "lru")
     found = set()
-    for number in range(pcp_lists()):
+    for number in range(buddy.nr_pcp_lists()):
         (link,) = struct.unpack_from("<Q", data, number * size)
         if link != place + number * size:
             found.add(page.page_to_pfn(Ptr[Page](link - inside)))

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 from ...linux import gfp, kmalloc, lists, page
 from ...linux.buddy import nr_orders
-from ...linux.free_blocks import Block, FreeBlocks, pcp_allowed_order, pcp_has_orders
+from ...linux.free_blocks import Block, FreeBlocks
+from ...linux.page_alloc import order_to_pindex
 from ...linux.processors import preempt_count
 from ...linux.structs.lib import ListHead
 from ...linux.structs.mm_types import Page
@@ -260,7 +261,7 @@ class Pages(Timeline):
             orders = range(order, block.order)
             empty = [one for one in orders if wanted not in lists_.types(one)]
             halves = [half for half in changed.new if block.has(half.pfn)]
-            if pcp_allowed_order(order):
+            if order_to_pindex(wanted, order) is not None:
                 refill = max(changed.taken(zone) - (1 << order), 0)
             source = REFILL if refill else FREE_LIST
         data = self._asked_data(before, changed.zones)
@@ -377,8 +378,8 @@ class Pages(Timeline):
     def _frees_page(self, moment: Moment) -> Before:
         before = self._frees_block(moment)
         before.to_cpu = True
-        if not pcp_has_orders():
-            before.order = 0  # and no second argument
+        if order_to_pindex(0, 1) is None:
+            before.order = 0  # and there is no second argument
         return before
 
     def _frees_block(self, moment: Moment) -> Before:
