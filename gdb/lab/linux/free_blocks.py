@@ -134,3 +134,17 @@ def first_of_cpu(zone: Zone, cpu: int) -> set[int]:
         if link != place + number * size:
             found.add(page.page_to_pfn(Ptr[Page](link - inside)))
     return found
+
+
+def buddies(freed: Block, now: Block, before: FreeBlocks) -> list[Block]:
+    """The free blocks with which a freed one became a larger one: __free_one_page().
+
+    :param now: the block that it is a part of afterwards
+    """
+    found, pfn = [], freed.pfn
+    for order in range(freed.order, now.order):
+        buddy = Block(pfn ^ 1 << order, order)
+        if before.around(buddy.pfn) == buddy:
+            found.append(buddy)
+        pfn &= ~(1 << order)
+    return found

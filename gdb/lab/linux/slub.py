@@ -254,6 +254,8 @@ def free_list(cache: KmemCache, head: Ptr[Page]) -> FreeList:
 
     Raises memory.Fault, Broken if what is no slab of the cache is given.
     """
+    if not cache.size:
+        raise Broken(f"the cache at {cache.address:#x} has objects of 0 bytes")
     slab, broken = _slab(head, "this slab"), ""
     numbers = set()
     for first in (read_slab(head).freelist, _kept_by_cpus(cache).get(head, Ptr(0))):

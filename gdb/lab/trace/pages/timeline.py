@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from ...linux import gfp, kmalloc, lists, page
 from ...linux.buddy import nr_orders
-from ...linux.free_blocks import Block, FreeBlocks
+from ...linux.free_blocks import Block, FreeBlocks, buddies
 from ...linux.page_alloc import order_to_pindex
 from ...linux.processors import preempt_count
 from ...linux.structs.lib import ListHead
@@ -39,6 +39,7 @@ from .events import Allocated, BlockData, BulkAllocated, Failed, Freed, ListFree
 from .look import Changed, Eyes, data_of
 
 MOST_PAGES = 1 << 16  # in one array
+MOST_ORDER = 63  # more is an argument gone wild
 SLAB = ("/mm/slub.c", "/mm/slab_common.c")
 GIVES = ("/mm/page_alloc.c", "/mm/mempolicy.c")
 # put_page() and the like, for whoever has a reference
@@ -234,7 +235,7 @@ class Pages(Timeline):
     def _allocates(self, moment: Moment) -> Before:
         before = self._before(moment)
         before.gfp = moment.argument(0) & 0xFFFF_FFFF
-        before.order = moment.argument(1) & 0xFFFF_FFFF
+        before.order = min(moment.argument(1) & 0xFFFF_FFFF, MOST_ORDER)
         before.asked = self._bytes(moment, before.order)
         before.for_slab = before.for_slab and before.asked is None
         before.of_cpu = self._eyes.first_of_cpu(moment.cpu)
@@ -385,7 +386,7 @@ class Pages(Timeline):
     def _frees_block(self, moment: Moment) -> Before:
         before = self._before(moment)
         before.pfns = [page.page_to_pfn(moment.argument(0))]
-        before.order = moment.argument(1) & 0xFFFF_FFFF
+        before.order = min(moment.argument(1) & 0xFFFF_FFFF, MOST_ORDER)
         return before
 
     def _freed(self, moment: Moment, call: Call) -> None:
@@ -396,7 +397,7 @@ class Pages(Timeline):
         block = after.around(pfn)
         merged = list[Block]()
         if block is not None:
-            merged = _buddies(Block(pfn, order), block, before.free)
+            merged = buddies(Block(pfn, order), block, before.free)
         kept = before.to_cpu
         drained = max(-changed.taken(zone), 0) if kept else 0
         lines = []
@@ -484,14 +485,3 @@ class Pages(Timeline):
             parts.append(Table(OrderRow, "Blocks by order", orders))
             parts.append(Table(CallerRow, "Who asked and gave back", callers))
         return parts
-
-
-def _buddies(freed: Block, now: Block, before: FreeBlocks) -> list[Block]:
-    """The free blocks that a freed one was merged with: __free_one_page()."""
-    found, pfn = [], freed.pfn
-    for order in range(freed.order, now.order):
-        buddy = Block(pfn ^ 1 << order, order)
-        if before.around(buddy.pfn) == buddy:
-            found.append(buddy)
-        pfn &= ~(1 << order)
-    return found

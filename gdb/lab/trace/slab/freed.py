@@ -20,6 +20,7 @@ from ...target.memory import Broken, Fault
 from ..callers import Caller
 
 MOST_KEPT = 4096  # objects
+MOST_HELD = 8192  # bytes of one
 MOST_CHECKED = 32  # at each stop: the last freed
 LINK = 8  # bytes of the pointer to the next free object
 # Whose objects others may look at and lock while they are free; what SLUB itself fills
@@ -63,7 +64,7 @@ class FreeObjects:
         """An object is freed. Raises memory.Fault."""
         held = b""
         if not cache.flags & NOT_COMPARED and not _init_on_free():
-            held = kernel.memory().read(address, cache.object_size)
+            held = kernel.memory().read(address, min(cache.object_size, MOST_HELD))
         self._known.pop(address, None)
         self._known[address] = FreeObject(
             address=address,
