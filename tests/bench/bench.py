@@ -94,7 +94,7 @@ def measure() -> dict[str, Any]:
             "first_hit_s": statistics.median(first_hit(tmp) for _ in range(REPEATS)),
             "verify_s": statistics.median(took for took, _ in runs),
             "explore": bench_explore.measure(tmp),
-            "trace_fault": bench_trace.measure(tmp),
+            "trace": bench_trace.measure(tmp),
             "replay": bench_replay.measure(tmp),
         }
     result["aims"] = aims(result)
@@ -148,7 +148,7 @@ def table(result: dict[str, Any]) -> Table:
     for what, took in bench_explore.rows(result["explore"]):
         shown.add_row(what, took)
     shown.add_section()
-    for what, took in bench_trace.rows(result["trace_fault"]):
+    for what, took in bench_trace.rows(result["trace"]):
         shown.add_row(what, took)
     shown.add_section()
     for what, took in bench_replay.rows(result["replay"]):

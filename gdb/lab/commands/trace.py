@@ -28,6 +28,8 @@ from ..trace.fault.timeline import Faults
 from ..trace.follow import LAB_PROGRAM, Follow
 from ..trace.fork.timeline import Fork
 from ..trace.mmap.timeline import Mmap
+from ..trace.pages.timeline import Pages
+from ..trace.slab.timeline import Slab
 from ..view import text, timeline as view
 from ..view.json import report_json
 from .arguments import number, take_json, task_of
@@ -35,12 +37,14 @@ from .base import show_frame
 from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
-    timeline.name: timeline for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit)
+    timeline.name: timeline
+    for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit, Pages)
 }
-SYSCALL = syscall.Syscalls.name
+SYSCALL, SLAB = syscall.Syscalls.name, Slab.name
 LIMIT = 1000  # events
 ALL = "all"
 NO_NAMES = "lab trace syscall takes names, such as openat,write, or all."
+NO_CACHES = "lab trace slab takes names of caches, such as dentry,kmalloc-64, or all."
 BACK = "lab trace tells what happens forward: type set exec-direction forward."
 
 
@@ -49,6 +53,8 @@ class Trace(Command):
 
     WHAT is one of
         {what}
+        slab [CACHE,...]   kmalloc(), kmem_cache_alloc(), kfree(): asked, given, wasted, what
+                           is left; all caches, or some by name
         syscall NAME,...   system calls by name, or all: arguments and results
 
     Plants stops, lets the guest run and prints a line for each event: guest time,
@@ -116,12 +122,14 @@ def _take_limit(arguments: list[str]) -> int:
 
 
 def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
-    known = ", ".join((*TIMELINES, SYSCALL))
+    known = ", ".join((*TIMELINES, SLAB, SYSCALL))
     if not arguments:
         raise Refused(f"lab trace takes what to follow: {known}.")
     what = arguments.pop(0)
     if what in TIMELINES:
         return TIMELINES[what]
+    if what == SLAB:
+        return _slab(arguments)
     if what != SYSCALL:
         raise Refused(f"There is no lab trace {what}; there are {known}.")
     if not arguments:
@@ -131,6 +139,15 @@ def _take_kind(arguments: list[str]) -> Callable[[Tracer], Timeline]:
         raise Refused(NO_NAMES)
     names = syscall.all_names() if names == [ALL] else names
     return lambda tracer: syscall.Syscalls(tracer, names)
+
+
+def _slab(arguments: list[str]) -> Callable[[Tracer], Timeline]:
+    """lab trace slab, of the caches that the next argument names."""
+    given = arguments.pop(0) if arguments else ALL
+    names = frozenset(name for name in given.split(",") if name)
+    if not names:
+        raise Refused(NO_CACHES)
+    return lambda tracer: Slab(tracer, None if names == {ALL} else names)
 
 
 def _take_follow(arguments: list[str], booted: bool) -> Follow:

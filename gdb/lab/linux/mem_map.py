@@ -16,9 +16,10 @@ MOST_FRAMES = 1 << 24  # of a guest without a RAM file: 64 GiB
 class MemMap:
     """The words of all struct page, one row each, and which of them there are."""
 
-    def __init__(self, words: Uint64s, there: Bools) -> None:
+    def __init__(self, words: Uint64s, there: Bools, is_live: bool = False) -> None:
         self.words = words
         self.there = there  # False where no struct page is mapped
+        self.is_live = is_live  # no copy: shows what is in RAM now
 
     def word(self, member: str, kind: str = "struct page") -> Uint64s:
         """The 64-bit word that a member starts in, of all frames.
@@ -68,7 +69,8 @@ def mem_map() -> MemMap:
     start = page.vmemmap()
     end = -(-(start + count * size) // PAGE_SIZE) * PAGE_SIZE
     pieces = _pieces(start, end)
-    if len(pieces) == 1 and len(pieces[0].data) == end - start:
+    whole = len(pieces) == 1 and len(pieces[0].data) == end - start
+    if whole:
         data = pieces[0].data  # all in one piece, as the kernel makes it: no copy
         there = np.ones(count, np.bool_)
     else:
@@ -78,7 +80,8 @@ def mem_map() -> MemMap:
             first = -(-piece.offset // size)
             there[first : (piece.offset + len(piece.data)) // size] = True
     words = data[: count * size].view(np.uint64).reshape(count, size // 8)
-    return MemMap(words, there)
+    physical = kernel.memory().physical
+    return MemMap(words, there, whole and not isinstance(physical, Stub))
 
 
 @dataclass

@@ -20,6 +20,7 @@ from .structs.mm_types import Page
 from .structs.slub import KmemCache, KmemCacheCpu, KmemCacheNode, Slab, SlabPage
 
 OO_SHIFT = 16
+PAGE_SHIFT = 12
 MAX_OBJS_PER_PAGE = 32767
 MOST_PARTIAL = 1 << 16  # slabs a CPU can have in its list
 FLAGS = {  # include/linux/slab.h
@@ -209,6 +210,68 @@ def slab_around(head: Ptr[Page]) -> tuple[KmemCache, SlabOf]:
             where = _where(cache).get(head, "full")
             return cache, _with_free(cache, head, where, _kept_by_cpus(cache))
     raise Broken(f"the slab at {head:#x} is of {owner:#x}, which is no cache")
+
+
+def virt_to_slab(address: int) -> tuple[KmemCache, Ptr[Page]] | None:
+    """The cache of an object and the first page of its slab; None if it is in no slab.
+
+    :raises Fault: its struct page or its cache cannot be read
+    """
+    guest = kernel.memory()
+    pfn = address - guest.page_offset >> PAGE_SHIFT
+    if pfn < 0:
+        return None
+    head = page.compound_head(page.pfn_to_page(pfn))
+    read = read_slab(head)
+    if "slab" not in page.flag_names(read.flags):
+        return None
+    return KmemCache(guest, read.slab_cache), head
+
+
+def order_of(head: Ptr[Page]) -> int:
+    """The order of a slab's pages. Raises memory.Fault."""
+    compound = "head" in page.flag_names(read_slab(head).flags)
+    return page.compound_order(head) if compound else 0
+
+
+def objects_of(head: Ptr[Page]) -> int:
+    """How many objects a slab has. Raises memory.Fault."""
+    return read_slab(head).counters >> 16 & MAX_OBJS_PER_PAGE
+
+
+@dataclass(frozen=True)
+class FreeList:
+    """The free objects of a slab, as far as the list leads."""
+
+    start: int  # where the slab's first object is
+    objects: int
+    numbers: frozenset[int]
+    broken: str  # why it leads no further, "" if it has an end
+
+
+def free_list(cache: KmemCache, head: Ptr[Page]) -> FreeList:
+    """Which objects of a slab are free, those that a CPU keeps among them.
+
+    Raises memory.Fault, Broken if what is no slab of the cache is given.
+    """
+    if not cache.size:
+        raise Broken(f"the cache at {cache.address:#x} has objects of 0 bytes")
+    slab, broken = _slab(head, "this slab"), ""
+    numbers = set()
+    for first in (read_slab(head).freelist, _kept_by_cpus(cache).get(head, Ptr(0))):
+        try:
+            for number in _free(cache, slab, first):
+                numbers.add(number)
+        except Broken as damage:
+            broken = str(damage)
+    start = slab.start + (cache.red_left_pad or 0)
+    return FreeList(start, slab.objects, frozenset(numbers), broken)
+
+
+def object_number(cache: KmemCache, slab: FreeList, address: int) -> int | None:
+    """Which object of a slab starts at an address, None if none does."""
+    number, rest = divmod(address - slab.start, cache.size)
+    return None if rest or not 0 <= number < slab.objects else number
 
 
 def _with_free(

@@ -94,6 +94,30 @@ def unwind(task: Ptr[TaskStruct], processor: Processor | None) -> Iterator[Frame
         raise Broken(f"the stack is cut: {fault}") from None
 
 
+def unwind_at_entry(task: Ptr[TaskStruct], processor: Processor) -> Iterator[Frame]:
+    """The callers of a function at whose first instruction its processor stands.
+
+    As unwind() without the function itself, and without the debug info: rbp is the caller's
+    still, and the return address is on top of the stack. Raises Broken, Refused.
+    """
+    check_frame_pointers()
+    try:
+        page = registers.task_stack_page(task)
+        stacks = [_task_stack(page)] if page else []
+        stacks += processor_stacks(processor)
+        sp, bp = processor.registers["rsp"], processor.registers["rbp"]
+        on = _stack_of(sp, 8, stacks)
+        if on is None:
+            raise Broken(f"the stack pointer {sp:#x} is on no stack of this task")
+        ip = kernel.memory().u64(sp)
+        if not kallsyms.is_kernel_text(ip):
+            raise Broken(f"the return address {ip:#x} at {sp:#x} is no kernel code")
+        yield Frame("call", ip, on.name, sp - 8)
+        yield from _follow(bp, task, stacks)
+    except Fault as fault:
+        raise Broken(f"the stack is cut: {fault}") from None
+
+
 def _sleeping(task: Ptr[TaskStruct]) -> Iterator[Frame]:
     """From the registers that __switch_to_asm() pushed: get_frame_pointer()."""
     pushed = TaskStruct(kernel.memory(), task).thread_sp

@@ -152,3 +152,10 @@ class Resource(Struct, name="struct resource"):
     parent: Ptr[Resource]
     sibling: Ptr[Resource]
     child: Ptr[Resource]
+
+
+class TracePrintFlags(Struct, name="struct trace_print_flags"):
+    """A flag and its name, to print it: include/linux/tracepoint-defs.h."""
+
+    mask: U64
+    name: Ptr[object]  # const char *, 0 at the end of an array

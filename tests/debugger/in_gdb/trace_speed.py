@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside gdb: how long a program's page faults take, untraced and with lab trace fault.
+"""Inside gdb: how long a part of a program takes, untraced and with the timeline given.
 
-The guest runs tests/guest/programs/fault_pages.c, which reaches MARK before, between and
-after two equal parts. A breakpoint there ends the timeline.
+The program reaches MARK before, between and after two equal parts. A breakpoint there ends
+the timeline.
 """
 
 import json
@@ -24,7 +24,8 @@ gdb.execute(f"hbreak {MARK}", to_string=True)
 gdb.execute("continue", to_string=True)
 untraced = seconds("continue")
 started = time.perf_counter()
-output = gdb.execute("lab trace fault --limit 100000 --json", to_string=True)
+kind = json.loads(os.environ["LAB_GIVEN"])
+output = gdb.execute(f"lab trace {kind} --limit 100000 --json", to_string=True)
 traced = time.perf_counter() - started
 events = json.JSONDecoder().raw_decode(output)[0]["events"]
 with open(os.environ["LAB_RESULT"], "w", encoding="utf-8") as file:
