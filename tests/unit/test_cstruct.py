@@ -192,6 +192,7 @@ OPTIONAL_ELSEWHERE = {
     ("struct module", "sect_attrs"): "CONFIG_SYSFS",
     ("struct module", "exit"): "CONFIG_MODULE_UNLOAD",
     ("struct module", "refcnt.counter"): "CONFIG_MODULE_UNLOAD",
+    ("struct module", "percpu_size"): "CONFIG_SMP",
     ("struct mm_struct", "get_unmapped_area"): "until v6.10, 529ce23a764f",
     ("struct mm_struct", "pgtables_bytes.counter"): "CONFIG_MMU",
     ("struct mm_struct", "hugetlb_usage.counter"): "CONFIG_HUGETLB_PAGE",

@@ -28,6 +28,7 @@ from ..trace.fault.timeline import Faults
 from ..trace.follow import LAB_PROGRAM, Follow
 from ..trace.fork.timeline import Fork
 from ..trace.mmap.timeline import Mmap
+from ..trace.module.timeline import Modules
 from ..view import text, timeline as view
 from ..view.json import report_json
 from .arguments import number, take_json, task_of
@@ -35,7 +36,8 @@ from .base import show_frame
 from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
-    timeline.name: timeline for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit)
+    timeline.name: timeline
+    for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit, Modules)
 }
 SYSCALL = syscall.Syscalls.name
 LIMIT = 1000  # events

@@ -98,6 +98,17 @@ class Stops:
             if stop.enabled != wanted:
                 stop.enabled = wanted
 
+    def stop_at(self, address: int, point: Point) -> None:
+        """Stop at an address as well, such as that of a module's function."""
+        self._entries[address] = [point]
+        self._stop_at(address)
+        self.enable_points()
+
+    def stop_no_more(self, address: int) -> None:
+        """Take a stop_at() back."""
+        if self._entries.pop(address, None):
+            self._places[address].enabled = False
+
     def _stop_at(self, address: int) -> None:
         if address not in self._places:
             self._places[address] = Place(self, address)
