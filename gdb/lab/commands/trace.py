@@ -27,6 +27,7 @@ from ..trace.exit.timeline import Exit
 from ..trace.fault.timeline import Faults
 from ..trace.follow import LAB_PROGRAM, Follow
 from ..trace.fork.timeline import Fork
+from ..trace.irq.timeline import Irqs
 from ..trace.mmap.timeline import Mmap
 from ..trace.module.timeline import Modules
 from ..view import text, timeline as view
@@ -37,7 +38,7 @@ from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
     timeline.name: timeline
-    for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit, Modules)
+    for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit, Modules, Irqs)
 }
 SYSCALL = syscall.Syscalls.name
 LIMIT = 1000  # events
