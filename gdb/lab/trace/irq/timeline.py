@@ -206,7 +206,7 @@ class Irqs(Timeline):
             return
         raised = _names_of(irq.softirq_pending(moment.cpu))
         if raised and began.context == "process":
-            self._exiting[moment.cpu] = began.name or moment.function
+            self._exiting[moment.cpu] = self._title(began, [])[0]
         self._tell(began, moment.time - began.moment.time, _since(began.began), raised)
 
     def _simple_ends(self, moment: Moment, call: Call) -> None:
