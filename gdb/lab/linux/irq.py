@@ -212,6 +212,18 @@ def cpu_stat(cpu: int) -> IrqCpustat:
     return _per_cpu("irq_stat", IrqCpustat, cpu)
 
 
+def counts_of(cpu: int) -> bytes:
+    """All counts of a CPU's interrupts and softirqs, as they are. Raises memory.Fault."""
+    guest, found = kernel.memory(), b""
+    for symbol, kind in (
+        ("irq_stat", "irq_cpustat_t"),
+        ("kstat", "struct kernel_stat"),
+    ):
+        place = processors.per_cpu_ptr(Ptr[object](structs.address_of(symbol)), cpu)
+        found += guest.read(place, structs.sizeof(kind))
+    return found
+
+
 def gates() -> dict[str, int]:
     """Vectors by the entry point that the IDT has for them. Raises memory.Fault."""
     found: dict[str, int] = {}

@@ -17,8 +17,7 @@ class IrqEvent(Event):
     in the meantime is before it.
     """
 
-    duration_ns: Number | None  # guest time; null where the end is not seen
-    instructions: Number | None  # in a recording: exactly how many it took
+    instructions: Number | None  # that it took; null if this is no recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,8 @@ class Interrupt(IrqEvent, timeline="irq", step="interrupt"):
     context: Words  # likewise: process, softirq, hardirq
     ip: Address
     place: Words  # what stands at ip
-    count: Number | None  # how often this CPU has got it: the kernel's own count
-    raised: list[Words]  # softirqs that wait at its end
+    count: Number | None  # how often this CPU has got it before: the kernel's own count
+    raised: list[Words] | None  # softirqs that wait at its end; null if not recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +51,6 @@ class Softirqs(IrqEvent, timeline="irq", step="softirqs"):
 
     softirqs: dict[str, int]  # how often each ran, by the kernel's own count
     counts: dict[str, int]  # and how often since the boot, on this CPU
-    after: Words  # the interrupt at whose end they ran, or "ksoftirqd", or ""
+    after: Words  # the interrupt at whose end they ran, ksoftirqd, "" for anything else
     interrupts: Number  # that came in the meantime
     left: list[Words]  # softirqs that still wait

@@ -4,6 +4,10 @@
 An interrupt of a CPU begins at its entry point (arch/x86/include/asm/idtentry.h) and ends
 at irq_exit_rcu(), which runs the softirqs that wait. On the way back to user mode another
 task may run first: that is no part of it.
+
+Live a stop at the end would tell nothing: the guest's clock runs on while QEMU comes to a
+stop and goes on, for longer than an interrupt takes; with two stops for each tick the next
+one is there before the guest has done anything. In a recording time is instructions.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...linux import irq, kallsyms, processors, registers, vma
+from ...linux import irq, kallsyms, processors, registers, stack, vma
 from ...linux.structs.irq import IrqDesc
 from ...linux.structs.x86 import PtRegs
 from ...linux.task import Task
@@ -22,6 +26,7 @@ from ...result import Number, Table, Words
 from ...sizes import counted
 from ...target import kernel, structs
 from ...target.cstruct import Ptr
+from ...target.debugger import Refused
 from ...target.memory import Broken, Fault
 from ..engine import Timeline, Tracer
 from ..event import Call, Moment, Point
@@ -36,8 +41,8 @@ DEVICE = "common_interrupt"
 RESULTS = {1: "IRQ_HANDLED", 2: "IRQ_WAKE_THREAD"}  # include/linux/irqreturn.h
 KSOFTIRQD = "ksoftirqd"
 NO_CLOCK = (
-    "Guest time runs on while a stop is handled, and is read from a clock that moves at "
-    "ticks: how long an interrupt takes, a recording tells, in instructions."
+    "How long an interrupt takes, and which softirqs it raises, a recording tells: here "
+    "the guest's clock also runs while QEMU stops and goes on."
 )
 COUNTERS = {
     name: (member, meaning)
@@ -78,6 +83,7 @@ class Open:
     regs: PtRegs
     context: str
     place: str
+    count: int | None  # how often the CPU has got it before
     began: int | None  # instructions, in a recording
 
 
@@ -101,7 +107,8 @@ class Irqs(Timeline):
         self._code = Code()
         self._vectors: dict[str, int] | None = None
         self._open: dict[int, Open] = {}  # by CPU
-        self._exiting: dict[int, str] = {}  # which one runs softirqs now, by CPU
+        # titles, by CPU and entry point
+        self._last: dict[tuple[int, str], str] = {}
         self._inside: Counter[int] = Counter()  # interrupts of softirqs, by CPU
         self._times: dict[str, Counter[str]] = {}
         self._what: dict[str, str] = {}
@@ -114,20 +121,17 @@ class Irqs(Timeline):
                 (name,),
                 tells,
                 self._begins,
-                self._simple_ends if name in SIMPLE else None,
                 everyone=True,
             )
             for name in irq.ENTRIES
             if structs.has_symbol(name)
         ]
+        ends = Point(
+            ("irq_exit_rcu",), "when an interrupt ends", self._ends, everyone=True
+        )
         return [
             *entries,
-            Point(
-                ("irq_exit_rcu",),
-                "when an interrupt ends",
-                self._ends,
-                everyone=True,
-            ),
+            *[ends] * session.active(),
             Point(
                 ("__handle_irq_event_percpu",),
                 "what its handlers say",
@@ -152,14 +156,15 @@ class Irqs(Timeline):
 
     # --- Interrupts ---------------------------------------------------------------
 
-    def _begins(self, moment: Moment) -> Open | None:
+    def progress(self, cpu: int) -> Any:
+        """Counts of the kernel's: entry code has cleared the registers."""
+        return irq.counts_of(cpu)
+
+    def _begins(self, moment: Moment) -> None:
         """An entry point: (struct pt_regs *, ...)."""
-        simple = moment.function in SIMPLE
-        if not simple:
-            self._open.pop(moment.cpu, None)
-            self._exiting.pop(moment.cpu, None)
+        self._open.pop(moment.cpu, None)
         if not self._wants(moment.task):
-            return None
+            return
         regs = registers.pt_regs(moment.argument(0))
         vector, desc = self._vector(moment), None
         name = irq.ENTRIES[moment.function]
@@ -174,12 +179,14 @@ class Irqs(Timeline):
             regs=regs,
             context=processors.preempt_count(moment.cpu).context,
             place=self._place(moment.task, regs),
+            count=_count(name, desc, moment.cpu),
             began=_instructions(),
         )
-        if simple:
-            return began
-        self._open[moment.cpu] = began
-        return None
+        self._last[moment.cpu, moment.function] = self._title(began, [])[0]
+        if began.began is None or moment.function in SIMPLE:
+            self._tell(began, None, None)
+        else:
+            self._open[moment.cpu] = began
 
     def _vector(self, moment: Moment) -> int | None:
         """The vector: passed on, or that which the IDT has for this entry point."""
@@ -202,26 +209,14 @@ class Irqs(Timeline):
     def _ends(self, moment: Moment) -> None:
         """irq_exit_rcu(): the handler has returned; softirqs may follow."""
         began = self._open.pop(moment.cpu, None)
-        if began is None:
-            return
-        raised = _names_of(irq.softirq_pending(moment.cpu))
-        if raised and began.context == "process":
-            self._exiting[moment.cpu] = self._title(began, [])[0]
-        self._tell(began, moment.time - began.moment.time, _since(began.began), raised)
+        if began is not None:
+            raised = _names_of(irq.softirq_pending(moment.cpu))
+            self._tell(began, _since(began.began), raised)
 
-    def _simple_ends(self, moment: Moment, call: Call) -> None:
-        """The entry point returns, maybe after another task has run."""
-        is_nmi = call.entered.function == "exc_nmi"
-        duration = moment.time - call.entered.time if is_nmi else None
-        took = _since(call.note.began) if is_nmi else None
-        self._tell(call.note, duration, took, [])
-
-    def _tell(
-        self, began: Open, duration: int | None, took: int | None, raised: list[str]
-    ) -> None:
+    def _tell(self, began: Open, took: int | None, raised: list[str] | None) -> None:
         handlers = irq.handlers_of(began.desc) if began.desc else []
         names = [handler.name for handler in handlers]
-        cpu, current = began.moment.cpu, began.moment.task
+        current = began.moment.task
         mode = "user" if registers.user_mode(began.regs) else "kernel"
         title, meaning = self._title(began, names)
         inside = f", in a {began.context}" * (began.context != "process")
@@ -229,17 +224,16 @@ class Irqs(Timeline):
         where = "in user mode" if mode == "user" else "in the kernel"
         what = f"{title} interrupts it {where}{inside} at {began.place}{idle}"
         what += f"; it took {counted(took or 0, 'instruction')}" * bool(took)
-        what += f"; raised: {', '.join(raised)}" * bool(raised)
+        what += f"; raised: {', '.join(raised or ())}" * bool(raised)
         counts = self._times.setdefault(title, Counter())
         counts["times"] += 1
         key = mode if began.context == "process" else "softirq"
         counts[key if current.pid or key != "kernel" else "idle"] += 1
         self._what[title] = meaning
         if began.context == "softirq":
-            self._inside[cpu] += 1
+            self._inside[began.moment.cpu] += 1
         event = Interrupt(
             what=what,
-            duration_ns=duration,
             instructions=took,
             interrupt=began.name,
             vector=began.vector,
@@ -248,7 +242,7 @@ class Irqs(Timeline):
             context=began.context,
             ip=began.regs.ip,
             place=began.place,
-            count=_count(began, cpu),
+            count=began.count,
             raised=raised,
         )
         self.tracer.emit(began.moment, event)
@@ -286,7 +280,6 @@ class Irqs(Timeline):
         what = f"IRQ {desc.irq}: {', '.join(functions) or 'nobody'} says {result}"
         event = HandlersCalled(
             what=what + f"; the rest is for {', '.join(threads)}" * bool(threads),
-            duration_ns=moment.time - call.entered.time,
             instructions=_since(began),
             interrupt=str(desc.irq),
             handlers=functions,
@@ -298,13 +291,27 @@ class Irqs(Timeline):
     # --- Softirqs -----------------------------------------------------------------
 
     def _softirqs_begin(self, moment: Moment) -> Batch | None:
-        after = self._exiting.pop(moment.cpu, "")
         if not self._wants(moment.task):
             return None
-        if moment.task.address == _ksoftirqd(moment.cpu):
-            after = KSOFTIRQD
+        after = self._cause(moment)
         self._inside[moment.cpu] = 0
         return Batch(irq.softirq_counts(moment.cpu), after, _instructions())
+
+    def _cause(self, moment: Moment) -> str:
+        """The interrupt at whose end softirqs run, ksoftirqd, or "" for anything else."""
+        if moment.task.address == _ksoftirqd(moment.cpu):
+            return KSOFTIRQD
+        try:
+            here = processors.this_processor()
+            for frame in stack.unwind(moment.task.address, here):
+                name = kallsyms.symbol_name(frame.ip)
+                if frame.kind != "running" and name in irq.ENTRIES:
+                    return self._last.get((moment.cpu, name), name)
+                if frame.kind in ("interrupted", "user"):
+                    break
+        except (Broken, Fault, Refused):
+            pass  # built without frame pointers
+        return ""
 
     def _softirqs_end(self, moment: Moment, call: Call) -> None:
         batch: Batch = call.note
@@ -314,7 +321,7 @@ class Irqs(Timeline):
         ran = {name: now - old for name, now, old in known if now != old}
         left = _names_of(irq.softirq_pending(cpu))
         inside = self._inside.pop(cpu, 0)
-        duration, took = moment.time - call.entered.time, _since(batch.began)
+        took = _since(batch.began)
         for name, times in ran.items():
             own = self._softirqs.setdefault(name, Counter())
             own["times"] += times
@@ -327,7 +334,6 @@ class Irqs(Timeline):
         what += f"; {', '.join(left)} still wait" * bool(left)
         event = Softirqs(
             what=what,
-            duration_ns=duration,
             instructions=took,
             softirqs=ran,
             counts={name: now for name, now, _ in known if name in ran},
@@ -370,11 +376,11 @@ class Irqs(Timeline):
         return parts
 
 
-def _count(began: Open, cpu: int) -> int | None:
-    """How often the kernel has counted an interrupt on a CPU, this one included."""
-    if began.desc is not None:
-        return irq.count_of(began.desc, cpu)
-    member, _ = COUNTERS.get(began.name, ("", ""))
+def _count(name: str, desc: IrqDesc | None, cpu: int) -> int | None:
+    """How often a CPU has got an interrupt until now."""
+    if desc is not None:
+        return irq.count_of(desc, cpu)
+    member, _ = COUNTERS.get(name, ("", ""))
     found: int | None = getattr(irq.cpu_stat(cpu), member) if member else None
     return found
 
