@@ -166,6 +166,12 @@ class Modules(Timeline):
                 lambda moment, call: self._forget(moment),
             ),
             Point(
+                ("free_module",),
+                "whose memory is given back",
+                self._frees,
+                optional=True,
+            ),
+            Point(
                 # The second since v6.10 (12af2b83d0b1)
                 ("module_memfree", "execmem_free"),
                 "when memory is given back",
@@ -577,6 +583,11 @@ class Modules(Timeline):
         if result:
             what = f"{name or 'it'} is not unloaded: {result_text(result)}"
         self.tracer.emit(moment, Unloaded(what=what, module=name, result=result))
+
+    def _frees(self, moment: Moment) -> None:
+        """free_module(): of a module that was there before the timeline, too."""
+        own = Ptr[Module](moment.argument(0))
+        self._note_memory(Module(kernel.memory(), own))
 
     def _gives_back(self, moment: Moment) -> None:
         """module_memfree(address), in the task or later in a kworker."""
