@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from ..printable import text_of
 from ..target import kernel
@@ -33,6 +33,7 @@ from .structs.lib import LoadInfo
 
 STB_WEAK = 2
 MOST_FILE = 256 << 20  # bytes; the largest modules have some MiB
+MOST_COMPARED = 1 << 17  # relocations of a section
 RELA = struct.Struct("<QQq")  # Elf64_Rela
 # arch/x86/include/asm/elf.h: name, bytes, and whether it counts from its own place
 KINDS = {
@@ -72,7 +73,7 @@ class Relocations(NamedTuple):
 
     section: str
     total: int
-    by_kind: dict[str, int]  # how many R_X86_64_...
+    by_kind: dict[str, int]  # how many R_X86_64_..., among the first MOST_COMPARED
     wrong: int  # places that do not have what the relocation says
 
 
@@ -124,46 +125,49 @@ def undefined(info: LoadInfo, known: list[FileSection]) -> Iterator[Undefined]:
 
     :param known: sections()
     """
-    strings, symbols = _symbols(info, known)
-    for name, how, _, section, value, _ in symbols:
+    table = _symbol_table(info, known)
+    link = known[info.sym].link
+    if link >= len(known) or known[link].size > info.len:
+        raise Broken("the symbols of a module have no names")
+    strings = kernel.memory().read(info.hdr + known[link].offset, known[link].size)
+    for name, how, _, section, value, _ in table:
         if section == SHN_UNDEF and name:
-            text = text_of(strings[name:].split(b"\0", 1)[0][:MAX_NAME])
+            text = text_of(strings[name : name + MAX_NAME].split(b"\0", 1)[0])
             yield Undefined(text, value, how >> 4 == STB_WEAK)
 
 
-def _symbols(
-    info: LoadInfo, known: list[FileSection]
-) -> tuple[bytes, list[tuple[int, ...]]]:
-    """The names and the symbol table, wherever they are now. Raises Broken, Fault."""
-    guest = kernel.memory()
-    if info.sym >= len(known) or known[info.sym].link >= len(known):
-        raise Broken(f"a module of {len(known)} sections has its symbols in another")
+def _symbol_table(info: LoadInfo, known: list[FileSection]) -> list[tuple[Any, ...]]:
+    """The symbols with their values until now, wherever they are. Raises Broken, Fault."""
+    if info.sym >= len(known):
+        raise Broken(f"a module of {len(known)} sections has its symbols in {info.sym}")
     table = known[info.sym]
-    names = known[table.link]
-    if table.size > MOST_SYMBOLS * SYM.size or names.size > MOST_FILE:
-        raise Broken(f"a module with {table.size} bytes of symbols")
-    raw = guest.read(table.address, table.size - table.size % SYM.size)
-    return guest.read(info.hdr + names.offset, names.size), list(SYM.iter_unpack(raw))
+    if table.size > MOST_SYMBOLS * SYM.size:
+        raise Broken(f"a module with {table.size // SYM.size} symbols")
+    size = table.size - table.size % SYM.size
+    return list(SYM.iter_unpack(kernel.memory().read(table.address, size)))
 
 
-def relocations(info: LoadInfo, number: int) -> Relocations:
+def relocations(info: LoadInfo, known: list[FileSection], number: int) -> Relocations:
     """What apply_relocate_add() has done with a section. Raises Broken, memory.Fault.
 
+    :param known: sections()
     :param number: of the section that has the relocations
     """
-    guest, known = kernel.memory(), sections(info)
+    guest = kernel.memory()
     own = known[number] if number < len(known) else None
-    if own is None or own.info >= len(known) or own.size > MOST_FILE:
+    if own is None or own.info >= len(known):
         raise Broken(f"section {number} of a module has relocations for no section")
-    target = known[own.info]
+    target, symbols = known[own.info], _symbol_table(info, known)
+    if target.size > MOST_FILE:
+        raise Broken(f"a section of a module with {target.size} bytes")
     memory = guest.read(target.address, target.size)
-    _, symbols = _symbols(info, known)
-    kinds, wrong = Counter[str](), 0
-    raw = guest.read(own.address, own.size - own.size % RELA.size)
+    by_kind, wrong = Counter[str](), 0
+    total = own.size // RELA.size
+    raw = guest.read(own.address, min(total, MOST_COMPARED) * RELA.size)
     for place, what, addend in RELA.iter_unpack(raw):
         symbol, kind = what >> 32, what & 0xFFFF_FFFF
         name, size, is_relative = KINDS.get(kind, (str(kind), 0, False))
-        kinds[f"R_X86_64_{name}"] += 1
+        by_kind[f"R_X86_64_{name}"] += 1
         if symbol >= len(symbols) or place + size > len(memory):
             wrong += 1
             continue
@@ -172,7 +176,7 @@ def relocations(info: LoadInfo, number: int) -> Relocations:
         mask = (1 << 8 * size) - 1
         there = int.from_bytes(memory[place : place + size], "little")
         wrong += value & mask != there
-    return Relocations(target.name, sum(kinds.values()), dict(kinds), wrong)
+    return Relocations(target.name, total, dict(by_kind), wrong)
 
 
 def load_info(place: Ptr[LoadInfo]) -> LoadInfo:

@@ -83,6 +83,7 @@ class Load:
     last_message: int  # the log's sequence number
     where: str = "setup_load_info"  # the function that fails, if nothing follows
     module: Ptr[Module] = NULL  # where it will stay, 0 before it is known
+    sections: list[load_info.FileSection] = field(default_factory=list)
     relocated: list[load_info.Relocations] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -231,7 +232,7 @@ class Modules(Timeline):
         if load.module:
             return
         info = load_info.load_info(load.info)
-        known = load_info.sections(info)
+        known = load.sections = load_info.sections(info)
         if info.mod >= len(known):
             raise Broken(f"a module's own section {info.mod} is not in its file")
         load.module = Ptr[Module](known[info.mod].address)
@@ -336,7 +337,7 @@ class Modules(Timeline):
     def _relocated(self, moment: Moment, call: Call) -> None:
         load = self._loads[moment.task.address]
         info = load_info.load_info(load.info)
-        load.relocated.append(load_info.relocations(info, call.note))
+        load.relocated.append(load_info.relocations(info, load.sections, call.note))
         if moment.int_result < 0:
             self._tell_relocations(moment, load, moment.int_result)
 
