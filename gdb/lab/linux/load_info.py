@@ -18,7 +18,6 @@ from ..target.elffile import (
     EHDR,
     MAX_NAME,
     SHDR,
-    SHF_ALLOC,
     SHN_UNDEF,
     SYM,
     BadElf,

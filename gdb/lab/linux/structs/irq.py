@@ -55,7 +55,7 @@ class IrqCpustat(Struct, name="irq_cpustat_t"):
     apic_perf_irqs: U32
     apic_irq_work_irqs: U32
     icr_read_retry_count: Optional[U32]  # with CONFIG_X86_LOCAL_APIC
-    x86_platform_ipis: Optional[U32]
+    x86_platform_ipis: U32
     irq_resched_count: Optional[U32]  # with CONFIG_SMP
     irq_call_count: Optional[U32]  # likewise
     irq_tlb_count: U32

@@ -141,7 +141,7 @@ class Irqs(Timeline):
                 everyone=True,
             ),
             Point(
-                # The first where stable kernels have e68ac2b48849
+                # The first since v6.9 (1dd1eff161bd), and where stable kernels have it
                 ("handle_softirqs", "__do_softirq"),
                 "which softirqs run",
                 self._softirqs_begin,
