@@ -20,13 +20,17 @@
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 
+#ifndef in_hardirq /* older kernels only have in_irq() */
+#define in_hardirq() in_irq()
+#endif
+
 static DECLARE_COMPLETION(done);
 static DEFINE_SPINLOCK(lock);
 
 static noinline void lab_contexts_here(const char *where)
 {
 	pr_info("lab_contexts: %s: in_task %d in_interrupt %d in_softirq %d in_atomic %d in_hardirq %d irqs_disabled %d preempt_count %#x cpu %d pid %d\n",
-		where, !!in_task(), !!in_interrupt(), !!in_softirq(), !!in_atomic(), !!in_irq(),
+		where, !!in_task(), !!in_interrupt(), !!in_softirq(), !!in_atomic(), !!in_hardirq(),
 		!!irqs_disabled(), preempt_count(), raw_smp_processor_id(), current->pid);
 }
 
@@ -98,6 +102,12 @@ static int thread_function(void *unused)
 {
 	lab_contexts_here("kernel thread");
 	complete(&done);
+	set_current_state(TASK_INTERRUPTIBLE);
+	while (!kthread_should_stop()) {
+		schedule();
+		set_current_state(TASK_INTERRUPTIBLE);
+	}
+	__set_current_state(TASK_RUNNING);
 	return 0;
 }
 
@@ -143,15 +153,27 @@ static int in_an_interrupt(void)
 		init_irq_work(&irq_raiser, raise);
 		irq_work_queue(&irq_raiser);
 		wait_for_completion(&done);
+		irq_work_sync(&irq_raiser);
 		free_irq(irq, &irq);
 	}
 	irq_free_desc(irq);
 	return err;
 }
 
+/* Whoever calls complete() is still in this module: wait until they have left it, too */
+static void wait_for_all(void)
+{
+	del_timer_sync(&timer);
+	tasklet_kill(&tasklet);
+	flush_work(&work);
+	irq_work_sync(&irq_work);
+	hrtimer_cancel(&hrtimer);
+}
+
 static int __init lab_contexts_init(void)
 {
 	struct task_struct *thread;
+	int err;
 
 	in_the_task();
 
@@ -170,18 +192,19 @@ static int __init lab_contexts_init(void)
 	wait_for_completion(&done);
 	on_each_cpu(call_function, NULL, true);
 	thread = kthread_run(thread_function, NULL, "lab_contexts");
-	if (IS_ERR(thread))
-		return PTR_ERR(thread);
-	wait_for_completion(&done);
-	return in_an_interrupt();
+	if (IS_ERR(thread)) {
+		err = PTR_ERR(thread);
+	} else {
+		wait_for_completion(&done);
+		kthread_stop(thread);
+		err = in_an_interrupt();
+	}
+	wait_for_all();
+	return err;
 }
 
 static void __exit lab_contexts_exit(void)
 {
-	del_timer_sync(&timer);
-	hrtimer_cancel(&hrtimer);
-	tasklet_kill(&tasklet);
-	flush_work(&work);
 }
 
 module_init(lab_contexts_init);

@@ -499,3 +499,43 @@ def test_current_tells_every_context_as_the_kernel_does(contexts: Stops) -> None
         count = next(r for r in counts["rows"] if r["cpu"] == row["cpu"])
         assert count["preempt_count"] & 0x7FFF_FFFF == value, line
         assert row["pid"] == int(facts["pid"]), line
+
+
+@pytest.mark.parametrize(
+    "function, condition, error",
+    [
+        ("kthread_create_on_node", '$rdi == $lab_symbol("thread_function")', 12),
+        ("request_threaded_irq", '$rsi == $lab_symbol("hard_handler")', 16),
+    ],
+)
+def test_lab_contexts_leaves_nothing_behind(
+    kernel: Path, port: int, tmp_path: Path, function: str, condition: str, error: int
+) -> None:
+    """Where a function fails in its init, all that it began is over before it is gone.
+
+    insmod tries again with init_module() what finit_module() did not load.
+    """
+    program = labs.script(
+        tmp_path / "program",
+        "insmod /lib/modules/lab_contexts.ko && echo loaded",
+        "usleep 100000",
+        "rmmod lab_contexts && echo unloaded",
+        "echo begun $(dmesg | grep -c 'lab_contexts: process: in_task')",
+        "echo ended $(dmesg | grep -c 'lab_contexts: threaded interrupt handler: in_')",
+    )
+    labs.debug(
+        port,
+        *ARMED,
+        "thbreak do_init_module",
+        "continue",
+        f"thbreak *{function} if {condition}",
+        "continue",
+        f"set $rax = -{error}",
+        "set $rip = *(unsigned long *)$rsp",
+        "set $rsp = $rsp + 8",
+        "continue",
+        PROGRAM=program,
+    )
+    console = labs.console_log(port)
+    expected = "loaded\nunloaded\nbegun 2\nended 1\nlab: /lab/program exited with 0"
+    assert expected in console and "BUG" not in console, console

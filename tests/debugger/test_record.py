@@ -174,6 +174,26 @@ def test_a_timeline_is_always_the_same(
 
 
 @pytest.mark.once
+def test_interrupts_take_instructions(
+    recording: Path, port: int, tmp_path: Path
+) -> None:
+    """How many, and which softirqs each raises, is the same each time."""
+    first, second = recordings.inside("replay_irq.py", recording, port, tmp_path)
+    assert first == second and len(first) == 30
+    for event in first:
+        assert event["step"] != "interrupt" or event["raised"] is not None
+        assert 50 < event["instructions"] < 1_000_000
+    ticks = [event for event in first if event["step"] == "interrupt"]
+    assert all(event["count"] is not None for event in ticks)
+    ran = [event for event in first if event["step"] == "softirqs" and event["after"]]
+    for event in ran:  # they are those that the interrupt before has raised
+        own = [e for e in ticks if e["number"] < event["number"]]
+        cause = [e for e in own if e["context"] == "process"][-1]
+        assert {*cause["raised"]} <= {*event["softirqs"]}
+    assert ran
+
+
+@pytest.mark.once
 def test_who_wrote_this_byte(recording: Path, port: int, tmp_path: Path) -> None:
     # The first hit's buffer was all zeroes before, so only bytes that are not zero can be blamed
     offsets = [1, 2, 64, 88 + 17, 88 + 40 + 20, 88 + 14 * 40 + 17]

@@ -23,18 +23,20 @@ from support import labs
 SOURCES = labs.ROOT / "tests" / "guest" / "modules"
 
 
-def build(name: str, folder: Path, source: str = "") -> Path:
+def build(name: str, folder: Path, source: str = "", needs: Path | None = None) -> Path:
     """Build a module out of tree, without a warning, and return its .ko.
 
     :param name: the module's name, and that of its source unless source is given
     :param source: another module's name, to build a second module from its source
+    :param needs: the .ko of a module whose symbols it uses
     """
     room = folder / name
     room.mkdir()
     shutil.copy(SOURCES / f"{source or name}.c", room / f"{name}.c")
     (room / "Makefile").write_text(f"obj-m := {name}.o\n")
     objects = labs.kernel_dir() / "obj"
-    done = labs.run("make", "-C", objects, f"M={room}", "modules")
+    symbols = [f"KBUILD_EXTRA_SYMBOLS={needs.parent}/Module.symvers"] if needs else []
+    done = labs.run("make", "-C", objects, f"M={room}", *symbols, "modules")
     output = done.stdout + done.stderr
     assert done.returncode == 0 and "warning" not in output.lower(), output
     return room / f"{name}.ko"
@@ -63,9 +65,9 @@ def module(
     folder = tmp_path_factory.mktemp("modules")
     done: dict[str, Path] = {}
 
-    def built(name: str, source: str = "") -> Path:
+    def built(name: str, source: str = "", needs: Path | None = None) -> Path:
         if name not in done:
-            done[name] = build(name, folder, source)
+            done[name] = build(name, folder, source, needs)
         return done[name]
 
     return built

@@ -521,7 +521,7 @@ def test_trace(bench: Bench, traced: Any, line: str, expected: Any) -> None:
     assert traced == [expected]
 
 
-KNOWN = "exec, mmap, fault, fork, exit, pages, slab, syscall"
+KNOWN = "exec, mmap, fault, fork, exit, pages, module, irq, slab, syscall"
 NUMBER = "--limit takes a number of events, such as --limit 100."
 NAMES = "lab trace syscall takes names, such as openat,write, or all."
 

@@ -161,6 +161,11 @@ ABSENT = {
 }
 # Members that no layout has, with their types: each is here a second time, for a typo to show
 IN_NO_LAYOUT = {
+    ("irq_cpustat_t", "irq_thermal_count", "U32"),  # CONFIG_X86_THERMAL_VECTOR
+    ("irq_cpustat_t", "irq_threshold_count", "U32"),  # CONFIG_X86_MCE_THRESHOLD
+    ("irq_cpustat_t", "irq_deferred_error_count", "U32"),  # CONFIG_X86_MCE_AMD
+    ("irq_cpustat_t", "irq_hv_reenlightenment_count", "U32"),  # CONFIG_HYPERV
+    ("irq_cpustat_t", "hyperv_stimer0_count", "U32"),  # CONFIG_HYPERV
     ("struct folio", "_entire_mapcount.counter", "S32"),  # since v6.3, 94688e8eb453
     ("struct module_memory", "base", "Ptr"),  # since v6.4, ac3b43283923
     ("struct module_memory", "size", "U32"),
@@ -176,6 +181,7 @@ OPTIONAL_ELSEWHERE = {
     ("irq_cpustat_t", "icr_read_retry_count"): "CONFIG_X86_LOCAL_APIC",
     ("irq_cpustat_t", "irq_resched_count"): "CONFIG_SMP",
     ("irq_cpustat_t", "irq_call_count"): "CONFIG_SMP",
+    ("irq_cpustat_t", "irq_hv_callback_count"): "CONFIG_X86_HV_CALLBACK_VECTOR",
     ("irq_cpustat_t", "kvm_posted_intr_ipis"): "CONFIG_HAVE_KVM",
     ("irq_cpustat_t", "kvm_posted_intr_nested_ipis"): "CONFIG_HAVE_KVM",
     ("irq_cpustat_t", "kvm_posted_intr_wakeup_ipis"): "CONFIG_HAVE_KVM",
@@ -193,6 +199,7 @@ OPTIONAL_ELSEWHERE = {
     ("struct module", "sect_attrs"): "CONFIG_SYSFS",
     ("struct module", "exit"): "CONFIG_MODULE_UNLOAD",
     ("struct module", "refcnt.counter"): "CONFIG_MODULE_UNLOAD",
+    ("struct module", "percpu_size"): "CONFIG_SMP",
     ("struct mm_struct", "get_unmapped_area"): "until v6.10, 529ce23a764f",
     ("struct mm_struct", "pgtables_bytes.counter"): "CONFIG_MMU",
     ("struct mm_struct", "hugetlb_usage.counter"): "CONFIG_HUGETLB_PAGE",

@@ -27,7 +27,9 @@ from ..trace.exit.timeline import Exit
 from ..trace.fault.timeline import Faults
 from ..trace.follow import LAB_PROGRAM, Follow
 from ..trace.fork.timeline import Fork
+from ..trace.irq.timeline import Irqs
 from ..trace.mmap.timeline import Mmap
+from ..trace.module.timeline import Modules
 from ..trace.pages.timeline import Pages
 from ..trace.slab.timeline import Slab
 from ..view import text, timeline as view
@@ -38,7 +40,10 @@ from .seginfo import check, reporter
 
 TIMELINES: dict[str, type[Timeline]] = {
     timeline.name: timeline
-    for timeline in (ExecTimeline, Mmap, Faults, Fork, Exit, Pages)
+    for timeline in (
+        *(ExecTimeline, Mmap, Faults, Fork, Exit),
+        *(Pages, Modules, Irqs),
+    )
 }
 SYSCALL, SLAB = syscall.Syscalls.name, Slab.name
 LIMIT = 1000  # events

@@ -17,7 +17,7 @@ from ..result import Address, Number, Report, Table, Words
 from ..target import elffile, hostfiles
 from ..target.cstruct import Ptr
 from ..target.debugger import Refused
-from ..target.elffile import BadElf
+from ..target.elffile import SHF_ALLOC, BadElf
 from ..target.memory import Broken, Fault
 
 
@@ -77,7 +77,6 @@ class SectionRow(NamedTuple):
 STRINGS = (elf.AT_EXECFN, elf.AT_PLATFORM)
 LONGEST = 4096  # bytes of a string; PATH_MAX of include/uapi/linux/limits.h
 STRIPPED = "no sections: the program was stripped of them"
-SHF_ALLOC = 2
 SHF = ((1, "W"), (2, "A"), (4, "X"), (0x400, "T"))
 
 

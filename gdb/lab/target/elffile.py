@@ -28,6 +28,7 @@ SEGMENTS = {
 }
 PF_X, PF_W, PF_R = 1, 2, 4
 SHT_NOTE, SHT_NOBITS = 7, 8
+SHF_ALLOC = 2
 SHN_UNDEF = 0
 NT_GNU_BUILD_ID = 3
 MAX_HEADERS = 64 * 1024  # ELF_MIN_ALIGN * 16: what load_elf_phdrs() takes at most

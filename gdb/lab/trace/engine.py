@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 import gdb
 
@@ -31,6 +31,13 @@ class Timeline:
     def points(self) -> list[Point]:
         """Where it stops."""
         raise NotImplementedError
+
+    def progress(self, cpu: int) -> Any:
+        """What tells two stops apart at which a CPU has the same registers.
+
+        For functions that entry code calls with all registers cleared.
+        """
+        return None
 
     def summary(self) -> list[Part]:
         """What all events together say: parts of a report, see result.py."""
@@ -130,6 +137,9 @@ class Tracer(Stops):
     def _end_without_processes(self) -> None:
         if self.follow.all_have_ended:
             self.end("every followed process has ended")
+
+    def progress(self, cpu: int) -> Any:
+        return self.timeline.progress(cpu)
 
     def end(self, reason: str) -> None:
         """Let the guest stop here."""

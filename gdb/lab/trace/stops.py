@@ -98,6 +98,17 @@ class Stops:
             if stop.enabled != wanted:
                 stop.enabled = wanted
 
+    def stop_at(self, address: int, point: Point) -> None:
+        """Stop at an address as well, such as that of a module's function."""
+        self._entries[address] = [point]
+        self._stop_at(address)
+        self.enable_points()
+
+    def stop_no_more(self, address: int) -> None:
+        """Take a stop_at() back."""
+        if self._entries.pop(address, None):
+            self._places[address].enabled = False
+
     def _stop_at(self, address: int) -> None:
         if address not in self._places:
             self._places[address] = Place(self, address)
@@ -123,7 +134,7 @@ class Stops:
         stack = register("rsp")
         self._leave(place, stack, current, cpu)
         points = self._entries.get(place, ())
-        if not points or self._is_again(current.address, place, stack):
+        if not points or self._is_again(current.address, cpu, place, stack):
             return
         for point in points:
             self._try(self._enter, point, current, cpu, stack)
@@ -136,7 +147,11 @@ class Stops:
         if point.leave is not None and note is not None:
             self._expect(Call(point, moment, stack, 0, note))
 
-    def _is_again(self, address: int, place: int, stack: int) -> bool:
+    def progress(self, cpu: int) -> Any:
+        """What has changed when a CPU comes to a stop again with the same registers."""
+        return None
+
+    def _is_again(self, address: int, cpu: int, place: int, stack: int) -> bool:
         """Was this very stop handled already?
 
         If two processors come to a stop at once, gdb lets the first one reach its
@@ -144,7 +159,7 @@ class Stops:
         """
         asked = debugger()
         changing = asked.registers(asked.selected_thread(), CHANGING)
-        seen = (place, stack, *changing.values())
+        seen = (place, stack, self.progress(cpu), *changing.values())
         again = self._last.get(address) == seen
         self._last[address] = seen
         return again

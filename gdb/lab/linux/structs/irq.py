@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class IrqDesc(Struct, name="struct irq_desc"):
     """An interrupt: include/linux/irqdesc.h."""
 
+    irq: U32 = at("irq_data.irq")
     hwirq: U64 = at("irq_data.hwirq")
     chip: Ptr[IrqChip] = at("irq_data.chip")
     domain: Ptr[object] = at("irq_data.domain")
@@ -39,6 +40,7 @@ class Irqaction(Struct, name="struct irqaction"):
     next: Ptr[Irqaction]
     thread_fn: Ptr[object]
     thread: Ptr[TaskStruct]
+    flags: U32  # IRQF_...
     name: Ptr[object]  # const char *
 
 
@@ -53,9 +55,16 @@ class IrqCpustat(Struct, name="irq_cpustat_t"):
     apic_perf_irqs: U32
     apic_irq_work_irqs: U32
     icr_read_retry_count: Optional[U32]  # with CONFIG_X86_LOCAL_APIC
+    x86_platform_ipis: U32
     irq_resched_count: Optional[U32]  # with CONFIG_SMP
     irq_call_count: Optional[U32]  # likewise
     irq_tlb_count: U32
+    irq_thermal_count: Optional[U32]  # with CONFIG_X86_THERMAL_VECTOR
+    irq_threshold_count: Optional[U32]  # with CONFIG_X86_MCE_THRESHOLD
+    irq_deferred_error_count: Optional[U32]  # with CONFIG_X86_MCE_AMD
+    irq_hv_callback_count: Optional[U32]  # with CONFIG_X86_HV_CALLBACK_VECTOR
+    irq_hv_reenlightenment_count: Optional[U32]  # with CONFIG_HYPERV
+    hyperv_stimer0_count: Optional[U32]  # likewise
     kvm_posted_intr_ipis: Optional[U32]  # with CONFIG_HAVE_KVM
     kvm_posted_intr_nested_ipis: Optional[U32]  # likewise
     kvm_posted_intr_wakeup_ipis: Optional[U32]  # likewise

@@ -70,6 +70,7 @@ class Module(Struct, name="struct module"):
     refcnt: Optional[S32] = at("refcnt.counter")  # with CONFIG_MODULE_UNLOAD
     num_syms: U32
     num_gpl_syms: U32
+    percpu_size: Optional[U32]  # with CONFIG_SMP
 
 
 class ModuleUse(Struct, name="struct module_use"):
@@ -77,6 +78,25 @@ class ModuleUse(Struct, name="struct module_use"):
 
     source: Ptr[Module]  # who needs
     target: Ptr[Module]
+
+
+class LoadInfo(Struct, name="struct load_info"):
+    """A module that is being loaded: kernel/module/internal.h."""
+
+    hdr: Ptr[object]  # the file's copy in the kernel's memory
+    len: U64
+    sechdrs: Ptr[object]  # Elf_Shdr *, an array; 0 until it is found
+    secstrings: Ptr[object]
+    sym: U32 = at("index.sym")  # the number of its symbol table's section
+    mod: U32 = at("index.mod")
+
+
+class NotifierBlock(Struct, name="struct notifier_block"):
+    """Who wants to be told of something: include/linux/notifier.h."""
+
+    notifier_call: Ptr[object]
+    next: Ptr[NotifierBlock]
+    priority: S32
 
 
 class KernelParam(Struct, name="struct kernel_param"):
