@@ -122,8 +122,7 @@ check_selection() {
 	[[ -z $JUDGES || $JUDGES == 1 ]] ||
 		die "JUDGES=$JUDGES is unknown: give JUDGES=1 for a kernel with KASAN, lockdep and the like, or leave it unset."
 	[[ -z $RANDSTRUCT || $RANDSTRUCT == 1 ]] ||
-		die "RANDSTRUCT=$RANDSTRUCT is unknown: give RANDSTRUCT=1 for a kernel whose structures are in random order, or" \
-			"leave it unset."
+		die "RANDSTRUCT=$RANDSTRUCT is unknown: give RANDSTRUCT=1 for structures in random order, or leave it unset."
 }
 
 # kernel_version: the selected version when KERNEL_SRC is not given: KERNEL, else the default. If the default was never

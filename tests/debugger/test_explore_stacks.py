@@ -93,7 +93,7 @@ def test_ustack_ends_at_a_return_address_that_is_none(moment: Moment) -> None:
 
 # --- A thread that has ended, in a process that continues ---------------------
 
-OF_THE_PROCESS = ("mm", "map", "vmas", "list", "elf")
+OF_THE_PROCESS = ("mm", "map", "vmas", "list", "elf", "random")
 OF_AN_ADDRESS = ("vma {}", "walk {}", "read {} 16", "what {}")
 OF_THE_THREAD = ("kstack", "ustack", "regs")
 OTHERS = {"files", "task", "tree"}
