@@ -18,6 +18,7 @@ from support import labs
 from support.traces import ARMED, Event, Line, Trace, check_kinds
 
 Counts = dict[str, list[int]]
+MOST_RESTARTS = 10  # of softirqs in one go: MAX_SOFTIRQ_RESTART
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +61,28 @@ def test_ends_at_the_mark_and_reads_all(trace: Trace) -> None:
 
 
 def test_each_interrupt_is_told_once(found: dict[str, Any], trace: Trace) -> None:
-    """As the kernel counts them, on each CPU; a shootdown of TLBs is no interrupt."""
-    traced = Counter(
-        (event["interrupt"], event["cpu"]) for event in trace.step("interrupt")
-    )
-    counted = grown(found)
+    """As the kernel counts them, on each CPU; a shootdown of TLBs is no interrupt.
+
+    At both marks another CPU may be in one whose handler has not counted it yet.
+    """
+    told: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for event in trace.step("interrupt"):
+        told[event["interrupt"], event["cpu"]].append(event["count"])
     softirqs = {line["name"] for line in softirq_lines(trace)}
-    expected = {
-        key: count for key, count in counted.items() if key[0] not in softirqs | {"TLB"}
-    }
-    assert traced == expected and sum(traced.values()) > 20
-    assert {name for name, _ in traced} >= {"LOC", "IWI"}
+    under_way: Counter[int] = Counter()
+    for (name, cpu), count in grown(found).items():
+        if name not in softirqs | {"TLB"} and (name, cpu) not in told:
+            under_way[cpu] += count
+    for (name, cpu), counts in told.items():
+        first = counts[0] - (
+            found["before"][name][cpu] if name in found["before"] else 0
+        )
+        last = found["after"][name][cpu] - counts[-1]
+        assert first in (0, 1) and last in (0, 1), (name, cpu, first, last)
+        under_way[cpu] += first + (1 - last)
+    assert max(under_way.values(), default=0) <= 2
+    assert sum(map(len, told.values())) > 20
+    assert {name for name, _ in told} >= {"LOC", "IWI"}
 
 
 def test_counts_go_up_by_one(trace: Trace) -> None:
@@ -82,15 +94,23 @@ def test_counts_go_up_by_one(trace: Trace) -> None:
 
 
 def test_each_softirq_is_told_once(found: dict[str, Any], trace: Trace) -> None:
-    traced: Counter[tuple[str, int]] = Counter()
+    """From one event to the next none is left out, but for those under way at a mark."""
+    now: dict[tuple[str, int], int] = {}
+    told: Counter[tuple[str, int]] = Counter()
     for event in trace.step("softirqs"):
         for name, times in event["softirqs"].items():
-            traced[name, event["cpu"]] += times
-            assert event["counts"][name] <= found["after"][name][event["cpu"]]
+            key, count = (name, event["cpu"]), event["counts"][name]
+            assert now.get(key, count - times) == count - times, event
+            now[key] = count
+            told[key] += times
     softirqs = {line["name"] for line in softirq_lines(trace)}
-    counted = grown(found)
-    assert traced == {key: n for key, n in counted.items() if key[0] in softirqs}
-    assert sum(n for (name, _), n in traced.items() if name == "TASKLET") == 1
+    counted = {key: n for key, n in grown(found).items() if key[0] in softirqs}
+    for key, count in counted.items():
+        left_out = count - told.pop(key, 0)
+        assert 0 <= left_out <= 2 * MOST_RESTARTS, key
+        if key[0] == "TASKLET":
+            assert left_out == 0 and count == 1
+    assert not told
 
 
 def softirq_lines(trace: Trace) -> list[Line]:
