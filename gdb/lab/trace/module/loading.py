@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How a module is put together: load_module() until its own code runs.
 
-kernel/module.c, kernel/module/main.c since v5.19 (cfc1d277891e).
+kernel/module/main.c, all in one file until v5.19 (cfc1d277891e).
 """
 
 from __future__ import annotations
